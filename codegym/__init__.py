@@ -1,0 +1,63 @@
+"""codegym: code synthesis as a reinforcement-learning environment.
+
+Importing this loads neither torch nor transformers, and registers the environments' ids with
+Gymnasium as strings.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from codegym.errors import CodegymError
+from codegym.limits import Limits
+from codegym.task import AssertionCase, CallCase, StdioCase, Task, TestSuite
+from codegym.verdict import CaseResult, Outcome, Verdict
+
+if TYPE_CHECKING:
+    from codegym.judge import judge, judge_many
+    from codegym.sandbox import Sandbox, make_sandbox
+    from codegym.sources import TaskSource, load_tasks
+
+__version__ = "0.1.0"
+
+# Imported at first use, so that `import codegym` stays light.
+_LAZY = {
+    "judge": "codegym.judge",
+    "judge_many": "codegym.judge",
+    "Sandbox": "codegym.sandbox",
+    "make_sandbox": "codegym.sandbox",
+    "TaskSource": "codegym.sources",
+    "load_tasks": "codegym.sources",
+}
+
+__all__ = [
+    "AssertionCase",
+    "CallCase",
+    "CaseResult",
+    "CodegymError",
+    "Limits",
+    "Outcome",
+    "Sandbox",
+    "StdioCase",
+    "Task",
+    "TaskSource",
+    "TestSuite",
+    "Verdict",
+    "judge",
+    "judge_many",
+    "load_tasks",
+    "make_sandbox",
+]
+
+
+def __getattr__(name: str) -> Any:
+    # `judge` is both a module and a function: the function is what users call, so it is put in
+    # place of the submodule that importing it binds here.
+    if name in _LAZY:
+        value = getattr(importlib.import_module(_LAZY[name]), name)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(set(globals()) | set(_LAZY))

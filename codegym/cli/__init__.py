@@ -1,0 +1,83 @@
+"""The command line: one file per command, imported when it is called."""
+
+import importlib
+import sys
+
+import click
+
+from codegym import __version__
+from codegym.errors import CodegymError, UnknownNameError
+
+COMMANDS = {
+    "train": "Train a policy: warm start, reinforcement learning, evaluation.",
+    "eval": "Measure pass@k of a checkpoint on a task source.",
+    "grade": "Run programs against their tests in the sandbox.",
+    "synthesize": "Show or write tasks composed from atomic functions.",
+    "check": "Run the conformance suite of a plug-in.",
+    "list": "List what is registered.",
+    "doctor": "Say what this machine can isolate, and how to mend it.",
+    "bench": "Measure the performance claims as ratios taken in one run.",
+}
+
+
+class LazyGroup(click.Group):
+    """A click group whose commands are modules of a package, imported at use.
+
+    Args:
+        package: Where the modules stand; ``grade`` is ``<package>.grade:command``.
+        table: Command name -> one line of help.
+    """
+
+    def __init__(self, *, package: str, table: dict[str, str], **rest: object) -> None:
+        super().__init__(**rest)  # type: ignore[arg-type]
+        self._package, self._table = package, table
+
+    def list_commands(self, context: click.Context) -> list[str]:
+        """Return the names in the order of the table."""
+        return list(self._table)
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        """Import one command.
+
+        Raises:
+            UnknownNameError: No such command; names the nearest.
+        """
+        if name not in self._table:
+            raise UnknownNameError("command", name, self._table)
+        module = importlib.import_module(f"{self._package}.{name}")
+        command: click.Command = module.command
+        return command
+
+    def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the command list without importing any command."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(self._table.items()))
+
+
+@click.group(
+    cls=LazyGroup,
+    package="codegym.cli",
+    table=COMMANDS,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+@click.version_option(__version__, prog_name="codegym")
+def root() -> None:
+    """Code synthesis as a reinforcement-learning environment."""
+
+
+def main() -> None:
+    """Run the command line; an error of ours is one clear message and exit code 2."""
+    try:
+        root.main(standalone_mode=False)
+    except click.exceptions.Abort:
+        sys.exit(130)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except CodegymError as error:
+        click.echo(f"{type(error).__name__}: {error}", err=True)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

