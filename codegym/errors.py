@@ -10,7 +10,7 @@
     |   `-- PromptTooLongError (ValueError)   a prompt that leaves no room for a program
     |-- SandboxError                     the sandbox itself broke: never a verdict, never reward 0
     |   `-- SandboxUnavailableError      this machine refuses the isolation that was asked for
-    |-- CheckpointError                  a checkpoint that is truncated, foreign or of another version
+    |-- CheckpointError                  a truncated or foreign checkpoint, or of another version
     |-- TrainingDivergedError            a run stopped because its policy collapsed
     |-- ConformanceError (AssertionError)    a plug-in that breaks its contract (codegym check)
     `-- MissingExtraError (ImportError)  an optional dependency that is not installed

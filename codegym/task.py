@@ -118,16 +118,16 @@ class Task:
         return bool(self.entry_point) and bool(re.search(head, self.prompt, re.MULTILINE))
 
     def program(self, text: str) -> str:
-        """Return the whole program that a policy's text stands for.
+        r"""Return the whole program that a policy's text stands for.
 
         Text that starts with the prompt, or that defines the entry point itself at the left
         margin, is a whole program and is returned unchanged; where the prompt is code, any other
         text continues it. Line numbers in a Verdict count in the returned program.
 
         Example:
-            >>> task = Task.from_calls("def f(x):\\n", "f", [((1,), 2)])
+            >>> task = Task.from_calls("def f(x):\n", "f", [((1,), 2)])
             >>> task.program("    return x + 1")
-            'def f(x):\\n    return x + 1'
+            'def f(x):\n    return x + 1'
         """
         if not self.prompt_is_code or text.startswith(self.prompt):
             return text
@@ -157,6 +157,11 @@ class Task:
             entry_point: The function to call.
             cases: ``(args, expected)`` pairs, or ``CallCase`` for keyword arguments and expected
                 exceptions.
+            task_id: Stable name.
+            canonical_solution: A reference: a whole program, or the continuation of the prompt.
+            metadata: Anything else, as JSON values.
+            float_tolerance: Relative tolerance between floats.
+            limits: Bounds of one run over all cases.
 
         Raises:
             TaskError: A case is not a pair, or holds a value that cannot cross the sandbox line.
@@ -201,6 +206,16 @@ class Task:
 
         Each statement that asserts, at the top level or in the body of ``check``, is one case.
         Where the prompt is code, what else it defines is at hand to the tests.
+
+        Args:
+            prompt: What the policy is shown.
+            entry_point: The function the tests call.
+            test_code: The trusted test program.
+            setup_code: Trusted code that runs before it.
+            task_id: Stable name.
+            canonical_solution: A reference: a whole program, or the continuation of the prompt.
+            metadata: Anything else, as JSON values.
+            limits: Bounds of one run over all cases.
 
         Raises:
             TaskError: The test code does not parse, or asserts nothing.
@@ -249,7 +264,28 @@ class Task:
         output_rule: OutputRule = "trailing",
         limits: Limits | None = None,
     ) -> "Task":
-        """Make a task whose cases are ``(stdin, expected_stdout)`` pairs."""
+        """Make a task whose cases are pairs of standard input and expected output.
+
+        Args:
+            prompt: What the policy is shown.
+            cases: ``(stdin, expected_stdout)`` pairs, or ``StdioCase``.
+            task_id: Stable name.
+            canonical_solution: A whole reference program.
+            metadata: Anything else, as JSON values.
+            output_rule: How printed text is compared; see ``TestSuite``.
+            limits: Bounds of one run over all cases.
+
+        Raises:
+            TaskError: A case is not a pair of texts, or there is none.
+        """
+        for number, case in enumerate(cases):
+            if not isinstance(case, StdioCase) and len(case) != 2:
+                raise TaskError(
+                    "a case is not a pair",
+                    field=f"cases[{number}]",
+                    value=case,
+                    expected="(stdin, expected_stdout)",
+                )
         made = tuple(
             case
             if isinstance(case, StdioCase)

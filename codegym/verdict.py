@@ -5,7 +5,7 @@ cannot be written.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -80,7 +80,7 @@ class Verdict:
     error_line: int | None = None
     error_offset: int | None = None
     cut: bool = False
-    usage: Usage = Usage()
+    usage: Usage = field(default_factory=Usage)
 
     @property
     def passed(self) -> bool:
@@ -104,7 +104,7 @@ class Verdict:
         return tuple(getattr(self, name) for name in self.__slots__ if name != "usage")
 
     @classmethod
-    def from_cases(cls, cases: Sequence[CaseResult], usage: Usage = Usage()) -> "Verdict":
+    def from_cases(cls, cases: Sequence[CaseResult], usage: Usage | None = None) -> "Verdict":
         """Judge a program that ran by its cases, at least one."""
         if not cases:
             raise ValueError("a verdict needs at least one case")
@@ -115,7 +115,7 @@ class Verdict:
             error_type=worst.error_type,
             error_message=worst.error_message,
             error_line=worst.error_line,
-            usage=usage,
+            usage=usage or Usage(),
         )
 
     @classmethod
@@ -127,7 +127,7 @@ class Verdict:
         message: str,
         line: int | None,
         offset: int | None = None,
-        usage: Usage = Usage(),
+        usage: Usage | None = None,
     ) -> "Verdict":
         """Judge a text that does not compile (SyntaxError, or one of its subclasses)."""
         case = CaseResult(
@@ -143,7 +143,7 @@ class Verdict:
             error_message=message[:MESSAGE_CHARS],
             error_line=line,
             error_offset=offset,
-            usage=usage,
+            usage=usage or Usage(),
         )
 
     @classmethod

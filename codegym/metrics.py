@@ -1,0 +1,83 @@
+"""Metrics: pass@k, and the intervals without which no figure is printed."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import comb, sqrt
+
+import numpy as np
+from numpy.typing import NDArray
+
+_Z95 = 1.959963984540054
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """An estimate with its 95 % confidence interval."""
+
+    mean: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.mean:.3f} [{self.low:.3f}, {self.high:.3f}]"
+
+
+def pass_at_k(n: int, c: int, k: int) -> float:
+    """Return the unbiased estimate of the chance that one of ``k`` programs passes.
+
+    ``1 - C(n - c, k) / C(n, k)``: the share of k-subsets of the n samples that hold a passing one.
+
+    Args:
+        n: Programs sampled for one task.
+        c: How many of them passed.
+        k: Size of the subset, at most ``n``.
+
+    Raises:
+        ValueError: Not ``0 <= c <= n`` and ``1 <= k <= n``.
+
+    Source: Chen et al. 2021 (2107.03374), equation 1.
+
+    Example:
+        >>> pass_at_k(4, 2, 1), round(pass_at_k(4, 2, 2), 4)
+        (0.5, 0.8333)
+    """
+    if not (0 <= c <= n and 1 <= k <= n):
+        raise ValueError(f"pass@k needs 0 <= c <= n and 1 <= k <= n, got n={n}, c={c}, k={k}")
+    return 1.0 - comb(n - c, k) / comb(n, k)
+
+
+def proportion(per_task: Sequence[float] | NDArray[np.float64], *, seed: int = 0) -> Interval:
+    """Return the mean over tasks of a quantity in [0, 1], with its interval.
+
+    Wilson's score interval where every task is 0 or 1; else 2,000 bootstrap resamples of the tasks.
+    """
+    values = np.asarray(per_task, dtype=np.float64)
+    if values.size == 0:
+        raise ValueError("no tasks to average over")
+    if np.isin(values, (0.0, 1.0)).all():
+        return _wilson(float(values.sum()), values.size)
+    return _bootstrap(values, seed)
+
+
+def paired_gain(
+    before: Sequence[float] | NDArray[np.float64],
+    after: Sequence[float] | NDArray[np.float64],
+    *,
+    seed: int = 0,
+) -> Interval:
+    """Return the mean of ``after - before`` over the same tasks, bootstrapped over tasks."""
+    return _bootstrap(np.asarray(after, dtype=np.float64) - np.asarray(before), seed)
+
+
+def _wilson(successes: float, n: int) -> Interval:
+    p, z2 = successes / n, _Z95**2
+    centre = (p + z2 / (2 * n)) / (1 + z2 / n)
+    half = _Z95 * sqrt(p * (1 - p) / n + z2 / (4 * n * n)) / (1 + z2 / n)
+    return Interval(p, max(0.0, centre - half), min(1.0, centre + half))
+
+
+def _bootstrap(values: NDArray[np.float64], seed: int, resamples: int = 2000) -> Interval:
+    rng = np.random.default_rng(seed)
+    means = values[rng.integers(values.size, size=(resamples, values.size))].mean(axis=1)
+    low, high = np.quantile(means, (0.025, 0.975))
+    return Interval(float(values.mean()), float(low), float(high))

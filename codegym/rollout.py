@@ -1,0 +1,221 @@
+"""Rollout: tasks become judged trajectories, by a policy or by their reference solutions.
+
+This is the fast path of learning: programs are written whole by ``Policy.generate`` and graded by
+the pool while the next ones are being written. It gives the numbers that stepping the env gives.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from codegym.errors import TaskError
+from codegym.judge import Judge
+from codegym.policy import Policy
+from codegym.pricing import price
+from codegym.rewards.base import Reward
+from codegym.task import Task
+from codegym.tokenizers.base import Tokenizer
+from codegym.trajectory import Trajectory
+from codegym.verdict import Verdict
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(slots=True)
+class Clock:
+    """Where the seconds of a rollout went: writing programs, and waiting for their verdicts."""
+
+    sampling_s: float = 0.0
+    waiting_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sampling:
+    """How programs are written.
+
+    Attributes:
+        n: Programs per task.
+        budget: Longest program in tokens, the end token included.
+        temperature: Of the distribution tokens are drawn from.
+        top_p: Share of probability kept; 1 keeps all.
+        deterministic: Take the most probable token instead of drawing.
+        rows: Programs written side by side; the grader works on the last rows meanwhile.
+    """
+
+    n: int = 1
+    budget: int = 64
+    temperature: float = 1.0
+    top_p: float = 1.0
+    deterministic: bool = False
+    rows: int = 128
+
+
+@dataclass(slots=True)
+class _Draft:
+    task: Task
+    prompt: list[int]
+    actions: np.ndarray
+    log_probs: np.ndarray
+    values: np.ndarray
+    finished: bool
+    text: str
+    verdict: Verdict | None = field(default=None)
+
+
+def collect(
+    policy: Policy,
+    tasks: Sequence[Task],
+    *,
+    judge: Judge,
+    reward: Reward,
+    sampling: Sampling,
+    rng: "torch.Generator | None" = None,
+    clock: Clock | None = None,
+) -> list[Trajectory]:
+    """Let a policy write ``sampling.n`` programs for each task and price them.
+
+    Args:
+        policy: Who writes.
+        tasks: What it writes for; one task's programs stand together in the result.
+        judge: Grades the programs.
+        reward: Prices the verdicts.
+        sampling: How the programs are written.
+        rng: Source of randomness; the policy's own if None.
+        clock: Filled with where the time went, if given.
+
+    Raises:
+        TaskError: A task's prompt leaves no room for a program in the policy's context.
+        SandboxError: The sandbox broke.
+    """
+    clock = clock or Clock()
+    drafts: list[_Draft] = []
+    tickets: dict[int, int] = {}
+    per_chunk = max(1, sampling.rows // sampling.n)
+    for start in range(0, len(tasks), per_chunk):
+        began = perf_counter()
+        for draft in _write(policy, tasks[start : start + per_chunk], sampling, rng):
+            tickets[judge.submit(draft.text, draft.task)] = len(drafts)
+            drafts.append(draft)
+        clock.sampling_s += perf_counter() - began
+    began = perf_counter()
+    _await(judge, tickets, drafts)
+    clock.waiting_s += perf_counter() - began
+    return [_finish(draft, policy.tokenizer, reward, policy.version) for draft in drafts]
+
+
+def demonstrate(
+    tasks: Sequence[Task], tokenizer: Tokenizer, *, judge: Judge, reward: Reward
+) -> list[Trajectory]:
+    """Play the reference solutions as if a policy had written them.
+
+    Only those that pass their tests in the sandbox come back.
+
+    Raises:
+        TaskError: A task has no reference solution.
+        SandboxError: The sandbox broke.
+    """
+    drafts = [_reference(task, tokenizer) for task in tasks]
+    tickets = {judge.submit(draft.text, draft.task): row for row, draft in enumerate(drafts)}
+    _await(judge, tickets, drafts)
+    kept = [draft for draft in drafts if draft.verdict is not None and draft.verdict.passed]
+    return [_finish(draft, tokenizer, reward, 0) for draft in kept]
+
+
+def _write(
+    policy: Policy, tasks: Sequence[Task], sampling: Sampling, rng: "torch.Generator | None"
+) -> list[_Draft]:
+    prompts = [policy.tokenizer.encode(task.prompt) for task in tasks]
+    for task, prompt in zip(tasks, prompts, strict=True):
+        if len(prompt) >= policy.max_tokens:
+            raise TaskError(
+                f"the prompt of task {task.task_id!r} fills the policy's context",
+                field="prompt",
+                value=len(prompt),
+                expected=f"fewer than {policy.max_tokens} tokens",
+                cure="a policy with a longer context, or tasks with shorter prompts",
+            )
+    written = policy.generate(
+        prompts,
+        n=sampling.n,
+        budget=sampling.budget,
+        temperature=sampling.temperature,
+        top_p=sampling.top_p,
+        deterministic=sampling.deterministic,
+        rng=rng,
+    )
+    return [
+        _Draft(
+            task=tasks[row // sampling.n],
+            prompt=prompts[row // sampling.n],
+            actions=actions,
+            log_probs=written.log_probs[row],
+            values=written.values[row],
+            finished=bool(written.finished[row]),
+            text=_text(tasks[row // sampling.n], policy.tokenizer.decode(actions.tolist())),
+        )
+        for row, actions in enumerate(written.actions)
+    ]
+
+
+def _reference(task: Task, tokenizer: Tokenizer) -> _Draft:
+    solution = task.canonical_solution
+    if solution is None:
+        raise TaskError(
+            f"task {task.task_id!r} has no reference solution to learn from",
+            field="canonical_solution",
+            cure="train from tests alone: leave the warm start out, or start from a checkpoint",
+        )
+    if task.prompt_is_code:
+        solution = solution.removeprefix(task.prompt)
+    actions = np.array([*tokenizer.encode(solution), tokenizer.end_id], dtype=np.int64)
+    nothing = np.zeros(len(actions), dtype=np.float32)
+    return _Draft(
+        task=task,
+        prompt=tokenizer.encode(task.prompt),
+        actions=actions,
+        log_probs=nothing,
+        values=nothing,
+        finished=True,
+        text=_text(task, solution),
+    )
+
+
+def _text(task: Task, written: str) -> str:
+    return task.prompt + written if task.prompt_is_code else written
+
+
+def _await(judge: Judge, tickets: dict[int, int], drafts: list[_Draft]) -> None:
+    while tickets:
+        for ticket, verdict in judge.collect():
+            drafts[tickets.pop(ticket)].verdict = verdict
+
+
+def _finish(draft: _Draft, tokenizer: Tokenizer, reward: Reward, version: int) -> Trajectory:
+    assert draft.verdict is not None
+    verdict = draft.verdict if draft.finished else draft.verdict.as_cut()
+    priced = price(
+        draft.task,
+        draft.actions,
+        finished=draft.finished,
+        verdict=verdict,
+        tokenizer=tokenizer,
+        reward=reward,
+    )
+    return Trajectory(
+        task_id=draft.task.task_id,
+        prompt=np.array(draft.prompt, dtype=np.int64),
+        actions=draft.actions,
+        log_probs=draft.log_probs,
+        values=draft.values,
+        reward=priced.reward,
+        token_rewards=priced.token_rewards,
+        finished=draft.finished,
+        program=draft.text,
+        verdict=verdict,
+        feedback=priced.feedback,
+        policy_version=version,
+    )
