@@ -1,0 +1,44 @@
+"""Lenient UTF-8 with positions: bytes of any kind become characters, each byte's character known.
+
+For tokenizers that fall back to bytes: a policy may write any bytes, so decoding never fails.
+"""
+
+REPLACEMENT = "\ufffd"
+
+
+def encode_utf8(text: str) -> bytes:
+    """Return the bytes of any text, lone surrogates included."""
+    return text.encode("utf-8", "surrogatepass")
+
+
+def decode_utf8(data: bytes) -> tuple[str, list[int]]:
+    """Return the text of any bytes, and for each byte the index of its character.
+
+    A byte that is part of no character becomes a replacement character of its own.
+
+    Example:
+        >>> decode_utf8("aé".encode() + b"!")
+        ('aé!', [0, 1, 1, 2])
+    """
+    characters: list[str] = []
+    owners: list[int] = []
+    position = 0
+    while position < len(data):
+        width = _width(data[position])
+        piece = data[position : position + width]
+        try:
+            character = piece.decode("utf-8", "surrogatepass")
+        except UnicodeDecodeError:
+            width, character = 1, REPLACEMENT
+        owners.extend([len(characters)] * width)
+        characters.append(character)
+        position += width
+    return "".join(characters), owners
+
+
+def _width(lead: int) -> int:
+    if lead < 0xC0:
+        return 1
+    if lead < 0xE0:
+        return 2
+    return 3 if lead < 0xF0 else 4
