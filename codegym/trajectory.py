@@ -4,8 +4,8 @@ Arrays are NumPy, so that the env and the grader need no torch. In shapes, B is 
 episodes, T the longest number of actions, L the longest prompt plus actions.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -65,6 +65,8 @@ class Batch:
         mask: (B, T) bool, True on real actions.
         log_probs, values, token_rewards: (B, T) float32, 0 on padding.
         rewards: (B,) float32.
+        columns: Further (B, T) arrays that an agent adds, such as its advantages; they are cut
+            and selected like the rest.
     """
 
     tokens: NDArray[np.int64]
@@ -76,9 +78,15 @@ class Batch:
     values: NDArray[np.float32]
     token_rewards: NDArray[np.float32]
     rewards: NDArray[np.float32]
+    columns: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.lengths)
+
+    @property
+    def n_tokens(self) -> int:
+        """Number of real actions."""
+        return int(self.lengths.sum())
 
     @classmethod
     def from_trajectories(cls, trajectories: Sequence[Trajectory], *, pad_id: int) -> "Batch":
@@ -128,4 +136,20 @@ class Batch:
             values=self.values[rows, :width],
             token_rewards=self.token_rewards[rows, :width],
             rewards=self.rewards[rows],
+            columns={name: column[rows, :width] for name, column in self.columns.items()},
         )
+
+    def with_columns(self, **columns: NDArray[np.float32]) -> "Batch":
+        """Return the same batch with further (B, T) arrays."""
+        return replace(self, columns={**self.columns, **columns})
+
+    def minibatches(self, count: int, rng: np.random.Generator) -> Iterator["Batch"]:
+        """Yield at most ``count`` random, disjoint parts of about equal size."""
+        for rows in np.array_split(rng.permutation(len(self)), min(count, len(self))):
+            yield self.select(rows)
+
+    def pieces(self, rows: int) -> Iterator["Batch"]:
+        """Yield parts of at most ``rows`` episodes of like length, so that little is padding."""
+        order = np.argsort(self.lengths + self.prompt_lengths, kind="stable")
+        for start in range(0, len(order), rows):
+            yield self.select(order[start : start + rows])

@@ -1,0 +1,107 @@
+"""RFT: online rejection fine-tuning. The policy imitates those of its own programs that pass.
+
+``L = - sum_{passing programs} sum_t log p(w_t) / (number of their tokens)``: REINFORCE with a 0/1
+reward and no baseline. Programs that fail teach nothing, and tasks that are already solved act as
+replay, which is what makes it the steadiest baseline at this scale.
+Source: Zelikman et al. 2022 (2203.14465), Yuan et al. 2023 (2308.01825), made online.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from codegym import registry
+from codegym.agent import Agent
+from codegym.losses import policy_gradient
+from codegym.optimisation import Optimiser
+from codegym.policy import Policy
+from codegym.trajectory import Batch, Trajectory
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RFTConfig:
+    """Settings of RFT; the defaults suit a transformer of under a million weights.
+
+    Attributes:
+        lr: Learning rate; 1e-3 collapses within a minute on the small domain.
+        minibatches: Optimiser steps per update.
+        warmup_updates: Updates over which the learning rate rises.
+        tasks_per_update: Tasks drawn for one update.
+        samples_per_task: Programs written for each.
+        temperature: Of the sampling.
+        max_grad_norm: Gradient clipping.
+    """
+
+    lr: float = 3e-4
+    minibatches: int = 2
+    warmup_updates: int = 8
+    tasks_per_update: int = 64
+    samples_per_task: int = 4
+    temperature: float = 1.0
+    max_grad_norm: float = 1.0
+
+
+@registry.plugin("agents", "rft")
+class RFT(Agent):
+    """Imitates its own passing programs."""
+
+    name = "rft"
+    config_class = RFTConfig
+
+    def __init__(self, policy: Policy, config: RFTConfig, *, seed: int) -> None:
+        self.policy = policy
+        self.config = config
+        self.updates = 0
+        self._rng = np.random.default_rng([seed, 0x4F7])
+        self._optimiser = Optimiser(
+            policy, lr=config.lr, value_lr=config.lr, max_grad_norm=config.max_grad_norm
+        )
+
+    def update(
+        self, trajectories: Sequence[Trajectory], *, progress: float = 0.0
+    ) -> dict[str, float]:
+        """Take ``minibatches`` steps on the passing programs; none if nothing passed."""
+        policy, config = self.policy, self.config
+        self.updates += 1
+        kept = [one for one in trajectories if one.verdict is not None and one.verdict.passed]
+        # A program cut at its budget has no end token: imitating it would teach never to end.
+        kept = [one for one in kept if one.finished]
+        metrics = {"kept": float(len(kept)), "kept_share": len(kept) / len(trajectories)}
+        if not kept:
+            return metrics
+        policy.module.train()
+        batch = Batch.from_trajectories(kept, pad_id=policy.tokenizer.pad_id)
+        scale = min(1.0, self.updates / config.warmup_updates)
+        total, entropy, norms = 0.0, 0.0, []
+        for minibatch in batch.minibatches(config.minibatches, self._rng):
+            losses = []
+            for piece in minibatch.pieces(32):
+                scored = policy.evaluate(piece)
+                ones = torch.ones_like(scored.log_probs)
+                losses.append(policy_gradient(scored.log_probs, ones, minibatch.n_tokens))
+                entropy += float(scored.entropy.detach().sum())
+            norms.append(self._optimiser.step(losses, lr_scale=scale))
+            total += sum(float(loss.detach()) for loss in losses) * minibatch.n_tokens
+        return metrics | {
+            "loss": total / batch.n_tokens,
+            "entropy": entropy / batch.n_tokens,
+            "grad_norm": float(np.mean(norms)),
+            "lr": config.lr * scale,
+        }
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the optimiser, the counter and the shuffling RNG."""
+        return {
+            "optimiser": self._optimiser.state_dict(),
+            "updates": self.updates,
+            "rng": self._rng.bit_generator.state,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore what ``state_dict`` returned."""
+        self._optimiser.load_state_dict(state["optimiser"])
+        self.updates = state["updates"]
+        self._rng.bit_generator.state = state["rng"]

@@ -1,0 +1,87 @@
+"""Optimiser: AdamW over a policy's weights, the value head in a group of its own."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from codegym.policy import Policy
+
+
+class Optimiser:
+    """One optimiser step as every agent takes it: clip, step, tell the policy.
+
+    Args:
+        policy: Whose weights are trained.
+        lr: Learning rate of the actor.
+        value_lr: Learning rate of the value head.
+        betas: AdamW's.
+        weight_decay: AdamW's, on the actor's matrices only.
+        max_grad_norm: The actor's gradient is scaled down to this norm.
+    """
+
+    def __init__(
+        self,
+        policy: Policy,
+        *,
+        lr: float,
+        value_lr: float,
+        betas: tuple[float, float] = (0.9, 0.99),
+        weight_decay: float = 0.0,
+        max_grad_norm: float = 1.0,
+    ) -> None:
+        self._policy = policy
+        head = {id(parameter) for parameter in policy.value_parameters()}
+        trained = [p for p in policy.module.parameters() if p.requires_grad]
+        actor = [p for p in trained if id(p) not in head]
+        self._actor = actor
+        self._value = [p for p in trained if id(p) in head]
+        self._max_grad_norm = max_grad_norm
+        self._adamw = torch.optim.AdamW(
+            [
+                {"params": [p for p in actor if p.dim() > 1], "weight_decay": weight_decay},
+                {"params": [p for p in actor if p.dim() <= 1], "weight_decay": 0.0},
+                {"params": self._value, "lr": value_lr, "weight_decay": 0.0},
+            ],
+            lr=lr,
+            betas=betas,
+            fused=True,
+        )
+        self._base_lr = [float(group["lr"]) for group in self._adamw.param_groups]
+
+    def step(
+        self, losses: Iterable[Tensor], *, lr_scale: float = 1.0, train_actor: bool = True
+    ) -> float:
+        """Sum the gradients of some losses and take one step.
+
+        Args:
+            losses: Scalar tensors, worked through one by one so that memory stays small.
+            lr_scale: Factor on the actor's learning rate, for schedules.
+            train_actor: False leaves the actor as it is and trains the value head alone.
+
+        Returns:
+            Norm of the actor's gradient before it was clipped; 0.0 if nothing had a gradient.
+        """
+        self._adamw.zero_grad(set_to_none=True)
+        for loss in losses:
+            if loss.requires_grad:
+                loss.backward()  # type: ignore[no-untyped-call]
+        if not train_actor:
+            for parameter in self._actor:
+                parameter.grad = None
+        norm = torch.nn.utils.clip_grad_norm_(self._actor, self._max_grad_norm)
+        torch.nn.utils.clip_grad_norm_(self._value, 1.0)
+        for group, base in zip(self._adamw.param_groups[:2], self._base_lr[:2], strict=True):
+            group["lr"] = base * lr_scale
+        self._adamw.step()
+        self._policy.mark_updated()
+        return float(norm)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return AdamW's state."""
+        return self._adamw.state_dict()
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore AdamW's state."""
+        self._adamw.load_state_dict(state)
