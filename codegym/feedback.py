@@ -1,10 +1,22 @@
 """Feedback: where in a program the fault lies, in lines and in tokens.
 
-The categories are RLTF's (2307.04349, section 3.3): U_global, U_line, U_ignore.
+The categories are RLTF's (2307.04349, section 3.3): U_global, U_line, U_ignore. The table that
+sorts errors into them follows the paper where it and its published code disagree: a time-out is
+global, and a syntax error is global only where the token budget cut the program. Prices are not
+set here.
 """
 
+import re
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import Enum, StrEnum, auto
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from codegym.verdict import Outcome, Verdict
+
+Lines = tuple[int, int]
 
 
 class Granularity(StrEnum):
@@ -28,6 +40,142 @@ class Feedback:
     """
 
     granularity: Granularity
-    lines: tuple[int, int] | None = None
+    lines: Lines | None = None
     tokens: tuple[int, int] = (0, 0)
     n_tokens: int = 0
+
+
+class _Rule(Enum):
+    IGNORE = auto()
+    GLOBAL = auto()
+    LINE = auto()
+    INDENTED_LINE = auto()  # the line with its leading blanks, which are the fault
+    NONLOCAL = auto()  # the `nonlocal` statement that names the variable of the message
+    ENDED = auto()  # the text stopped too soon, wherever the message points
+
+
+# First match wins. Each line names the wording of 3.9 and that of 3.10 and later.
+_SYNTAX: tuple[tuple[re.Pattern[str], _Rule], ...] = tuple(
+    (re.compile(pattern), rule)
+    for pattern, rule in (
+        (r"inconsistent use of tabs and spaces", _Rule.IGNORE),
+        (r"unindent does not match any outer indentation", _Rule.IGNORE),
+        (r"EOF while scanning triple-quoted string|unterminated triple-quoted", _Rule.IGNORE),
+        (r"duplicate (?:argument|parameter)", _Rule.IGNORE),
+        (r"import \* only allowed at module level", _Rule.IGNORE),
+        (r"(?P<name>\w+)'? is parameter and nonlocal", _Rule.NONLOCAL),
+        (r"no binding for nonlocal '(?P<name>\w+)'", _Rule.NONLOCAL),
+        (r"unexpected EOF while parsing|was never closed", _Rule.ENDED),
+        (r"unexpected indent", _Rule.INDENTED_LINE),
+        (r"", _Rule.LINE),
+    )
+)
+# Exceptions by class name; every other one concerns the line it was raised on. A plain
+# RuntimeError and an exit say nothing about a line.
+_RUNTIME: dict[str, _Rule] = {
+    "RecursionError": _Rule.GLOBAL,
+    "TimeoutException": _Rule.GLOBAL,
+    "RuntimeError": _Rule.IGNORE,
+    "SystemExit": _Rule.IGNORE,
+    "": _Rule.IGNORE,
+}
+# Running out of memory or of output is spending too much, like running out of time.
+_OUTCOMES: dict[Outcome, _Rule] = {
+    Outcome.PASSED: _Rule.IGNORE,
+    Outcome.FAILED: _Rule.IGNORE,
+    Outcome.TIMEOUT: _Rule.GLOBAL,
+    Outcome.MEMORY: _Rule.GLOBAL,
+    Outcome.OUTPUT_LIMIT: _Rule.GLOBAL,
+    Outcome.NO_PROGRAM: _Rule.GLOBAL,
+}
+_NEWLINE = re.compile(r"\r\n|\r|\n")
+
+
+def locate(
+    verdict: Verdict,
+    program: str,
+    *,
+    spans: NDArray[np.int64],
+    program_start: int = 0,
+    cut: bool | None = None,
+) -> Feedback:
+    """Find the part of a program that a verdict finds fault with.
+
+    Args:
+        verdict: What was judged; its line numbers count in ``program``.
+        program: The whole program, the prompt included where the prompt is code.
+        spans: (T, 2) character offsets of the episode's tokens in the text the policy wrote.
+        program_start: Where in ``program`` that text begins.
+        cut: Whether the token budget cut the program; the verdict's own word if None.
+
+    Returns:
+        The fault's category, its line and its tokens. Of several copies of a line the one with
+        the reported number is meant.
+
+    Source: RLTF (2307.04349), section 3.3; the alternatives of its table are in ``_SYNTAX``.
+    """
+    rule, line = _categorise(verdict, program, verdict.cut if cut is None else cut)
+    count = len(spans)
+    if rule is _Rule.GLOBAL:
+        return Feedback(granularity=Granularity.GLOBAL, tokens=(0, count), n_tokens=count)
+    span = _line_span(program, line, keep_indent=rule is _Rule.INDENTED_LINE)
+    if rule is _Rule.IGNORE or line is None or span is None:
+        return Feedback(granularity=Granularity.IGNORE, n_tokens=count)
+    return Feedback(
+        granularity=Granularity.LINE,
+        lines=(line, line),
+        tokens=_tokens_in(spans, span[0] - program_start, span[1] - program_start),
+        n_tokens=count,
+    )
+
+
+def _categorise(verdict: Verdict, program: str, cut: bool) -> tuple[_Rule, int | None]:
+    line = verdict.error_line
+    if verdict.outcome is Outcome.RUNTIME_ERROR:
+        return _RUNTIME.get(verdict.error_type, _Rule.LINE), line
+    if verdict.outcome is not Outcome.SYNTAX_ERROR:
+        return _OUTCOMES[verdict.outcome], line
+    match, rule = next(
+        (found, rule)
+        for pattern, rule in _SYNTAX
+        if (found := pattern.search(verdict.error_message))
+    )
+    if rule is _Rule.IGNORE:
+        return rule, line
+    if rule is _Rule.NONLOCAL:
+        return _Rule.LINE, _nonlocal_line(program, match["name"]) or line
+    if cut and (rule is _Rule.ENDED or _at_the_end(program, line)):
+        return _Rule.GLOBAL, line
+    return _Rule.LINE if rule is _Rule.ENDED else rule, line
+
+
+def _at_the_end(program: str, line: int | None) -> bool:
+    written = len(_NEWLINE.split(program.rstrip()))
+    return line is not None and line >= written
+
+
+def _nonlocal_line(program: str, name: str) -> int | None:
+    statement = re.compile(rf"^\s*nonlocal\b.*\b{re.escape(name)}\b")
+    lines = enumerate(_NEWLINE.split(program), start=1)
+    return next((number for number, text in lines if statement.search(text)), None)
+
+
+def _line_span(program: str, line: int | None, *, keep_indent: bool) -> tuple[int, int] | None:
+    if line is None or line < 1:
+        return None
+    start = 0
+    breaks = _NEWLINE.finditer(program)
+    for _ in range(line - 1):
+        end_of_line = next(breaks, None)
+        if end_of_line is None:
+            return None
+        start = end_of_line.end()
+    last = next(breaks, None)
+    text = program[start : last.start() if last else len(program)]
+    indent = 0 if keep_indent else len(text) - len(text.lstrip())
+    return start + indent, start + len(text.rstrip())
+
+
+def _tokens_in(spans: NDArray[Any], start: int, end: int) -> tuple[int, int]:
+    inside = np.flatnonzero((spans[:, 0] < end) & (spans[:, 1] > start))
+    return (int(inside[0]), int(inside[-1]) + 1) if len(inside) else (0, 0)

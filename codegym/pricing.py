@@ -1,0 +1,81 @@
+"""Pricing: a judged episode becomes feedback, a reward and credit over its tokens.
+
+The environment and the rollout without an environment both price here, so that their numbers are
+the same. Nothing is run and nothing is judged.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from codegym.feedback import Feedback, locate
+from codegym.rewards.base import Reward
+from codegym.task import Task
+from codegym.tokenizers.base import Tokenizer
+from codegym.verdict import Verdict
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Priced:
+    """What one judged episode is worth.
+
+    Attributes:
+        verdict: The verdict, marked as cut where the policy did not finish.
+        feedback: Where the fault lies.
+        reward: Of the whole program.
+        token_rewards: (T,) float32, received after each action; see ``Reward.tokens``.
+    """
+
+    verdict: Verdict
+    feedback: Feedback
+    reward: float
+    token_rewards: NDArray[np.float32]
+
+
+def program_of(task: Task, written: str) -> str:
+    """Return the whole program of an episode whose tokens decode to ``written``.
+
+    Where the prompt is code the tokens continue it; else they are the program.
+    """
+    return task.prompt + written if task.prompt_is_code else written
+
+
+def price(
+    task: Task,
+    actions: Sequence[int] | NDArray[np.integer[Any]],
+    *,
+    finished: bool,
+    verdict: Verdict,
+    tokenizer: Tokenizer,
+    reward: Reward,
+) -> Priced:
+    """Price one judged episode.
+
+    Args:
+        task: The task that was played.
+        actions: (T,) ids the policy chose, the end token included where it was chosen.
+        finished: Whether the policy ended the program itself; False if the budget cut it.
+        verdict: Of ``program_of(task, tokenizer.decode(actions))``.
+        tokenizer: What the ids mean.
+        reward: What the verdict is worth.
+    """
+    ids = actions.tolist() if isinstance(actions, np.ndarray) else list(actions)
+    if not finished:
+        verdict = verdict.as_cut()
+    program = program_of(task, tokenizer.decode(ids))
+    feedback = locate(
+        verdict,
+        program,
+        spans=tokenizer.spans(ids),
+        program_start=len(task.prompt) if task.prompt_is_code else 0,
+    )
+    bound = reward.bind(task, program)
+    return Priced(
+        verdict=verdict,
+        feedback=feedback,
+        reward=bound(verdict, feedback),
+        token_rewards=bound.tokens(verdict, feedback),
+    )

@@ -1,0 +1,157 @@
+"""Rewards against numbers worked out by hand."""
+
+import numpy as np
+import pytest
+
+from codegym.errors import ConfigError, UnknownNameError
+from codegym.feedback import Feedback, Granularity
+from codegym.pricing import price
+from codegym.rewards import make_reward
+from codegym.task import Task
+from codegym.tokenizers.lexemes import LexemeTokenizer
+from codegym.verdict import CaseResult, Outcome, Verdict
+
+ORDER = [Outcome.PASSED, Outcome.FAILED, Outcome.RUNTIME_ERROR, Outcome.TIMEOUT]
+ORDER += [Outcome.MEMORY, Outcome.OUTPUT_LIMIT]
+
+
+def cases(*outcomes):
+    return Verdict.from_cases([CaseResult(outcome=one) for one in outcomes])
+
+
+def passed(count, total=4):
+    return cases(*[Outcome.PASSED] * count, *[Outcome.FAILED] * (total - count))
+
+
+SYNTAX = Verdict.syntax_error(n_cases=4, error_type="SyntaxError", message="invalid", line=1)
+EMPTY = Verdict.no_program(n_cases=4)
+LINE = Feedback(granularity=Granularity.LINE, lines=(2, 2), tokens=(2, 5), n_tokens=10)
+WHOLE = Feedback(granularity=Granularity.GLOBAL, tokens=(0, 10), n_tokens=10)
+NOWHERE = Feedback(granularity=Granularity.IGNORE, n_tokens=10)
+
+
+@pytest.mark.parametrize(
+    ("text", "values"),
+    [
+        ("binary", [1, 0, 0, 0, 0, 0, 0, 0]),
+        ("pass_rate", [1, 0.5, 0.5, 0.5, 0.5, 0.5, 0, 0]),
+        ("coderl", [1, -0.3, -0.6, -0.6, -0.6, -0.6, -1, -1]),
+        ("coderl(failed=-0.1)", [1, -0.1, -0.6, -0.6, -0.6, -0.6, -1, -1]),
+        ("rltf", [1, 0.35, -0.6, -0.6, -0.6, -0.6, -1, -1]),
+        ("rltf(adaptive=false)", [1, -0.3, -0.6, -0.6, -0.6, -0.6, -1, -1]),
+        ("0.8*pass_rate+0.2*coderl", [1, 0.34, 0.28, 0.28, 0.28, 0.28, -0.2, -0.2]),
+        ("-(binary - 2)*0.5", [0.5, 1, 1, 1, 1, 1, 1, 1]),
+        ("pass_rate*pass_rate", [1, 0.25, 0.25, 0.25, 0.25, 0.25, 0, 0]),
+    ],
+)
+def test_values_by_outcome(text, values):
+    reward = make_reward(text)
+    half = [cases(Outcome.PASSED, one) for one in ORDER]
+    got = [reward(verdict) for verdict in [*half, SYNTAX, EMPTY]]
+    assert got == pytest.approx(values)
+    assert all(reward.low <= value <= reward.high for value in got)
+
+
+@pytest.mark.parametrize(("count", "value"), [(0, -0.3), (1, 0.025), (2, 0.35), (4, 1.0)])
+def test_adaptive(count, value):
+    assert make_reward("rltf")(passed(count)) == pytest.approx(value)
+
+
+def test_the_gravest_case_counts_whichever_came_first():
+    verdict = cases(Outcome.FAILED, Outcome.RUNTIME_ERROR)
+    assert make_reward("coderl")(verdict) == make_reward("rltf")(verdict) == -0.6
+
+
+@pytest.mark.parametrize(
+    ("text", "feedback", "weights"),
+    [
+        ("rltf", LINE, [0, 0, -1, -1, -1, 0, 0, 0, 0, 0]),  # alpha = 10 / 3
+        ("rltf(alpha=false)", LINE, [0, 0, -0.3, -0.3, -0.3, 0, 0, 0, 0, 0]),
+        ("rltf", WHOLE, [-0.3] * 10),
+        ("rltf", NOWHERE, [0] * 10),
+        ("rltf(fine=0)", LINE, [0] * 10),
+        ("2*rltf + binary", LINE, [0, 0, -2, -2, -2, 0, 0, 0, 0, 0]),
+        ("coderl", LINE, [0] * 10),
+    ],
+)
+def test_fine_weights(text, feedback, weights):
+    reward = make_reward(text)
+    verdict = cases(Outcome.RUNTIME_ERROR)
+    np.testing.assert_allclose(reward.fine(verdict, feedback), weights, rtol=1e-6)
+    expected = np.array(weights) / 10
+    expected[-1] += reward(verdict)
+    np.testing.assert_allclose(reward.tokens(verdict, feedback), expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("length", [1, 3, 7, 10])
+def test_fine_weight_sums_to_a_whole_programs_for_any_length_of_line(length):
+    feedback = Feedback(granularity=Granularity.LINE, tokens=(0, length), n_tokens=10)
+    assert make_reward("rltf").fine(SYNTAX, feedback).sum() == pytest.approx(-3.0)
+
+
+@pytest.mark.parametrize(
+    ("text", "low", "high"),
+    [
+        ("coderl", -1, 1),
+        ("0.5*coderl - binary", -1.5, 0.5),
+        ("-coderl*pass_rate", -1, 1),
+        ("2 - rltf", 1, 3),
+    ],
+)
+def test_bounds(text, low, high):
+    reward = make_reward(text)
+    assert (reward.low, reward.high) == (low, high)
+
+
+def test_a_composed_reward_can_be_read_back_from_its_text():
+    for text in ("0.8*pass_rate+0.2*coderl(failed=-0.5)", "rltf(alpha=false)-2*binary"):
+        reward = make_reward(text)
+        again = make_reward(repr(reward))
+        assert [again(one) for one in (SYNTAX, passed(1), passed(4))] == [
+            reward(one) for one in (SYNTAX, passed(1), passed(4))
+        ]
+
+
+def test_bad_expressions_are_named():
+    with pytest.raises(UnknownNameError, match="did you mean 'pass_rate'"):
+        make_reward("pas_rate")
+    with pytest.raises(UnknownNameError, match="did you mean 'failed'"):
+        make_reward("coderl(faild=1)")
+    for text in ("", "binary +", "binary / 2", "binary(1)", "__import__('os')", "binary.x", "True"):
+        with pytest.raises(ConfigError):
+            make_reward(text)
+    with pytest.raises(ConfigError, match="setting"):
+        make_reward("rltf(fine=open)")
+
+
+def test_price_joins_feedback_and_reward():
+    task = Task.from_calls("def f(x):\n", "f", [((1,), 1), ((2,), 2)])
+    tokens = LexemeTokenizer()
+    ids = np.array([*tokens.encode("    y = x\n    return z"), tokens.end_id])
+    error = CaseResult(outcome=Outcome.RUNTIME_ERROR, error_type="NameError", error_line=3)
+    verdict = Verdict.from_cases([error, error])
+    priced = price(
+        task, ids, finished=True, verdict=verdict, tokenizer=tokens, reward=make_reward("rltf")
+    )
+    assert priced.reward == -0.6
+    assert tokens.decode(ids[slice(*priced.feedback.tokens)]) == "return z"
+    # T tokens, two of them in the line: each -0.3 / 2 of the mean, the reward on the last.
+    assert priced.token_rewards.sum() == pytest.approx(-0.6 - 0.3)
+    credited = [*range(*priced.feedback.tokens), len(ids) - 1]
+    assert np.flatnonzero(priced.token_rewards).tolist() == credited
+
+
+def test_price_marks_what_the_budget_cut():
+    task = Task.from_calls("def f(x):\n", "f", [((1,), 1)])
+    tokens = LexemeTokenizer()
+    ids = tokens.encode("    return (x")
+    verdict = Verdict.syntax_error(
+        n_cases=1, error_type="SyntaxError", message="'(' was never closed", line=2
+    )
+    options = {"verdict": verdict, "tokenizer": tokens, "reward": make_reward("rltf")}
+    cut = price(task, ids, finished=False, **options)
+    ended = price(task, [*ids, tokens.end_id], finished=True, **options)
+    assert cut.verdict.cut
+    assert not ended.verdict.cut
+    assert cut.feedback.granularity is Granularity.GLOBAL
+    assert ended.feedback.granularity is Granularity.LINE
