@@ -20,8 +20,9 @@ A wrong program is none of these: it is data, a Verdict.
 
 import difflib
 from collections.abc import Iterable
+from typing import Any
 
-_UNSET = object()
+_UNSET: Any = object()
 
 
 class CodegymError(Exception):
@@ -104,10 +105,16 @@ class TaskError(CodegymError, ValueError):
         cure: str = "",
     ) -> None:
         self.path, self.line, self.field = path, line, field
+        self._rest: dict[str, Any] = {"value": value, "expected": expected, "cure": cure}
+        self._detail = message
         where = ":".join(str(part) for part in (path, line) if part is not None)
         head = f"{where}: " if where else ""
         tail = f" (field {field!r})" if field else ""
-        super().__init__(f"{head}{message}{tail}", value=value, expected=expected, cure=cure)
+        super().__init__(f"{head}{message}{tail}", **self._rest)
+
+    def at(self, *, path: str | None, line: int | None = None) -> "TaskError":
+        """Return the same error with the file and line it was found at."""
+        return TaskError(self._detail, path=path, line=line, field=self.field, **self._rest)
 
 
 class EnvError(CodegymError):

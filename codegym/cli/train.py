@@ -1,0 +1,222 @@
+"""``codegym train``: a warm start, reinforcement learning, and a report in a run folder."""
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+from codegym import __version__
+from codegym.errors import ConfigError, MissingExtraError, UnknownNameError
+
+_BUDGETS = ("minutes", "updates", "programs")
+
+
+class _Watcher:
+    """Shows a run: a live bar on a terminal, a line now and then elsewhere."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._bars: dict[str, TaskID] = {}
+        self._shown = -1
+        self.progress = Progress(
+            TextColumn("[bold]{task.description}"),
+            BarColumn(),
+            TextColumn("{task.percentage:3.0f}%  {task.fields[text]}"),
+            TimeElapsedColumn(),
+            console=console,
+            disable=not console.is_terminal,
+        )
+
+    def __call__(self, update: Any) -> None:
+        text = _line(update)
+        if self._console.is_terminal:
+            if update.phase not in self._bars:
+                self._bars[update.phase] = self.progress.add_task(update.phase, total=1.0, text="")
+            self.progress.update(self._bars[update.phase], completed=update.progress, text=text)
+            return
+        tenth = int(update.progress * 10)
+        if tenth != self._shown:
+            self._shown = tenth
+            self._console.print(f"{update.phase:<12} {update.progress:4.0%}  {text}")
+
+
+@click.command()
+@click.option("--preset", help="Begin from a named set of settings: demo.")
+@click.option(
+    "--config",
+    "config_file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Begin from a YAML file with the keys of a run's config.yaml.",
+)
+@click.option("--agent", help="Learning agent (codegym list agents).")
+@click.option("--policy", help="gpt:tiny, gpt:small, ... or the folder of a checkpoint.")
+@click.option("--tokenizer", help="Tokenizer of a new policy.")
+@click.option("--tasks", help="URI of the training tasks.")
+@click.option("--eval-tasks", help="URI of the held-out tasks.")
+@click.option("--reward", help="Name or expression, such as 0.8*pass_rate+0.2*coderl.")
+@click.option("--minutes", type=float, help="Budget: minutes of training, evaluation left out.")
+@click.option("--updates", type=int, help="Budget: updates of the agent.")
+@click.option("--programs", type=int, help="Budget: programs written.")
+@click.option("--warm-start-programs", type=int, help="Demonstrations to learn from first.")
+@click.option("--max-new-tokens", type=int, help="Longest program in tokens.")
+@click.option("--eval-count", type=int, help="Held-out tasks of the first and last evaluation.")
+@click.option("--curve-points", type=int, help="Evaluations in between.")
+@click.option("--seed", type=int, help="Of everything that is drawn.")
+@click.option("--isolation", help="Of the sandbox: auto, namespace, landlock, unsafe.")
+@click.option("--workers", type=int, help="Of the sandbox; 0 lets it choose.")
+@click.option(
+    "--set",
+    "assignments",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="A setting of the agent (lr=1e-4), or of the warm start (warm_start.lr=1e-3).",
+)
+@click.option("--threads", type=click.IntRange(min=1), help="Threads of torch.")
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="The run's folder [default: runs/AGENT-SEED].",
+)
+@click.option("--overwrite", is_flag=True, help="Replace a run that stands there.")
+@click.option(
+    "--resume",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Continue the run in this folder; takes no other setting.",
+)
+def command(
+    preset: str | None,
+    config_file: Path | None,
+    assignments: tuple[str, ...],
+    threads: int | None,
+    out: Path | None,
+    overwrite: bool,
+    resume: Path | None,
+    **settings: Any,
+) -> None:
+    """Train a policy: warm start, reinforcement learning from unit tests, evaluation.
+
+    Ctrl-C saves the run and ends it; --resume continues it.
+    """
+    console = Console(stderr=True)
+    with console.status("loading torch"):
+        try:
+            import torch
+
+            from codegym.run_config import TrainConfig
+            from codegym.run_folder import RunFolder
+            from codegym.training import Trainer
+        except ModuleNotFoundError as error:
+            raise MissingExtraError(error.name or "torch", "agents") from error
+    if threads:
+        torch.set_num_threads(threads)
+    given = {name: value for name, value in settings.items() if value is not None}
+    if resume is not None:
+        if given or assignments or preset or config_file or out:
+            raise ConfigError(
+                "--resume takes no other setting",
+                value=sorted(given),
+                cure="the run's own config.yaml is used",
+            )
+        folder = RunFolder(resume)
+        config = TrainConfig.from_mapping(folder.read_config())
+        trainer = Trainer(config, folder)
+    else:
+        config = TrainConfig.from_mapping(_merge(preset, config_file, given, assignments))
+        folder = RunFolder(out or Path("runs") / f"{config.agent}-{config.seed}")
+        trainer = Trainer(config, folder)
+        folder.create(config.to_mapping(), overwrite=overwrite)
+    watcher = _Watcher(console)
+    trainer.watch = watcher
+    with watcher.progress:
+        complete = trainer.run(resume=resume is not None)
+    if not complete:
+        console.print(f"stopped; continue with: codegym train --resume {folder.path}")
+        return
+    _report(folder, config, torch.__version__)
+
+
+def _merge(
+    preset: str | None,
+    config_file: Path | None,
+    given: Mapping[str, Any],
+    assignments: tuple[str, ...],
+) -> dict[str, Any]:
+    """Lay the sources of settings over one another; later ones win."""
+    import yaml
+
+    from codegym.run_config import PRESETS
+
+    merged: dict[str, Any] = {}
+    if preset is not None:
+        if preset not in PRESETS:
+            raise UnknownNameError("preset", preset, PRESETS)
+        merged |= PRESETS[preset]
+    if config_file is not None:
+        try:
+            loaded = yaml.safe_load(config_file.read_text())
+        except (OSError, yaml.YAMLError) as error:
+            raise ConfigError(
+                f"the config file is unreadable: {error}", value=str(config_file)
+            ) from None
+        if not isinstance(loaded, dict):
+            raise ConfigError(
+                "the config file holds no settings",
+                value=str(config_file),
+                expected="YAML of the form key: value",
+            )
+        merged |= loaded
+    if any(name in given for name in _BUDGETS):
+        merged = {name: value for name, value in merged.items() if name not in _BUDGETS}
+    merged |= given
+    for assignment in assignments:
+        key, equals, value = assignment.partition("=")
+        if not equals:
+            raise ConfigError("--set needs a value", value=assignment, expected="KEY=VALUE")
+        group = "agent_settings"
+        if key.startswith("warm_start."):
+            group, key = "warm_start_settings", key.removeprefix("warm_start.")
+        merged[group] = {**merged.get(group, {}), key: value}
+    return merged
+
+
+def _line(update: Any) -> str:
+    metrics = update.metrics
+    parts = [
+        f"{name} {metrics[key]:.3f}"
+        for name, key in (("loss", "loss"), ("pass", "pass_rate"))
+        if key in metrics
+    ]
+    return "  ".join([*parts, f"{update.programs_per_s:.0f} programs/s"])
+
+
+def _report(folder: Any, config: Any, torch_version: str) -> None:
+    """Write report.json and the plot, and print the table."""
+    from codegym.report import plot, summarise, table
+
+    curve, metrics = list(folder.rows("curve")), list(folder.rows("metrics"))
+    summary = summarise(curve)
+    folder.write_report(
+        {
+            "summary": summary,
+            "config": config.to_mapping(),
+            "versions": {
+                "codegym": __version__,
+                "torch": torch_version,
+                "python": sys.version.split()[0],
+            },
+            "curve": curve,
+        }
+    )
+    plot(curve, metrics, folder.plot, title=f"{config.agent} from unit tests, seed {config.seed}")
+    out = Console()
+    out.print(table(summary, agent=config.agent))
+    out.print(
+        f"report  {folder.path / 'report.json'}\nplot    {folder.plot}\n"
+        f"policy  {folder.checkpoint}",
+        soft_wrap=True,
+        highlight=False,
+    )

@@ -1,0 +1,116 @@
+"""TrainConfig: what a training run is asked to do, and the phases that follow from it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from codegym.errors import ConfigError
+from codegym.settings import settings_of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainConfig:
+    """What a run is asked to do. Exactly one of minutes, updates and programs is set.
+
+    Attributes:
+        agent: Name of the learning agent.
+        policy: ``gpt:tiny`` and the like, or the folder of a checkpoint to start from.
+        tokenizer: Name of the tokenizer of a new policy.
+        tasks: URI of the training tasks.
+        eval_tasks: URI of the held-out tasks.
+        reward: Name or expression of the reward.
+        minutes: Budget of the agent in minutes of training, evaluation left out.
+        updates: Budget of the agent in updates.
+        programs: Budget of the agent in programs written.
+        warm_start_programs: Demonstrations to learn from first; 0 for no warm start.
+        max_new_tokens: Longest program, the end token included.
+        eval_count: Held-out tasks of the first and last evaluation.
+        curve_count: Held-out tasks of each evaluation in between.
+        curve_points: How many evaluations in between.
+        seed: Of everything that is drawn.
+        isolation: Of the sandbox.
+        workers: Of the sandbox; 0 lets it choose.
+        agent_settings: Settings of the agent, by name.
+        warm_start_settings: Settings of the warm start, by name.
+    """
+
+    agent: str = "rft"
+    policy: str = "gpt:tiny"
+    tokenizer: str = "lexemes"
+    tasks: str = "composites?domain=small&depth=1-2&split=train"
+    eval_tasks: str = "composites?domain=small&depth=2&split=test"
+    reward: str = "binary"
+    minutes: float = 0.0
+    updates: int = 0
+    programs: int = 0
+    warm_start_programs: int = 0
+    max_new_tokens: int = 64
+    eval_count: int = 300
+    curve_count: int = 100
+    curve_points: int = 6
+    seed: int = 0
+    isolation: str = "auto"
+    workers: int = 0
+    agent_settings: Mapping[str, Any] = field(default_factory=dict)
+    warm_start_settings: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def from_mapping(cls, settings: Mapping[str, Any]) -> "TrainConfig":
+        """Make a config from plain values, as a YAML file or the command line has them.
+
+        Raises:
+            UnknownNameError: A key that is no setting; names the nearest.
+            ConfigError: A value of the wrong type, or not exactly one budget.
+        """
+        config = settings_of(cls, settings, "setting")
+        if sum(value > 0 for value in (config.minutes, config.updates, config.programs)) != 1:
+            raise ConfigError(
+                "a run needs exactly one budget",
+                value={name: getattr(config, name) for name in ("minutes", "updates", "programs")},
+                expected="one of minutes, updates, programs above 0",
+            )
+        return config
+
+    def to_mapping(self) -> dict[str, Any]:
+        """Return the config as plain values; ``from_mapping`` is its inverse."""
+        row = {name: getattr(self, name) for name in self.__slots__}
+        return row | {name: dict(row[name]) for name in ("agent_settings", "warm_start_settings")}
+
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "demo": {
+        "agent": "rft",
+        "warm_start_programs": 20_480,
+        "programs": 25_600,
+    },
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """One agent with one budget; the budget has one positive entry."""
+
+    name: str
+    agent: str
+    settings: Mapping[str, Any]
+    minutes: float = 0.0
+    updates: int = 0
+    programs: int = 0
+
+
+def phases_of(config: TrainConfig) -> list[Phase]:
+    """Return the phases of a run: the warm start, if any, and the agent."""
+    main = Phase(
+        config.agent,
+        config.agent,
+        config.agent_settings,
+        config.minutes,
+        config.updates,
+        config.programs,
+    )
+    if not config.warm_start_programs:
+        return [main]
+    warm = Phase(
+        "warm start", "sft", config.warm_start_settings, programs=config.warm_start_programs
+    )
+    return [warm, main]

@@ -1,0 +1,48 @@
+"""Settings: plain values from a file or the command line become a config dataclass."""
+
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any, TypeVar, get_args, get_type_hints
+
+from codegym.errors import ConfigError, UnknownNameError
+
+Config = TypeVar("Config")
+
+
+def settings_of(cls: type[Config], settings: Mapping[str, Any], kind: str) -> Config:
+    """Fill a config dataclass from plain values.
+
+    Raises:
+        UnknownNameError: A key that is no field; names the nearest.
+        ConfigError: A value that cannot be read as the field's type.
+    """
+    types = get_type_hints(cls)
+    made: dict[str, Any] = {}
+    for name, value in settings.items():
+        if name not in types:
+            raise UnknownNameError(kind, name, types)
+        made[name] = _as(value, types[name], kind, name)
+    return cls(**made)
+
+
+def _as(value: Any, wanted: Any, kind: str, name: str) -> Any:
+    """Read a value as a field's type: a bool, int, float, str or one of some literals."""
+    choices = get_args(wanted)
+    if choices and all(isinstance(choice, str) for choice in choices):
+        if value not in choices:
+            raise UnknownNameError(f"value of {kind} {name!r}", value, choices)
+        return value
+    if wanted not in (bool, int, float, str):
+        return value
+    if wanted is bool and isinstance(value, str):
+        value = {"true": True, "false": False}.get(value.lower(), value)
+    elif wanted in (int, float) and isinstance(value, str):
+        with suppress(ValueError):
+            value = wanted(value)
+    if wanted is float and type(value) is int:
+        value = float(value)
+    if type(value) is not wanted:
+        raise ConfigError(
+            f"{kind} {name!r} has the wrong type", value=value, expected=wanted.__name__
+        )
+    return value

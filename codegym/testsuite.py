@@ -1,0 +1,318 @@
+"""TestSuite: the ordered checks of one task, in one of the three forms a test case can take."""
+
+import ast
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal, get_args
+
+from codegym import wire
+from codegym.errors import ConfigError, TaskError
+from codegym.limits import Limits
+
+Form = Literal["call", "stdio", "assertion"]
+OutputRule = Literal["trailing", "exact", "tokens"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallCase:
+    """Call the entry point and compare what it returns or raises.
+
+    Attributes:
+        args: Positional arguments, plain values.
+        kwargs: Keyword arguments, plain values.
+        expected: The value it must return; unused when ``raises`` is set.
+        raises: Name of the exception it must raise instead, or "".
+    """
+
+    __test__: ClassVar[bool] = False
+    args: tuple[Any, ...] = ()
+    kwargs: Mapping[str, Any] = field(default_factory=dict)
+    expected: Any = None
+    raises: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StdioCase:
+    """Run the program with ``stdin`` and compare what it prints."""
+
+    __test__: ClassVar[bool] = False
+    stdin: str
+    expected_stdout: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AssertionCase:
+    """One assertion of the suite's test code: its source text, for people to read."""
+
+    __test__: ClassVar[bool] = False
+    code: str
+
+
+TestCase = CallCase | StdioCase | AssertionCase
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TestSuite:
+    """The ordered checks of one task.
+
+    Attributes:
+        form: Which of the three forms all cases have.
+        cases: The checks, in the order they run.
+        setup_code: Trusted code run before ``test_code``, in the judge's sandbox (assertion form).
+        test_code: The whole trusted test program (assertion form).
+        check: Name of the function in ``test_code`` that takes the candidate, or "" for bare
+            assertions (assertion form).
+        float_tolerance: Relative tolerance between floats (call form).
+        output_rule: How printed text is compared (stdio form): ``trailing`` ignores white space
+            at line ends and at the end, ``exact`` ignores nothing, ``tokens`` splits at any white
+            space.
+        limits: Bounds of one run of one program over all cases.
+    """
+
+    __test__: ClassVar[bool] = False
+    form: Form
+    cases: tuple[TestCase, ...]
+    setup_code: str = ""
+    test_code: str = ""
+    check: str = ""
+    float_tolerance: float = 1e-9
+    output_rule: OutputRule = "trailing"
+    limits: Limits = field(default_factory=Limits)
+
+    def __len__(self) -> int:
+        return len(self.cases)
+
+    @classmethod
+    def of_calls(
+        cls,
+        cases: Sequence[CallCase | tuple[Sequence[Any], Any]],
+        *,
+        float_tolerance: float = 1e-9,
+        limits: Limits | None = None,
+    ) -> "TestSuite":
+        """Make a suite whose cases call the entry point; see ``Task.from_calls``."""
+        if isinstance(float_tolerance, bool) or not isinstance(float_tolerance, int | float):
+            raise TaskError(
+                "wrong type", field="float_tolerance", value=float_tolerance, expected="a number"
+            )
+        made = tuple(_call_case(case, number) for number, case in enumerate(cases))
+        return cls(
+            form="call",
+            cases=_some(made),
+            float_tolerance=float_tolerance,
+            limits=limits or Limits(),
+        )
+
+    @classmethod
+    def of_stdio(
+        cls,
+        cases: Sequence[StdioCase | tuple[str, str]],
+        *,
+        output_rule: OutputRule = "trailing",
+        limits: Limits | None = None,
+    ) -> "TestSuite":
+        """Make a suite whose cases feed standard input; see ``Task.from_stdio``."""
+        if output_rule not in get_args(OutputRule):
+            raise TaskError(
+                "unknown output rule",
+                field="output_rule",
+                value=output_rule,
+                expected=", ".join(get_args(OutputRule)),
+            )
+        made = tuple(_stdio_case(case, number) for number, case in enumerate(cases))
+        return cls(
+            form="stdio", cases=_some(made), output_rule=output_rule, limits=limits or Limits()
+        )
+
+    @classmethod
+    def of_assertions(
+        cls, test_code: str, setup_code: str = "", *, limits: Limits | None = None
+    ) -> "TestSuite":
+        """Make a suite of test code; see ``Task.from_assertions``."""
+        for name, text in (("setup_code", setup_code), ("test_code", test_code)):
+            try:
+                tree = ast.parse(text)
+            except (SyntaxError, ValueError) as error:
+                raise TaskError(f"{name} does not parse: {error}", field=name) from None
+        checks = [
+            node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == "check"
+        ]
+        cases = tuple(
+            AssertionCase(code=ast.get_source_segment(test_code, node) or ast.unparse(node))
+            for node in (checks[-1].body if checks else tree.body)
+            if any(isinstance(inner, ast.Assert) for inner in ast.walk(node))
+            and not isinstance(node, ast.FunctionDef | ast.ClassDef)
+        )
+        return cls(
+            form="assertion",
+            cases=_some(cases),
+            setup_code=setup_code,
+            test_code=test_code,
+            check="check" if checks else "",
+            limits=limits or Limits(),
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the suite as JSON values; ``from_json`` is its inverse.
+
+        Raises:
+            TaskError: A case holds a value that cannot cross the sandbox line.
+        """
+        row: dict[str, Any] = {"form": self.form, "limits": _fields(self.limits)}
+        if self.form == "assertion":
+            return row | {"setup_code": self.setup_code, "test_code": self.test_code}
+        if self.form == "stdio":
+            cases = [_fields(case) for case in self.cases]
+            return row | {"output_rule": self.output_rule, "cases": cases}
+        cases = [_call_to_json(case, number) for number, case in enumerate(self.cases)]
+        return row | {"float_tolerance": self.float_tolerance, "cases": cases}
+
+    @classmethod
+    def from_json(cls, row: Mapping[str, Any]) -> "TestSuite":
+        """Read what ``to_json`` wrote.
+
+        Raises:
+            TaskError: A field is missing, unknown or of the wrong type.
+        """
+        form = take(row, "form", str, "tests.form")
+        try:
+            limits = Limits(**row.get("limits", {}))
+        except (ConfigError, TypeError) as error:
+            raise TaskError(str(error), field="tests.limits") from None
+        if form == "assertion":
+            setup = row.get("setup_code", "")
+            return cls.of_assertions(
+                take(row, "test_code", str, "tests.test_code"),
+                setup if isinstance(setup, str) else "",
+                limits=limits,
+            )
+        if form not in get_args(Form):
+            raise TaskError(
+                "unknown form of test",
+                field="tests.form",
+                value=form,
+                expected=", ".join(get_args(Form)),
+            )
+        cases = take(row, "cases", list, "tests.cases")
+        if form == "stdio":
+            pairs = [
+                (
+                    take(case, "stdin", str, f"tests.cases[{number}].stdin"),
+                    take(case, "expected_stdout", str, f"tests.cases[{number}].expected_stdout"),
+                )
+                for number, case in enumerate(cases)
+            ]
+            return cls.of_stdio(
+                pairs, output_rule=row.get("output_rule", "trailing"), limits=limits
+            )
+        return cls.of_calls(
+            [_call_from_json(case, number) for number, case in enumerate(cases)],
+            float_tolerance=row.get("float_tolerance", 1e-9),
+            limits=limits,
+        )
+
+
+def take(row: Any, name: str, kind: type[Any], field_name: str = "") -> Any:
+    """Return one field of a JSON object.
+
+    Raises:
+        TaskError: It is missing or not of that type.
+    """
+    if not isinstance(row, Mapping) or name not in row:
+        raise TaskError("missing", field=field_name or name)
+    value = row[name]
+    if not isinstance(value, kind):
+        raise TaskError(
+            "wrong type", field=field_name or name, value=value, expected=f"a {kind.__name__}"
+        )
+    return value
+
+
+def _some(cases: tuple[Any, ...]) -> tuple[Any, ...]:
+    if not cases:
+        raise TaskError(
+            "a task without tests would accept every program",
+            field="tests",
+            expected="at least one case",
+        )
+    return cases
+
+
+def _call_case(case: CallCase | tuple[Sequence[Any], Any], number: int) -> CallCase:
+    where = f"cases[{number}]"
+    if not isinstance(case, CallCase):
+        if not isinstance(case, tuple | list) or len(case) != 2:
+            raise TaskError(
+                "a case is not a pair",
+                field=where,
+                value=case,
+                expected="(args, expected), or CallCase(...)",
+            )
+        args, expected = case
+        if isinstance(args, str) or not isinstance(args, tuple | list):
+            raise TaskError(
+                "the arguments of a case are not a sequence",
+                field=where,
+                value=args,
+                expected="a tuple of positional arguments, such as (3,)",
+            )
+        case = CallCase(args=tuple(args), expected=expected)
+    return case
+
+
+def _stdio_case(case: StdioCase | tuple[str, str], number: int) -> StdioCase:
+    if not isinstance(case, StdioCase):
+        if not isinstance(case, tuple | list) or len(case) != 2:
+            raise TaskError(
+                "a case is not a pair",
+                field=f"cases[{number}]",
+                value=case,
+                expected="(stdin, expected_stdout)",
+            )
+        case = StdioCase(stdin=case[0], expected_stdout=case[1])
+    if not isinstance(case.stdin, str) or not isinstance(case.expected_stdout, str):
+        raise TaskError(
+            "a stdio case is not text",
+            field=f"cases[{number}]",
+            value=case,
+            expected="(stdin, expected_stdout), both str",
+        )
+    return case
+
+
+def _fields(value: Any) -> dict[str, Any]:
+    return {name: getattr(value, name) for name in value.__slots__}
+
+
+def _call_to_json(case: Any, number: int) -> dict[str, Any]:
+    try:
+        row = {"args": [wire.encode(value) for value in case.args]}
+        if case.kwargs:
+            row["kwargs"] = {name: wire.encode(value) for name, value in case.kwargs.items()}
+        return row | (
+            {"raises": case.raises} if case.raises else {"expected": wire.encode(case.expected)}
+        )
+    except wire.UnencodableError as error:
+        raise TaskError(
+            "a value cannot cross the sandbox line",
+            field=f"cases[{number}]",
+            value=str(error),
+            cure="use plain values, or an assertion test",
+        ) from None
+
+
+def _call_from_json(row: Any, number: int) -> CallCase:
+    where = f"tests.cases[{number}]"
+    args = take(row, "args", list, f"{where}.args")
+    kwargs = take(row, "kwargs", Mapping, f"{where}.kwargs") if "kwargs" in row else {}
+    if "raises" not in row and "expected" not in row:
+        raise TaskError("missing", field=f"{where}.expected")
+    try:
+        return CallCase(
+            args=tuple(wire.decode(value) for value in args),
+            kwargs={name: wire.decode(value) for name, value in kwargs.items()},
+            expected=wire.decode(row.get("expected")),
+            raises=row.get("raises", ""),
+        )
+    except (ValueError, TypeError, AttributeError) as error:
+        raise TaskError(f"not a wire value ({error})", field=where, value=row) from None
