@@ -1,1 +1,1 @@
-"""policies."""
+"""Policies: what writes programs. ``gpt`` is ours, ``hf`` any causal LM, ``sb3`` an adapter."""

@@ -1,0 +1,325 @@
+"""``gpt``: our tiny transformer as a Policy, the default on a laptop.
+
+The network stands in ``transformer``, the decode loop in ``sampling``; here they become the
+contract of ``codegym.policy``. Checkpoints are GPT-NeoX folders that transformers opens.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from codegym import checkpoint
+from codegym.errors import CheckpointError, ConfigError
+from codegym.policies import sampling
+from codegym.policies.cache import AlignedCache, PromptCache, RaggedCache
+from codegym.policies.sampling import Drawing, SamplingConfig
+from codegym.policies.scoring import gather_actions, score
+from codegym.policies.transformer import GPTConfig, Transformer
+from codegym.policies.value_head import ValueHead
+from codegym.policy import Evaluation, Generation, Policy, Step
+from codegym.tokenizers.base import Tokenizer
+from codegym.trajectory import Batch
+
+__all__ = ["GPTConfig", "GPTPolicy", "SamplingConfig"]
+
+_PREFIX = "gpt_neox."
+
+
+class GPTModule(nn.Module):
+    """Every weight of the policy: the transformer and the value head beside it."""
+
+    def __init__(self, config: GPTConfig, tokenizer: Tokenizer) -> None:
+        super().__init__()
+        self.transformer = Transformer(
+            config, vocab_size=tokenizer.vocab_size, pad_id=tokenizer.pad_id
+        )
+        self.value_head = ValueHead(config.d_model)
+
+
+class GPTPolicy(Policy):
+    """A transformer trained from nothing, small enough to learn on one core.
+
+    Args:
+        tokenizer: What its ids mean; sets the size of the vocabulary.
+        config: Its shape; ``GPTConfig.preset("tiny")`` if None.
+        seed: Of the first weights and of the policy's own generator.
+        sampling_config: How ``generate`` runs; never changes what it draws.
+        device: Where the weights live.
+
+    Attributes:
+        config: Its shape.
+        sampling_config: How ``generate`` runs.
+        rng: The policy's own source of randomness, used where a call brings none.
+    """
+
+    name = "gpt"
+
+    def __init__(
+        self,
+        tokenizer: Tokenizer,
+        config: GPTConfig | None = None,
+        *,
+        seed: int,
+        sampling_config: SamplingConfig | None = None,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        self.tokenizer = tokenizer
+        self.config = config or GPTConfig.preset("tiny")
+        self.sampling_config = sampling_config or SamplingConfig()
+        self.max_tokens = self.config.max_tokens
+        self.version = 0
+        self.rng = torch.Generator().manual_seed(seed)
+        # Modules draw weights from torch's global generator when made; ours come from ``rng`` next.
+        with torch.random.fork_rng(devices=[]):
+            module = GPTModule(self.config, tokenizer)
+        module.transformer.initialize(self.rng)
+        self._module = module.to(device)
+
+    @property
+    def module(self) -> GPTModule:
+        """The torch module that holds every weight, the value head included."""
+        return self._module
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights live."""
+        return self._module.value_head.bias.device
+
+    def value_parameters(self) -> list[nn.Parameter]:
+        """Return the weights of the value head alone."""
+        return list(self._module.value_head.parameters())
+
+    def mark_updated(self) -> None:
+        """Raise ``version``, so that caches of older weights are read anew."""
+        self.version += 1
+
+    @torch.inference_mode()
+    def act(
+        self,
+        obs: NDArray[np.integer[Any]],
+        state: Any = None,
+        *,
+        deterministic: bool = False,
+        mask: NDArray[np.bool_] | None = None,
+        rng: torch.Generator | None = None,
+    ) -> Step:
+        """Choose the next token of each row.
+
+        A row is read by one step of the cache where all but its last token are what the cache
+        holds, checked token by token; any other row is read anew.
+
+        Args:
+            obs: (B, T) prompt and program so far, padded on the right with the pad id.
+            state: What the last call returned, or None. It is changed in place.
+            deterministic: Take the most probable token.
+            mask: (B, V) True where a token is allowed.
+            rng: Source of randomness; the policy's own if None.
+
+        Raises:
+            ConfigError: A row is empty, longer than ``max_tokens``, or allows no token.
+        """
+        rows = len(obs)
+        if not isinstance(state, _ActState) or state.stale(self, rows):
+            state = _ActState(self, rows)
+        hidden = state.read(self._module.transformer, obs)
+        logits = self._module.transformer.logits(hidden)
+        if mask is not None:
+            if not mask.any(axis=1).all():
+                raise ConfigError("a row of the mask allows no token")
+            logits.masked_fill_(torch.from_numpy(~mask).to(self.device), -torch.inf)
+        random = sampling.uniforms((rows, 1), rng or self.rng, self.device)
+        tokens, log_probs = Drawing(deterministic=deterministic).choose(logits, random)
+        return Step(
+            actions=tokens.cpu().numpy(),
+            log_probs=log_probs.cpu().numpy(),
+            values=self._module.value_head(hidden).cpu().numpy(),
+            state=state,
+        )
+
+    def generate(
+        self,
+        prompts: Sequence[Sequence[int]],
+        *,
+        n: int = 1,
+        budget: int,
+        temperature: float = 1.0,
+        top_p: float = 1.0,
+        deterministic: bool = False,
+        rng: torch.Generator | None = None,
+    ) -> Generation:
+        """Write ``n`` programs for each prompt, at most ``budget`` tokens each, end included.
+
+        Raises:
+            PromptTooLongError: A prompt leaves no room for a program.
+            ConfigError: A setting is unusable, or a prompt is empty.
+        """
+        return sampling.generate(
+            lambda: _GPTDecoder(self._module, self.device),
+            prompts,
+            n=n,
+            budget=budget,
+            drawing=Drawing(temperature=temperature, top_p=top_p, deterministic=deterministic),
+            config=self.sampling_config,
+            end_id=self.tokenizer.end_id,
+            max_tokens=self.max_tokens,
+            rng=rng or self.rng,
+            device=self.device,
+        )
+
+    def evaluate(self, batch: Batch) -> Evaluation:
+        """Score whole episodes in one forward pass, with gradients.
+
+        The head is applied at the actions alone, not to prompts and padding.
+        """
+        tokens = torch.from_numpy(batch.tokens).to(self.device)
+        # The last token of a row is only ever predicted, never read.
+        hidden = gather_actions(self._module.transformer(tokens[:, :-1]), batch)
+        logits = self._module.transformer.logits(hidden)
+        return score(logits, hidden, self._module.value_head(hidden), batch)
+
+    def save(self, folder: Path) -> None:
+        """Write a GPT-NeoX folder plus ``value_head.safetensors`` and ``codegym.json``.
+
+        Raises:
+            CheckpointError: The folder cannot be written, or holds something else.
+        """
+        weights = {
+            _PREFIX + name: tensor.detach().cpu()
+            for name, tensor in self._module.transformer.state_dict().items()
+        }
+        row = self.config.to_transformers(
+            vocab_size=self.tokenizer.vocab_size,
+            end_id=self.tokenizer.end_id,
+            pad_id=self.tokenizer.pad_id,
+        )
+        generation = {
+            "eos_token_id": self.tokenizer.end_id,
+            "pad_token_id": self.tokenizer.pad_id,
+            "suppress_tokens": [self.tokenizer.pad_id],
+            "do_sample": True,
+            "top_k": 0,
+        }
+        with checkpoint.replacing(folder) as aside:
+            checkpoint.write_json(aside / "config.json", row)
+            checkpoint.write_json(aside / "generation_config.json", generation)
+            checkpoint.write_tensors(aside / "model.safetensors", weights)
+            self._module.value_head.save(aside)
+            checkpoint.write_manifest(aside, self)
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read what ``save`` wrote; the same numbers come out to the last bit on CPU.
+
+        Raises:
+            CheckpointError: The folder is truncated, foreign or of another version.
+        """
+        folder = checkpoint.resolve(folder)
+        manifest = checkpoint.read_manifest(folder, policy=cls.name)
+        tokenizer = checkpoint.load_tokenizer(folder, manifest)
+        row = checkpoint.read_json(folder / "config.json")
+        try:
+            config = GPTConfig.from_transformers(row)
+        except (KeyError, TypeError, ConfigError) as error:
+            raise CheckpointError(
+                f"{folder / 'config.json'} does not describe a gpt policy: {error}"
+            ) from error
+        policy = cls(tokenizer, config, seed=0)
+        checkpoint.read_tensors(
+            folder / "model.safetensors", into=policy.module.transformer, prefix=_PREFIX
+        )
+        policy.module.value_head.read(folder)
+        policy.version = manifest.weight_version
+        return policy
+
+
+class _GPTDecoder:
+    """Reads the rows of one chunk for the decode loop."""
+
+    def __init__(self, module: GPTModule, device: torch.device) -> None:
+        self._transformer, self._value_head = module.transformer, module.value_head
+        self._device = device
+
+    def prefill(
+        self, prompts: Sequence[Sequence[int]], rows: torch.Tensor, room: int
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        counts = [len(prompt) for prompt in prompts]
+        padded = np.zeros((len(prompts), max(counts)), dtype=np.int64)
+        for row, prompt in enumerate(prompts):
+            padded[row, : len(prompt)] = prompt
+        lengths = torch.tensor(counts, device=self._device)
+        cache = PromptCache()
+        hidden = self._transformer(torch.from_numpy(padded).to(self._device), cache)
+        last = hidden[torch.arange(len(prompts), device=self._device), lengths - 1][rows]
+        self._cache = AlignedCache(cache, lengths, rows, room)
+        self._positions = lengths[rows]
+        return self._transformer.logits(last), self._value_head(last)
+
+    def step(self, ids: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        # A row past its room is still carried along until it is dropped; what it reads is unused.
+        self._positions.clamp_(max=self._transformer.config.max_tokens - 1)
+        hidden = self._transformer.step(ids, self._positions, self._cache)
+        self._cache.advance()
+        self._positions = self._positions + 1
+        return self._transformer.logits(hidden), self._value_head(hidden)
+
+    def keep(self, rows: torch.Tensor) -> None:
+        self._cache.keep(rows)
+        self._positions = self._positions[rows]
+
+
+class _ActState:
+    """The cache of ``act`` and the tokens it stands for."""
+
+    def __init__(self, policy: GPTPolicy, rows: int) -> None:
+        config, self._device = policy.config, policy.device
+        self._version, self._owner = policy.version, policy
+        self._pad_id = policy.tokenizer.pad_id
+        self._ids = np.full((rows, config.max_tokens), self._pad_id, dtype=np.int64)
+        self._lengths = np.zeros(rows, dtype=np.int64)
+        self._cache = RaggedCache(
+            layers=config.n_layers,
+            rows=rows,
+            heads=config.n_heads,
+            columns=config.max_tokens,
+            size=config.d_model // config.n_heads,
+            device=policy.device,
+        )
+
+    def stale(self, policy: GPTPolicy, rows: int) -> bool:
+        return (
+            policy is not self._owner
+            or policy.version != self._version
+            or rows != len(self._lengths)
+            or policy.device != self._device
+        )
+
+    def read(self, transformer: Transformer, obs: NDArray[np.integer[Any]]) -> torch.Tensor:
+        """Read each row to its end; return the (B, d) last hidden states."""
+        lengths = (obs != self._pad_id).sum(axis=1)
+        longest = int(lengths.max())
+        if int(lengths.min()) < 1 or longest > self._ids.shape[1]:
+            raise ConfigError(
+                "an observation is of unusable length",
+                value=sorted({int(lengths.min()), longest}),
+                expected=f"1 to {self._ids.shape[1]} tokens",
+            )
+        before = np.arange(longest) < (lengths - 1)[:, None]
+        same = ((obs[:, :longest] == self._ids[:, :longest]) | ~before).all(axis=1)
+        fresh = np.flatnonzero(~same | (self._lengths < lengths - 1))
+        width = int(lengths[fresh].max(initial=1)) - 1
+        if width > 0:
+            ids = np.where(before[fresh, :width], obs[fresh, :width], self._pad_id)
+            prompt = PromptCache()
+            transformer(torch.from_numpy(ids.astype(np.int64)).to(self._device), prompt)
+            self._cache.take(prompt, torch.from_numpy(fresh).to(self._device))
+        self._ids[:, :longest] = obs[:, :longest]
+        self._lengths = lengths
+        positions = torch.from_numpy(lengths - 1).to(self._device)
+        self._cache.seek(positions)
+        last = torch.from_numpy(self._ids[np.arange(len(lengths)), lengths - 1]).to(self._device)
+        return transformer.step(last, positions, self._cache)

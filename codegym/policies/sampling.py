@@ -1,0 +1,295 @@
+"""The decode loop: choosing tokens, chunks of rows, dropping finished rows, storing what was drawn.
+
+It knows nothing of transformers: a ``Decoder`` reads prompts and single tokens and answers with
+scores and values. Randomness is one uniform number per row and step, drawn before the loop, so that
+what a row draws depends neither on the chunk it stands in nor on when its neighbours finish.
+
+In shapes, N is programs, R the rows of a chunk still written, V the vocabulary.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from codegym.errors import ConfigError, PromptTooLongError
+from codegym.policy import Generation
+
+# Keeps a uniform number times a sum of probabilities below that sum after rounding.
+_BELOW_ONE = 1.0 - 2.0**-22
+
+
+class Decoder(Protocol):
+    """Reads rows token by token; made anew for every chunk."""
+
+    def prefill(
+        self, prompts: Sequence[Sequence[int]], rows: torch.Tensor, room: int
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Read prompts once each; row r continues prompt ``rows[r]``, for ``room`` steps at most.
+
+        Returns:
+            (R, V) scores of the first token and (R,) values.
+        """
+
+    def step(self, ids: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Read (R,) tokens; return (R, V) scores of the next ones and (R,) values."""
+
+    def keep(self, rows: torch.Tensor) -> None:
+        """Drop all rows but these."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SamplingConfig:
+    """How the loop is run; it changes speed, never what is drawn.
+
+    Attributes:
+        chunk_rows: Programs written at once.
+        keep_share: Finished rows are dropped when less than this share is still being written.
+    """
+
+    chunk_rows: int = 128
+    keep_share: float = 0.7
+
+    def __post_init__(self) -> None:
+        if self.chunk_rows < 1:
+            raise ConfigError("chunk_rows is unusable", value=self.chunk_rows, expected=">= 1")
+        if not 0.0 <= self.keep_share <= 1.0:
+            raise ConfigError("keep_share is unusable", value=self.keep_share, expected="0 to 1")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drawing:
+    """How one token is drawn from scores.
+
+    Attributes:
+        temperature: Divides the scores.
+        top_p: Share of the probability that is kept, most probable tokens first.
+        deterministic: Take the most probable token.
+    """
+
+    temperature: float = 1.0
+    top_p: float = 1.0
+    deterministic: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.temperature > 0:
+            raise ConfigError(
+                "temperature is unusable",
+                value=self.temperature,
+                expected="> 0",
+                cure="deterministic=True takes the most probable token",
+            )
+        if not 0 < self.top_p <= 1:
+            raise ConfigError("top_p is unusable", value=self.top_p, expected="0 < top_p <= 1")
+
+    def choose(
+        self, logits: torch.Tensor, uniform: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Draw one token per row by inverting the cumulated probabilities.
+
+        Args:
+            logits: (R, V); ``-inf`` where a token is not allowed.
+            uniform: (R, 1) from ``uniforms``; unused when deterministic.
+
+        Returns:
+            (R,) tokens and (R,) log-probabilities under the distribution they were drawn from
+            (at the temperature; of ``top_p`` the log-probability is that before the cut).
+        """
+        if self.temperature != 1.0:
+            logits = logits / self.temperature
+        probs = torch.softmax(logits, dim=-1, dtype=torch.float32)
+        if self.deterministic or uniform is None:
+            tokens = probs.argmax(dim=-1, keepdim=True)
+        else:
+            drawn = probs if self.top_p == 1.0 else _nucleus(probs, self.top_p)
+            sums = drawn.cumsum(dim=-1)
+            tokens = torch.searchsorted(sums, uniform * sums[:, -1:], right=True)
+        return tokens[:, 0], probs.gather(1, tokens)[:, 0].log()
+
+
+def uniforms(shape: tuple[int, int], rng: torch.Generator, device: torch.device) -> torch.Tensor:
+    """Draw uniform numbers in [0, 1) on the generator's device and bring them to another."""
+    drawn = torch.rand(shape, generator=rng, device=rng.device)
+    return drawn.mul_(_BELOW_ONE).to(device)
+
+
+def _nucleus(probs: torch.Tensor, top_p: float) -> torch.Tensor:
+    ranked, order = probs.sort(dim=-1, descending=True)
+    # A token stays while the probability ranked before it is below top_p: the first always does.
+    ranked = ranked * ((ranked.cumsum(dim=-1) - ranked) < top_p)
+    return torch.zeros_like(probs).scatter_(1, order, ranked)
+
+
+@torch.inference_mode()
+def generate(
+    make_decoder: Callable[[], Decoder],
+    prompts: Sequence[Sequence[int]],
+    *,
+    n: int,
+    budget: int,
+    drawing: Drawing,
+    config: SamplingConfig,
+    end_id: int,
+    max_tokens: int,
+    rng: torch.Generator,
+    device: torch.device,
+) -> Generation:
+    """Write ``n`` programs for each prompt.
+
+    Prompts of like length share a chunk, so that little padding is read.
+
+    Args:
+        make_decoder: Makes the reader of one chunk.
+        prompts: Ids of each prompt.
+        n: Programs per prompt.
+        budget: Most tokens of a program, the end included; less where ``max_tokens`` is near.
+        drawing: How tokens are drawn.
+        config: How the loop is run.
+        end_id: Ends a program.
+        max_tokens: Longest prompt plus program.
+        rng: Source of randomness.
+        device: Where the decoder lives.
+
+    Raises:
+        PromptTooLongError: A prompt leaves no room for a program.
+        ConfigError: ``n`` or ``budget`` is below 1, or a prompt is empty.
+    """
+    _check(prompts, n=n, budget=budget, max_tokens=max_tokens)
+    count = len(prompts) * n
+    random = None if drawing.deterministic else uniforms((count, budget), rng, device)
+    actions: list[NDArray[np.int64]] = [np.empty(0, dtype=np.int64)] * count
+    log_probs: list[NDArray[np.float32]] = [np.empty(0, dtype=np.float32)] * count
+    values: list[NDArray[np.float32]] = [np.empty(0, dtype=np.float32)] * count
+    finished = np.zeros(count, dtype=np.bool_)
+    lengths = np.array([len(prompt) for prompt in prompts])
+    order = np.repeat(np.argsort(lengths, kind="stable"), n) * n + np.tile(
+        np.arange(n), len(prompts)
+    )
+    for start in range(0, count, config.chunk_rows):
+        chunk = order[start : start + config.chunk_rows]
+        read, rows = np.unique(chunk // n, return_inverse=True)
+        written = _write(
+            make_decoder(),
+            [prompts[index] for index in read],
+            torch.from_numpy(rows).to(device),
+            rooms=np.minimum(budget, max_tokens - lengths[chunk // n]),
+            random=None if random is None else random[torch.from_numpy(chunk).to(device)],
+            drawing=drawing,
+            keep_share=config.keep_share,
+            end_id=end_id,
+        )
+        for row, index in enumerate(chunk):
+            length = int(written.lengths[row])
+            actions[index] = written.actions[row, :length]
+            log_probs[index] = written.log_probs[row, :length]
+            values[index] = written.values[row, :length]
+        finished[chunk] = written.finished
+    return Generation(actions=actions, log_probs=log_probs, values=values, finished=finished)
+
+
+def _check(prompts: Sequence[Sequence[int]], *, n: int, budget: int, max_tokens: int) -> None:
+    for name, value in (("n", n), ("budget", budget)):
+        if value < 1:
+            raise ConfigError(f"{name} is unusable", value=value, expected=">= 1")
+    for index, prompt in enumerate(prompts):
+        if len(prompt) == 0:
+            raise ConfigError(f"prompt {index} is empty", expected="at least one token")
+        if len(prompt) >= max_tokens:
+            raise PromptTooLongError(
+                f"prompt {index} leaves no room for a program",
+                value=len(prompt),
+                expected=f"fewer than {max_tokens} tokens",
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Written:
+    """One chunk: (R, T) arrays, (R,) lengths and whether the end token was written."""
+
+    actions: NDArray[np.int64]
+    log_probs: NDArray[np.float32]
+    values: NDArray[np.float32]
+    lengths: NDArray[np.int64]
+    finished: NDArray[np.bool_]
+
+
+class _Log:
+    """Collects what each step drew; rows leave it when they are dropped."""
+
+    def __init__(self, rows: int, room: int, device: torch.device) -> None:
+        self._tokens = torch.zeros(rows, room, dtype=torch.int64, device=device)
+        self._floats = torch.zeros(2, rows, room, device=device)
+        self._rows = torch.arange(rows, device=device)
+        self._pending: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]] = []
+        self._start = 0
+
+    def add(self, tokens: torch.Tensor, log_probs: torch.Tensor, values: torch.Tensor) -> None:
+        self._pending.append((tokens, log_probs, values))
+
+    def keep(self, rows: torch.Tensor) -> None:
+        self._flush()
+        self._rows = self._rows[rows]
+
+    def _flush(self) -> None:
+        end = self._start + len(self._pending)
+        tokens, log_probs, values = zip(*self._pending, strict=True)
+        self._tokens[self._rows, self._start : end] = torch.stack(tokens, dim=1)
+        self._floats[0, self._rows, self._start : end] = torch.stack(log_probs, dim=1)
+        self._floats[1, self._rows, self._start : end] = torch.stack(values, dim=1)
+        self._pending, self._start = [], end
+
+    def close(self, rooms: NDArray[np.int64], end_id: int) -> _Written:
+        if self._pending:
+            self._flush()
+        actions = self._tokens[:, : self._start].cpu().numpy()
+        floats = self._floats[:, :, : self._start].cpu().numpy()
+        ends = actions == end_id
+        first = np.where(ends.any(axis=1), ends.argmax(axis=1) + 1, self._start + 1)
+        return _Written(
+            actions=actions,
+            log_probs=floats[0],
+            values=floats[1],
+            lengths=np.minimum(first, rooms),
+            finished=first <= rooms,
+        )
+
+
+def _write(
+    decoder: Decoder,
+    prompts: Sequence[Sequence[int]],
+    rows: torch.Tensor,
+    *,
+    rooms: NDArray[np.int64],
+    random: torch.Tensor | None,
+    drawing: Drawing,
+    keep_share: float,
+    end_id: int,
+) -> _Written:
+    room, count = int(rooms.max()), len(rows)
+    log = _Log(count, room, rows.device)
+    last = torch.from_numpy(rooms - 1).to(rows.device)
+    ragged = int(rooms.min()) < room
+    logits, values = decoder.prefill(prompts, rows, room)
+    over = torch.zeros(count, dtype=torch.bool, device=rows.device)
+    for at in range(room):
+        tokens, log_probs = drawing.choose(
+            logits, None if random is None else random[:, at : at + 1]
+        )
+        log.add(tokens, log_probs, values)
+        over |= tokens == end_id
+        if ragged:
+            over |= last <= at
+        left = count - int(over.sum())
+        if left == 0 or at == room - 1:
+            break
+        if left < keep_share * count:
+            alive = (~over).nonzero()[:, 0]
+            log.keep(alive)
+            decoder.keep(alive)
+            tokens, over, last, count = tokens[alive], over[alive], last[alive], left
+            random = None if random is None else random[alive]
+        logits, values = decoder.step(tokens)
+    return log.close(rooms, end_id)

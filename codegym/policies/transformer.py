@@ -1,0 +1,274 @@
+"""The tiny transformer of ``gpt``: weights, the training pass, the prefill and the decode step.
+
+A pre-norm decoder with rotary positions, a fused query-key-value projection and a tied head. It is
+GPT-NeoX with sequential residuals, parameter for parameter and name for name, so that what it
+saves opens in transformers and gives the same logits there. Which token to take is decided in
+``sampling``; nothing here draws random numbers except ``initialize``.
+
+In shapes, B is rows, T positions, H heads, d the width, e = d / H, V the vocabulary.
+"""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, ClassVar, cast
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from codegym.errors import ConfigError, UnknownNameError
+from codegym.policies.cache import KeyValueCache
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GPTConfig:
+    """Shape of the transformer.
+
+    Attributes:
+        d_model: Width d.
+        n_layers: Number of blocks.
+        n_heads: Number of heads; divides ``d_model`` into an even size.
+        max_tokens: Longest prompt plus program.
+        rope_base: Base of the rotary frequencies.
+    """
+
+    PRESETS: ClassVar[dict[str, tuple[int, int, int]]] = {
+        "tiny": (96, 3, 3),
+        "small": (128, 4, 4),
+        "base": (256, 6, 8),
+    }
+
+    d_model: int = 96
+    n_layers: int = 3
+    n_heads: int = 3
+    max_tokens: int = 256
+    rope_base: float = 10_000.0
+
+    def __post_init__(self) -> None:
+        for name in ("d_model", "n_layers", "n_heads", "max_tokens"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise ConfigError(f"{name} is unusable", value=value, expected="an integer >= 1")
+        if self.d_model % (2 * self.n_heads):
+            raise ConfigError(
+                "d_model does not divide into heads of even size",
+                value=(self.d_model, self.n_heads),
+                expected="d_model a multiple of 2 * n_heads",
+            )
+
+    @classmethod
+    def preset(cls, name: str, *, max_tokens: int = 256) -> "GPTConfig":
+        """Return a shape by name: ``tiny`` (0.36 M weights), ``small`` (0.83 M), ``base`` (4.8 M).
+
+        Raises:
+            UnknownNameError: No such preset.
+        """
+        if name not in cls.PRESETS:
+            raise UnknownNameError("gpt preset", name, cls.PRESETS)
+        d_model, n_layers, n_heads = cls.PRESETS[name]
+        return cls(d_model=d_model, n_layers=n_layers, n_heads=n_heads, max_tokens=max_tokens)
+
+    def to_transformers(self, *, vocab_size: int, end_id: int, pad_id: int) -> dict[str, Any]:
+        """Return the fields of transformers' ``config.json`` for this model."""
+        return {
+            "architectures": ["GPTNeoXForCausalLM"],
+            "model_type": "gpt_neox",
+            "vocab_size": vocab_size,
+            "hidden_size": self.d_model,
+            "num_hidden_layers": self.n_layers,
+            "num_attention_heads": self.n_heads,
+            "intermediate_size": 4 * self.d_model,
+            "max_position_embeddings": self.max_tokens,
+            "rope_parameters": {
+                "rope_type": "default",
+                "rope_theta": self.rope_base,
+                "partial_rotary_factor": 1.0,
+            },
+            "hidden_act": "gelu_pytorch_tanh",
+            "layer_norm_eps": LAYER_NORM_EPS,
+            "use_parallel_residual": False,
+            "attention_bias": False,
+            "attention_dropout": 0.0,
+            "hidden_dropout": 0.0,
+            "tie_word_embeddings": True,
+            "bos_token_id": None,
+            "eos_token_id": end_id,
+            "pad_token_id": pad_id,
+            "dtype": "float32",
+        }
+
+    @classmethod
+    def from_transformers(cls, row: dict[str, Any]) -> "GPTConfig":
+        """Read back what ``to_transformers`` returned.
+
+        Raises:
+            KeyError: A field is missing.
+        """
+        return cls(
+            d_model=row["hidden_size"],
+            n_layers=row["num_hidden_layers"],
+            n_heads=row["num_attention_heads"],
+            max_tokens=row["max_position_embeddings"],
+            rope_base=row["rope_parameters"]["rope_theta"],
+        )
+
+
+LAYER_NORM_EPS = 1e-5
+NEVER = -1e9
+_INIT_STD = 0.02
+
+
+class Attention(nn.Module):
+    """Causal self-attention; the rows of the fused projection are ordered head, then q, k, v."""
+
+    def __init__(self, config: GPTConfig) -> None:
+        super().__init__()
+        self.n_heads = config.n_heads
+        self.query_key_value = nn.Linear(config.d_model, 3 * config.d_model, bias=False)
+        self.dense = nn.Linear(config.d_model, config.d_model, bias=False)
+
+    def project(
+        self, x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Return queries, keys and values, each (B, H, T, e), positions already rotated in.
+
+        Args:
+            x: (B, T, d).
+            cos: (T, 1, 1, e) or (B, T, 1, 1, e).
+            sin: Like ``cos``, its first half negated.
+        """
+        rows, width, d = x.shape
+        fused = self.query_key_value(x).view(rows, width, self.n_heads, 3, d // self.n_heads)
+        both = fused[..., :2, :]
+        low, high = both.chunk(2, dim=-1)
+        both = both * cos + torch.cat((high, low), dim=-1) * sin
+        query, key = both.permute(3, 0, 2, 1, 4)
+        return query, key, fused[..., 2, :].transpose(1, 2)
+
+    def merge(self, heads: torch.Tensor) -> torch.Tensor:
+        """Return (B, T, d) from (B, H, T, e)."""
+        merged: torch.Tensor = self.dense(heads.transpose(1, 2).flatten(2))
+        return merged
+
+
+class MLP(nn.Module):
+    """Two linear maps around a tanh-approximated GELU."""
+
+    def __init__(self, config: GPTConfig) -> None:
+        super().__init__()
+        self.dense_h_to_4h = nn.Linear(config.d_model, 4 * config.d_model)
+        self.dense_4h_to_h = nn.Linear(4 * config.d_model, config.d_model)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Map (..., d) to (..., d)."""
+        wide = F.gelu(self.dense_h_to_4h(x), approximate="tanh")
+        narrow: torch.Tensor = self.dense_4h_to_h(wide)
+        return narrow
+
+
+class Block(nn.Module):
+    """Attention, then MLP, each behind its own norm and added to the stream."""
+
+    def __init__(self, config: GPTConfig) -> None:
+        super().__init__()
+        self.input_layernorm = nn.LayerNorm(config.d_model, eps=LAYER_NORM_EPS)
+        self.attention = Attention(config)
+        self.post_attention_layernorm = nn.LayerNorm(config.d_model, eps=LAYER_NORM_EPS)
+        self.mlp = MLP(config)
+
+
+class Transformer(nn.Module):
+    """The decoder without its head, which is the embedding again.
+
+    Args:
+        config: Its shape.
+        vocab_size: Number V of ids.
+        pad_id: The id that is never written.
+    """
+
+    cos: torch.Tensor
+    sin: torch.Tensor
+    head_bias: torch.Tensor
+
+    def __init__(self, config: GPTConfig, *, vocab_size: int, pad_id: int) -> None:
+        super().__init__()
+        self.config = config
+        self.embed_in = nn.Embedding(vocab_size, config.d_model)
+        self.layers = nn.ModuleList(Block(config) for _ in range(config.n_layers))
+        self.final_layer_norm = nn.LayerNorm(config.d_model, eps=LAYER_NORM_EPS)
+        e = config.d_model // config.n_heads
+        frequencies = 1.0 / config.rope_base ** (torch.arange(0, e, 2).float() / e)
+        angles = torch.outer(torch.arange(config.max_tokens).float(), frequencies)
+        cos, sin = angles.cos(), angles.sin()
+        self.register_buffer("cos", torch.cat((cos, cos), dim=-1), persistent=False)
+        self.register_buffer("sin", torch.cat((-sin, sin), dim=-1), persistent=False)
+        # Finite, so that 0 * log 0 stays 0 in the entropy.
+        bias = torch.zeros(vocab_size)
+        bias[pad_id] = NEVER
+        self.register_buffer("head_bias", bias, persistent=False)
+
+    def blocks(self) -> "Iterable[Block]":
+        """Return the blocks, first to last."""
+        return cast("Iterable[Block]", self.layers)
+
+    @torch.no_grad()
+    def initialize(self, rng: torch.Generator) -> None:
+        """Draw fresh weights: normal of 0.02, smaller where a block adds to the stream."""
+        residual = _INIT_STD / math.sqrt(2 * self.config.n_layers)
+        for name, parameter in self.named_parameters():
+            if "layernorm" in name or "layer_norm" in name:
+                parameter.fill_(1.0 if name.endswith("weight") else 0.0)
+            elif name.endswith("bias"):
+                parameter.zero_()
+            else:
+                adds = name.endswith(("dense.weight", "dense_4h_to_h.weight"))
+                parameter.normal_(std=residual if adds else _INIT_STD, generator=rng)
+
+    def forward(self, ids: torch.Tensor, cache: KeyValueCache | None = None) -> torch.Tensor:
+        """Return (B, T, d) last hidden states of (B, T) ids that start at position 0.
+
+        Padding on the right needs no mask: no earlier position looks at it.
+
+        Args:
+            ids: (B, T).
+            cache: Takes up the keys and values of every layer, if given.
+        """
+        width = ids.shape[1]
+        cos, sin = self.cos[:width, None, None], self.sin[:width, None, None]
+        x = self.embed_in(ids)
+        for number, block in enumerate(self.blocks()):
+            query, key, value = block.attention.project(block.input_layernorm(x), cos, sin)
+            if cache is not None:
+                cache.fill(number, key, value)
+            heads = F.scaled_dot_product_attention(query, key, value, is_causal=True)
+            x = x + block.attention.merge(heads)
+            x = x + block.mlp(block.post_attention_layernorm(x))
+        hidden: torch.Tensor = self.final_layer_norm(x)
+        return hidden
+
+    def step(
+        self, ids: torch.Tensor, positions: torch.Tensor, cache: KeyValueCache
+    ) -> torch.Tensor:
+        """Read one more token of each row and return its (B, d) last hidden state.
+
+        Args:
+            ids: (B,) the new tokens.
+            positions: (B,) where they stand in their rows.
+            cache: All tokens before them; takes up these.
+        """
+        cos = self.cos[positions][:, None, None, None]
+        sin = self.sin[positions][:, None, None, None]
+        x = self.embed_in(ids)[:, None]
+        for number, block in enumerate(self.blocks()):
+            query, key, value = block.attention.project(block.input_layernorm(x), cos, sin)
+            keys, values, mask = cache.append(number, key, value)
+            heads = F.scaled_dot_product_attention(query, keys, values, attn_mask=mask)
+            x = x + block.attention.merge(heads)
+            x = x + block.mlp(block.post_attention_layernorm(x))
+        hidden: torch.Tensor = self.final_layer_norm(x[:, 0])
+        return hidden
+
+    def logits(self, hidden: torch.Tensor) -> torch.Tensor:
+        """Return (..., V) scores of the next token; the pad id's excludes it."""
+        return F.linear(hidden, self.embed_in.weight, self.head_bias)
