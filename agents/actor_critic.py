@@ -7,16 +7,15 @@ Source: Gorinski et al. 2023 (2310.13669), our reading where the paper's numbers
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
-import torch
 
 from codegym import registry
-from codegym.advantages import explained_variance, gae, spread, standardise
-from codegym.agent import Agent
+from codegym.advantages import Floats, explained_variance, gae, spread, standardise
+from codegym.agent import Request
 from codegym.losses import policy_gradient, value_error
-from codegym.optimisation import Optimiser
+from codegym.optimisation import Columns, Learner, Optimiser
 from codegym.policy import Policy
 from codegym.trajectory import Batch, Trajectory
 
@@ -28,16 +27,16 @@ class ActorCriticConfig:
     Attributes:
         lr: Learning rate of the actor.
         value_lr: Learning rate of the critic.
-        critic: ``synced`` trains it with every update (the paper's method), ``frozen`` leaves it
-            as it was loaded, ``none`` uses the mean reward of the update instead.
+        critic: ``synced`` trains it with every update (the paper's method), ``frozen`` trains it
+            in the first ``critic_updates`` alone (CodeRL's way), ``none`` uses the mean reward of the update instead.
         gae_lambda: 1 gives every token the return less the critic's estimate.
         negative_scale: Factor on negative advantages. Below 1, unlikely tokens of failing programs
             are pushed down less, which keeps a small policy from collapsing.
         minibatches: Optimiser steps per update.
         critic_updates: First updates in which only the critic learns.
         warmup_updates: Updates over which the actor's learning rate then rises.
-        tasks_per_update: Tasks drawn for one update.
-        samples_per_task: Programs written for each.
+        tasks: Tasks drawn for one update.
+        samples: Programs written for each.
         temperature: Of the sampling.
         max_grad_norm: Gradient clipping.
     """
@@ -50,30 +49,29 @@ class ActorCriticConfig:
     minibatches: int = 2
     critic_updates: int = 3
     warmup_updates: int = 8
-    tasks_per_update: int = 64
-    samples_per_task: int = 4
+    tasks: int = 64
+    samples: int = 4
     temperature: float = 1.0
     max_grad_norm: float = 1.0
 
 
 @registry.plugin("agents", "actor_critic")
-class ActorCritic(Agent):
+class ActorCritic(Learner):
     """REINFORCE with a critic in sync."""
 
     name = "actor_critic"
     config_class = ActorCriticConfig
 
     def __init__(self, policy: Policy, config: ActorCriticConfig, *, seed: int) -> None:
-        self.policy = policy
-        self.config = config
-        self.updates = 0
-        self._rng = np.random.default_rng([seed, 0xAC])
-        self._optimiser = Optimiser(
-            policy,
-            lr=config.lr,
-            value_lr=config.value_lr,
-            max_grad_norm=config.max_grad_norm,
+        optimiser = Optimiser(
+            policy, lr=config.lr, value_lr=config.value_lr, max_grad_norm=config.max_grad_norm
         )
+        super().__init__(policy, config, seed=seed, optimiser=optimiser)
+
+    def request(self) -> Request:
+        """Ask for several programs per task."""
+        config = self.config
+        return Request(tasks=config.tasks, samples=config.samples, temperature=config.temperature)
 
     def update(
         self, trajectories: Sequence[Trajectory], *, progress: float = 0.0
@@ -84,39 +82,38 @@ class ActorCritic(Agent):
         batch = Batch.from_trajectories(trajectories, pad_id=policy.tokenizer.pad_id)
         advantages, returns = self._credit(batch)
         batch = batch.with_columns(advantages=advantages, returns=returns)
-        warming = config.critic == "synced" and self.updates < config.critic_updates
-        offset = config.critic_updates if config.critic == "synced" else 0
-        scale = min(1.0, (self.updates + 1 - offset) / config.warmup_updates)
+        head_start = 0 if config.critic == "none" else config.critic_updates
+        critic_alone = self.updates < head_start
+        critic_learns = config.critic == "synced" or critic_alone
+        scale = min(1.0, max(0, self.updates + 1 - head_start) / config.warmup_updates)
         self.updates += 1
         sums = dict.fromkeys(("policy_loss", "value_loss", "entropy", "approx_kl"), 0.0)
         norms = []
-        for minibatch in batch.minibatches(config.minibatches, self._rng):
-            losses = []
+        for minibatch in batch.minibatches(config.minibatches, self.rng):
+            losses, count = [], minibatch.n_tokens
             for piece in minibatch.pieces(32):
                 scored = policy.evaluate(piece)
-                mask = torch.from_numpy(piece.mask)
-                columns = {name: torch.from_numpy(c) for name, c in piece.columns.items()}
-                count = minibatch.n_tokens
-                actor = policy_gradient(scored.log_probs, columns["advantages"], count)
-                critic = value_error(scored.values, columns["returns"], mask, count)
-                losses.append(actor + critic if config.critic == "synced" else actor)
+                columns = Columns.of(piece, scored)
+                actor = policy_gradient(scored.log_probs, columns.extra["advantages"], count)
+                critic = value_error(scored.values, columns.extra["returns"], columns.mask, count)
+                losses.append(actor + critic if critic_learns else actor)
                 sums["policy_loss"] += float(actor.detach()) * count
                 sums["value_loss"] += float(critic.detach()) * count
                 sums["entropy"] += float(scored.entropy.detach().sum())
-                drift = torch.from_numpy(piece.log_probs) - scored.log_probs.detach()
-                sums["approx_kl"] += float(drift.sum())
-            norms.append(
-                self._optimiser.step(losses, lr_scale=max(scale, 0.0), train_actor=not warming)
-            )
+                sums["approx_kl"] += float(
+                    (columns.old_log_probs - scored.log_probs.detach()).sum()
+                )
+            norms.append(self.optimiser.step(losses, lr_scale=scale, train_actor=not critic_alone))
         metrics = {name: value / batch.n_tokens for name, value in sums.items()}
+        real = batch.mask
         return metrics | {
             "loss": metrics["policy_loss"] + metrics["value_loss"],
             "grad_norm": float(np.mean(norms)),
-            "lr": config.lr * max(scale, 0.0),
-            "explained_variance": explained_variance(batch.values[batch.mask], returns[batch.mask]),
+            "lr": config.lr * scale,
+            "explained_variance": explained_variance(batch.values[real], returns[real]),
         }
 
-    def _credit(self, batch: Batch) -> tuple[np.ndarray, np.ndarray]:
+    def _credit(self, batch: Batch) -> tuple[Floats, Floats]:
         """Return the advantages and returns of a batch, both (B, T)."""
         last = np.zeros_like(batch.values)
         last[np.arange(len(batch)), batch.lengths - 1] = batch.rewards
@@ -129,17 +126,3 @@ class ActorCritic(Agent):
             )
         damped = np.where(advantages < 0, advantages * self.config.negative_scale, advantages)
         return standardise(damped.astype(np.float32), batch.mask, centre=False), returns
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return the optimiser, the counter and the shuffling RNG."""
-        return {
-            "optimiser": self._optimiser.state_dict(),
-            "updates": self.updates,
-            "rng": self._rng.bit_generator.state,
-        }
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore what ``state_dict`` returned."""
-        self._optimiser.load_state_dict(state["optimiser"])
-        self.updates = state["updates"]
-        self._rng.bit_generator.state = state["rng"]

@@ -8,15 +8,14 @@ Source: Zelikman et al. 2022 (2203.14465), Yuan et al. 2023 (2308.01825), made o
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 
 from codegym import registry
-from codegym.agent import Agent
+from codegym.agent import Request
 from codegym.losses import policy_gradient
-from codegym.optimisation import Optimiser
+from codegym.optimisation import Learner, Optimiser
 from codegym.policy import Policy
 from codegym.trajectory import Batch, Trajectory
 
@@ -29,8 +28,8 @@ class RFTConfig:
         lr: Learning rate; 1e-3 collapses within a minute on the small domain.
         minibatches: Optimiser steps per update.
         warmup_updates: Updates over which the learning rate rises.
-        tasks_per_update: Tasks drawn for one update.
-        samples_per_task: Programs written for each.
+        tasks: Tasks drawn for one update.
+        samples: Programs written for each.
         temperature: Of the sampling.
         max_grad_norm: Gradient clipping.
     """
@@ -38,27 +37,29 @@ class RFTConfig:
     lr: float = 3e-4
     minibatches: int = 2
     warmup_updates: int = 8
-    tasks_per_update: int = 64
-    samples_per_task: int = 4
+    tasks: int = 64
+    samples: int = 4
     temperature: float = 1.0
     max_grad_norm: float = 1.0
 
 
 @registry.plugin("agents", "rft")
-class RFT(Agent):
+class RFT(Learner):
     """Imitates its own passing programs."""
 
     name = "rft"
     config_class = RFTConfig
 
     def __init__(self, policy: Policy, config: RFTConfig, *, seed: int) -> None:
-        self.policy = policy
-        self.config = config
-        self.updates = 0
-        self._rng = np.random.default_rng([seed, 0x4F7])
-        self._optimiser = Optimiser(
+        optimiser = Optimiser(
             policy, lr=config.lr, value_lr=config.lr, max_grad_norm=config.max_grad_norm
         )
+        super().__init__(policy, config, seed=seed, optimiser=optimiser)
+
+    def request(self) -> Request:
+        """Ask for several programs per task."""
+        config = self.config
+        return Request(tasks=config.tasks, samples=config.samples, temperature=config.temperature)
 
     def update(
         self, trajectories: Sequence[Trajectory], *, progress: float = 0.0
@@ -76,14 +77,14 @@ class RFT(Agent):
         batch = Batch.from_trajectories(kept, pad_id=policy.tokenizer.pad_id)
         scale = min(1.0, self.updates / config.warmup_updates)
         total, entropy, norms = 0.0, 0.0, []
-        for minibatch in batch.minibatches(config.minibatches, self._rng):
+        for minibatch in batch.minibatches(config.minibatches, self.rng):
             losses = []
             for piece in minibatch.pieces(32):
                 scored = policy.evaluate(piece)
                 ones = torch.ones_like(scored.log_probs)
                 losses.append(policy_gradient(scored.log_probs, ones, minibatch.n_tokens))
                 entropy += float(scored.entropy.detach().sum())
-            norms.append(self._optimiser.step(losses, lr_scale=scale))
+            norms.append(self.optimiser.step(losses, lr_scale=scale))
             total += sum(float(loss.detach()) for loss in losses) * minibatch.n_tokens
         return metrics | {
             "loss": total / batch.n_tokens,
@@ -91,17 +92,3 @@ class RFT(Agent):
             "grad_norm": float(np.mean(norms)),
             "lr": config.lr * scale,
         }
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return the optimiser, the counter and the shuffling RNG."""
-        return {
-            "optimiser": self._optimiser.state_dict(),
-            "updates": self.updates,
-            "rng": self._rng.bit_generator.state,
-        }
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore what ``state_dict`` returned."""
-        self._optimiser.load_state_dict(state["optimiser"])
-        self.updates = state["updates"]
-        self._rng.bit_generator.state = state["rng"]

@@ -13,9 +13,9 @@ import numpy as np
 import torch
 
 from codegym import registry
-from codegym.agent import Agent
+from codegym.agent import Request
 from codegym.losses import policy_gradient
-from codegym.optimisation import Optimiser
+from codegym.optimisation import Learner, Optimiser
 from codegym.policy import Policy
 from codegym.trajectory import Batch, Trajectory
 
@@ -29,41 +29,37 @@ class SFTConfig:
         weight_decay: On matrices only.
         batch_size: Programs per optimiser step.
         warmup_steps: Steps of linear warm-up.
-        tasks_per_update: Demonstrations drawn for one update, sorted into batches of like length.
-        samples_per_task: Always 1: a task has one reference.
-        temperature: Unused: nothing is sampled.
+        demonstrations: Drawn for one update and sorted into batches of like length.
     """
 
     lr: float = 2e-3
     weight_decay: float = 0.05
     batch_size: int = 32
     warmup_steps: int = 50
-    tasks_per_update: int = 512
-    samples_per_task: int = 1
-    temperature: float = 1.0
+    demonstrations: int = 512
 
 
 @registry.plugin("agents", "sft")
-class SFT(Agent):
+class SFT(Learner):
     """Learns from demonstrations."""
 
     name = "sft"
     config_class = SFTConfig
-    demonstrations = True
 
     def __init__(self, policy: Policy, config: SFTConfig, *, seed: int) -> None:
-        self.policy = policy
-        self.config = config
-        self.updates = 0
-        self._steps = 0
-        self._rng = np.random.default_rng([seed, 0x5F7])
-        self._optimiser = Optimiser(
+        optimiser = Optimiser(
             policy,
             lr=config.lr,
             value_lr=config.lr,
             betas=(0.9, 0.95),
             weight_decay=config.weight_decay,
         )
+        super().__init__(policy, config, seed=seed, optimiser=optimiser)
+        self._steps = 0
+
+    def request(self) -> Request:
+        """Ask for demonstrations alone."""
+        return Request(demonstrations=self.config.demonstrations)
 
     def update(
         self, trajectories: Sequence[Trajectory], *, progress: float = 0.0
@@ -75,13 +71,13 @@ class SFT(Agent):
         batches = list(batch.pieces(config.batch_size))
         cosine = 0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * min(progress, 1.0)))
         loss_sum, grad_norms = 0.0, []
-        for index in self._rng.permutation(len(batches)):
+        for index in self.rng.permutation(len(batches)):
             piece = batches[index]
             log_probs = policy.evaluate(piece).log_probs
             loss = policy_gradient(log_probs, torch.ones_like(log_probs), piece.n_tokens)
             self._steps += 1
             scale = cosine * min(1.0, self._steps / config.warmup_steps)
-            grad_norms.append(self._optimiser.step([loss], lr_scale=scale))
+            grad_norms.append(self.optimiser.step([loss], lr_scale=scale))
             loss_sum += loss.item() * piece.n_tokens
         self.updates += 1
         return {
@@ -91,16 +87,10 @@ class SFT(Agent):
         }
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the optimiser, the counters and the shuffling RNG."""
-        return {
-            "optimiser": self._optimiser.state_dict(),
-            "updates": self.updates,
-            "steps": self._steps,
-            "rng": self._rng.bit_generator.state,
-        }
+        """Return the learner's state and the number of steps taken."""
+        return super().state_dict() | {"steps": self._steps}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore what ``state_dict`` returned."""
-        self._optimiser.load_state_dict(state["optimiser"])
-        self.updates, self._steps = state["updates"], state["steps"]
-        self._rng.bit_generator.state = state["rng"]
+        super().load_state_dict(state)
+        self._steps = state["steps"]

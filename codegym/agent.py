@@ -1,39 +1,74 @@
 """Agent: owns a policy and learns from trajectories. It never sees the env or the sandbox."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from codegym.policy import Policy
 from codegym.trajectory import Trajectory
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What experience an agent wants for its next update.
+
+    Attributes:
+        tasks: Tasks for which the policy writes programs.
+        samples: Programs written for each of them.
+        temperature: Of the sampling.
+        greedy: Whether one more program per task is written greedily.
+        demonstrations: Further tasks whose reference solutions are played back.
+    """
+
+    tasks: int = 0
+    samples: int = 1
+    temperature: float = 1.0
+    greedy: bool = False
+    demonstrations: int = 0
+
+
 class Agent(ABC):
     """A learning algorithm.
 
-    Sub-classes stand in one file each under ``agents/`` with a config dataclass beside them, take
-    ``(policy, config, *, seed)`` and register with ``registry.plugin("agents", NAME)``.
+    Sub-classes stand in one file each under ``agents/`` with a config dataclass beside them and
+    register with ``registry.plugin("agents", NAME)``.
 
     The loop it is meant for (``codegym.training`` is that loop)::
 
         while budget:
-            trajectories = collect(agent.policy, tasks, sandbox, n=agent.samples_per_task)
+            trajectories = collect(agent.policy, tasks, agent.request())
             metrics = agent.update(trajectories)
+
+    Args:
+        policy: What it trains.
+        config: An instance of ``config_class``.
+        seed: Of whatever the agent draws itself.
 
     Attributes:
         name: The name it is registered under.
-        config_class: The dataclass of its settings.
-        demonstrations: True if it learns from canonical solutions instead of its own programs.
+        config_class: The dataclass of its settings; its defaults are the preset ``small``.
+        presets: Further named settings, as differences from the defaults; ``paper`` among them
+            where a paper gives numbers.
         policy: What it trains.
+        config: Its settings.
         updates: How many times ``update`` has run.
     """
 
     name: ClassVar[str]
     config_class: ClassVar[type[Any]]
-    demonstrations: ClassVar[bool] = False
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"small": {}}
 
     policy: Policy
+    config: Any
     updates: int
+
+    @abstractmethod
+    def __init__(self, policy: Policy, config: Any, *, seed: int) -> None: ...
+
+    @abstractmethod
+    def request(self) -> Request:
+        """Say what experience the next ``update`` wants."""
 
     @abstractmethod
     def update(

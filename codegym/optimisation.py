@@ -1,12 +1,16 @@
-"""Optimiser: AdamW over a policy's weights, the value head in a group of its own."""
+"""Optimiser: AdamW over a policy's weights; Learner: what every agent with gradients shares."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from codegym.policy import Policy
+from codegym.agent import Agent
+from codegym.policy import Evaluation, Policy
+from codegym.trajectory import Batch
 
 
 class Optimiser:
@@ -85,3 +89,54 @@ class Optimiser:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore AdamW's state."""
         self._adamw.load_state_dict(state)
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """A piece of a batch as tensors beside a policy's scores, all (B, T) on one device."""
+
+    mask: Tensor
+    old_log_probs: Tensor
+    extra: dict[str, Tensor]
+
+    @classmethod
+    def of(cls, piece: Batch, scored: Evaluation) -> "Columns":
+        """Move a piece's arrays to where the scores are."""
+        device = scored.log_probs.device
+        return cls(
+            mask=torch.from_numpy(piece.mask).to(device),
+            old_log_probs=torch.from_numpy(piece.log_probs).to(device),
+            extra={name: torch.from_numpy(c).to(device) for name, c in piece.columns.items()},
+        )
+
+
+class Learner(Agent):
+    """An agent that takes gradient steps: one optimiser, one generator, and their state.
+
+    Args:
+        policy: What it trains.
+        config: Its settings.
+        seed: Of the shuffling.
+        optimiser: Takes its steps.
+    """
+
+    def __init__(self, policy: Policy, config: Any, *, seed: int, optimiser: Optimiser) -> None:
+        self.policy = policy
+        self.config = config
+        self.updates = 0
+        self.rng = np.random.default_rng(seed)
+        self.optimiser = optimiser
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the optimiser, the counter and the shuffling generator."""
+        return {
+            "optimiser": self.optimiser.state_dict(),
+            "updates": self.updates,
+            "rng": self.rng.bit_generator.state,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore what ``state_dict`` returned."""
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.updates = state["updates"]
+        self.rng.bit_generator.state = state["rng"]

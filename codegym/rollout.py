@@ -5,7 +5,7 @@ the pool while the next ones are being written. It gives the numbers that steppi
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,7 @@ import numpy as np
 from codegym.errors import TaskError
 from codegym.judge import Judge
 from codegym.policy import Policy
-from codegym.pricing import price
+from codegym.pricing import price, program_of
 from codegym.rewards.base import Reward
 from codegym.task import Task
 from codegym.tokenizers.base import Tokenizer
@@ -43,6 +43,7 @@ class Sampling:
         temperature: Of the distribution tokens are drawn from.
         top_p: Share of probability kept; 1 keeps all.
         deterministic: Take the most probable token instead of drawing.
+        greedy: Write one more program per task that way, after the drawn ones.
         rows: Programs written side by side; the grader works on the last rows meanwhile.
     """
 
@@ -51,6 +52,7 @@ class Sampling:
     temperature: float = 1.0
     top_p: float = 1.0
     deterministic: bool = False
+    greedy: bool = False
     rows: int = 128
 
 
@@ -63,7 +65,9 @@ class _Draft:
     values: np.ndarray
     finished: bool
     text: str
-    verdict: Verdict | None = field(default=None)
+    demonstration: bool = False
+    greedy: bool = False
+    verdict: Verdict | None = None
 
 
 def collect(
@@ -76,7 +80,7 @@ def collect(
     rng: "torch.Generator | None" = None,
     clock: Clock | None = None,
 ) -> list[Trajectory]:
-    """Let a policy write ``sampling.n`` programs for each task and price them.
+    """Let a policy write programs for each task and price them.
 
     Args:
         policy: Who writes.
@@ -138,6 +142,24 @@ def _write(
                 expected=f"fewer than {policy.max_tokens} tokens",
                 cure="a policy with a longer context, or tasks with shorter prompts",
             )
+    drafts = _drafts(policy, tasks, prompts, sampling, rng)
+    if not sampling.greedy:
+        return drafts
+    once = _drafts(policy, tasks, prompts, replace(sampling, n=1, deterministic=True), rng)
+    return [
+        draft
+        for number, last in enumerate(once)
+        for draft in (*drafts[number * sampling.n : (number + 1) * sampling.n], last)
+    ]
+
+
+def _drafts(
+    policy: Policy,
+    tasks: Sequence[Task],
+    prompts: list[list[int]],
+    sampling: Sampling,
+    rng: "torch.Generator | None",
+) -> list[_Draft]:
     written = policy.generate(
         prompts,
         n=sampling.n,
@@ -155,7 +177,8 @@ def _write(
             log_probs=written.log_probs[row],
             values=written.values[row],
             finished=bool(written.finished[row]),
-            text=_text(tasks[row // sampling.n], policy.tokenizer.decode(actions.tolist())),
+            text=program_of(tasks[row // sampling.n], policy.tokenizer.decode(actions.tolist())),
+            greedy=sampling.deterministic,
         )
         for row, actions in enumerate(written.actions)
     ]
@@ -180,12 +203,9 @@ def _reference(task: Task, tokenizer: Tokenizer) -> _Draft:
         log_probs=nothing,
         values=nothing,
         finished=True,
-        text=_text(task, solution),
+        text=program_of(task, solution),
+        demonstration=True,
     )
-
-
-def _text(task: Task, written: str) -> str:
-    return task.prompt + written if task.prompt_is_code else written
 
 
 def _await(judge: Judge, tickets: dict[int, int], drafts: list[_Draft]) -> None:
@@ -196,12 +216,11 @@ def _await(judge: Judge, tickets: dict[int, int], drafts: list[_Draft]) -> None:
 
 def _finish(draft: _Draft, tokenizer: Tokenizer, reward: Reward, version: int) -> Trajectory:
     assert draft.verdict is not None
-    verdict = draft.verdict if draft.finished else draft.verdict.as_cut()
     priced = price(
         draft.task,
         draft.actions,
         finished=draft.finished,
-        verdict=verdict,
+        verdict=draft.verdict,
         tokenizer=tokenizer,
         reward=reward,
     )
@@ -215,7 +234,9 @@ def _finish(draft: _Draft, tokenizer: Tokenizer, reward: Reward, version: int) -
         token_rewards=priced.token_rewards,
         finished=draft.finished,
         program=draft.text,
-        verdict=verdict,
+        verdict=priced.verdict,
         feedback=priced.feedback,
         policy_version=version,
+        demonstration=draft.demonstration,
+        greedy=draft.greedy,
     )

@@ -21,10 +21,10 @@ import torch
 
 from codegym import registry
 from codegym.agent import Agent
-from codegym.checkpoint import load_policy, load_trainer_state, save_checkpoint
+from codegym.checkpoint import load_policy, load_trainer, save_policy
 from codegym.evaluation import EvaluationReport, evaluate, held_out
 from codegym.judge import Judge
-from codegym.policies import make_policy
+from codegym.policies.making import make_policy
 from codegym.policy import Policy
 from codegym.rewards import make_reward
 from codegym.rollout import Clock, Sampling, collect, demonstrate
@@ -132,7 +132,7 @@ class Trainer:
                 if not self._run_phase(phase, agent, judge, position):
                     return False
                 if position.phase < len(self.phases) - 1:
-                    save_checkpoint(policy, self.folder.warm_start, trainer=None)
+                    save_policy(policy, self.folder.warm_start)
                 position = dataclasses.replace(
                     position,
                     phase=position.phase + 1,
@@ -160,7 +160,7 @@ class Trainer:
                 None,
             )
         policy = load_policy(self.folder.checkpoint)
-        saved = load_trainer_state(self.folder.checkpoint)
+        saved = load_trainer(self.folder.checkpoint)
         self.folder.cut(saved["log_sizes"])
         return policy, Position(**saved["position"]), saved["agent"]
 
@@ -186,8 +186,9 @@ class Trainer:
             now = perf_counter()
             metrics |= _summary(trajectories, clock, now - learning, now - began)
             position.updates += 1
-            position.programs += len(trajectories)
-            position.total_programs += len(trajectories)
+            count = int(metrics.get("programs", len(trajectories)))
+            position.programs += count
+            position.total_programs += count
             position.elapsed_s += now - began
             position.total_s += now - began
             self._log(phase, position, metrics)
@@ -203,24 +204,26 @@ class Trainer:
     def _experience(
         self, phase: Phase, agent: Agent, judge: Judge, position: Position, clock: Clock
     ) -> list[Trajectory]:
+        wanted = agent.request()
         rng = np.random.default_rng([self.config.seed, position.phase, position.updates])
-        settings: Any = agent.config  # type: ignore[attr-defined]
-        count = settings.tasks_per_update
-        tasks = [self.train_tasks[int(i)] for i in rng.integers(len(self.train_tasks), size=count)]
-        if agent.demonstrations:
-            return demonstrate(tasks, agent.policy.tokenizer, judge=judge, reward=self.reward)
-        return collect(
+        draws = rng.integers(len(self.train_tasks), size=wanted.tasks + wanted.demonstrations)
+        tasks = [self.train_tasks[int(index)] for index in draws]
+        trajectories = collect(
             agent.policy,
-            tasks,
+            tasks[: wanted.tasks],
             judge=judge,
             reward=self.reward,
             sampling=Sampling(
-                n=settings.samples_per_task,
+                n=wanted.samples,
                 budget=self.config.max_new_tokens,
-                temperature=settings.temperature,
+                temperature=wanted.temperature,
+                greedy=wanted.greedy,
             ),
             rng=torch.Generator().manual_seed(int(rng.integers(2**62))),
             clock=clock,
+        )
+        return trajectories + demonstrate(
+            tasks[wanted.tasks :], agent.policy.tokenizer, judge=judge, reward=self.reward
         )
 
     def _measure(
@@ -267,7 +270,7 @@ class Trainer:
             )
 
     def _save(self, policy: Policy, agent: Agent | None, position: Position) -> None:
-        save_checkpoint(
+        save_policy(
             policy,
             self.folder.checkpoint,
             trainer={
@@ -284,17 +287,22 @@ def _summary(
     """Return what an update's episodes were like and where its time went."""
     if not trajectories:
         return {"programs_per_s": 0.0}
-    outcomes = Counter(str(one.verdict.outcome) for one in trajectories if one.verdict)
-    return {
-        "reward": float(np.mean([one.reward for one in trajectories])),
-        "pass_rate": outcomes["passed"] / len(trajectories),
-        "tokens": float(np.mean([len(one) for one in trajectories])),
-        "finished": float(np.mean([one.finished for one in trajectories])),
+    own = [one for one in trajectories if not one.demonstration]
+    outcomes = Counter(str(one.verdict.outcome) for one in own if one.verdict)
+    times = {
         "programs_per_s": len(trajectories) / total_s,
         "share_sampling": clock.sampling_s / total_s,
         "share_waiting_for_grader": clock.waiting_s / total_s,
         "share_learning": learning_s / total_s,
-        **{f"outcome/{name}": count / len(trajectories) for name, count in outcomes.items()},
+    }
+    if not own:
+        return times
+    return times | {
+        "reward": float(np.mean([one.reward for one in own])),
+        "pass_rate": outcomes["passed"] / len(own),
+        "tokens": float(np.mean([len(one) for one in own])),
+        "finished": float(np.mean([one.finished for one in own])),
+        **{f"outcome/{name}": count / len(own) for name, count in outcomes.items()},
     }
 
 

@@ -6,7 +6,6 @@ episodes, T the longest number of actions, L the longest prompt plus actions.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,7 +31,8 @@ class Trajectory:
         verdict: None for an episode that was not judged.
         feedback: None for an episode that was not judged.
         policy_version: The policy's weight version that chose the actions.
-        info: Whatever else travels with the episode.
+        demonstration: Whether it is a reference solution played back instead of the policy's own.
+        greedy: Whether the most probable token was taken throughout.
     """
 
     task_id: str
@@ -47,7 +47,8 @@ class Trajectory:
     verdict: Verdict | None = None
     feedback: Feedback | None = None
     policy_version: int = 0
-    info: dict[str, Any] = field(default_factory=dict)
+    demonstration: bool = False
+    greedy: bool = False
 
     def __len__(self) -> int:
         return len(self.actions)
