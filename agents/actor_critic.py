@@ -28,7 +28,8 @@ class ActorCriticConfig:
         lr: Learning rate of the actor.
         value_lr: Learning rate of the critic.
         critic: ``synced`` trains it with every update (the paper's method), ``frozen`` trains it
-            in the first ``critic_updates`` alone (CodeRL's way), ``none`` uses the mean reward of the update instead.
+            in the first ``critic_updates`` alone (CodeRL's way), ``none`` uses the mean reward of
+            the update instead.
         gae_lambda: 1 gives every token the return less the critic's estimate.
         negative_scale: Factor on negative advantages. Below 1, unlikely tokens of failing programs
             are pushed down less, which keeps a small policy from collapsing.

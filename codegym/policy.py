@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from codegym.errors import ConfigError
 from codegym.tokenizers.base import Tokenizer
 from codegym.trajectory import Batch
 
@@ -88,6 +89,21 @@ class Policy(ABC):
     tokenizer: Tokenizer
     max_tokens: int
     version: int
+
+    @classmethod
+    def create(cls, variant: str, *, tokenizer: Tokenizer, seed: int) -> Self:
+        """Make a new policy from the part of its name after the colon (``gpt:tiny``).
+
+        Args:
+            variant: What kind of it; "" for the default.
+            tokenizer: What its ids shall mean; a pretrained policy brings its own instead.
+            seed: Of its first weights.
+
+        Raises:
+            UnknownNameError: No such variant.
+            ConfigError: This policy can only be loaded from a folder.
+        """
+        raise ConfigError(f"policy {cls.name!r} can only be loaded from a folder", value=variant)
 
     @property
     @abstractmethod

@@ -80,6 +80,15 @@ class GPTPolicy(Policy):
         module.transformer.initialize(self.rng)
         self._module = module.to(device)
 
+    @classmethod
+    def create(cls, variant: str, *, tokenizer: Tokenizer, seed: int) -> Self:
+        """Make a new policy of a preset shape; ``tiny`` where none is named.
+
+        Raises:
+            UnknownNameError: No such preset.
+        """
+        return cls(tokenizer, GPTConfig.preset(variant or "tiny"), seed=seed)
+
     @property
     def module(self) -> GPTModule:
         """The torch module that holds every weight, the value head included."""

@@ -1,0 +1,30 @@
+"""Making a policy from the string a user writes: a name with a variant, or a folder."""
+
+from pathlib import Path
+
+from codegym import registry
+from codegym.checkpoint import load_policy
+from codegym.policy import Policy
+
+
+def make_policy(text: str, *, tokenizer: str = "lexemes", seed: int = 0) -> Policy:
+    """Make the policy that a string names.
+
+    Args:
+        text: ``name[:variant]`` such as ``gpt:tiny``, or the folder of a checkpoint.
+        tokenizer: Name of a new policy's tokenizer.
+        seed: Of a new policy's first weights.
+
+    Raises:
+        UnknownNameError: No such policy, variant or tokenizer; names the nearest.
+        CheckpointError: The folder holds no policy.
+        MissingExtraError: It needs a package that is not installed.
+    """
+    if Path(text).is_dir():
+        return load_policy(text)
+    name, _, variant = text.partition(":")
+    policy_class = registry.get("policies", name)
+    policy: Policy = policy_class.create(
+        variant, tokenizer=registry.get("tokenizers", tokenizer)(), seed=seed
+    )
+    return policy
