@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from codegym.errors import CodegymError
 from codegym.limits import Limits
+from codegym.registration import register_environments
 from codegym.task import AssertionCase, CallCase, StdioCase, Task, TestSuite
 from codegym.verdict import CaseResult, Outcome, Verdict
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from codegym.sources import TaskSource, load_tasks
 
 __version__ = "0.1.0"
+
+register_environments()
 
 # Imported at first use, so that `import codegym` stays light.
 _LAZY = {

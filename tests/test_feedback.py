@@ -87,7 +87,8 @@ def test_a_nonlocal_error_is_the_statement_that_names_the_variable(message):
 
 
 @pytest.mark.parametrize(
-    "kind", "NameError TypeError IndexError ValueError KeyError UnboundLocalError".split()
+    "kind",
+    "NameError TypeError IndexError ValueError KeyError UnboundLocalError ZeroDivisionError ImportError".split(),
 )
 def test_an_exception_is_the_line_it_was_raised_on(kind):
     feedback, text = find(runtime(kind, 3))

@@ -1,0 +1,176 @@
+"""Setting: what every form of the environment shares: tasks, tokens, budget, grader and price.
+
+An env holds the state of its episodes; a Setting opens them (task, prompt) and closes them
+(verdict, reward, info). It keeps no state of an episode.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from codegym.envs.grading import Verdicts, make_grader
+from numpy.typing import NDArray
+
+from codegym.errors import ConfigError, PromptTooLongError, UnknownNameError
+from codegym.pricing import price, program_of
+from codegym.rewards import Reward, make_reward
+from codegym.sources import TaskSource, load_tasks
+from codegym.task import Task
+from codegym.tokenizers import Tokenizer, make_tokenizer
+from codegym.verdict import Verdict
+
+_OPENINGS_KEPT = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """The start of an episode.
+
+    Attributes:
+        task: What is played.
+        prompt: (P,) int32 ids of its prompt.
+        limit: Most tokens of prompt and program together.
+    """
+
+    task: Task
+    prompt: NDArray[np.int32]
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class Played:
+    """The end of an episode: what was written for which task, and whether it was ended."""
+
+    task: Task
+    actions: tuple[int, ...]
+    finished: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """What the last step of an episode returns beside the observation."""
+
+    reward: float
+    info: dict[str, Any]
+
+
+class Setting:
+    """Tasks, tokens, budget, grader and price, made from an env's keyword arguments.
+
+    Args:
+        tasks: A task URI, or a source.
+        reward: A reward expression, or a Reward.
+        tokenizer: A tokenizer's name (see ``make_tokenizer``), or a Tokenizer.
+        max_tokens: Length of an observation: prompt and program together.
+        budget: Most tokens of a program, the end token included; as many as ``max_tokens``
+            leaves room for if None.
+        isolation: Which isolation the grader asks for.
+        judge: Grades programs instead of the sandbox; for tests.
+
+    Raises:
+        UnknownNameError: A name nothing answers to.
+        ConfigError: A number out of range, or no task at all.
+    """
+
+    def __init__(
+        self,
+        *,
+        tasks: str | TaskSource,
+        reward: str | Reward,
+        tokenizer: str | Tokenizer,
+        max_tokens: int,
+        budget: int | None,
+        isolation: str,
+        judge: Callable[[Sequence[tuple[str, Task]]], Sequence[Verdict]] | None = None,
+    ) -> None:
+        for name, value in (("max_tokens", max_tokens), ("budget", budget)):
+            if value is not None and (not isinstance(value, int) or value < 1):
+                raise ConfigError(f"{name} is unusable", value=value, expected="an integer >= 1")
+        self.source = load_tasks(tasks) if isinstance(tasks, str) else tasks
+        if not len(self.source):
+            raise ConfigError("a task source without tasks", value=tasks)
+        self.reward = make_reward(reward)
+        self.tokenizer = make_tokenizer(tokenizer) if isinstance(tokenizer, str) else tokenizer
+        self.max_tokens, self.budget = max_tokens, budget
+        self._grade: Verdicts = judge or make_grader(isolation)
+        self._openings: dict[int, Opening] = {}
+
+    def choose(self, rng: np.random.Generator, task_id: str | None = None) -> Opening:
+        """Open an episode of a random task, or of the one that is named.
+
+        Raises:
+            TaskError: No task has that id.
+            PromptTooLongError: The task's prompt leaves no room for a program.
+        """
+        if task_id is not None:
+            return self._open(self.source.find(task_id))
+        index = int(rng.integers(len(self.source)))
+        known = self._openings.get(index)
+        if known is None:
+            if len(self._openings) >= _OPENINGS_KEPT:
+                self._openings.pop(next(iter(self._openings)))
+            known = self._openings[index] = self._open(self.source[index])
+        return known
+
+    def _open(self, task: Task) -> Opening:
+        prompt = np.array(self.tokenizer.encode(task.prompt), dtype=np.int32)
+        if len(prompt) >= self.max_tokens:
+            raise PromptTooLongError(
+                f"the prompt of task {task.task_id!r} leaves no room for a program",
+                value=len(prompt),
+                expected=f"fewer than max_tokens={self.max_tokens} tokens",
+                cure=f"make the env with max_tokens={len(prompt) + (self.budget or 64)} or more",
+            )
+        room = self.max_tokens if self.budget is None else len(prompt) + self.budget
+        return Opening(task, prompt, min(self.max_tokens, room))
+
+    def close(self, played: Sequence[Played]) -> list[Ending]:
+        """Judge finished episodes together and price each.
+
+        Raises:
+            SandboxError: The sandbox broke; nothing is judged then.
+        """
+        programs = [self.program(one) for one in played]
+        pairs = [(program, one.task) for program, one in zip(programs, played, strict=True)]
+        verdicts = self._grade(pairs)
+        return [
+            self._price(one, program, verdict)
+            for one, program, verdict in zip(played, programs, verdicts, strict=True)
+        ]
+
+    def program(self, played: Played) -> str:
+        """Return the whole program of an episode."""
+        return program_of(played.task, self.tokenizer.decode(played.actions))
+
+    def _price(self, played: Played, program: str, verdict: Verdict) -> Ending:
+        priced = price(
+            played.task,
+            played.actions,
+            finished=played.finished,
+            verdict=verdict,
+            tokenizer=self.tokenizer,
+            reward=self.reward,
+        )
+        info = {
+            "length": len(played.actions),
+            "task_id": played.task.task_id,
+            "program": program,
+            "verdict": priced.verdict,
+            "feedback": priced.feedback,
+            "token_rewards": tuple(priced.token_rewards.tolist()),
+            "cut": not played.finished,
+        }
+        return Ending(priced.reward, info)
+
+
+def check_options(options: dict[str, Any] | None, known: Sequence[str]) -> dict[str, Any]:
+    """Return the options of a reset.
+
+    Raises:
+        UnknownNameError: One is not known; names the nearest.
+    """
+    for name in options or {}:
+        if name not in known:
+            raise UnknownNameError("option of reset", name, known)
+    return options or {}

@@ -1,0 +1,149 @@
+"""SynthesisEnv: a program is written token by token and graded by its tests at the end."""
+
+from operator import index
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from codegym.envs.grading import Verdicts
+from codegym.envs.setting import Opening, Played, Setting, check_options
+from gymnasium import spaces
+from numpy.typing import NDArray
+
+from codegym.errors import EpisodeOverError, InvalidActionError
+from codegym.rewards import Reward
+from codegym.sources import TaskSource
+from codegym.tokenizers import Tokenizer
+
+Obs = NDArray[np.int32]
+
+
+class SynthesisEnv(gym.Env[Obs, np.int64]):
+    """Write a program token by token; its tests pay at the end.
+
+    **Observation**: ``Box(0, V-1, (max_tokens,), int32)``, the ids of the prompt and of the
+    program so far, padded on the right. **Action**: ``Discrete(V)``, the next token.
+    **Reward**: 0 until the program ends, then that of its verdict. **End**: the end token, or the
+    budget's last token; both are ``terminated``, since the budget is part of the task. What the
+    budget cut is judged as it stands, and ``info["cut"]`` says so.
+
+    ``info`` holds ``length`` (tokens written so far) at every step; ``task_id`` and ``prompt`` at
+    reset; ``task_id, program, verdict, feedback, token_rewards`` (a tuple, one float per action)
+    and ``cut`` at the last step. ``reset(options={"task_id": ...})`` chooses the task.
+
+    Args:
+        tasks: Task URI: ``"composites?depth=2&split=train"``.
+        reward: Reward expression: ``"binary"``, ``"0.8*pass_rate+0.2*coderl"``.
+        tokenizer: ``"lexemes"``, ``"bytes"``, or ``"name:folder"`` for one that was saved.
+        max_tokens: Length of the observation: prompt and program together.
+        budget: Most tokens of a program, the end token included; None leaves it to ``max_tokens``.
+        isolation: Which isolation the sandbox uses: ``auto`` or one of ``codegym list sandboxes``.
+        copy: False hands out the same array at every step, as a read-only view.
+        render_mode: See ``metadata["render_modes"]``.
+        judge: Grades programs instead of the sandbox; for tests.
+
+    Raises:
+        ConfigError, UnknownNameError: An argument cannot be used.
+
+    Example:
+        >>> import gymnasium as gym
+        >>> env = gym.make("codegym:CodeGym/Synthesis-v0", tasks="atoms")  # doctest: +SKIP
+    """
+
+    metadata = {"render_modes": [], "render_fps": 12}  # noqa: RUF012
+
+    def __init__(
+        self,
+        *,
+        tasks: str | TaskSource = "composites",
+        reward: str | Reward = "binary",
+        tokenizer: str | Tokenizer = "lexemes",
+        max_tokens: int = 256,
+        budget: int | None = None,
+        isolation: str = "auto",
+        copy: bool = True,
+        render_mode: str | None = None,
+        judge: Verdicts | None = None,
+    ) -> None:
+        self.setting = Setting(
+            tasks=tasks,
+            reward=reward,
+            tokenizer=tokenizer,
+            max_tokens=max_tokens,
+            budget=budget,
+            isolation=isolation,
+            judge=judge,
+        )
+        self.tokenizer = self.setting.tokenizer
+        self.render_mode = render_mode
+        vocab = self.tokenizer.vocab_size
+        self.observation_space = spaces.Box(0, vocab - 1, (max_tokens,), np.int32)
+        self.action_space = spaces.Discrete(vocab)
+        self._vocab, self._end, self._copy = vocab, self.tokenizer.end_id, copy
+        self._row: Obs = np.full(max_tokens, self.tokenizer.pad_id, dtype=np.int32)
+        self._view = self._row.view()
+        self._view.flags.writeable = False
+        self._opening: Opening | None = None
+        self._start = self._length = self._limit = 0
+        self._over = True
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Obs, dict[str, Any]]:
+        """Start an episode of a random task, or of ``options["task_id"]``.
+
+        Raises:
+            UnknownNameError: An option of another name.
+            TaskError: No task has that id.
+            PromptTooLongError: The task's prompt leaves no room for a program.
+        """
+        super().reset(seed=seed)
+        chosen = check_options(options, ("task_id",)).get("task_id")
+        opening = self.setting.choose(self.np_random, chosen)
+        count = len(opening.prompt)
+        self._row[:count] = opening.prompt
+        self._row[count:] = self.tokenizer.pad_id
+        self._opening, self._limit = opening, opening.limit
+        self._start = self._length = count
+        self._over = False
+        info = {"length": 0, "task_id": opening.task.task_id, "prompt": opening.task.prompt}
+        return self._observe(), info
+
+    def step(self, action: Any) -> tuple[Obs, float, bool, bool, dict[str, Any]]:
+        """Append a token; the last one is graded.
+
+        Raises:
+            InvalidActionError: The action is not in the action space.
+            EpisodeOverError: The episode has ended, or was never started.
+            SandboxError: The program could not be judged. Never a reward of zero.
+        """
+        if self._over:
+            raise EpisodeOverError("step after the end of the episode", cure="call reset() first")
+        try:
+            token = index(action)
+        except TypeError:
+            token = -1
+        if not 0 <= token < self._vocab:
+            raise InvalidActionError(
+                "an action outside the space", value=action, expected=f"0..{self._vocab - 1}"
+            )
+        length = self._length
+        self._row[length] = token
+        self._length = length = length + 1
+        if token != self._end and length < self._limit:
+            obs = self._row.copy() if self._copy else self._view
+            return obs, 0.0, False, False, {"length": length - self._start}
+        return self._finish(token)
+
+    def _finish(self, token: int) -> tuple[Obs, float, bool, bool, dict[str, Any]]:
+        self._over = True
+        (ending,) = self.setting.close([self._played(finished=token == self._end)])
+        return self._observe(), ending.reward, True, False, ending.info
+
+    def _played(self, *, finished: bool) -> Played:
+        assert self._opening is not None
+        written = self._row[len(self._opening.prompt) : self._length]
+        return Played(self._opening.task, tuple(written.tolist()), finished)
+
+    def _observe(self) -> Obs:
+        return self._row.copy() if self._copy else self._view

@@ -1,0 +1,274 @@
+"""SynthesisVectorEnv: many token-level episodes in one integer array.
+
+A plain token costs no Python per sub-env; programs that end in the same step are judged together.
+Observations, rewards and infos are those of ``gymnasium.vector.SyncVectorEnv`` over single envs
+with the same seeds, in each autoreset mode.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from codegym.envs.grading import Verdicts
+from codegym.envs.setting import Ending, Opening, Played, Setting, check_options
+from gymnasium import spaces
+from gymnasium.utils import seeding
+from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector.utils import batch_space
+from numpy.typing import NDArray
+
+from codegym.errors import ConfigError, EpisodeOverError, InvalidActionError
+from codegym.rewards import Reward
+from codegym.sources import TaskSource
+from codegym.tokenizers import Tokenizer
+
+Obs = NDArray[np.int32]
+Flags = NDArray[np.bool_]
+Infos = dict[str, Any]
+
+
+class SynthesisVectorEnv(VectorEnv[Obs, NDArray[np.int64], NDArray[Any]]):
+    """Native vector form of ``SynthesisEnv``, made by ``gymnasium.make_vec``.
+
+    Args:
+        num_envs: Number of sub-envs.
+        tasks, reward, tokenizer, max_tokens, budget, isolation, render_mode, judge: As of
+            ``SynthesisEnv``.
+        autoreset_mode: ``"NextStep"``, ``"SameStep"`` or ``"Disabled"``, or Gymnasium's enum. With
+            SameStep the last observation and info are in ``final_obs`` and ``final_info``; with
+            Disabled, ``reset(options={"reset_mask": mask})`` starts the ended ones anew.
+        copy: False hands out the same array at every step, as a read-only view.
+
+    Raises:
+        ConfigError, UnknownNameError: An argument cannot be used.
+    """
+
+    def __init__(
+        self,
+        num_envs: int = 1,
+        *,
+        tasks: str | TaskSource = "composites",
+        reward: str | Reward = "binary",
+        tokenizer: str | Tokenizer = "lexemes",
+        max_tokens: int = 256,
+        budget: int | None = None,
+        isolation: str = "auto",
+        autoreset_mode: str | AutoresetMode = AutoresetMode.NEXT_STEP,
+        copy: bool = True,
+        render_mode: str | None = None,
+        judge: Verdicts | None = None,
+    ) -> None:
+        if num_envs < 1:
+            raise ConfigError("num_envs is unusable", value=num_envs, expected="an integer >= 1")
+        self.setting = Setting(
+            tasks=tasks,
+            reward=reward,
+            tokenizer=tokenizer,
+            max_tokens=max_tokens,
+            budget=budget,
+            isolation=isolation,
+            judge=judge,
+        )
+        self.num_envs, self.render_mode, self._copy = num_envs, render_mode, copy
+        self.tokenizer = self.setting.tokenizer
+        self.autoreset_mode = _autoreset(autoreset_mode)
+        self.metadata = {"render_modes": [], "autoreset_mode": self.autoreset_mode}
+        self._vocab, self._end = self.tokenizer.vocab_size, self.tokenizer.end_id
+        self.single_observation_space = spaces.Box(0, self._vocab - 1, (max_tokens,), np.int32)
+        self.single_action_space = spaces.Discrete(self._vocab)
+        self.observation_space = batch_space(self.single_observation_space, num_envs)
+        self.action_space = batch_space(self.single_action_space, num_envs)
+        self._rows: Obs = np.full((num_envs, max_tokens), self.tokenizer.pad_id, dtype=np.int32)
+        self._flat = self._rows.reshape(-1)
+        self._view = self._rows.view()
+        self._view.flags.writeable = False
+        self._first = np.arange(num_envs, dtype=np.int64) * max_tokens
+        self._starts = np.zeros(num_envs, dtype=np.int64)
+        self._lengths = np.zeros(num_envs, dtype=np.int64)
+        self._limits = np.zeros(num_envs, dtype=np.int64)
+        self._openings: list[Opening | None] = [None] * num_envs
+        self._rngs: list[np.random.Generator | None] = [None] * num_envs
+        self._seeds = [-1] * num_envs
+        self._over: Flags = np.ones(num_envs, dtype=np.bool_)
+        self._any_over = self._never_reset = True
+
+    @property
+    def np_random(self) -> tuple[np.random.Generator, ...]:  # type: ignore[override]
+        """The generators of the sub-envs."""
+        return tuple(self._rng(row) for row in range(self.num_envs))
+
+    @property
+    def np_random_seed(self) -> tuple[int, ...]:  # type: ignore[override]
+        """The seeds of the sub-envs' generators."""
+        for row in range(self.num_envs):
+            self._rng(row)
+        return tuple(self._seeds)
+
+    def _rng(self, row: int, seed: int | None = None) -> np.random.Generator:
+        known = self._rngs[row]
+        if known is None or seed is not None:
+            known, self._seeds[row] = seeding.np_random(seed)
+            self._rngs[row] = known
+        return known
+
+    def reset(  # type: ignore[override]
+        self,
+        *,
+        seed: int | Sequence[int | None] | None = None,
+        options: dict[str, Any] | None = None,
+    ) -> tuple[Obs, Infos]:
+        """Start an episode in every sub-env, or in those that ``options["reset_mask"]`` marks.
+
+        Args:
+            seed: ``s`` seeds the sub-envs ``s, s+1, ...``; a sequence seeds each.
+            options: ``task_id``, one for all or a sequence with one for each; ``reset_mask``, a
+                (num_envs,) bool array.
+
+        Raises:
+            ConfigError: A sequence of the wrong length, or a mask that marks nothing.
+            UnknownNameError: An option of another name.
+            TaskError: No task has that id.
+            PromptTooLongError: A task's prompt leaves no room for a program.
+        """
+        options = check_options(options, ("task_id", "reset_mask"))
+        mask = self._mask(options.get("reset_mask"))
+        seeds = self._spread("seed", seed, add=True)
+        task_ids = self._spread("task_id", options.get("task_id"))
+        infos: Infos = {}
+        for row in np.flatnonzero(mask).tolist():
+            self._rng(row, seeds[row])
+            infos = self._add_info(infos, self._open(row, task_ids[row]), row)
+        self._any_over = bool(self._over.any())
+        self._never_reset = False
+        return self._observe(), infos
+
+    def step(
+        self, actions: NDArray[np.int64]
+    ) -> tuple[Obs, NDArray[np.float64], Flags, Flags, Infos]:
+        """Append one token to every sub-env's program; those that end are judged together.
+
+        Raises:
+            InvalidActionError: An action is not in the action space.
+            EpisodeOverError: Before the first reset; or, without autoreset, after an end.
+            SandboxError: A program could not be judged. Never a reward of zero.
+        """
+        tokens = self._check(actions)
+        infos: Infos = {}
+        rewards = np.zeros(self.num_envs)
+        truncated = np.zeros(self.num_envs, dtype=np.bool_)
+        lengths = self._lengths
+        resetting = self._over if self._any_over else None
+        if resetting is None:
+            self._flat[self._first + lengths] = tokens
+            lengths += 1
+            ended = (tokens == self._end) | (lengths == self._limits)
+        else:
+            playing = ~resetting
+            self._flat[(self._first + lengths)[playing]] = tokens[playing]
+            lengths += playing
+            ended = ((tokens == self._end) | (lengths == self._limits)) & playing
+            for row in np.flatnonzero(resetting).tolist():
+                infos = self._add_info(infos, self._open(row), row)
+        self._over, self._any_over = ended.copy(), bool(ended.any())
+        if self._any_over:
+            infos = self._finish(ended, tokens, rewards, infos)
+        self._add_lengths(infos)
+        return self._observe(), rewards, ended, truncated, infos
+
+    def _finish(
+        self, ended: Flags, tokens: NDArray[Any], rewards: NDArray[np.float64], infos: Infos
+    ) -> Infos:
+        rows = np.flatnonzero(ended).tolist()
+        played = [self._played(row, finished=bool(tokens[row] == self._end)) for row in rows]
+        for row, ending in zip(rows, self.setting.close(played), strict=True):
+            rewards[row] = ending.reward
+            infos = self._add_ending(infos, row, ending)
+        if self.autoreset_mode is AutoresetMode.SAME_STEP:
+            self._over, self._any_over = np.zeros_like(ended), False
+        return infos
+
+    def _add_ending(self, infos: Infos, row: int, ending: Ending) -> Infos:
+        if self.autoreset_mode is not AutoresetMode.SAME_STEP:
+            return self._add_info(infos, ending.info, row)
+        final = {"final_obs": self._rows[row].copy(), "final_info": ending.info}
+        return self._add_info(self._add_info(infos, final, row), self._open(row), row)
+
+    def _open(self, row: int, task_id: str | None = None) -> dict[str, Any]:
+        opening = self.setting.choose(self._rng(row), task_id)
+        count = len(opening.prompt)
+        self._rows[row, :count] = opening.prompt
+        self._rows[row, count:] = self.tokenizer.pad_id
+        self._openings[row], self._over[row] = opening, False
+        self._starts[row] = self._lengths[row] = count
+        self._limits[row] = opening.limit
+        return {"length": 0, "task_id": opening.task.task_id, "prompt": opening.task.prompt}
+
+    def _played(self, row: int, *, finished: bool) -> Played:
+        opening = self._openings[row]
+        assert opening is not None
+        written = self._rows[row, self._starts[row] : self._lengths[row]]
+        return Played(opening.task, tuple(written.tolist()), finished)
+
+    def _add_lengths(self, infos: Infos) -> None:
+        infos["length"] = self._lengths - self._starts
+        infos["_length"] = np.ones(self.num_envs, dtype=np.bool_)
+
+    def _observe(self) -> Obs:
+        return self._rows.copy() if self._copy else self._view
+
+    def _check(self, actions: Any) -> NDArray[Any]:
+        if self._any_over and (self._never_reset or self.autoreset_mode is AutoresetMode.DISABLED):
+            raise EpisodeOverError(
+                "step of an ended episode",
+                value=np.flatnonzero(self._over).tolist(),
+                cure='call reset(options={"reset_mask": terminated}) first',
+            )
+        tokens = np.asarray(actions)
+        if tokens.shape != (self.num_envs,) or tokens.dtype.kind not in "iu":
+            raise InvalidActionError(
+                "actions of the wrong shape or type",
+                value=actions,
+                expected=f"{self.num_envs} integers",
+            )
+        if tokens.min() < 0 or tokens.max() >= self._vocab:
+            raise InvalidActionError(
+                "an action outside the space",
+                value=tokens.tolist(),
+                expected=f"0..{self._vocab - 1}",
+            )
+        return tokens
+
+    def _mask(self, mask: Any) -> Flags:
+        if mask is None:
+            return np.ones(self.num_envs, dtype=np.bool_)
+        marks = np.asarray(mask)
+        if marks.shape != (self.num_envs,) or marks.dtype != np.bool_ or not marks.any():
+            raise ConfigError(
+                "option 'reset_mask' is unusable",
+                value=mask,
+                expected=f"({self.num_envs},) bool, at least one True",
+            )
+        return marks
+
+    def _spread(self, name: str, value: Any, *, add: bool = False) -> list[Any]:
+        if value is None or isinstance(value, str):
+            return [value] * self.num_envs
+        if isinstance(value, int | np.integer):
+            return [int(value) + row * add for row in range(self.num_envs)]
+        each = list(value)
+        if len(each) != self.num_envs:
+            raise ConfigError(
+                f"{name!r} has the wrong length", value=value, expected=f"{self.num_envs} of them"
+            )
+        return each
+
+
+def _autoreset(mode: str | AutoresetMode) -> AutoresetMode:
+    try:
+        return AutoresetMode(mode)
+    except ValueError:
+        raise ConfigError(
+            "autoreset_mode is unusable",
+            value=mode,
+            expected=" or ".join(repr(one.value) for one in AutoresetMode),
+        ) from None

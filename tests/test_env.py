@@ -1,0 +1,192 @@
+"""The single environment: Gymnasium's contract, ours, and the errors of its callers."""
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from codegym.envs.synthesis import SynthesisEnv
+from gymnasium.envs.registration import EnvSpec
+from gymnasium.utils.env_checker import check_env
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from codegym.errors import (
+    ConfigError,
+    EpisodeOverError,
+    InvalidActionError,
+    PromptTooLongError,
+    SandboxError,
+    TaskError,
+    UnknownNameError,
+)
+from codegym.verdict import Outcome
+
+ID = "codegym:CodeGym/Synthesis-v0"
+
+
+def play(env, text, *, end=True, **reset):
+    """Write a text; return what the last step returned."""
+    env.reset(**reset)
+    tokens = env.unwrapped.tokenizer
+    for token in tokens.encode(text) + [tokens.end_id] * end:
+        result = env.step(token)
+    return result
+
+
+def test_gymnasium_finds_nothing_to_complain_about(tiny):
+    check_env(gym.make(ID, **tiny).unwrapped, skip_render_check=True)
+
+
+def test_stable_baselines3_finds_nothing_to_complain_about(tiny):
+    checker = pytest.importorskip("stable_baselines3.common.env_checker")
+    checker.check_env(gym.make(ID, **tiny))
+
+
+def test_the_spec_survives_json(tiny):
+    del tiny["judge"]
+    spec = gym.make(ID, reward="0.5*rltf+binary", **tiny).spec
+    again = gym.make(EnvSpec.from_json(spec.to_json()))
+    assert again.spec.kwargs == spec.kwargs
+    assert again.observation_space.shape == (48,)
+
+
+def test_an_episode_from_prompt_to_reward(tiny):
+    env = gym.make(ID, reward="rltf", **tiny)
+    obs, info = env.reset(seed=3, options={"task_id": "tiny/4"})
+    tokens = env.unwrapped.tokenizer
+    prompt, ids = tokens.encode(info["prompt"]), [*tokens.encode("    return x+4"), tokens.end_id]
+    assert info == {"length": 0, "task_id": "tiny/4", "prompt": "# note\ndef f(x):\n"}
+    for count, token in enumerate(ids, start=1):
+        obs, reward, terminated, truncated, info = env.step(token)
+        assert obs in env.observation_space
+        assert obs[: len(prompt) + count].tolist() == prompt + ids[:count]
+        assert not obs[len(prompt) + count :].any()
+        assert info["length"] == count
+        assert (terminated, truncated) == (count == len(ids), False)
+        assert reward == (1.0 if terminated else 0.0)
+    assert info["program"] == "# note\ndef f(x):\n    return x+4"
+    assert info["verdict"].passed
+    assert info["cut"] is False
+    assert info["token_rewards"] == (0.0,) * (len(ids) - 1) + (1.0,)
+    assert info["feedback"].n_tokens == len(ids)
+
+
+def test_the_budget_ends_an_episode_as_terminated(tiny):
+    env = SynthesisEnv(**tiny, budget=3, reward="coderl")
+    _, _, terminated, truncated, info = play(env, "    return x", end=False, seed=0)
+    assert (terminated, truncated, info["cut"]) == (True, False, True)
+    assert info["length"] == 3
+    assert info["verdict"].cut
+    # The end token as the budget's last token is an end of the policy's own.
+    assert play(env, "    return", seed=0)[4]["cut"] is False
+
+
+def test_without_a_budget_the_observation_is_filled(tiny):
+    env = SynthesisEnv(**tiny)
+    obs, _ = env.reset(seed=0)
+    room = int((obs == 0).sum())
+    for _ in range(room):
+        obs, _, terminated, _, _ = env.step(env.tokenizer.encode("x")[0])
+    assert terminated
+    assert obs.all()
+
+
+def test_a_program_is_judged_by_its_tests(tiny):
+    rewards = {
+        text: play(SynthesisEnv(**tiny, reward="pass_rate"), text, options={"task_id": "tiny/3"})
+        for text in ("    return x+3", "    return x", "    return x*3")
+    }
+    assert [result[1] for result in rewards.values()] == [1.0, 0.5, 0.0]
+    verdict = rewards["    return x*3"][4]["verdict"]
+    assert verdict.outcome is Outcome.SYNTAX_ERROR
+
+
+def test_tasks_are_drawn_from_the_seed_alone(tiny):
+    def draws(seed):
+        env = SynthesisEnv(**tiny)
+        np.random.seed(0)
+        first = env.reset(seed=seed)[1]["task_id"]
+        return [first] + [env.reset()[1]["task_id"] for _ in range(20)]
+
+    assert draws(1) == draws(1)
+    assert draws(1) != draws(2)
+    assert len(set(draws(1))) > 4
+
+
+@given(actions=st.lists(st.integers(0, 430), max_size=60), seed=st.integers(0, 99))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_actions_give_what_they_spell(tiny, actions, seed):
+    env = SynthesisEnv(**tiny)
+    _, info = env.reset(seed=seed)
+    prompt = info["prompt"]
+    for count, action in enumerate(actions, start=1):
+        _, reward, terminated, _, info = env.step(action)
+        if terminated:
+            assert info["program"] == prompt + env.tokenizer.decode(actions[:count])
+            assert len(info["token_rewards"]) == count
+            assert info["cut"] is (action != env.tokenizer.end_id)
+            break
+        assert reward == 0.0
+
+
+def test_observations_are_copies_unless_asked_otherwise(tiny):
+    env = SynthesisEnv(**tiny)
+    first, _ = env.reset(seed=0)
+    kept = first.copy()
+    env.step(5)
+    assert (first == kept).all()
+    shared = SynthesisEnv(**tiny, copy=False)
+    first, _ = shared.reset(seed=0)
+    assert shared.step(5)[0] is first
+    with pytest.raises(ValueError, match="read-only"):
+        first[0] = 1
+
+
+def test_steps_outside_an_episode_are_refused(tiny):
+    env = SynthesisEnv(**tiny)
+    with pytest.raises(EpisodeOverError, match="reset"):
+        env.step(3)
+    play(env, "x")
+    with pytest.raises(EpisodeOverError, match="reset"):
+        env.step(3)
+
+
+@pytest.mark.parametrize("action", [-1, 10**9, 1.5, "a", None, np.array([1, 2])])
+def test_actions_outside_the_space_are_refused(tiny, action):
+    env = SynthesisEnv(**tiny)
+    env.reset(seed=0)
+    with pytest.raises(InvalidActionError, match=r"0\.\."):
+        env.step(action)
+    env.step(np.int64(3))
+
+
+def test_a_prompt_that_fills_the_observation_is_refused_with_the_cure(tiny):
+    env = SynthesisEnv(**tiny | {"tasks": "tiny?long=30"})
+    with pytest.raises(PromptTooLongError, match="max_tokens="):
+        env.reset(options={"task_id": "tiny/0"})
+
+
+def test_bad_arguments_are_named(tiny):
+    with pytest.raises(UnknownNameError, match="did you mean 'binary'"):
+        SynthesisEnv(**tiny, reward="binry")
+    with pytest.raises(UnknownNameError, match="did you mean 'tiny'"):
+        SynthesisEnv(**tiny | {"tasks": "tinny"})
+    with pytest.raises(UnknownNameError, match="did you mean 'lexemes'"):
+        SynthesisEnv(**tiny | {"tokenizer": "lexeme"})
+    for bad in ({"budget": 0}, {"max_tokens": -1}, {"tasks": "tiny?n=0"}):
+        with pytest.raises(ConfigError):
+            SynthesisEnv(**tiny | bad)
+    env = SynthesisEnv(**tiny)
+    with pytest.raises(UnknownNameError, match="did you mean 'task_id'"):
+        env.reset(options={"task": "tiny/0"})
+    with pytest.raises(TaskError, match="no such task"):
+        env.reset(options={"task_id": "tiny/99"})
+
+
+def test_a_broken_sandbox_is_an_error_never_a_reward(tiny):
+    def broken(pairs):
+        raise SandboxError("the zygote died")
+
+    env = SynthesisEnv(**tiny | {"judge": broken})
+    with pytest.raises(SandboxError, match="zygote"):
+        play(env, "    return x", seed=0)
+    env.reset(seed=0)
