@@ -1,0 +1,63 @@
+"""``atoms``: single atomic functions, the paper's Atom_base.
+
+    atoms?topic=strings&split=train
+    atoms?domain=small&split=test&size=200
+
+Every atom is met in training. ``split=test`` holds the same functions in wordings and with
+parameters that training never shows.
+"""
+
+from codegym import registry
+from codegym.atoms import by_topic
+from codegym.errors import UnknownNameError
+from codegym.sources.composites import ProceduralSource
+from codegym.synthesis.generate import SynthesisConfig
+from codegym.synthesis.splits import Split
+
+
+@registry.plugin("sources", "atoms")
+class AtomSource(ProceduralSource):
+    """Tasks of one atom each.
+
+    Args:
+        topic: One of the ten topics; empty for all.
+        split: ``train`` or ``test``.
+        domain: ``small``, ``big`` or ``all``.
+        seed: Seed of the tasks.
+        size: How many; 0 for a million (train) or a thousand (test).
+        tests: Test cases per task.
+        style: ``inline`` or ``helpers``: how canonical solutions are written.
+        hold_out: Seed of the split itself.
+
+    Raises:
+        ConfigError: The settings contradict each other or leave no atom.
+    """
+
+    def __init__(
+        self,
+        *,
+        topic: str = "",
+        split: str = "train",
+        domain: str = "all",
+        seed: int = 0,
+        size: int = 0,
+        tests: int = 8,
+        style: str = "inline",
+        hold_out: int = 0,
+    ) -> None:
+        if split not in ("train", "test"):
+            raise UnknownNameError("split", split, ("train", "test"))
+        config = SynthesisConfig(
+            domain=domain,
+            min_depth=1,
+            max_depth=1,
+            split=Split.ATOMS,
+            atoms=frozenset(atom.name for atom in by_topic(topic)) if topic else frozenset(),
+            style=style,  # type: ignore[arg-type]
+            tests=tests,
+            reworded=split == "test",
+            hold_out=hold_out,
+        )
+        super().__init__(
+            config, prefix=f"atoms/{topic or domain}/{split}", split=split, seed=seed, size=size
+        )

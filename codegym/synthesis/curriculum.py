@@ -1,0 +1,1 @@
+"""Curriculum: difficulty that follows the success rate."""

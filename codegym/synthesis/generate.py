@@ -1,0 +1,199 @@
+"""Generate: one task from one random stream."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from random import Random
+from typing import Any, Literal, get_args
+
+from codegym.atoms import catalogue
+from codegym.atoms.base import NAMES, Atom
+from codegym.atoms.inputs import sample
+from codegym.errors import ConfigError, UnknownNameError
+from codegym.limits import Limits
+from codegym.synthesis.composition import Composition, Parameters
+from codegym.synthesis.rendering import Style, render_prompt, render_solution
+from codegym.synthesis.space import space_of
+from codegym.synthesis.splits import Split, SplitRule, domain_named, is_held_out_wording
+from codegym.synthesis.validity import outputs_of
+from codegym.task import Task
+
+Shape = Literal["chain", "fork", "any"]
+_LIMITS = Limits()
+_MAX_DEPTH = 4
+_DRAWS = 20_000
+_TRIES = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SynthesisConfig:
+    """What tasks to compose: the knobs of difficulty.
+
+    Attributes:
+        domain: ``small``, ``big`` or ``all``; see ``splits.DOMAINS``.
+        min_depth: Fewest atoms, at least 1.
+        max_depth: Most atoms, at most 4.
+        split: Which of the disjoint sets compositions come from; single atoms are in A's company,
+            so that A with ``min_depth=1`` draws them too.
+        atoms: Names of the atoms allowed; empty for all of the domain.
+        types: Types allowed; empty for all of the domain.
+        shape: ``chain``, ``fork``, or ``any`` for half of each.
+        style: ``inline`` or ``helpers``; see ``rendering.render_solution``.
+        tests: Number of test cases.
+        reworded: For single atoms, whether the prompt's wording and parameters come from the fifth
+            of prompts that is kept away from training, or from the rest.
+        hold_out: Seed of the split itself.
+    """
+
+    domain: str = "small"
+    min_depth: int = 2
+    max_depth: int = 2
+    split: Split = Split.A
+    atoms: frozenset[str] = frozenset()
+    types: frozenset[str] = frozenset()
+    shape: Shape = "chain"
+    style: Style = "inline"
+    tests: int = 8
+    reworded: bool = False
+    hold_out: int = 0
+
+    def __post_init__(self) -> None:
+        domain = domain_named(self.domain)
+        if not 1 <= self.min_depth <= self.max_depth <= _MAX_DEPTH:
+            raise ConfigError(
+                "unusable depth",
+                value=f"{self.min_depth}-{self.max_depth}",
+                expected=f"1 to {_MAX_DEPTH}, as '2' or '1-3'",
+            )
+        if self.split in (Split.A, Split.B) and self.max_depth > domain.train_depth:
+            raise ConfigError(
+                f"domain {self.domain!r} trains on at most {domain.train_depth} atoms",
+                value=self.max_depth,
+                cure="take domain=big or domain=all, or split=c for longer compositions",
+            )
+        if self.tests < 2:
+            raise ConfigError("outputs must vary", value=self.tests, expected="tests >= 2")
+        for kind, value, known in (
+            ("shape", self.shape, get_args(Shape)),
+            ("style", self.style, get_args(Style)),
+        ):
+            if value not in known:
+                raise UnknownNameError(kind, value, known)
+        for name in self.atoms:
+            if name not in catalogue():
+                raise UnknownNameError("atom", name, catalogue())
+        for name in self.types:
+            if name not in NAMES:
+                raise UnknownNameError("type", name, NAMES)
+
+    @property
+    def rule(self) -> SplitRule:
+        """How this configuration's sets are told apart."""
+        return SplitRule(train_depth=domain_named(self.domain).train_depth, seed=self.hold_out)
+
+    @property
+    def depths(self) -> tuple[int, ...]:
+        """The depths that the split can have, within the range asked for."""
+        lowest = {Split.ATOMS: 1, Split.A: 1, Split.B: 2, Split.C: 2}[self.split]
+        highest = 1 if self.split is Split.ATOMS else self.max_depth
+        return tuple(range(max(self.min_depth, lowest), highest + 1))
+
+
+def draw_composition(config: SynthesisConfig, rng: Random) -> Composition:
+    """Draw a composition of the split asked for; its depth is uniform over the range.
+
+    Raises:
+        ConfigError: The knobs leave no composition, or next to none.
+    """
+    space = space_of(domain_named(config.domain).level, config.atoms, config.types)
+    rule, depths = config.rule, config.depths
+    accepted = (Split.A, Split.ATOMS) if config.split is Split.A else (config.split,)
+    if depths and space.atoms:
+        depth = depths[int(rng.random() * len(depths))]
+        for _ in range(_DRAWS):
+            fork = config.shape == "fork" or (config.shape == "any" and rng.random() < 0.5)
+            draw = space.draw_fork if fork and depth > 1 else space.draw_chain
+            composition = draw(rng, depth)
+            if composition is not None and rule.split_of(composition) in accepted:
+                return composition
+    raise ConfigError(
+        "these settings leave no composition",
+        value=f"domain={config.domain}, depth={config.min_depth}-{config.max_depth}, "
+        f"split={config.split}, shape={config.shape}, {len(space.atoms)} atoms",
+        cure="allow more atoms or types, or another depth",
+    )
+
+
+def draw_task(
+    config: SynthesisConfig, rng: Random, *, name: Callable[[str], str] = str, split: str = ""
+) -> Task:
+    """Draw a valid task; draws that break a rule are drawn again.
+
+    Args:
+        config: The knobs.
+        rng: Where the draws come from; the same stream gives the same task.
+        name: Turns the composition's key into the task's id.
+        split: What the metadata call the split; by default the configuration's own.
+
+    Raises:
+        ConfigError: The knobs leave no composition that makes valid tasks.
+    """
+    for _ in range(_DRAWS):
+        composition = draw_composition(config, rng)
+        for _ in range(_TRIES):
+            task = make_task(
+                composition, rng, config=config, name=name, split=split or str(config.split)
+            )
+            if task is not None:
+                return task
+    raise ConfigError("these settings leave no valid task", value=config)
+
+
+def make_task(
+    composition: Composition,
+    rng: Random,
+    *,
+    config: SynthesisConfig,
+    name: Callable[[str], str] = str,
+    split: str = "",
+) -> Task | None:
+    """Make a task of one composition: parameters, inputs and wording are drawn.
+
+    Returns:
+        The task, or None where this draw breaks a rule of ``validity``.
+    """
+    parameters = composition.draw(rng)
+    prompt = render_prompt(composition, parameters, rng)
+    first = composition.stages[0]
+    if composition.depth == 1:
+        held_out = is_held_out_wording(composition.atoms[0], prompt, config.rule)
+        if held_out is not config.reworded:
+            return None
+    inputs = sample(
+        composition.arguments,
+        rng,
+        n=config.tests,
+        atom=first if isinstance(first, Atom) else None,
+    )
+    outputs = outputs_of(composition, parameters, inputs) if len(inputs) > 1 else None
+    if outputs is None:
+        return None
+    return Task.from_calls(
+        prompt,
+        "f",
+        list(zip(inputs, outputs, strict=True)),
+        task_id=name(composition.key),
+        canonical_solution=render_solution(composition, parameters, config.style),
+        metadata=_metadata(composition, parameters, split),
+        limits=_LIMITS,
+    )
+
+
+def _metadata(composition: Composition, parameters: Parameters, split: str) -> dict[str, Any]:
+    return {
+        "key": composition.key,
+        "depth": composition.depth,
+        "split": split,
+        "topics": list(dict.fromkeys(atom.topic for atom in composition.atoms)),
+        "types": [*composition.arguments, composition.returns],
+        "parameters": [dict(values) for values in parameters],
+    }

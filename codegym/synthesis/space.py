@@ -1,0 +1,155 @@
+"""Space: the compositions of a domain, drawn at random or listed, never stored."""
+
+from bisect import bisect_right
+from collections.abc import Iterator
+from functools import lru_cache
+from itertools import accumulate
+from random import Random
+
+from codegym.atoms import Atom, catalogue
+from codegym.synthesis.composition import Composition, Fork
+from codegym.synthesis.pairs import pairs_of
+
+
+class Space:
+    """All chains, and the chains with one fork, over some atoms.
+
+    Args:
+        level: Atoms up to this level, and the pairs that are not redundant among them.
+        atoms: Names of the atoms allowed; empty for all of the level.
+        types: Types allowed for arguments, results and everything between; empty for all.
+    """
+
+    def __init__(
+        self,
+        level: int,
+        *,
+        atoms: frozenset[str] = frozenset(),
+        types: frozenset[str] = frozenset(),
+    ) -> None:
+        self.atoms = tuple(
+            atom
+            for atom in catalogue().values()
+            if atom.level <= level
+            and (not atoms or atom.name in atoms)
+            and (not types or {*atom.arguments, atom.returns} <= types)
+        )
+        allowed = {atom.name for atom in self.atoms}
+        self._next = {
+            name: tuple(atom for atom in following if atom.name in allowed)
+            for name, following in pairs_of(level).following.items()
+            if name in allowed
+        }
+        self._joins = tuple(atom for atom in self.atoms if len(atom.arguments) == 2)
+        self._ending: dict[tuple[int, str], list[tuple[str, tuple[Atom, ...]]]] = {}
+        self._weights: dict[int, dict[str, list[int]]] = {}
+
+    def count(self, depth: int) -> int:
+        """Return how many chains of a depth there are."""
+        return sum(self._chains_from(atom.name, depth) for atom in self.atoms)
+
+    def chains(self, depth: int) -> Iterator[Composition]:
+        """List every chain of a depth."""
+        for path in self._paths(self.atoms, depth):
+            yield Composition(path)
+
+    def draw_chain(self, rng: Random, depth: int) -> Composition | None:
+        """Draw a chain of a depth, each equally likely; None where there is none."""
+        path: list[Atom] = []
+        choices, name = self.atoms, ""
+        for left in range(depth, 0, -1):
+            weights = self._cumulative(name, choices, left)
+            if not weights or not weights[-1]:
+                return None
+            atom = choices[bisect_right(weights, int(rng.random() * weights[-1]))]
+            path.append(atom)
+            choices, name = self._next[atom.name], atom.name
+        return Composition(tuple(path))
+
+    def draw_fork(self, rng: Random, depth: int) -> Composition | None:
+        """Draw a composition of 2 to 4 atoms with one fork; None where the draw has no end.
+
+        Args:
+            rng: Where the draws come from.
+            depth: Number of atoms.
+        """
+        if not self._joins or depth < 2:
+            return None
+        join = rng.choice(self._joins)
+        head, left, right, tail = rng.choice(_SHAPES[depth])
+        first, second = join.arguments
+        lefts = self._branches(left, first)
+        rights = self._branches(right, second)
+        common = sorted({kind for kind, _ in lefts} & {kind for kind, _ in rights})
+        if not common:
+            return None
+        kind = rng.choice(common)
+        one = rng.choice([path for start, path in lefts if start == kind])
+        two = rng.choice([path for start, path in rights if start == kind])
+        if one == two:
+            return None
+        stages: list[Atom | Fork] = [Fork(left=one, right=two, join=join)]
+        if head:
+            before = [
+                atom
+                for atom in self.atoms
+                if atom.arguments == (kind,)
+                and atom.returns == kind
+                and all(path[0] in self._next[atom.name] for path in (one, two))
+            ]
+            if not before:
+                return None
+            stages.insert(0, rng.choice(before))
+        if tail:
+            after = self._next[join.name]
+            if not after:
+                return None
+            stages.append(rng.choice(after))
+        return Composition(tuple(stages), "" if head else kind)
+
+    def _branches(self, length: int, returns: str) -> list[tuple[str, tuple[Atom, ...]]]:
+        """Return the chains of one argument that end in a type, each with its argument's type."""
+        if length == 0:
+            return [(returns, ())]
+        if (length, returns) not in self._ending:
+            starts = tuple(atom for atom in self.atoms if len(atom.arguments) == 1)
+            self._ending[length, returns] = [
+                (path[0].arguments[0], path)
+                for path in self._paths(starts, length)
+                if path[-1].returns == returns
+            ]
+        return self._ending[length, returns]
+
+    def _paths(self, starts: tuple[Atom, ...], depth: int) -> Iterator[tuple[Atom, ...]]:
+        for atom in starts:
+            if depth == 1:
+                yield (atom,)
+            else:
+                for rest in self._paths(self._next[atom.name], depth - 1):
+                    yield (atom, *rest)
+
+    def _cumulative(self, name: str, choices: tuple[Atom, ...], depth: int) -> list[int]:
+        rows = self._weights.setdefault(depth, {})
+        if name not in rows:
+            rows[name] = list(accumulate(self._chains_from(atom.name, depth) for atom in choices))
+        return rows[name]
+
+    def _chains_from(self, name: str, depth: int) -> int:
+        if depth == 1:
+            return 1
+        weights = self._cumulative(name, self._next[name], depth - 1)
+        return weights[-1] if weights else 0
+
+
+# Atoms before the fork, in its left and right branch, and after it, by number of atoms in all.
+_SHAPES = {
+    2: ((0, 1, 0, 0), (0, 0, 1, 0)),
+    3: ((0, 1, 1, 0), (0, 1, 0, 1), (0, 0, 1, 1)),
+    4: ((0, 1, 1, 1), (1, 1, 1, 0), (0, 2, 1, 0), (0, 1, 2, 0)),
+}
+
+
+@lru_cache(maxsize=16)
+def space_of(level: int, atoms: frozenset[str], types: frozenset[str]) -> Space:
+    """Return the space of a level, an atom filter and a type filter, made once."""
+    return Space(level, atoms=atoms, types=types)

@@ -1,0 +1,59 @@
+"""Validity: which drawn tasks are kept.
+
+Source: Chen et al., arXiv 2406.10305: no run-time error, no None, outputs that differ across
+inputs. The last two rules are ours: no single output may make up more than three quarters of the
+cases, and leaving out any one atom that could be left out must change some output, so that each
+part of the prompt is tested.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from codegym.synthesis.composition import Composition, Parameters
+
+MOST_COMMON_SHARE = 0.75
+
+
+def outputs_of(
+    composition: Composition, parameters: Parameters, inputs: Sequence[tuple[Any, ...]]
+) -> list[Any] | None:
+    """Return what a composition gives on each input, or None where it breaks a rule.
+
+    Args:
+        composition: The composition.
+        parameters: One dictionary per atom.
+        inputs: Arguments of each case; atoms never change them.
+    """
+    run = composition.bind(parameters)
+    try:
+        outputs = [run(*values) for values in inputs]
+    except (ArithmeticError, LookupError, TypeError, ValueError):
+        return None
+    texts = [repr(value) for value in outputs]
+    if not is_varied(texts) or "None" in texts:
+        return None
+    return outputs if all_atoms_matter(composition, parameters, inputs, texts) else None
+
+
+def is_varied(outputs: Sequence[str]) -> bool:
+    """Tell whether outputs differ across inputs and no single one of them dominates."""
+    ((_, most),) = Counter(outputs).most_common(1)
+    return most < len(outputs) and most <= MOST_COMMON_SHARE * len(outputs)
+
+
+def all_atoms_matter(
+    composition: Composition,
+    parameters: Parameters,
+    inputs: Sequence[tuple[Any, ...]],
+    outputs: Sequence[str],
+) -> bool:
+    """Tell whether the cases notice the absence of each atom that returns the type it takes."""
+    for index, atom in enumerate(composition.atoms):
+        if atom.arguments == (atom.returns,):
+            run = composition.bind(parameters, without=index)
+            if all(
+                repr(run(*values)) == text for values, text in zip(inputs, outputs, strict=True)
+            ):
+                return False
+    return True
