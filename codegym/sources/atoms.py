@@ -8,11 +8,11 @@ parameters that training never shows.
 """
 
 from codegym import registry
-from codegym.atoms import by_topic
+from codegym.atoms import by_topic, catalogue
 from codegym.errors import UnknownNameError
 from codegym.sources.composites import ProceduralSource
 from codegym.synthesis.generate import SynthesisConfig
-from codegym.synthesis.splits import Split
+from codegym.synthesis.splits import Split, is_wordy
 
 
 @registry.plugin("sources", "atoms")
@@ -47,12 +47,15 @@ class AtomSource(ProceduralSource):
     ) -> None:
         if split not in ("train", "test"):
             raise UnknownNameError("split", split, ("train", "test"))
+        atoms = by_topic(topic) if topic else list(catalogue().values())
+        if split == "test":
+            atoms = [atom for atom in atoms if is_wordy(atom)]
         config = SynthesisConfig(
             domain=domain,
             min_depth=1,
             max_depth=1,
             split=Split.ATOMS,
-            atoms=frozenset(atom.name for atom in by_topic(topic)) if topic else frozenset(),
+            atoms=frozenset(atom.name for atom in atoms),
             style=style,  # type: ignore[arg-type]
             tests=tests,
             reworded=split == "test",

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from random import Random
 from typing import Any, Literal, get_args
 
@@ -12,7 +13,7 @@ from codegym.errors import ConfigError, UnknownNameError
 from codegym.limits import Limits
 from codegym.synthesis.composition import Composition, Parameters
 from codegym.synthesis.rendering import Style, render_prompt, render_solution
-from codegym.synthesis.space import space_of
+from codegym.synthesis.space import Space, space_of
 from codegym.synthesis.splits import Split, SplitRule, domain_named, is_held_out_wording
 from codegym.synthesis.validity import outputs_of
 from codegym.task import Task
@@ -22,6 +23,7 @@ _LIMITS = Limits()
 _MAX_DEPTH = 4
 _DRAWS = 20_000
 _TRIES = 3
+_LISTED = 5000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,11 +93,35 @@ class SynthesisConfig:
         return SplitRule(train_depth=domain_named(self.domain).train_depth, seed=self.hold_out)
 
     @property
+    def accepted(self) -> tuple[Split, ...]:
+        """The splits that compositions may come from: A brings Atom_base with it."""
+        return (Split.A, Split.ATOMS) if self.split is Split.A else (self.split,)
+
+    @property
+    def space(self) -> Space:
+        """The compositions that the domain and the filters leave."""
+        return space_of(domain_named(self.domain).level, self.atoms, self.types)
+
+    @property
     def depths(self) -> tuple[int, ...]:
         """The depths that the split can have, within the range asked for."""
         lowest = {Split.ATOMS: 1, Split.A: 1, Split.B: 2, Split.C: 2}[self.split]
         highest = 1 if self.split is Split.ATOMS else self.max_depth
         return tuple(range(max(self.min_depth, lowest), highest + 1))
+
+
+@lru_cache(maxsize=64)
+def members(config: SynthesisConfig, depth: int) -> tuple[Composition, ...]:
+    """List the chains of a depth that the configuration draws from.
+
+    Args:
+        config: The knobs.
+        depth: Number of atoms; the list grows some twentyfold with each.
+    """
+    split_of = config.rule.split_of
+    return tuple(
+        chain for chain in config.space.chains(depth) if split_of(chain) in config.accepted
+    )
 
 
 def draw_composition(config: SynthesisConfig, rng: Random) -> Composition:
@@ -104,21 +130,24 @@ def draw_composition(config: SynthesisConfig, rng: Random) -> Composition:
     Raises:
         ConfigError: The knobs leave no composition, or next to none.
     """
-    space = space_of(domain_named(config.domain).level, config.atoms, config.types)
-    rule, depths = config.rule, config.depths
-    accepted = (Split.A, Split.ATOMS) if config.split is Split.A else (config.split,)
-    if depths and space.atoms:
+    depths = config.depths
+    for _ in range(_DRAWS if depths else 0):
         depth = depths[int(rng.random() * len(depths))]
-        for _ in range(_DRAWS):
-            fork = config.shape == "fork" or (config.shape == "any" and rng.random() < 0.5)
-            draw = space.draw_fork if fork and depth > 1 else space.draw_chain
-            composition = draw(rng, depth)
-            if composition is not None and rule.split_of(composition) in accepted:
-                return composition
+        if depth > 1 and config.shape != "chain" and (config.shape == "fork" or rng.random() < 0.5):
+            composition = config.space.draw_fork(rng, depth)
+        elif config.space.count(depth) <= _LISTED:
+            listed = members(config, depth)
+            if listed:
+                return listed[int(rng.random() * len(listed))]
+            continue
+        else:
+            composition = config.space.draw_chain(rng, depth)
+        if composition is not None and config.rule.split_of(composition) in config.accepted:
+            return composition
     raise ConfigError(
         "these settings leave no composition",
         value=f"domain={config.domain}, depth={config.min_depth}-{config.max_depth}, "
-        f"split={config.split}, shape={config.shape}, {len(space.atoms)} atoms",
+        f"split={config.split}, shape={config.shape}, {len(config.space.atoms)} atoms",
         cure="allow more atoms or types, or another depth",
     )
 

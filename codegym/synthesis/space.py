@@ -46,7 +46,8 @@ class Space:
 
     def count(self, depth: int) -> int:
         """Return how many chains of a depth there are."""
-        return sum(self._chains_from(atom.name, depth) for atom in self.atoms)
+        weights = self._cumulative("", self.atoms, depth)
+        return weights[-1] if weights else 0
 
     def chains(self, depth: int) -> Iterator[Composition]:
         """List every chain of a depth."""

@@ -91,13 +91,17 @@ class SplitRule:
 
 
 def is_held_out_wording(atom: Atom, prompt: str, rule: SplitRule) -> bool:
-    """Tell whether a prompt of a single atom is kept away from training.
+    """Tell whether a prompt of a single atom is kept away from training."""
+    return is_wordy(atom) and fraction(f"prompt/{rule.seed}/{prompt}") < rule.pair_share
 
-    Atoms that can be worded in fewer than four ways, parameters counted, are never held out, so
-    that training meets every atom.
+
+def is_wordy(atom: Atom) -> bool:
+    """Tell whether some prompts of an atom may be held out.
+
+    An atom with fewer than four wordings, parameters counted, is always trained on in full.
     """
     ways = len(atom.phrases) * math.prod(len(values) for values in atom.parameters.values())
-    return ways >= _FEW_WORDINGS and fraction(f"prompt/{rule.seed}/{prompt}") < rule.pair_share
+    return ways >= _FEW_WORDINGS
 
 
 def domain_named(name: str) -> Domain:
