@@ -54,6 +54,23 @@ class Trajectory:
         return len(self.actions)
 
 
+class Episode(Protocol):
+    """What ``Batch`` reads of an episode; a Trajectory is one."""
+
+    @property
+    def prompt(self) -> NDArray[np.int64]: ...
+    @property
+    def actions(self) -> NDArray[np.int64]: ...
+    @property
+    def log_probs(self) -> NDArray[np.float32]: ...
+    @property
+    def values(self) -> NDArray[np.float32]: ...
+    @property
+    def token_rewards(self) -> NDArray[np.float32]: ...
+    @property
+    def reward(self) -> float: ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
     """Episodes side by side, padded on the right.
@@ -90,22 +107,22 @@ class Batch:
         return int(self.lengths.sum())
 
     @classmethod
-    def from_trajectories(cls, trajectories: Sequence[Trajectory], *, pad_id: int) -> "Batch":
+    def from_trajectories(cls, trajectories: Sequence[Episode], *, pad_id: int) -> "Batch":
         """Pad episodes into one batch.
 
         Raises:
             ValueError: There are no episodes, or one has no action.
         """
-        if not trajectories or any(len(one) == 0 for one in trajectories):
+        if not trajectories or any(len(one.actions) == 0 for one in trajectories):
             raise ValueError("a batch needs episodes, each with at least one action")
-        lengths = np.array([len(one) for one in trajectories], dtype=np.int64)
+        lengths = np.array([len(one.actions) for one in trajectories], dtype=np.int64)
         prompt_lengths = np.array([len(one.prompt) for one in trajectories], dtype=np.int64)
         rows, width = len(trajectories), int(lengths.max())
         tokens = np.full((rows, int((lengths + prompt_lengths).max())), pad_id, dtype=np.int64)
         actions = np.full((rows, width), pad_id, dtype=np.int64)
         floats = np.zeros((3, rows, width), dtype=np.float32)
         for row, one in enumerate(trajectories):
-            count, start = len(one), len(one.prompt)
+            count, start = len(one.actions), len(one.prompt)
             tokens[row, :start] = one.prompt
             tokens[row, start : start + count] = one.actions
             actions[row, :count] = one.actions

@@ -1,0 +1,174 @@
+"""GRPO: a clipped policy gradient whose baseline is the mean of the programs of the same task.
+
+``A_i = (R_i - mean(R)) / std(R)`` over a task's group, the same for every token of program i;
+``L = - mean_t min(r_t A, clip(r_t, 1 - low, 1 + high) A) + kl_coef * KL(policy || reference)``.
+Source: Shao et al. 2024 (2402.03300), equation 3. The presets ``dr_grpo`` (2503.20783: no division
+by the deviation, a constant divisor) and ``dapo`` (2503.14476: clip-higher, mean over tokens,
+groups without contrast dropped) are switches of the same loss.
+"""
+
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import torch
+
+from codegym import registry
+from codegym.advantages import Floats, group_relative, spread
+from codegym.agent import Request
+from codegym.losses import clipped_surrogate, kl_to_reference
+from codegym.optimisation import Columns, Learner, Optimiser
+from codegym.policy import Policy
+from codegym.trajectory import Batch, Trajectory
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GRPOConfig:
+    """Settings of GRPO; the defaults suit a transformer of under a million weights.
+
+    Attributes:
+        lr: Learning rate.
+        scale: Divide the advantages of a group by its standard deviation.
+        average: What the loss is averaged over: ``sequence`` means within each program and then
+            over programs (GRPO), ``token`` over all tokens (DAPO), ``constant`` divides by the
+            longest program instead of each one's own length (Dr. GRPO).
+        drop_even_groups: Leave out groups whose programs all earned the same.
+        clip_low: Lower bound of the ratio is 1 less this.
+        clip_high: Upper bound of the ratio is 1 plus this.
+        kl_coef: Weight of the divergence from the policy that training began with.
+        minibatches: Optimiser steps per epoch.
+        epochs: Passes over each update's programs.
+        warmup_updates: Updates over which the learning rate rises.
+        tasks: Tasks drawn for one update.
+        samples: Programs written for each: the size of a group.
+        temperature: Of the sampling.
+        max_grad_norm: Gradient clipping.
+    """
+
+    lr: float = 1.5e-4
+    scale: bool = True
+    average: Literal["sequence", "token", "constant"] = "token"
+    drop_even_groups: bool = True
+    clip_low: float = 0.2
+    clip_high: float = 0.2
+    kl_coef: float = 0.0
+    minibatches: int = 2
+    epochs: int = 1
+    warmup_updates: int = 8
+    tasks: int = 32
+    samples: int = 8
+    temperature: float = 1.0
+    max_grad_norm: float = 1.0
+
+
+@registry.plugin("agents", "grpo")
+class GRPO(Learner):
+    """Compares programs of one task with one another."""
+
+    name = "grpo"
+    config_class = GRPOConfig
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "small": {},
+        "paper": {"lr": 1e-6, "average": "sequence", "drop_even_groups": False, "kl_coef": 0.04,
+                  "samples": 64, "tasks": 16, "minibatches": 1},
+        "dr_grpo": {"scale": False, "average": "constant", "drop_even_groups": False},
+        "dapo": {"average": "token", "clip_high": 0.28, "drop_even_groups": True},
+    }  # fmt: skip
+
+    def __init__(self, policy: Policy, config: GRPOConfig, *, seed: int) -> None:
+        optimiser = Optimiser(
+            policy, lr=config.lr, value_lr=config.lr, max_grad_norm=config.max_grad_norm
+        )
+        super().__init__(policy, config, seed=seed, optimiser=optimiser)
+        self._reference = copy.deepcopy(policy) if config.kl_coef else None
+
+    def request(self) -> Request:
+        """Ask for a group of programs per task."""
+        config = self.config
+        return Request(tasks=config.tasks, samples=config.samples, temperature=config.temperature)
+
+    def update(
+        self, trajectories: Sequence[Trajectory], *, progress: float = 0.0
+    ) -> dict[str, float]:
+        """Take ``epochs * minibatches`` steps on the groups' contrasts."""
+        policy, config = self.policy, self.config
+        self.updates += 1
+        batch = Batch.from_trajectories(trajectories, pad_id=policy.tokenizer.pad_id)
+        groups = np.unique([one.task_id for one in trajectories], return_inverse=True)[1]
+        per_program = group_relative(batch.rewards, groups, scale=config.scale)
+        batch = batch.with_columns(advantages=self._weigh(spread(per_program, batch.mask), batch))
+        used = (
+            np.flatnonzero(per_program != 0) if config.drop_even_groups else np.arange(len(batch))
+        )
+        metrics = {"used_share": len(used) / len(batch)}
+        if not len(used):
+            return metrics
+        batch = batch.select(used)
+        policy.module.train()
+        scale = min(1.0, self.updates / config.warmup_updates)
+        sums = dict.fromkeys(("policy_loss", "kl", "entropy", "approx_kl", "clipfrac"), 0.0)
+        norms = []
+        parts = [part for _ in range(config.epochs)
+                 for part in batch.minibatches(config.minibatches, self.rng)]  # fmt: skip
+        for minibatch in parts:
+            losses = []
+            weight = minibatch.n_tokens if config.average == "token" else len(minibatch)
+            for piece in minibatch.pieces(32):
+                scored = policy.evaluate(piece)
+                columns = Columns.of(piece, scored)
+                loss = clipped_surrogate(
+                    scored.log_probs,
+                    columns.old_log_probs,
+                    columns.extra["advantages"],
+                    weight,
+                    clip_low=config.clip_low,
+                    clip_high=config.clip_high,
+                )
+                sums["policy_loss"] += float(loss.detach()) * weight / minibatch.n_tokens
+                if self._reference is not None:
+                    with torch.no_grad():
+                        anchor = self._reference.evaluate(piece).log_probs
+                    kl = kl_to_reference(scored.log_probs, anchor, columns.mask, minibatch.n_tokens)
+                    loss = loss + config.kl_coef * kl
+                    sums["kl"] += float(kl.detach())
+                losses.append(loss)
+                drift = scored.log_probs.detach() - columns.old_log_probs
+                ratio = drift.exp()[columns.mask]
+                outside = (ratio > 1 + config.clip_high) | (ratio < 1 - config.clip_low)
+                sums["clipfrac"] += float(outside.sum()) / minibatch.n_tokens
+                sums["approx_kl"] -= float(drift.sum()) / minibatch.n_tokens
+                sums["entropy"] += float(scored.entropy.detach().sum()) / minibatch.n_tokens
+            norms.append(self.optimiser.step(losses, lr_scale=scale))
+        means = {name: value / len(parts) for name, value in sums.items()}
+        return (
+            metrics
+            | means
+            | {
+                "loss": means["policy_loss"] + config.kl_coef * means["kl"],
+                "grad_norm": float(np.mean(norms)),
+                "lr": config.lr * scale,
+            }
+        )
+
+    def _weigh(self, advantages: Floats, batch: Batch) -> Floats:
+        """Fold the way of averaging into the advantages; the surrogate is linear in their size."""
+        if self.config.average == "sequence":
+            advantages = advantages / batch.lengths[:, None].astype(np.float32)
+        elif self.config.average == "constant":
+            advantages = advantages / np.float32(batch.lengths.max())
+        return advantages.astype(np.float32)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the learner's state and the reference's weights."""
+        state = super().state_dict()
+        if self._reference is not None:
+            state["reference"] = self._reference.module.state_dict()
+        return state
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore what ``state_dict`` returned."""
+        super().load_state_dict(state)
+        if self._reference is not None:
+            self._reference.module.load_state_dict(state["reference"])
