@@ -153,6 +153,20 @@ class Policy(ABC):
     def evaluate(self, batch: Batch) -> Evaluation:
         """Score whole episodes in one forward pass, with gradients."""
 
+    def scores(self, obs: NDArray[np.integer[Any]]) -> "torch.Tensor":
+        """Return (B, V) log-probabilities of the next token of each row, read from nothing.
+
+        Optional: no agent of ours needs it; distillation and stable-baselines3's
+        ``get_distribution`` do.
+
+        Args:
+            obs: (B, T), as for ``act``.
+
+        Raises:
+            ConfigError: This policy does not give away its scores.
+        """
+        raise ConfigError("this policy does not give away its scores", value=self.name)
+
     @abstractmethod
     def mark_updated(self) -> None:
         """Say that the weights have changed: raises ``version`` and drops every cache."""

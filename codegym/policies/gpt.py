@@ -18,7 +18,7 @@ from codegym.errors import CheckpointError, ConfigError
 from codegym.policies import sampling
 from codegym.policies.cache import AlignedCache, PromptCache, RaggedCache
 from codegym.policies.sampling import Drawing, SamplingConfig
-from codegym.policies.scoring import gather_actions, score
+from codegym.policies.scoring import gather_actions, row_lengths, score
 from codegym.policies.transformer import GPTConfig, Transformer
 from codegym.policies.value_head import ValueHead
 from codegym.policy import Evaluation, Generation, Policy, Step
@@ -141,7 +141,9 @@ class GPTPolicy(Policy):
             if not mask.any(axis=1).all():
                 raise ConfigError("a row of the mask allows no token")
             logits.masked_fill_(torch.from_numpy(~mask).to(self.device), -torch.inf)
-        random = sampling.uniforms((rows, 1), rng or self.rng, self.device)
+        random = None
+        if not deterministic:
+            random = sampling.uniforms((rows, 1), rng or self.rng, self.device)
         tokens, log_probs = Drawing(deterministic=deterministic).choose(logits, random)
         return Step(
             actions=tokens.cpu().numpy(),
@@ -149,6 +151,13 @@ class GPTPolicy(Policy):
             values=self._module.value_head(hidden).cpu().numpy(),
             state=state,
         )
+
+    def scores(self, obs: NDArray[np.integer[Any]]) -> torch.Tensor:
+        """Return (B, V) log-probabilities of the next token of each row, with gradients."""
+        lengths = row_lengths(obs, pad_id=self.tokenizer.pad_id, max_tokens=self.max_tokens)
+        ids = torch.from_numpy(obs[:, : int(lengths.max())].astype(np.int64)).to(self.device)
+        hidden = self._module.transformer(ids)[np.arange(len(obs)), lengths - 1]
+        return torch.log_softmax(self._module.transformer.logits(hidden), dim=-1)
 
     def generate(
         self,
@@ -309,14 +318,8 @@ class _ActState:
 
     def read(self, transformer: Transformer, obs: NDArray[np.integer[Any]]) -> torch.Tensor:
         """Read each row to its end; return the (B, d) last hidden states."""
-        lengths = (obs != self._pad_id).sum(axis=1)
+        lengths = row_lengths(obs, pad_id=self._pad_id, max_tokens=self._ids.shape[1])
         longest = int(lengths.max())
-        if int(lengths.min()) < 1 or longest > self._ids.shape[1]:
-            raise ConfigError(
-                "an observation is of unusable length",
-                value=sorted({int(lengths.min()), longest}),
-                expected=f"1 to {self._ids.shape[1]} tokens",
-            )
         before = np.arange(longest) < (lengths - 1)[:, None]
         same = ((obs[:, :longest] == self._ids[:, :longest]) | ~before).all(axis=1)
         fresh = np.flatnonzero(~same | (self._lengths < lengths - 1))

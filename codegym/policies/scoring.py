@@ -1,12 +1,38 @@
-"""From hidden states to what ``Policy.evaluate`` returns: flat over the actions, then padded.
+"""What policies share around a forward pass: lengths of rows before it, scores of actions after.
+
+Scores are computed flat over the actions of a batch, then padded: never over prompts and padding.
 
 In shapes, K is the number of actions in the batch, (B, T) its padded form, row by row.
 """
 
-import torch
+from typing import Any
 
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from codegym.errors import ConfigError
 from codegym.policy import Evaluation
 from codegym.trajectory import Batch
+
+
+def row_lengths(
+    obs: NDArray[np.integer[Any]], *, pad_id: int, max_tokens: int
+) -> NDArray[np.int64]:
+    """Return the (B,) lengths of rows that are padded on the right.
+
+    Raises:
+        ConfigError: A row is empty or longer than ``max_tokens``.
+    """
+    lengths: NDArray[np.int64] = (obs != pad_id).sum(axis=1)
+    shortest, longest = int(lengths.min()), int(lengths.max())
+    if shortest < 1 or longest > max_tokens:
+        raise ConfigError(
+            "an observation is of unusable length",
+            value=sorted({shortest, longest}),
+            expected=f"1 to {max_tokens} tokens",
+        )
+    return lengths
 
 
 def gather_actions(hidden: torch.Tensor, batch: Batch) -> torch.Tensor:
