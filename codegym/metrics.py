@@ -73,7 +73,8 @@ def _wilson(successes: float, n: int) -> Interval:
     p, z2 = successes / n, _Z95**2
     centre = (p + z2 / (2 * n)) / (1 + z2 / n)
     half = _Z95 * sqrt(p * (1 - p) / n + z2 / (4 * n * n)) / (1 + z2 / n)
-    return Interval(p, max(0.0, centre - half), min(1.0, centre + half))
+    # Rounding must not push a bound past the mean.
+    return Interval(p, min(p, max(0.0, centre - half)), max(p, min(1.0, centre + half)))
 
 
 def _bootstrap(values: NDArray[np.float64], seed: int, resamples: int = 2000) -> Interval:

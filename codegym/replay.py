@@ -1,4 +1,4 @@
-"""ReplayBuffer: the last programs a policy wrote, first in first out, with the credit they earned."""
+"""ReplayBuffer: the last programs a policy wrote, first in first out, with their credit."""
 
 import ast
 import warnings

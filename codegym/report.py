@@ -86,8 +86,8 @@ def plot(
         points = [row[kind]["pass_at"]["1"] for row in curve]
         means = [point["mean"] for point in points]
         spread = [
-            [point["mean"] - point["low"] for point in points],
-            [point["high"] - point["mean"] for point in points],
+            [max(0.0, point["mean"] - point["low"]) for point in points],
+            [max(0.0, point["high"] - point["mean"]) for point in points],
         ]
         axes.errorbar(
             seconds,

@@ -149,16 +149,12 @@ class Trainer:
 
     def _begin(self, resume: bool) -> tuple[Policy, Position, dict[str, Any] | None]:
         if not resume:
-            return (
-                make_policy(
-                    self.config.policy,
-                    tokenizer=self.config.tokenizer,
-                    max_tokens=self.config.max_new_tokens,
-                    seed=self.config.seed,
-                ),
-                Position(),
-                None,
+            policy = make_policy(
+                self.config.policy, tokenizer=self.config.tokenizer, seed=self.config.seed
             )
+            # So that even a run killed in its first minute can be resumed.
+            self._save(policy, None, Position())
+            return policy, Position(), None
         policy = load_policy(self.folder.checkpoint)
         saved = load_trainer(self.folder.checkpoint)
         self.folder.cut(saved["log_sizes"])

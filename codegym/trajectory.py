@@ -6,6 +6,7 @@ episodes, T the longest number of actions, L the longest prompt plus actions.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,17 +59,34 @@ class Episode(Protocol):
     """What ``Batch`` reads of an episode; a Trajectory is one."""
 
     @property
-    def prompt(self) -> NDArray[np.int64]: ...
+    def prompt(self) -> NDArray[np.int64]:
+        """(P,) ids."""
+        ...
+
     @property
-    def actions(self) -> NDArray[np.int64]: ...
+    def actions(self) -> NDArray[np.int64]:
+        """(T,) ids."""
+        ...
+
     @property
-    def log_probs(self) -> NDArray[np.float32]: ...
+    def log_probs(self) -> NDArray[np.float32]:
+        """(T,)."""
+        ...
+
     @property
-    def values(self) -> NDArray[np.float32]: ...
+    def values(self) -> NDArray[np.float32]:
+        """(T,)."""
+        ...
+
     @property
-    def token_rewards(self) -> NDArray[np.float32]: ...
+    def token_rewards(self) -> NDArray[np.float32]:
+        """(T,)."""
+        ...
+
     @property
-    def reward(self) -> float: ...
+    def reward(self) -> float:
+        """Of the whole program."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
