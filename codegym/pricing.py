@@ -51,6 +51,7 @@ def price(
     verdict: Verdict,
     tokenizer: Tokenizer,
     reward: Reward,
+    program: str | None = None,
 ) -> Priced:
     """Price one judged episode.
 
@@ -61,11 +62,13 @@ def price(
         verdict: Of ``program_of(task, tokenizer.decode(actions))``.
         tokenizer: What the ids mean.
         reward: What the verdict is worth.
+        program: That text, where the caller has it already.
     """
     ids = actions.tolist() if isinstance(actions, np.ndarray) else list(actions)
     if not finished:
         verdict = verdict.as_cut()
-    program = program_of(task, tokenizer.decode(ids))
+    if program is None:
+        program = program_of(task, tokenizer.decode(ids))
     feedback = locate(
         verdict,
         program,

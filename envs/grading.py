@@ -23,7 +23,8 @@ def make_grader(isolation: str) -> Verdicts:
 
     def grade(programs: Sequence[tuple[str, Task]]) -> Sequence[Verdict]:
         sandbox = None if isolation == "auto" else _shared_sandbox(isolation)
-        return codegym.judge_many(programs, sandbox=sandbox)
+        verdicts: Sequence[Verdict] = codegym.judge_many(programs, sandbox=sandbox)
+        return verdicts
 
     return grade
 

@@ -43,7 +43,7 @@ class Played:
     """The end of an episode: what was written for which task, and whether it was ended."""
 
     task: Task
-    actions: tuple[int, ...]
+    actions: list[int]
     finished: bool
 
 
@@ -151,6 +151,7 @@ class Setting:
             verdict=verdict,
             tokenizer=self.tokenizer,
             reward=self.reward,
+            program=program,
         )
         info = {
             "length": len(played.actions),

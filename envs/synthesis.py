@@ -143,7 +143,7 @@ class SynthesisEnv(gym.Env[Obs, np.int64]):
     def _played(self, *, finished: bool) -> Played:
         assert self._opening is not None
         written = self._row[len(self._opening.prompt) : self._length]
-        return Played(self._opening.task, tuple(written.tolist()), finished)
+        return Played(self._opening.task, written.tolist(), finished)
 
     def _observe(self) -> Obs:
         return self._row.copy() if self._copy else self._view

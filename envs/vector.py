@@ -92,7 +92,7 @@ class SynthesisVectorEnv(VectorEnv[Obs, NDArray[np.int64], NDArray[Any]]):
         self._over: Flags = np.ones(num_envs, dtype=np.bool_)
         self._any_over = self._never_reset = True
 
-    @property
+    @property  # type: ignore[misc]
     def np_random(self) -> tuple[np.random.Generator, ...]:  # type: ignore[override]
         """The generators of the sub-envs."""
         return tuple(self._rng(row) for row in range(self.num_envs))
@@ -111,7 +111,7 @@ class SynthesisVectorEnv(VectorEnv[Obs, NDArray[np.int64], NDArray[Any]]):
             self._rngs[row] = known
         return known
 
-    def reset(  # type: ignore[override]
+    def reset(
         self,
         *,
         seed: int | Sequence[int | None] | None = None,
@@ -207,7 +207,7 @@ class SynthesisVectorEnv(VectorEnv[Obs, NDArray[np.int64], NDArray[Any]]):
         opening = self._openings[row]
         assert opening is not None
         written = self._rows[row, self._starts[row] : self._lengths[row]]
-        return Played(opening.task, tuple(written.tolist()), finished)
+        return Played(opening.task, written.tolist(), finished)
 
     def _add_lengths(self, infos: Infos) -> None:
         infos["length"] = self._lengths - self._starts

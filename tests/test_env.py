@@ -93,10 +93,10 @@ def test_without_a_budget_the_observation_is_filled(tiny):
 def test_a_program_is_judged_by_its_tests(tiny):
     rewards = {
         text: play(SynthesisEnv(**tiny, reward="pass_rate"), text, options={"task_id": "tiny/3"})
-        for text in ("    return x+3", "    return x", "    return x*3")
+        for text in ("    return x+3", "    return xx", "    return x")
     }
     assert [result[1] for result in rewards.values()] == [1.0, 0.5, 0.0]
-    verdict = rewards["    return x*3"][4]["verdict"]
+    verdict = rewards["    return x"][4]["verdict"]
     assert verdict.outcome is Outcome.SYNTAX_ERROR
 
 

@@ -155,3 +155,66 @@ def test_price_marks_what_the_budget_cut():
     assert not ended.verdict.cut
     assert cut.feedback.granularity is Granularity.GLOBAL
     assert ended.feedback.granularity is Granularity.LINE
+
+
+def priced(text, program, *, solution="    y = x\n    return y\n", finished=True):
+    task = Task.from_calls("def f(x):\n", "f", [((1,), 1)], canonical_solution=solution)
+    tokens = LexemeTokenizer()
+    ids = [*tokens.encode(program), tokens.end_id]
+    return price(
+        task,
+        ids,
+        finished=finished,
+        verdict=passed(4),
+        tokenizer=tokens,
+        reward=make_reward(text),
+    ).reward
+
+
+@pytest.mark.parametrize(
+    ("program", "value"),
+    [
+        ("    y = x\n    return y\n", 1.0),
+        ("    other = x\n    return other\n", 1.0),  # names do not count
+        ("    return x\n", 1 / 2),  # of (Assign Name Name), (Return Name)
+        ("    print(1)\n", 0.0),
+        ("    y = (\n", 0.0),
+    ],
+)
+def test_ast_match(program, value):
+    assert priced("ast_match", program) == value
+
+
+@pytest.mark.parametrize(
+    ("program", "value"),
+    [
+        # Edges of the reference: x from x, y computed from x, y from y.
+        ("    y = x\n    return y\n", 1.0),
+        ("    other = x\n    return other\n", 1.0),
+        ("    return x\n", 1 / 3),
+        ("    y = x\n    return 1\n", 2 / 3),
+        ("    return 1\n", 0.0),
+        ("    y = (\n", 0.0),
+    ],
+)
+def test_dataflow_match(program, value):
+    assert priced("dataflow_match", program) == pytest.approx(value)
+
+
+def test_an_edge_of_the_program_answers_once():
+    twice = "    return x + x\n"
+    assert priced("dataflow_match", "    return x\n", solution=twice) == 0.5
+    assert priced("dataflow_match", twice, solution="    return x\n") == 1.0
+
+
+def test_matches_are_off_without_a_reference():
+    assert priced("ast_match + dataflow_match", "    return x\n", solution=None) == 0.0
+
+
+def test_length_and_cut():
+    # Ten characters of indentation and words: "    ", "return", " x", newline, end.
+    assert priced("length(full=10)", "    return x\n") == 0.5
+    assert priced("length(full=2)", "    return x\n") == 1.0
+    assert priced("binary - 0.5*cut", "    return x\n", finished=False) == 0.5
+    with pytest.raises(ConfigError, match="full"):
+        make_reward("length(full=0)")

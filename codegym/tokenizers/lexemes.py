@@ -71,6 +71,7 @@ class LexemeTokenizer(Tokenizer):
         _check_words(self.words)
         self._pieces = [""] * HALF_BYTES.stop + [*CHARACTERS, *self.words]
         self.vocab_size = len(self._pieces)
+        self._sizes = np.array([len(piece) for piece in self._pieces], dtype=np.int64)
         self._ids = {piece: one for one, piece in enumerate(self._pieces) if piece}
         self._memo: dict[str, tuple[int, ...]] = {}
         self._half_bytes = frozenset(HALF_BYTES)
@@ -135,30 +136,28 @@ class LexemeTokenizer(Tokenizer):
         Raises:
             ConfigError: An id is outside the vocabulary.
         """
-        ids = _plain(ids)
-        self._check(ids)
-        if self._half_bytes.isdisjoint(ids):
+        plain = _plain(ids)
+        self._check(plain)
+        if self._half_bytes.isdisjoint(plain):
             pieces = self._pieces
-            return "".join([pieces[one] for one in ids])
-        return self._pieces_and_spans(ids)[0]
+            return "".join([pieces[one] for one in plain])
+        return self._pieces_and_spans(plain)[0]
 
     def spans(self, ids: Sequence[int]) -> NDArray[np.int64]:
         """Return where each token stands in ``decode(ids)``, as (T, 2) character offsets.
 
         Every half byte of a character has the span of the whole character.
         """
-        ids = _plain(ids)
-        self._check(ids)
-        if self._half_bytes.isdisjoint(ids):
-            pieces = self._pieces
-            ends = np.cumsum([len(pieces[one]) for one in ids], dtype=np.int64)
-            out = np.zeros((len(ids), 2), dtype=np.int64)
-            out[:, 1] = ends
-            out[1:, 0] = ends[:-1]
+        plain = _plain(ids)
+        self._check(plain)
+        if self._half_bytes.isdisjoint(plain):
+            out = np.zeros((len(plain), 2), dtype=np.int64)
+            np.cumsum(self._sizes[plain], out=out[:, 1])
+            out[1:, 0] = out[:-1, 1]
             return out
-        return np.array(self._pieces_and_spans(ids)[1], dtype=np.int64).reshape(-1, 2)
+        return np.array(self._pieces_and_spans(plain)[1], dtype=np.int64).reshape(-1, 2)
 
-    def _pieces_and_spans(self, ids: Sequence[int]) -> tuple[str, list[tuple[int, int]]]:
+    def _pieces_and_spans(self, ids: list[int]) -> tuple[str, list[tuple[int, int]]]:
         parts: list[str] = []
         spans: list[tuple[int, int]] = []
         length = index = 0
@@ -178,7 +177,7 @@ class LexemeTokenizer(Tokenizer):
             length += len(text)
         return "".join(parts), spans
 
-    def _check(self, ids: Sequence[int]) -> None:
+    def _check(self, ids: list[int]) -> None:
         if ids and not (min(ids) >= 0 and max(ids) < self.vocab_size):
             raise ConfigError(
                 "an id is outside the vocabulary",
@@ -218,12 +217,12 @@ class LexemeTokenizer(Tokenizer):
             raise CheckpointError(f"no lexeme tokenizer in {folder}: {error}") from None
 
 
-def _plain(ids: Any) -> Sequence[int]:
-    plain: Sequence[int] = ids.tolist() if isinstance(ids, np.ndarray) else ids
+def _plain(ids: Any) -> list[int]:
+    plain: list[int] = ids.tolist() if isinstance(ids, np.ndarray) else list(ids)
     return plain
 
 
-def _read_half_bytes(ids: Sequence[int]) -> tuple[str, list[int]]:
+def _read_half_bytes(ids: list[int]) -> tuple[str, list[int]]:
     # A half byte without its partner is read as a byte that no character begins with.
     halves = [one - HALF_BYTES.start for one in ids]
     odd = len(halves) % 2

@@ -1,0 +1,303 @@
+"""``codegym bench env``: the environment's speed against Gymnasium's own, in one run.
+
+Every figure stands beside a baseline taken minutes or seconds apart on the same machine; only the
+ratios travel to another one.
+"""
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from itertools import islice, product
+from statistics import median
+from string import ascii_lowercase
+from typing import Any
+
+import click
+import gymnasium as gym
+import numpy as np
+from gymnasium.vector import AsyncVectorEnv, SyncVectorEnv, VectorEnv
+from rich.console import Console
+from rich.table import Table
+
+from codegym.envs.synthesis import SynthesisEnv
+from codegym.envs.vector import SynthesisVectorEnv
+from codegym.registration import register_environments
+from codegym.sources import TaskSource
+from codegym.task import Task
+from codegym.tokenizers.lexemes import LexemeTokenizer
+from codegym.verdict import CaseResult, Outcome, Verdict
+
+ID = "CodeGym/Synthesis-v0"
+_PASSED = Verdict.from_cases([CaseResult(outcome=Outcome.PASSED)])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figure:
+    """One comparison.
+
+    Attributes:
+        name: What is compared.
+        ours: Our figure, in ``unit``.
+        theirs: The baseline's.
+        unit: Of both.
+        ratio: Ours over theirs, the median over the repeats.
+        target: What the ratio should be, as text; "" where it is only shown.
+        met: Whether it is.
+    """
+
+    name: str
+    ours: float
+    theirs: float
+    unit: str
+    ratio: float
+    target: str = ""
+    met: bool = True
+
+
+class OneTask(TaskSource):
+    """A single task, so that what is measured is the environment and not the source."""
+
+    def __len__(self) -> int:
+        return 1
+
+    def __getitem__(self, index: int) -> Task:
+        """Return the task."""
+        if index not in (0, -1):
+            raise IndexError(index)
+        return Task.from_calls(
+            'def f(xs: list[int]) -> int:\n    """Add up all the numbers."""\n',
+            "f",
+            [(([k, k + 1, 7],), 2 * k + 8) for k in range(8)],
+            task_id="sum",
+            canonical_solution="    total = 0\n    for x in xs:\n        total += x\n"
+            "    return total\n",
+        )
+
+
+def ungraded(pairs: Sequence[tuple[str, Task]]) -> list[Verdict]:
+    """Judge nothing: every program passes."""
+    return [_PASSED] * len(pairs)
+
+
+def steps_per_second(env: gym.Env[Any, Any], action: Any, steps: int) -> float:
+    """Step one env with one action, resetting where an episode ends."""
+    env.reset(seed=0)
+    start = time.perf_counter()
+    for _ in range(steps):
+        _, _, terminated, truncated, _ = env.step(action)
+        if terminated or truncated:
+            env.reset()
+    return steps / (time.perf_counter() - start)
+
+
+def vector_steps_per_second(
+    env: VectorEnv[Any, Any, Any], actions: Sequence[int], steps: int
+) -> float:
+    """Step all sub-envs with the same actions, over and over; return env-steps per second."""
+    env.reset(seed=0)
+    batches = [np.full(env.num_envs, action) for action in actions]
+    env.step(batches[0])
+    start = time.perf_counter()
+    for step in range(1, steps + 1):
+        env.step(batches[step % len(batches)])
+    return steps * env.num_envs / (time.perf_counter() - start)
+
+
+def compare(
+    name: str,
+    ours: Callable[[], float],
+    theirs: Callable[[], float],
+    *,
+    repeats: int,
+    unit: str = "steps/s",
+    at_least: float | None = None,
+    at_most: float | None = None,
+) -> Figure:
+    """Take both measures in turn and return the median of their ratios."""
+    pairs = [(ours(), theirs()) for _ in range(repeats)]
+    ratio = median(one / other for one, other in pairs)
+    return Figure(
+        name=name,
+        ours=median(one for one, _ in pairs),
+        theirs=median(other for _, other in pairs),
+        unit=unit,
+        ratio=ratio,
+        target=f">= {at_least:g}" if at_least else f"<= {at_most:g}" if at_most else "",
+        met=(at_least is None or ratio >= at_least) and (at_most is None or ratio <= at_most),
+    )
+
+
+def single_figures(steps: int, repeats: int) -> list[Figure]:
+    """Measure the single env through ``gym.make`` against CartPole-v1."""
+    options: dict[str, Any] = {"tasks": OneTask(), "judge": ungraded, "max_tokens": 256}
+    word = LexemeTokenizer().encode("x")[0]
+    return [
+        compare(
+            "single env, CartPole-v1",
+            lambda: steps_per_second(gym.make(ID, **options), word, steps),
+            lambda: steps_per_second(gym.make("CartPole-v1"), np.int64(1), steps),
+            repeats=repeats,
+            at_least=1.0,
+        )
+    ]
+
+
+def vector_figures(steps: int, repeats: int) -> list[Figure]:
+    """Measure the native vector env against Gymnasium's two, and CartPole-v1's vector env."""
+    options: dict[str, Any] = {
+        "tasks": OneTask(),
+        "judge": ungraded,
+        "max_tokens": 256,
+        "tokenizer": LexemeTokenizer(),
+    }
+    word = [options["tokenizer"].encode("x")[0]]
+    figures = []
+    for count in (64, 1024):
+        # Fewer steps than the budget has tokens, so that no program ends.
+        tokens = min(steps, 190)
+        native = SynthesisVectorEnv(count, **options)
+
+        def ours(native: SynthesisVectorEnv = native, tokens: int = tokens) -> float:
+            return vector_steps_per_second(native, word, tokens)
+
+        def synchronous(count: int = count, tokens: int = tokens) -> float:
+            return vector_steps_per_second(
+                SyncVectorEnv([lambda: SynthesisEnv(**options)] * count), word, tokens
+            )
+
+        def asynchronous(count: int = count) -> float:
+            envs = AsyncVectorEnv([lambda: SynthesisEnv(**options)] * count)
+            try:
+                return vector_steps_per_second(envs, word, 40)
+            finally:
+                envs.close()
+
+        def cartpole(count: int = count) -> float:
+            envs = gym.make_vec("CartPole-v1", num_envs=count)
+            return vector_steps_per_second(envs, [1], 200)
+
+        name = f"vector env, {count} sub-envs, tokens only"
+        figures.append(
+            compare(f"{name}, SyncVectorEnv", ours, synchronous, repeats=repeats, at_least=8)
+        )
+        if count <= 64:
+            figures.append(
+                compare(f"{name}, AsyncVectorEnv", ours, asynchronous, repeats=1, at_least=40)
+            )
+        figures.append(
+            compare(f"{name}, CartPole-v1's vector env", ours, cartpole, repeats=repeats)
+        )
+    return figures
+
+
+def graded_figures(repeats: int) -> list[Figure]:
+    """Measure whole episodes: with a grader that costs nothing, and with the sandbox."""
+    task = OneTask()[0]
+    tokens = LexemeTokenizer()
+    program = [*tokens.encode(str(task.canonical_solution)), tokens.end_id]
+    figures = []
+    for name, judge in (
+        ("ended programs, a free grader", ungraded),
+        ("graded in the sandbox", None),
+    ):
+        options: dict[str, Any] = {
+            "tasks": OneTask(),
+            "tokenizer": tokens,
+            "max_tokens": 128,
+            "judge": judge,
+            "autoreset_mode": "SameStep",
+        }
+
+        def ours(options: dict[str, Any] = options) -> float:
+            return vector_steps_per_second(
+                SynthesisVectorEnv(64, **options), program, 8 * len(program)
+            )
+
+        def theirs(options: dict[str, Any] = options) -> float:
+            rest = {key: value for key, value in options.items() if key != "autoreset_mode"}
+            envs = SyncVectorEnv(
+                [lambda: SynthesisEnv(**rest)] * 64, autoreset_mode=options["autoreset_mode"]
+            )
+            return vector_steps_per_second(envs, program, 2 * len(program))
+
+        figures.append(
+            compare(
+                f"vector env, 64 sub-envs, {name}, SyncVectorEnv", ours, theirs, repeats=repeats
+            )
+        )
+    return figures
+
+
+def length_figures(repeats: int) -> list[Figure]:
+    """Measure a step late in an episode against an early one, and one of a large vocabulary."""
+    words = (" " + "".join(letters) for letters in product(ascii_lowercase, repeat=4))
+    large = LexemeTokenizer(islice(words, 150_000))
+    small = LexemeTokenizer()
+
+    def cost(tokenizer: LexemeTokenizer, first: int, count: int = 100) -> float:
+        env = SynthesisEnv(tasks=OneTask(), judge=ungraded, tokenizer=tokenizer, max_tokens=2048)
+        step, word = env.step, tokenizer.encode("x")[0]
+        best = float("inf")
+        for _ in range(10):
+            env.reset(seed=0)
+            for _ in range(first):
+                step(word)
+            start = time.perf_counter()
+            for _ in range(count):
+                step(word)
+            best = min(best, (time.perf_counter() - start) / count)
+        return best * 1e9
+
+    return [
+        compare(
+            "a step at token 1,900 of 2,048, one at token 10",
+            lambda: cost(small, 1900),
+            lambda: cost(small, 10),
+            repeats=repeats,
+            unit="ns",
+            at_most=1.2,
+        ),
+        compare(
+            f"a step with {large.vocab_size:,} ids, one with {small.vocab_size:,}",
+            lambda: cost(large, 10),
+            lambda: cost(small, 10),
+            repeats=repeats,
+            unit="ns",
+            at_most=1.2,
+        ),
+    ]
+
+
+@click.command()
+@click.option("--steps", default=40_000, show_default=True, help="Steps of a single env.")
+@click.option("--repeats", default=3, show_default=True, help="Turns of each pair of measures.")
+@click.option("--graded/--ungraded", default=True, help="Whether to run programs as well.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+def command(steps: int, repeats: int, graded: bool, as_json: bool) -> None:
+    """Measure the environment against Gymnasium's own vector envs and CartPole-v1."""
+    register_environments()
+    figures = [
+        *single_figures(steps, repeats),
+        *vector_figures(190, repeats),
+        *length_figures(repeats),
+        *(graded_figures(repeats) if graded else []),
+    ]
+    if as_json:
+        click.echo(json.dumps([asdict(figure) for figure in figures], indent=2))
+        return
+    table = Table(title="codegym bench env: ours against a baseline of the same run")
+    for heading in ("what, baseline", "ours", "baseline", "unit", "ratio", "target", "met"):
+        table.add_column(heading, justify="left" if heading.startswith("what") else "right")
+    for one in figures:
+        met = ("yes" if one.met else "NO") if one.target else ""
+        table.add_row(
+            one.name,
+            f"{one.ours:,.0f}",
+            f"{one.theirs:,.0f}",
+            one.unit,
+            f"{one.ratio:.2f}",
+            one.target,
+            met,
+        )
+    Console().print(table)

@@ -1,0 +1,20 @@
+"""Cut: 1 for a program that the token budget cut. Subtract it to price unfinished programs."""
+
+from codegym import registry
+from codegym.feedback import Feedback
+from codegym.rewards.base import Reward
+from codegym.verdict import Verdict
+
+
+@registry.plugin("rewards", "cut")
+class Cut(Reward):
+    """1 where the budget ended the program, 0 where the policy did: ``"binary - 0.2*cut"``."""
+
+    low, high = 0.0, 1.0
+
+    def __call__(self, verdict: Verdict, feedback: Feedback | None = None) -> float:
+        """Return 1 or 0."""
+        return 1.0 if verdict.cut else 0.0
+
+    def __repr__(self) -> str:
+        return "cut"

@@ -1,0 +1,33 @@
+"""Length: how much of an allowance of tokens a program took. Subtract it to prefer short ones."""
+
+from codegym import registry
+from codegym.errors import ConfigError
+from codegym.feedback import Feedback
+from codegym.rewards.base import Reward
+from codegym.verdict import Verdict
+
+
+@registry.plugin("rewards", "length")
+class Length(Reward):
+    """Tokens written over tokens allowed, at most 1: ``"binary - 0.1*length(full=128)"``.
+
+    Args:
+        full: Tokens from which on the value is 1.
+
+    Raises:
+        ConfigError: ``full`` is not positive.
+    """
+
+    low, high = 0.0, 1.0
+
+    def __init__(self, *, full: int = 256) -> None:
+        if not full > 0:
+            raise ConfigError("setting 'full' is unusable", value=full, expected="> 0")
+        self._full = full
+
+    def __call__(self, verdict: Verdict, feedback: Feedback | None = None) -> float:
+        """Return the share; 0 where no tokens are known."""
+        return 0.0 if feedback is None else min(1.0, feedback.n_tokens / self._full)
+
+    def __repr__(self) -> str:
+        return f"length(full={self._full})"
