@@ -12,11 +12,14 @@ construction. The wording, the depths and the rule that tells A, B and C apart a
 """
 
 from codegym.synthesis.composition import Composition, Fork
+from codegym.synthesis.curriculum import Curriculum, CurriculumConfig
 from codegym.synthesis.generate import SynthesisConfig, make_task
 from codegym.synthesis.splits import Split
 
 __all__ = [
     "Composition",
+    "Curriculum",
+    "CurriculumConfig",
     "Fork",
     "Split",
     "SynthesisConfig",

@@ -1,12 +1,14 @@
 """Composition: atoms wired output to input, as a chain or as a chain with one fork."""
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
-from codegym.atoms.base import Atom
+from codegym.atoms import Atom, catalogue
+from codegym.errors import ConfigError, UnknownNameError
 
 Parameters = tuple[dict[str, Any], ...]
 """One dictionary of parameter values per atom, in the order of ``Composition.atoms``."""
@@ -109,6 +111,43 @@ class Composition:
             without: Index of an atom to leave out, or -1; it must return what it takes.
         """
         return _pipeline(self.stages, list(parameters), without)
+
+
+def read_key(key: str, *, argument: str = "") -> Composition:
+    """Build the composition that a key names.
+
+    Args:
+        key: What ``Composition.key`` returned.
+        argument: The composition's argument type, where it begins with a fork.
+
+    Raises:
+        UnknownNameError: The key names an atom that is not in the catalogue.
+        ConfigError: The key is malformed.
+    """
+    stages: list[Atom | Fork] = []
+    for match in re.finditer(r"(?:^|\.)([^.()]+)(?:\(([^()]*),([^()]*)\))?", key):
+        join = _named(match[1])
+        if match[2] is None:
+            stages.append(join)
+        else:
+            left, right = (_branch(text) for text in match.group(2, 3))
+            stages.append(Fork(left=left, right=right, join=join))
+    composition = Composition(
+        tuple(stages), argument if stages and isinstance(stages[0], Fork) else ""
+    )
+    if composition.key != key:
+        raise ConfigError("not the key of a composition", value=key)
+    return composition
+
+
+def _branch(text: str) -> tuple[Atom, ...]:
+    return () if text == "_" else tuple(_named(name) for name in text.split("."))
+
+
+def _named(name: str) -> Atom:
+    if name not in catalogue():
+        raise UnknownNameError("atom", name, catalogue())
+    return catalogue()[name]
 
 
 def _pipeline(

@@ -1,1 +1,151 @@
-"""Curriculum: difficulty that follows the success rate."""
+"""Curriculum: lessons from easy to hard, and a place among them that follows the success rate."""
+
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+from random import Random
+from typing import Any
+
+from codegym.errors import ConfigError
+from codegym.synthesis.generate import SynthesisConfig, draw_task
+from codegym.task import Task
+
+LESSONS: tuple[SynthesisConfig, ...] = (
+    SynthesisConfig(domain="small", min_depth=1, max_depth=1),
+    SynthesisConfig(domain="small", min_depth=1, max_depth=2),
+    SynthesisConfig(domain="big", min_depth=1, max_depth=2),
+    SynthesisConfig(domain="big", min_depth=2, max_depth=3),
+    SynthesisConfig(domain="all", min_depth=2, max_depth=3),
+    SynthesisConfig(domain="all", min_depth=2, max_depth=3, shape="any", tests=12),
+)
+"""The default lessons: deeper, then more atoms and types, then forks and more tests."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CurriculumConfig:
+    """When to move.
+
+    Attributes:
+        lessons: Knobs of each lesson, from easy to hard.
+        window: How many results of a lesson are looked at before moving.
+        up_at: Success rate from which the next lesson begins.
+        down_at: Success rate at or below which the lesson before comes back.
+        review: Share of tasks drawn from lessons already passed.
+        seed: Of the tasks.
+    """
+
+    lessons: tuple[SynthesisConfig, ...] = LESSONS
+    window: int = 256
+    up_at: float = 0.7
+    down_at: float = 0.1
+    review: float = 0.2
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not self.lessons:
+            raise ConfigError("a curriculum needs lessons", value=self.lessons)
+        if self.window < 1:
+            raise ConfigError("the window is empty", value=self.window, expected=">= 1")
+        if not 0 <= self.down_at < self.up_at <= 1:
+            raise ConfigError(
+                "the curriculum would swing",
+                value=(self.down_at, self.up_at),
+                expected="0 <= down_at < up_at <= 1",
+            )
+        if not 0 <= self.review < 1:
+            raise ConfigError("review is not a share", value=self.review, expected="in [0, 1)")
+
+
+class Curriculum:
+    """Draws tasks at the present level and moves the level by what became of them.
+
+    Args:
+        config: Lessons and thresholds.
+
+    Attributes:
+        level: Index of the present lesson.
+
+    Example:
+        >>> curriculum = Curriculum(CurriculumConfig(window=4, review=0.0))
+        >>> for task in curriculum.draw(4):
+        ...     curriculum.observe(task, passed=True)
+        >>> curriculum.level
+        1
+    """
+
+    def __init__(self, config: CurriculumConfig | None = None) -> None:
+        self.config = config or CurriculumConfig()
+        self.level = 0
+        self._drawn = 0
+        self._results: deque[bool] = deque(maxlen=self.config.window)
+
+    @property
+    def success_rate(self) -> float | None:
+        """Share of the window's tasks that passed; None before the first."""
+        return sum(self._results) / len(self._results) if self._results else None
+
+    def draw(self, n: int) -> list[Task]:
+        """Return the next ``n`` tasks; the k-th ever drawn depends on seed, level and k alone."""
+        return [self._next() for _ in range(n)]
+
+    def observe(self, task: Task, *, passed: bool) -> None:
+        """Take note of how a task ended; results of other levels do not count.
+
+        Args:
+            task: A task that ``draw`` returned.
+            passed: Whether its program passed every test.
+        """
+        if task.metadata.get("lesson") != self.level:
+            return
+        self._results.append(passed)
+        if len(self._results) < self.config.window:
+            return
+        rate = sum(self._results) / len(self._results)
+        if rate >= self.config.up_at and self.level + 1 < len(self.config.lessons):
+            self._move(self.level + 1)
+        elif rate <= self.config.down_at and self.level > 0:
+            self._move(self.level - 1)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return all that ``load_state_dict`` needs to go on as if never interrupted."""
+        return {"level": self.level, "drawn": self._drawn, "results": list(self._results)}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore what ``state_dict`` returned.
+
+        Raises:
+            ConfigError: The state is of a curriculum with more lessons.
+        """
+        if not 0 <= state["level"] < len(self.config.lessons):
+            raise ConfigError(
+                "the state is of another curriculum",
+                value=state["level"],
+                expected=f"a level below {len(self.config.lessons)}",
+            )
+        self.level, self._drawn = state["level"], state["drawn"]
+        self._results = deque(_flags(state["results"]), maxlen=self.config.window)
+
+    def _next(self) -> Task:
+        number = self._drawn
+        self._drawn += 1
+        rng = Random(f"curriculum/{self.config.seed}/{self.level}/{number}")
+        lesson = self.level
+        if lesson and rng.random() < self.config.review:
+            lesson = int(rng.random() * lesson)
+        task = draw_task(
+            self.config.lessons[lesson],
+            rng,
+            name=lambda key: f"curriculum/{self.config.seed}/{lesson}/{number}/{key}",
+            split="train",
+        )
+        assert isinstance(task.metadata, dict)
+        task.metadata["lesson"] = lesson
+        return task
+
+    def _move(self, level: int) -> None:
+        self.level = level
+        self._results.clear()
+
+
+def _flags(values: Iterable[Any]) -> Iterable[bool]:
+    return (bool(value) for value in values)

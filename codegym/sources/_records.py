@@ -1,0 +1,243 @@
+"""Records: the rows of a data set's files, each with the place it came from.
+
+Reads JSON Lines, a JSON array and gzip of both, and Hugging Face data sets through the extra. What
+a row means is the business of each reader.
+"""
+
+import gzip
+import json
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from codegym.errors import ConfigError, MissingExtraError, TaskError, UnknownNameError
+from codegym.sources.base import TaskSource
+from codegym.task import Task
+from codegym.testsuite import take
+
+HUGGING_FACE = "hf/"
+_SUFFIXES = (".jsonl", ".jsonl.gz", ".json", ".json.gz")
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One row.
+
+    Attributes:
+        row: The JSON object.
+        path: File or data set it came from.
+        line: Line of that file, or number of the element, counted from 1.
+    """
+
+    row: Mapping[str, Any]
+    path: str
+    line: int
+
+    def error(self, message: str, **details: Any) -> TaskError:
+        """Return an error that names this row."""
+        return TaskError(message, path=self.path, line=self.line, **details)
+
+    def text(self, *names: str) -> str:
+        """Return the first of some fields that is there; it must be text.
+
+        Raises:
+            TaskError: None is there, or the one that is there is no text.
+        """
+        value = self.get(*names)
+        if value is None:
+            raise self.error("missing", field=names[0])
+        if not isinstance(value, str):
+            raise self.error("wrong type", field=names[0], value=value, expected="text")
+        return value.replace("\r\n", "\n")
+
+    def texts(self, *names: str) -> list[str]:
+        """Return a list of texts; an absent one is empty.
+
+        Raises:
+            TaskError: The field is no list of texts.
+        """
+        value = self.get(*names)
+        value = [] if value is None else value
+        if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+            raise self.error("wrong type", field=names[0], value=value, expected="a list of texts")
+        return [one.replace("\r\n", "\n") for one in value]
+
+    def packed(self, name: str) -> Any:
+        """Return a field that holds JSON, or JSON as text, as published data sets do.
+
+        Raises:
+            TaskError: The text is not JSON.
+        """
+        value = self.get(name)
+        if not isinstance(value, str) or not value.strip():
+            return value if value != "" else None
+        try:
+            return json.loads(value)
+        except (ValueError, RecursionError) as error:
+            raise self.error(f"not JSON ({error})", field=name, value=value[:80]) from None
+
+    def take(self, name: str, kind: type[Any]) -> Any:
+        """Return a field of a type.
+
+        Raises:
+            TaskError: It is missing or of another type.
+        """
+        try:
+            return take(self.row, name, kind)
+        except TaskError as error:
+            raise error.at(path=self.path, line=self.line) from None
+
+    def get(self, *names: str) -> Any:
+        """Return the first of some fields that is there, or None."""
+        return next((self.row[name] for name in names if self.row.get(name) is not None), None)
+
+
+def read_records(path: Path, *, cure: str = "") -> list[Record]:
+    """Read every row of a file, or of the one data file of a folder.
+
+    Args:
+        path: A file ending in ``.jsonl``, ``.json`` or either with ``.gz``, or a folder.
+        cure: What to do where there is no such file.
+
+    Raises:
+        TaskError: The file is missing, or a line of it is no JSON object.
+    """
+    if path.is_dir():
+        found = sorted(one for one in path.iterdir() if one.name.endswith(_SUFFIXES))
+        return [record for one in found for record in read_records(one, cure=cure)]
+    if not path.is_file():
+        raise TaskError("no such file", path=str(path), cure=cure)
+    try:
+        data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+        text = data.decode()
+    except (OSError, EOFError, UnicodeDecodeError) as error:
+        raise TaskError(f"unreadable ({error})", path=str(path)) from None
+    if path.name.removesuffix(".gz").endswith(".json"):
+        return _read_array(text, str(path))
+    found_rows = []
+    for number, line in enumerate(text.split("\n"), 1):
+        if line.strip():
+            found_rows.append(Record(_object(line, str(path), number), str(path), number))
+    return found_rows
+
+
+def load_hugging_face(name: str, split: str) -> list[Record]:
+    """Read a split of a Hugging Face data set.
+
+    Raises:
+        MissingExtraError: The package ``datasets`` is not installed.
+    """
+    try:
+        from datasets import load_dataset
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("datasets", "datasets") from error
+    rows = load_dataset(name, split=split or "test")
+    return [Record(dict(row), f"{HUGGING_FACE}{name}", line) for line, row in enumerate(rows, 1)]
+
+
+class RecordSource(TaskSource):
+    """Tasks read from records: one each, or none for a record without tests.
+
+    Args:
+        records: The rows.
+
+    Attributes:
+        skipped: How many rows hold no test, which therefore are no tasks.
+    """
+
+    def __init__(self, records: Sequence[Record]) -> None:
+        self._tasks: list[Task] = []
+        self._numbers: dict[str, int] = {}
+        self.skipped = 0
+        for record in records:
+            try:
+                task = self.read(record)
+            except TaskError as error:
+                raise (
+                    error if error.path else error.at(path=record.path, line=record.line)
+                ) from None
+            if task is None:
+                self.skipped += 1
+                continue
+            if task.task_id in self._numbers:
+                raise record.error("a second task of this id", field="task_id", value=task.task_id)
+            self._numbers[task.task_id] = len(self._tasks)
+            self._tasks.append(task)
+        if records and not self._tasks:
+            raise TaskError(
+                "no task left", path=records[0].path, cure="another split, or another file"
+            )
+
+    @abstractmethod
+    def read(self, record: Record) -> Task | None:
+        """Return the task of one row; None where the row holds no test.
+
+        Raises:
+            TaskError: The row does not follow the data set's form.
+        """
+
+    def __len__(self) -> int:
+        return len(self._tasks)
+
+    def __getitem__(self, index: int) -> Task:
+        return self._tasks[index]
+
+    def find(self, task_id: str) -> Task:
+        """Return the task of that id, without a walk."""
+        number = self._numbers.get(task_id)
+        return super().find(task_id) if number is None else self._tasks[number]
+
+
+def records_of(path: str, *, split: str = "", cure: str = "") -> list[Record]:
+    """Read what a source's path names: a file, a folder, or ``hf/<data set>``.
+
+    Raises:
+        ConfigError: No path was given.
+        TaskError: The file is missing or malformed.
+        MissingExtraError: A Hugging Face data set without the package ``datasets``.
+    """
+    if not path:
+        raise ConfigError("this task source needs a path", cure=cure)
+    if path.startswith(HUGGING_FACE):
+        return load_hugging_face(path.removeprefix(HUGGING_FACE), split)
+    return read_records(Path(path).expanduser(), cure=cure)
+
+
+def one_of(kind: str, value: str, known: Sequence[str]) -> str:
+    """Return ``value`` if it is known.
+
+    Raises:
+        UnknownNameError: It is not; names the nearest.
+    """
+    if value not in known:
+        raise UnknownNameError(kind, value, known)
+    return value
+
+
+def _read_array(text: str, path: str) -> list[Record]:
+    try:
+        rows = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise TaskError(f"not JSON ({error})", path=path) from None
+    if isinstance(rows, dict) and all(isinstance(row, dict) for row in rows.values()):
+        rows = list(rows.values())
+    if not isinstance(rows, list):
+        raise TaskError("not an array of JSON objects", path=path)
+    for number, row in enumerate(rows, 1):
+        if not isinstance(row, dict):
+            raise TaskError("not a JSON object", path=path, line=number, value=row)
+    return [Record(row, path, number) for number, row in enumerate(rows, 1)]
+
+
+def _object(line: str, path: str, number: int) -> Mapping[str, Any]:
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise TaskError(
+            f"not JSON ({error})", path=path, line=number, value=line[:80], expected="one object"
+        ) from None
+    if not isinstance(row, dict):
+        raise TaskError("not a JSON object", path=path, line=number, value=row)
+    return row

@@ -1,0 +1,230 @@
+"""``apps``: APPS and TACO problems, in call and in standard-input form.
+
+    apps:/data/APPS?split=train&difficulty=introductory
+    apps:/data/taco_train.jsonl
+    apps:hf/codeparrot/apps?split=train
+
+Source: Hendrycks et al., "Measuring Coding Challenge Competence With APPS", arXiv 2105.09938; Li et
+al., "TACO", arXiv 2312.14852 (the same fields). A folder may be the published tree of one folder a
+problem (question.txt, input_output.json, solutions.json, starter_code.py, metadata.json).
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from codegym import registry
+from codegym.errors import TaskError
+from codegym.limits import Limits
+from codegym.sources._prompts import as_function, bare, call_method, docstring
+from codegym.sources._records import (
+    Record,
+    RecordSource,
+    one_of,
+    read_records,
+    records_of,
+)
+from codegym.task import Task
+from codegym.testsuite import CallCase
+
+PROMPTS = ("docstring", "text")
+_MOST_S = 60.0
+_CURE = (
+    "get APPS from https://github.com/hendrycks/apps or https://huggingface.co/datasets/"
+    "codeparrot/apps, TACO from https://huggingface.co/datasets/BAAI/TACO, and give its path"
+)
+
+
+@registry.plugin("sources", "apps")
+class AppsSource(RecordSource):
+    """APPS or TACO problems.
+
+    Args:
+        path: The published folder, a JSON Lines file, a folder of them, or ``hf/<data set>``.
+        split: Sub-folder or file stem to read (``train``, ``test``); empty for the path itself.
+        difficulty: Only problems of this difficulty; empty for all.
+        prompt: ``docstring``: the problem as a docstring, after the signature where the tests call
+            a function; ``text``: the bare problem with its starter code, for chat models.
+        case_s: Seconds of processor allowed per test case; a whole run gets at most a minute.
+
+    Attributes:
+        skipped: Problems without tests, or of another difficulty.
+
+    Raises:
+        TaskError: The files are missing or malformed; says how to get them.
+    """
+
+    def __init__(
+        self,
+        path: str = "",
+        *,
+        split: str = "",
+        difficulty: str = "",
+        prompt: str = "docstring",
+        case_s: float = 4.0,
+    ) -> None:
+        self._difficulty = difficulty.upper()
+        self._prompt = one_of("prompt", prompt, PROMPTS)
+        self._case_s = case_s
+        super().__init__(_records(path, split))
+
+    def read(self, record: Record) -> Task | None:
+        """Return the task of one problem; None without tests, or of another difficulty."""
+        tests = record.packed("input_output")
+        difficulty = str(record.get("difficulty") or "")
+        wanted = self._difficulty in ("", difficulty.upper())
+        if not wanted or not tests or not tests.get("inputs"):
+            return None
+        inputs, outputs = tests["inputs"], tests.get("outputs")
+        if not isinstance(outputs, list) or len(outputs) != len(inputs):
+            raise record.error(
+                "inputs and outputs differ in number",
+                field="input_output",
+                value=(len(inputs), len(outputs or ())),
+            )
+        name = record.get("problem_id", "id", "task_id", "name", "url")
+        solutions = record.packed("solutions")
+        solution = solutions[0] if isinstance(solutions, list) and solutions else None
+        return problem_task(
+            f"apps/{name if name is not None else record.line}",
+            record.text("question"),
+            inputs,
+            outputs,
+            function=tests.get("fn_name") or "",
+            starter=record.row.get("starter_code") or "",
+            solution=solution,
+            plain=self._prompt == "text",
+            limits=limits_of(len(inputs), self._case_s),
+            metadata={
+                "difficulty": difficulty,
+                "url": record.get("url") or "",
+                "solutions": len(solutions or ()),
+            },
+        )
+
+
+def problem_task(
+    task_id: str,
+    question: str,
+    inputs: Sequence[Any],
+    outputs: Sequence[Any],
+    *,
+    function: str,
+    starter: str,
+    solution: str | None,
+    plain: bool,
+    limits: Limits,
+    metadata: dict[str, Any],
+) -> Task:
+    """Make the task of one programming-contest problem.
+
+    A problem that names a function is tested by calling it; a solution that holds it as a method
+    of ``class Solution`` gets a function that calls the method. Any other problem is tested by
+    standard input and output.
+
+    Args:
+        task_id: Stable name.
+        question: The problem in prose.
+        inputs: Texts for standard input, or argument lists.
+        outputs: Expected texts, or values.
+        function: Name of the function, or "".
+        starter: Starter code, or "".
+        solution: A reference program, or None.
+        plain: Whether the prompt is the bare problem rather than code.
+        limits: Bounds of one run.
+        metadata: Anything else.
+
+    Raises:
+        TaskError: The tests are neither texts nor calls.
+    """
+    if function:
+        head = as_function(starter, function)
+        asked = f"{question.strip()}\n\n{head}" if plain else f"{head}\n{docstring(question, _IN)}"
+        return bare(
+            Task.from_calls(
+                asked,
+                function,
+                _calls(inputs, outputs),
+                task_id=task_id,
+                canonical_solution=call_method(solution, function) if solution else None,
+                metadata=metadata,
+                limits=limits,
+            )
+        )
+    asked = question.strip()
+    if starter.strip() and plain:
+        asked += f"\n\n{starter.strip()}"
+    return bare(
+        Task.from_stdio(
+            asked if plain else docstring(asked),
+            [(_text(given), _text(wanted)) for given, wanted in zip(inputs, outputs, strict=True)],
+            task_id=task_id,
+            canonical_solution=solution,
+            metadata=metadata,
+            output_rule="tokens",
+            limits=limits,
+        )
+    )
+
+
+def limits_of(n_cases: int, case_s: float) -> Limits:
+    """Return the bounds of one run over some cases: so many seconds each, a minute at most."""
+    cpu_s = min(_MOST_S, case_s * n_cases)
+    return Limits(cpu_s=cpu_s, wall_s=2 * cpu_s)
+
+
+_IN = "    "
+
+
+def _calls(inputs: Sequence[Any], outputs: Sequence[Any]) -> list[CallCase]:
+    """Read argument lists and results.
+
+    APPS wraps most results in a list of one, and its own grader accepts either; here the wrapping
+    is taken off where every result of the problem has it.
+    """
+    wrapped = all(isinstance(value, list) and len(value) == 1 for value in outputs)
+    cases = []
+    for number, (given, wanted) in enumerate(zip(inputs, outputs, strict=True)):
+        args = json.loads(given) if isinstance(given, str) else given
+        if not isinstance(args, list):
+            raise TaskError(
+                "the arguments of a call are no list",
+                field=f"input_output.inputs[{number}]",
+                value=given,
+            )
+        cases.append(CallCase(args=tuple(args), expected=wanted[0] if wrapped else wanted))
+    return cases
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, list):
+        return "\n".join(str(line) for line in value)
+    return str(value)
+
+
+def _records(path: str, split: str) -> list[Record]:
+    root = Path(path).expanduser()
+    folder = root / split if split and (root / split).is_dir() else root
+    if path and (problems := sorted(folder.glob("*/question.txt"))):
+        return [_problem(question.parent, number) for number, question in enumerate(problems, 1)]
+    for suffix in (".jsonl", ".jsonl.gz", ".json"):
+        if split and (root / f"{split}{suffix}").is_file():
+            return read_records(root / f"{split}{suffix}")
+    return records_of(path, split=split, cure=_CURE)
+
+
+def _problem(folder: Path, number: int) -> Record:
+    row: dict[str, Any] = {"problem_id": int(folder.name) if folder.name.isdigit() else folder.name}
+    for name, field in (
+        ("question.txt", "question"),
+        ("input_output.json", "input_output"),
+        ("solutions.json", "solutions"),
+        ("starter_code.py", "starter_code"),
+    ):
+        if (folder / name).is_file():
+            row[field] = (folder / name).read_text(encoding="utf-8")
+    metadata = folder / "metadata.json"
+    if metadata.is_file():
+        row |= Record({"metadata": metadata.read_text()}, str(metadata), 1).packed("metadata") or {}
+    return Record(row, str(folder), number)

@@ -1,0 +1,87 @@
+"""``codecontests``: CodeContests problems, in their JSON form.
+
+    codecontests:/data/code_contests_test.jsonl?tests=public,private
+    codecontests:hf/deepmind/code_contests?split=test
+
+Source: Li et al., "Competition-Level Code Generation with AlphaCode", arXiv 2203.07814; CC BY 4.0.
+"""
+
+from typing import Any
+
+from codegym import registry
+from codegym.limits import Limits
+from codegym.sources._records import Record, RecordSource, one_of, records_of
+from codegym.sources.apps import limits_of, problem_task
+from codegym.task import Task
+
+TESTS = ("public", "private", "generated")
+_PYTHON3 = (3, "PYTHON3")
+_CURE = "get it from https://huggingface.co/datasets/deepmind/code_contests, and give its path"
+
+
+@registry.plugin("sources", "codecontests")
+class CodeContestsSource(RecordSource):
+    """CodeContests problems, tested by standard input and output.
+
+    Args:
+        path: A JSON Lines file, a folder of them, or ``hf/<data set>``.
+        split: Split of a Hugging Face data set.
+        tests: Which tests count, separated by commas: ``public``, ``private``, ``generated``.
+        prompt: ``docstring`` or ``text``; see ``apps``.
+        slower: Factor on the published time limits, which are meant for C++.
+
+    Attributes:
+        skipped: Problems without such tests.
+
+    Raises:
+        TaskError: The file is missing or malformed; says how to get it.
+    """
+
+    def __init__(
+        self,
+        path: str = "",
+        *,
+        split: str = "",
+        tests: str = "public,private,generated",
+        prompt: str = "docstring",
+        slower: float = 3.0,
+    ) -> None:
+        self._tests = [one_of("kind of tests", kind, TESTS) for kind in tests.split(",")]
+        self._plain = one_of("prompt", prompt, ("docstring", "text")) == "text"
+        self._slower = slower
+        super().__init__(records_of(path, split=split, cure=_CURE))
+
+    def read(self, record: Record) -> Task | None:
+        """Return the task of one problem; None without tests."""
+        inputs: list[str] = []
+        outputs: list[str] = []
+        for kind in self._tests:
+            found = record.packed(f"{kind}_tests") or {}
+            inputs += found.get("input", ())
+            outputs += found.get("output", ())
+        if not inputs or len(inputs) != len(outputs):
+            return None
+        return problem_task(
+            f"codecontests/{record.text('name')}",
+            record.text("description"),
+            inputs,
+            outputs,
+            function="",
+            starter="",
+            solution=_python_solution(record.packed("solutions")),
+            plain=self._plain,
+            limits=self._limits(record, len(inputs)),
+            metadata={"difficulty": record.row.get("difficulty"), "licence": "CC-BY-4.0"},
+        )
+
+    def _limits(self, record: Record, n_cases: int) -> Limits:
+        limit = record.row.get("time_limit") or {}
+        seconds = float(limit.get("seconds") or 0) + float(limit.get("nanos") or 0) / 1e9
+        return limits_of(n_cases, self._slower * (seconds or 2.0))
+
+
+def _python_solution(solutions: Any) -> str | None:
+    if not isinstance(solutions, dict):
+        return None
+    pairs = zip(solutions.get("language", ()), solutions.get("solution", ()), strict=False)
+    return next((code for language, code in pairs if language in _PYTHON3), None)
