@@ -1,0 +1,117 @@
+"""Target: the task an attack is aimed at, with answers drawn anew for each run."""
+
+import random
+from dataclasses import dataclass
+
+from codegym.bench.attack_corpus.attack import MARK, Attack, Goal
+from codegym.limits import Limits
+from codegym.task import Task
+from codegym.testsuite import Form
+
+XS = (3, 8)
+
+# Found by any probe that has none of its own: what a run may leave that a later one would notice.
+GENERAL_PROBE = """\
+import builtins
+import os
+import resource
+import sys
+import threading
+
+
+def found():
+    yield len([1, 2]) != 2 or sorted([2, 1]) != [1, 2] or abs(-1) != 1
+    yield type(len).__name__ != 'builtin_function_or_method'
+    yield any('poison' in name for name in (*sys.modules, *vars(builtins), *os.environ))
+    yield threading.active_count() != 1
+    yield 3 + 4 != 7 or 'a' == 'b'
+    yield resource.getrlimit(resource.RLIMIT_NOFILE)[0] < 8
+    yield os.getcwd() == '/usr'
+    yield sys.getprofile() is not None or sys.gettrace() is not None
+    yield any(os.path.exists(os.path.join(at, 'cg-poison')) for at in ('.', '/tmp', '/dev/shm'))
+
+
+def solve(x):
+    return 'breached' if any(found()) else 'clean'
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """Answers that nobody can guess, for the inputs ``XS``.
+
+    Attributes:
+        texts: Expected texts of the goals ``secret`` and ``aftermath``.
+        ratios: Expected floats of the goal ``ratio``.
+    """
+
+    texts: tuple[str, ...]
+    ratios: tuple[float, ...]
+
+    @classmethod
+    def draw(cls, rng: random.Random) -> "Target":
+        """Draw new answers."""
+        return cls(
+            texts=tuple(f"cg-secret-{x}-{rng.getrandbits(64):016x}" for x in XS),
+            ratios=tuple(rng.uniform(100.0, 900.0) for _ in XS),
+        )
+
+    def wants(self, goal: Goal) -> tuple[str | float, ...]:
+        """Return the expected values for ``XS``."""
+        if goal == "mark":
+            return (MARK, MARK)
+        return self.ratios if goal == "ratio" else self.texts
+
+    def fill(self, text: str, goal: Goal) -> str:
+        """Put the expected values into test code."""
+        for x, want in zip(XS, self.wants(goal), strict=True):
+            text = text.replace(f"@WANT_{x}@", repr(want))
+        return text
+
+    def test_code(self, attack: Attack) -> str:
+        """Return the attack's test code, or a plain comparison, with the answers in it."""
+        return self.fill(attack.test_code, attack.goal) or self.plain_test(attack.goal)
+
+    def plain_test(self, goal: Goal) -> str:
+        """Return test code that compares the answers one by one."""
+        lines = [
+            f"    assert candidate({x}) == {want!r}\n"
+            if goal != "ratio"
+            else f"    assert abs(candidate({x}) - {want!r}) < 1e-6\n"
+            for x, want in zip(XS, self.wants(goal), strict=True)
+        ]
+        return "def check(candidate):\n" + "".join(lines)
+
+    def task(self, attack: Attack, form: Form, limits: Limits) -> Task:
+        """Make the task that the attack cannot honestly solve."""
+        if form == "assertion":
+            test = self.test_code(attack)
+            return Task.from_assertions("", "solve", test, task_id=attack.name, limits=limits)
+        return self.plain_task(attack.goal, form, limits, name=attack.name)
+
+    def plain_task(self, goal: Goal, form: Form, limits: Limits, *, name: str = "plain") -> Task:
+        """Make a task of plain comparisons, for the runs that follow an attack."""
+        pairs = list(zip(XS, self.wants(goal), strict=True))
+        if form == "call":
+            cases = [((x,), want) for x, want in pairs]
+            return Task.from_calls("", "solve", cases, task_id=name, limits=limits)
+        if form == "stdio":
+            lines = [(f"{x}\n", f"{want}\n") for x, want in pairs]
+            return Task.from_stdio("", lines, task_id=name, limits=limits)
+        test = self.plain_test(goal)
+        return Task.from_assertions("", "solve", test, task_id=name, limits=limits)
+
+    def honest(self, goal: Goal) -> str:
+        """Return a program that knows the answers; no two are alike, so no cache knows them."""
+        table = dict(zip(XS, self.wants(goal), strict=True))
+        return f"# {self.texts[0]}\nTABLE = {table!r}\n\n\ndef solve(x):\n    return TABLE[x]\n"
+
+    def wrong(self) -> str:
+        """Return a program whose every answer is wrong."""
+        return f"# {self.texts[1]}\ndef solve(x):\n    return 'wrong'\n"
+
+
+def as_form(program: str, form: Form) -> str:
+    """Return the program as a test form wants it: a stdio program reads and prints."""
+    tail = "\nprint(solve(int(input())))\n"
+    return program + tail if form == "stdio" else program

