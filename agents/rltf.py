@@ -213,7 +213,7 @@ class RLTF(Learner):
         """Return w_t of the module's docstring, (T,)."""
         assert one.verdict is not None and one.feedback is not None
         whole = self.value(one) - baseline if self.config.coarse or self.config.adaptive else 0.0
-        weights = whole + self._reward.fine(one.verdict, one.feedback)
+        weights = np.float32(whole) + self._reward.fine(one.verdict, one.feedback)
         scaled = np.where(weights < 0, weights * self.config.negative_scale, weights)
         return scaled.astype(np.float32)
 
