@@ -1,15 +1,18 @@
 """Key-value caches of the tiny transformer: what it has read, so that a step reads one token.
 
-Two shapes of the same idea. While sampling all rows advance together, so prompts end at one common
-column and a step writes one column of every row. While acting in an env rows are at different
-positions, so each row writes at its own. Memory is allocated once.
+Three shapes of one idea. Sampled rows advance together, so that a step writes one column of all of
+them: rows of one prompt share its keys (``SharedCache``), or each has its own copy
+(``AlignedCache``). Rows played in an env are at different positions, and each writes at its own
+(``RaggedCache``). Memory is allocated once; reading it is most of the cost of a step.
 
-In shapes, L is layers, B rows, H heads, M columns, T positions, e the size of a head.
+In shapes, L is layers, B rows, U prompts, H heads, T positions, P the longest prompt, e the size of
+a head.
 """
 
 from typing import Protocol
 
 import torch
+from torch.nn import functional as F
 
 
 class KeyValueCache(Protocol):
@@ -18,10 +21,10 @@ class KeyValueCache(Protocol):
     def fill(self, layer: int, key: torch.Tensor, value: torch.Tensor) -> None:
         """Take up (B, H, T, e) keys and values of a prefill from position 0."""
 
-    def append(
-        self, layer: int, key: torch.Tensor, value: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
-        """Take up (B, H, 1, e) of one step; return all keys, values and the additive mask."""
+    def attend(
+        self, layer: int, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor
+    ) -> torch.Tensor:
+        """Take up one token's (B, H, e) key and value; return what its query finds, (B, H, e)."""
 
 
 class PromptCache:
@@ -34,20 +37,53 @@ class PromptCache:
         """Keep one layer."""
         self.layers.append((key, value))
 
-    def append(
-        self, layer: int, key: torch.Tensor, value: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
+    def attend(
+        self, layer: int, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor
+    ) -> torch.Tensor:
         """Refuse: another cache takes the steps."""
         raise TypeError("a prompt cache takes no steps")
 
 
-class AlignedCache:
-    """Rows whose prompts end at the same column, for sampling.
+class SampledCache(Protocol):
+    """A cache of rows that advance together."""
+
+    def fill(self, layer: int, key: torch.Tensor, value: torch.Tensor) -> None:
+        """Refuse: the prompts were taken over when the cache was made."""
+
+    def attend(
+        self, layer: int, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor
+    ) -> torch.Tensor:
+        """As of ``KeyValueCache``."""
+
+    def advance(self) -> None:
+        """Go to the next column, after every layer has attended."""
+
+    def keep(self, rows: torch.Tensor) -> None:
+        """Drop all rows but these, given in ascending order."""
+
+
+def sampled_cache(
+    prompt: PromptCache, lengths: torch.Tensor, rows: torch.Tensor, room: int
+) -> SampledCache:
+    """Make the cache that reads the least memory.
 
     Args:
-        prompt: The prefill of U prompts, padded on the right to P.
+        prompt: The prefill of U prompts, padded on the right.
         lengths: (U,) lengths of the prompts.
-        rows: (B,) which prompt each row continues; repeated prompts are read once and copied.
+        rows: (B,) ascending: which prompt each row continues.
+        room: How many steps will follow at most.
+    """
+    kind = AlignedCache if len(rows) < 2 * len(lengths) else SharedCache
+    return kind(prompt, lengths, rows, room)
+
+
+class AlignedCache:
+    """Each row has its own copy of its prompt; all prompts end at the same column.
+
+    Args:
+        prompt: The prefill of U prompts, padded on the right.
+        lengths: (U,) lengths of the prompts.
+        rows: (B,) which prompt each row continues.
         room: How many steps will follow at most.
     """
 
@@ -77,31 +113,131 @@ class AlignedCache:
         """Refuse: the prompts were taken over when this cache was made."""
         raise TypeError("an aligned cache is filled when it is made")
 
-    def append(
-        self, layer: int, key: torch.Tensor, value: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
-        """Write one column of every row."""
-        column, end = self._column, self._column + 1
+    def attend(
+        self, layer: int, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor
+    ) -> torch.Tensor:
+        """Write one column of every row and read all columns so far."""
+        end = self._column + 1
         keys, values = self._pairs[layer, 0], self._pairs[layer, 1]
-        keys[:, :, column] = key[:, :, 0]
-        values[:, :, column] = value[:, :, 0]
-        mask = None if self._mask is None else self._mask[..., :end]
-        return keys[:, :, :end], values[:, :, :end], mask
+        keys[:, :, self._column] = key
+        values[:, :, self._column] = value
+        return F.scaled_dot_product_attention(
+            query[:, :, None],
+            keys[:, :, :end],
+            values[:, :, :end],
+            attn_mask=None if self._mask is None else self._mask[..., :end],
+        )[:, :, 0]
 
     def advance(self) -> None:
-        """Go to the next column, after every layer has written."""
+        """Go to the next column, after every layer has attended."""
         self._column += 1
 
     def keep(self, rows: torch.Tensor) -> None:
         """Drop all rows but these."""
-        # Columns not yet written are left out of the copy: half of it at the start.
-        written, column = self._pairs[..., : self._column, :], self._column
-        shape = list(self._pairs.shape)
-        shape[2] = len(rows)
-        self._pairs = self._pairs.new_empty(shape)
-        self._pairs[..., :column, :] = written[:, :, rows]
+        self._pairs = _select_rows(self._pairs, rows, self._column)
         if self._mask is not None:
             self._mask = self._mask[rows]
+
+
+class SharedCache:
+    """Rows of one prompt read the same keys; only what each wrote is its own.
+
+    The queries of a prompt's rows are gathered into one matrix, so that its keys are read once
+    for all of them; the scores of both parts then go through one softmax.
+
+    Args:
+        prompt: The prefill of U prompts, padded on the right.
+        lengths: (U,) lengths of the prompts.
+        rows: (B,) ascending: which prompt each row continues.
+        room: How many steps will follow at most.
+    """
+
+    def __init__(
+        self, prompt: PromptCache, lengths: torch.Tensor, rows: torch.Tensor, room: int
+    ) -> None:
+        key = prompt.layers[0][0]
+        _, heads, width, size = key.shape
+        self._prompt = torch.stack([torch.stack(pair) for pair in prompt.layers])
+        shape = (len(prompt.layers), 2, len(rows), heads, room, size)
+        self._written = key.new_empty(shape)
+        self._column = 0
+        self._scale = size**-0.5
+        self._mask: torch.Tensor | None = None
+        columns = torch.arange(width, device=key.device)
+        blank = columns >= lengths[:, None]
+        if bool(blank.any()):
+            self._mask = key.new_zeros(blank.shape).masked_fill_(blank, -torch.inf)[:, None, None]
+        self._arrange(rows)
+
+    def _arrange(self, rows: torch.Tensor) -> None:
+        """Give each row a slot beside the other rows of its prompt."""
+        self._rows = rows
+        count = self._prompt.shape[2]
+        sizes = torch.bincount(rows, minlength=count)
+        self._slots = int(sizes.max())
+        first = sizes.cumsum(0) - sizes
+        every = torch.arange(len(rows), device=rows.device)
+        # Where every slot is taken, rows and slots are in the same order.
+        self._slot: torch.Tensor | None = None
+        if len(rows) != count * self._slots:
+            self._slot = rows * self._slots + every - first[rows]
+            self._row = torch.zeros(count * self._slots, dtype=torch.int64, device=rows.device)
+            self._row[self._slot] = every
+
+    def _to_slots(self, x: torch.Tensor) -> torch.Tensor:
+        """Gather (B, H, w) into (U, H, slots, w)."""
+        if self._slot is not None:
+            x = x[self._row]
+        return x.view(-1, self._slots, *x.shape[1:]).transpose(1, 2)
+
+    def _to_rows(self, x: torch.Tensor) -> torch.Tensor:
+        """Spread (U, H, slots, w) over (B, H, w)."""
+        x = x.transpose(1, 2).flatten(0, 1)
+        return x if self._slot is None else x[self._slot]
+
+    def fill(self, layer: int, key: torch.Tensor, value: torch.Tensor) -> None:
+        """Refuse: the prompts were taken over when this cache was made."""
+        raise TypeError("a shared cache is filled when it is made")
+
+    def attend(
+        self, layer: int, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor
+    ) -> torch.Tensor:
+        """Write one column of every row; read the prompt and all columns so far."""
+        end, width = self._column + 1, self._prompt.shape[-2]
+        keys, values = self._written[layer, 0], self._written[layer, 1]
+        keys[:, :, self._column] = key
+        values[:, :, self._column] = value
+        query = query * self._scale
+        shared = self._to_slots(query) @ self._prompt[layer, 0].transpose(2, 3)
+        if self._mask is not None:
+            shared += self._mask
+        own = query[:, :, None] @ keys[:, :, :end].transpose(2, 3)
+        weights = torch.cat((self._to_rows(shared), own[:, :, 0]), dim=-1).softmax(dim=-1)
+        found = self._to_rows(self._to_slots(weights[..., :width]) @ self._prompt[layer, 1])
+        return found + (weights[:, :, None, width:] @ values[:, :, :end])[:, :, 0]
+
+    def advance(self) -> None:
+        """Go to the next column, after every layer has attended."""
+        self._column += 1
+
+    def keep(self, rows: torch.Tensor) -> None:
+        """Drop all rows but these, and the prompts that no row continues any more."""
+        self._written = _select_rows(self._written, rows, self._column)
+        left, renumbered = torch.unique(self._rows[rows], return_inverse=True)
+        if len(left) < self._prompt.shape[2]:
+            self._prompt = self._prompt[:, :, left]
+            if self._mask is not None:
+                self._mask = self._mask[left]
+        self._arrange(renumbered)
+
+
+def _select_rows(pairs: torch.Tensor, rows: torch.Tensor, written: int) -> torch.Tensor:
+    """Return (L, 2, B, H, columns, e) with some rows, copying only the columns written so far."""
+    shape = list(pairs.shape)
+    shape[2] = len(rows)
+    selected = pairs.new_empty(shape)
+    selected[..., :written, :] = pairs[:, :, rows, :, :written]
+    return selected
 
 
 class RaggedCache:
@@ -148,12 +284,14 @@ class RaggedCache:
         """Refuse: a prefill of some rows goes through ``take``."""
         raise TypeError("a ragged cache is filled by take")
 
-    def append(
-        self, layer: int, key: torch.Tensor, value: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
-        """Write each row at its own position."""
+    def attend(
+        self, layer: int, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor
+    ) -> torch.Tensor:
+        """Write each row at its own position and read all positions up to it."""
         keys, values = self._pairs[layer, 0], self._pairs[layer, 1]
-        keys[self._rows, :, self._positions] = key[:, :, 0]
-        values[self._rows, :, self._positions] = value[:, :, 0]
+        keys[self._rows, :, self._positions] = key
+        values[self._rows, :, self._positions] = value
         end = self._mask.shape[-1]
-        return keys[:, :, :end], values[:, :, :end], self._mask
+        return F.scaled_dot_product_attention(
+            query[:, :, None], keys[:, :, :end], values[:, :, :end], attn_mask=self._mask
+        )[:, :, 0]

@@ -16,7 +16,7 @@ from torch import nn
 from codegym import checkpoint
 from codegym.errors import CheckpointError, ConfigError
 from codegym.policies import sampling
-from codegym.policies.cache import AlignedCache, PromptCache, RaggedCache
+from codegym.policies.cache import PromptCache, RaggedCache, sampled_cache
 from codegym.policies.sampling import Drawing, SamplingConfig
 from codegym.policies.scoring import gather_actions, row_lengths, score
 from codegym.policies.transformer import GPTConfig, Transformer
@@ -273,7 +273,7 @@ class _GPTDecoder:
         cache = PromptCache()
         hidden = self._transformer(torch.from_numpy(padded).to(self._device), cache)
         last = hidden[torch.arange(len(prompts), device=self._device), lengths - 1][rows]
-        self._cache = AlignedCache(cache, lengths, rows, room)
+        self._cache = sampled_cache(cache, lengths, rows, room)
         self._positions = lengths[rows]
         return self._transformer.logits(last), self._value_head(last)
 

@@ -30,6 +30,8 @@ class Decoder(Protocol):
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Read prompts once each; row r continues prompt ``rows[r]``, for ``room`` steps at most.
 
+        ``rows`` ascends.
+
         Returns:
             (R, V) scores of the first token and (R,) values.
         """
@@ -170,7 +172,9 @@ def generate(
     )
     for start in range(0, count, config.chunk_rows):
         chunk = order[start : start + config.chunk_rows]
-        read, rows = np.unique(chunk // n, return_inverse=True)
+        # Programs of one prompt stand together: a new prompt starts where the number changes.
+        starts = np.diff(chunk // n, prepend=-1) != 0
+        read, rows = (chunk // n)[starts], np.cumsum(starts) - 1
         written = _write(
             make_decoder(),
             [prompts[index] for index in read],

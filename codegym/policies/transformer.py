@@ -85,7 +85,7 @@ class GPTConfig:
                 "rope_theta": self.rope_base,
                 "partial_rotary_factor": 1.0,
             },
-            "hidden_act": "gelu_pytorch_tanh",
+            "hidden_act": "gelu",
             "layer_norm_eps": LAYER_NORM_EPS,
             "use_parallel_residual": False,
             "attention_bias": False,
@@ -131,29 +131,27 @@ class Attention(nn.Module):
     def project(
         self, x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Return queries, keys and values, each (B, H, T, e), positions already rotated in.
+        """Return queries, keys and values, each (..., H, e), positions already rotated in.
 
         Args:
-            x: (B, T, d).
-            cos: (T, 1, 1, e) or (B, T, 1, 1, e).
+            x: (..., d).
+            cos: (..., 1, 1, e), broadcast over heads and over queries and keys.
             sin: Like ``cos``, its first half negated.
         """
-        rows, width, d = x.shape
-        fused = self.query_key_value(x).view(rows, width, self.n_heads, 3, d // self.n_heads)
+        fused = self.query_key_value(x).unflatten(-1, (self.n_heads, 3, -1))
         both = fused[..., :2, :]
         low, high = both.chunk(2, dim=-1)
-        both = both * cos + torch.cat((high, low), dim=-1) * sin
-        query, key = both.permute(3, 0, 2, 1, 4)
-        return query, key, fused[..., 2, :].transpose(1, 2)
+        both = torch.addcmul(both * cos, torch.cat((high, low), dim=-1), sin)
+        return both[..., 0, :], both[..., 1, :], fused[..., 2, :]
 
     def merge(self, heads: torch.Tensor) -> torch.Tensor:
-        """Return (B, T, d) from (B, H, T, e)."""
-        merged: torch.Tensor = self.dense(heads.transpose(1, 2).flatten(2))
+        """Return (..., d) from (..., H, e)."""
+        merged: torch.Tensor = self.dense(heads.flatten(-2))
         return merged
 
 
 class MLP(nn.Module):
-    """Two linear maps around a tanh-approximated GELU."""
+    """Two linear maps around a GELU, the exact one: on CPUs it is faster than its tanh form."""
 
     def __init__(self, config: GPTConfig) -> None:
         super().__init__()
@@ -162,8 +160,7 @@ class MLP(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Map (..., d) to (..., d)."""
-        wide = F.gelu(self.dense_h_to_4h(x), approximate="tanh")
-        narrow: torch.Tensor = self.dense_4h_to_h(wide)
+        narrow: torch.Tensor = self.dense_4h_to_h(F.gelu(self.dense_h_to_4h(x)))
         return narrow
 
 
@@ -238,11 +235,12 @@ class Transformer(nn.Module):
         cos, sin = self.cos[:width, None, None], self.sin[:width, None, None]
         x = self.embed_in(ids)
         for number, block in enumerate(self.blocks()):
-            query, key, value = block.attention.project(block.input_layernorm(x), cos, sin)
+            parts = block.attention.project(block.input_layernorm(x), cos, sin)
+            query, key, value = (part.transpose(1, 2) for part in parts)
             if cache is not None:
                 cache.fill(number, key, value)
             heads = F.scaled_dot_product_attention(query, key, value, is_causal=True)
-            x = x + block.attention.merge(heads)
+            x = x + block.attention.merge(heads.transpose(1, 2))
             x = x + block.mlp(block.post_attention_layernorm(x))
         hidden: torch.Tensor = self.final_layer_norm(x)
         return hidden
@@ -257,16 +255,13 @@ class Transformer(nn.Module):
             positions: (B,) where they stand in their rows.
             cache: All tokens before them; takes up these.
         """
-        cos = self.cos[positions][:, None, None, None]
-        sin = self.sin[positions][:, None, None, None]
-        x = self.embed_in(ids)[:, None]
+        cos, sin = self.cos[positions][:, None, None], self.sin[positions][:, None, None]
+        x = self.embed_in(ids)
         for number, block in enumerate(self.blocks()):
-            query, key, value = block.attention.project(block.input_layernorm(x), cos, sin)
-            keys, values, mask = cache.append(number, key, value)
-            heads = F.scaled_dot_product_attention(query, keys, values, attn_mask=mask)
-            x = x + block.attention.merge(heads)
+            parts = block.attention.project(block.input_layernorm(x), cos, sin)
+            x = x + block.attention.merge(cache.attend(number, *parts))
             x = x + block.mlp(block.post_attention_layernorm(x))
-        hidden: torch.Tensor = self.final_layer_norm(x[:, 0])
+        hidden: torch.Tensor = self.final_layer_norm(x)
         return hidden
 
     def logits(self, hidden: torch.Tensor) -> torch.Tensor:
