@@ -59,6 +59,11 @@ def register(group: str, name: str, target: Any) -> None:
     _table(group)[name] = target
 
 
+def groups() -> list[str]:
+    """List the groups of plug-ins, sorted."""
+    return sorted(_registered)
+
+
 def names(group: str) -> list[str]:
     """List the names known in a group, sorted, without importing any of them."""
     external = {point.name for point in entry_points(group=f"codegym.{group}")}

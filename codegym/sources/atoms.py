@@ -3,8 +3,8 @@
     atoms?topic=strings&split=train
     atoms?domain=small&split=test&size=200
 
-Every atom is met in training. ``split=test`` holds the same functions in wordings and with
-parameters that training never shows.
+Every atom is met in training. ``split=test`` holds those that have a parameter, with values of it
+that training on single atoms never shows.
 """
 
 from codegym import registry
@@ -12,7 +12,7 @@ from codegym.atoms import by_topic, catalogue
 from codegym.errors import UnknownNameError
 from codegym.sources.composites import ProceduralSource
 from codegym.synthesis.generate import SynthesisConfig
-from codegym.synthesis.splits import Split, is_wordy
+from codegym.synthesis.splits import Split, has_held_out_parameters
 
 
 @registry.plugin("sources", "atoms")
@@ -49,7 +49,7 @@ class AtomSource(ProceduralSource):
             raise UnknownNameError("split", split, ("train", "test"))
         atoms = by_topic(topic) if topic else list(catalogue().values())
         if split == "test":
-            atoms = [atom for atom in atoms if is_wordy(atom)]
+            atoms = [atom for atom in atoms if has_held_out_parameters(atom)]
         config = SynthesisConfig(
             domain=domain,
             min_depth=1,
@@ -58,7 +58,7 @@ class AtomSource(ProceduralSource):
             atoms=frozenset(atom.name for atom in atoms),
             style=style,  # type: ignore[arg-type]
             tests=tests,
-            reworded=split == "test",
+            held_out_parameters=split == "test",
             hold_out=hold_out,
         )
         super().__init__(

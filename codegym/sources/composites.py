@@ -50,7 +50,8 @@ class ProceduralSource(TaskSource):
         self._prefix, self._split = prefix, split
         held_out = config.split in (Split.B, Split.C) or split == "test"
         self._size = size or (_HELD_OUT_SIZE if held_out else _TRAIN_SIZE)
-        draw_composition(config, Random(0))
+        for depth in config.depths:
+            draw_composition(config, Random(0), depth)
 
     def __len__(self) -> int:
         return self._size

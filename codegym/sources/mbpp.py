@@ -134,7 +134,7 @@ def infer_entry_point(tests: list[str], code: str = "") -> str:
         )
     defined = _defined_names(code)
     names = [name for name, _ in called.most_common() if not defined or name in defined]
-    names = [name for name in names if not hasattr(builtins, name)] or names
+    names = [name for name in names if name not in vars(builtins)] or names
     if not names:
         raise TaskError("no test calls a function of the solution", field="test_list", value=tests)
     return names[0]

@@ -14,7 +14,7 @@ from codegym.limits import Limits
 from codegym.synthesis.composition import Composition, Parameters
 from codegym.synthesis.rendering import Style, render_prompt, render_solution
 from codegym.synthesis.space import Space, space_of
-from codegym.synthesis.splits import Split, SplitRule, domain_named, is_held_out_wording
+from codegym.synthesis.splits import Split, SplitRule, are_held_out, domain_named
 from codegym.synthesis.validity import outputs_of
 from codegym.task import Task
 
@@ -41,8 +41,8 @@ class SynthesisConfig:
         shape: ``chain``, ``fork``, or ``any`` for half of each.
         style: ``inline`` or ``helpers``; see ``rendering.render_solution``.
         tests: Number of test cases.
-        reworded: For single atoms, whether the prompt's wording and parameters come from the fifth
-            of prompts that is kept away from training, or from the rest.
+        held_out_parameters: For single atoms, whether parameters come from the fifth of them that
+            is kept away from training, or from the rest.
         hold_out: Seed of the split itself.
     """
 
@@ -55,7 +55,7 @@ class SynthesisConfig:
     shape: Shape = "chain"
     style: Style = "inline"
     tests: int = 8
-    reworded: bool = False
+    held_out_parameters: bool = False
     hold_out: int = 0
 
     def __post_init__(self) -> None:
@@ -71,6 +71,12 @@ class SynthesisConfig:
                 f"domain {self.domain!r} trains on at most {domain.train_depth} atoms",
                 value=self.max_depth,
                 cure="take domain=big or domain=all, or split=c for longer compositions",
+            )
+        if not self.depths:
+            raise ConfigError(
+                f"split {self.split!s} has no composition of this depth",
+                value=f"{self.min_depth}-{self.max_depth}",
+                cure="b and c (test) begin at two atoms; atoms has one",
             )
         if self.tests < 2:
             raise ConfigError("outputs must vary", value=self.tests, expected="tests >= 2")
@@ -124,30 +130,28 @@ def members(config: SynthesisConfig, depth: int) -> tuple[Composition, ...]:
     )
 
 
-def draw_composition(config: SynthesisConfig, rng: Random) -> Composition:
-    """Draw a composition of the split asked for; its depth is uniform over the range.
+def draw_composition(config: SynthesisConfig, rng: Random, depth: int) -> Composition:
+    """Draw a composition of one depth from the split asked for.
 
     Raises:
-        ConfigError: The knobs leave no composition, or next to none.
+        ConfigError: The knobs leave no composition of this depth, or next to none.
     """
-    depths = config.depths
-    for _ in range(_DRAWS if depths else 0):
-        depth = depths[int(rng.random() * len(depths))]
+    for _ in range(_DRAWS):
         if depth > 1 and config.shape != "chain" and (config.shape == "fork" or rng.random() < 0.5):
             composition = config.space.draw_fork(rng, depth)
         elif config.space.count(depth) <= _LISTED:
             listed = members(config, depth)
-            if listed:
-                return listed[int(rng.random() * len(listed))]
-            continue
+            if not listed:
+                break
+            return listed[int(rng.random() * len(listed))]
         else:
             composition = config.space.draw_chain(rng, depth)
         if composition is not None and config.rule.split_of(composition) in config.accepted:
             return composition
     raise ConfigError(
         "these settings leave no composition",
-        value=f"domain={config.domain}, depth={config.min_depth}-{config.max_depth}, "
-        f"split={config.split}, shape={config.shape}, {len(config.space.atoms)} atoms",
+        value=f"domain={config.domain}, depth={depth}, split={config.split}, "
+        f"shape={config.shape}, {len(config.space.atoms)} atoms",
         cure="allow more atoms or types, or another depth",
     )
 
@@ -155,7 +159,9 @@ def draw_composition(config: SynthesisConfig, rng: Random) -> Composition:
 def draw_task(
     config: SynthesisConfig, rng: Random, *, name: Callable[[str], str] = str, split: str = ""
 ) -> Task:
-    """Draw a valid task; draws that break a rule are drawn again.
+    """Draw a valid task; every depth of the range is as likely as the others.
+
+    A draw that breaks a rule is drawn again, at the same depth.
 
     Args:
         config: The knobs.
@@ -166,8 +172,9 @@ def draw_task(
     Raises:
         ConfigError: The knobs leave no composition that makes valid tasks.
     """
+    depth = config.depths[int(rng.random() * len(config.depths))]
     for _ in range(_DRAWS):
-        composition = draw_composition(config, rng)
+        composition = draw_composition(config, rng, depth)
         for _ in range(_TRIES):
             task = make_task(
                 composition, rng, config=config, name=name, split=split or str(config.split)
@@ -191,12 +198,11 @@ def make_task(
         The task, or None where this draw breaks a rule of ``validity``.
     """
     parameters = composition.draw(rng)
-    prompt = render_prompt(composition, parameters, rng)
     first = composition.stages[0]
-    if composition.depth == 1:
-        held_out = is_held_out_wording(composition.atoms[0], prompt, config.rule)
-        if held_out is not config.reworded:
-            return None
+    if composition.depth == 1 and config.held_out_parameters is not are_held_out(
+        composition.atoms[0], parameters[0], config.rule
+    ):
+        return None
     inputs = sample(
         composition.arguments,
         rng,
@@ -207,7 +213,7 @@ def make_task(
     if outputs is None:
         return None
     return Task.from_calls(
-        prompt,
+        render_prompt(composition, parameters, rng),
         "f",
         list(zip(inputs, outputs, strict=True)),
         task_id=name(composition.key),

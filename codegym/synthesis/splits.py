@@ -19,7 +19,7 @@ from codegym.errors import ConfigError, ConformanceError, UnknownNameError
 from codegym.synthesis.composition import Composition
 from codegym.synthesis.pairs import fraction, is_held_out, pair_class
 
-_FEW_WORDINGS = 4
+_FEW_CHOICES = 4
 
 
 class Split(StrEnum):
@@ -90,18 +90,18 @@ class SplitRule:
         return Split.B if drawn < self.key_share else Split.A
 
 
-def is_held_out_wording(atom: Atom, prompt: str, rule: SplitRule) -> bool:
-    """Tell whether a prompt of a single atom is kept away from training."""
-    return is_wordy(atom) and fraction(f"prompt/{rule.seed}/{prompt}") < rule.pair_share
+def has_held_out_parameters(atom: Atom) -> bool:
+    """Tell whether some parameters of an atom are kept away from training.
 
-
-def is_wordy(atom: Atom) -> bool:
-    """Tell whether some prompts of an atom may be held out.
-
-    An atom with fewer than four wordings, parameters counted, is always trained on in full.
+    An atom with fewer than four choices of parameters is always trained on in full.
     """
-    ways = len(atom.phrases) * math.prod(len(values) for values in atom.parameters.values())
-    return ways >= _FEW_WORDINGS
+    return math.prod(len(values) for values in atom.parameters.values()) >= _FEW_CHOICES
+
+
+def are_held_out(atom: Atom, values: Mapping[str, object], rule: SplitRule) -> bool:
+    """Tell whether an atom, alone, is never trained on with these parameters."""
+    drawn = fraction(f"parameters/{rule.seed}/{atom.name}/{sorted(values.items())}")
+    return has_held_out_parameters(atom) and drawn < rule.pair_share
 
 
 def domain_named(name: str) -> Domain:

@@ -1,0 +1,77 @@
+"""``codegym check KIND NAME``: the conformance suite of one plug-in."""
+
+import importlib
+import pkgutil
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+import codegym.checks
+from codegym import registry
+from codegym.checks.source import SourceReport, check_source
+from codegym.errors import ConformanceError, UnknownNameError
+
+_GROUPS = {
+    "agent": "agents",
+    "policy": "policies",
+    "reward": "rewards",
+    "sandbox": "sandboxes",
+    "tokenizer": "tokenizers",
+}
+
+
+@click.command()
+@click.argument("kind")
+@click.argument("name")
+@click.option("--count", default=200, show_default=True, help="Tasks to look at (source).")
+@click.option("--judge/--no-judge", default=True, help="Run programs in the sandbox (source).")
+def command(kind: str, name: str, count: int, judge: bool) -> None:
+    """Check that a plug-in keeps its contract.
+
+    KIND is source, agent, env, policy, reward, sandbox or tokenizer; NAME is what it is registered
+    under, a task URI for a source, an id for an env. Exit code 1 means a broken contract, or tasks
+    not fit to train on.
+    """
+    console = Console()
+    try:
+        if kind == "source":
+            report = check_source(name, count=count, judge=judge)
+            _show(report, console)
+            if not report.ok:
+                raise SystemExit(1)
+        else:
+            _check(kind, name)
+    except ConformanceError as error:
+        console.print(f"[red]broken[/] {escape(str(error))}")
+        raise SystemExit(1) from None
+    console.print(f"[green]ok[/] {kind} {escape(name)}")
+
+
+def _check(kind: str, name: str) -> None:
+    """Run ``codegym.checks.<kind>.check_<kind>`` on the plug-in of that name.
+
+    Raises:
+        UnknownNameError: There is no such check, or no such plug-in.
+    """
+    modules = {module.name for module in pkgutil.iter_modules(codegym.checks.__path__)}
+    known = {"source", *(one for one in (*_GROUPS, "env") if one in modules)}
+    if kind not in known:
+        raise UnknownNameError("kind of plug-in to check", kind, known)
+    module = importlib.import_module(f"codegym.checks.{kind}")
+    check: Any = vars(module)[f"check_{kind}"]
+    check(registry.get(_GROUPS[kind], name) if kind in _GROUPS else name)
+
+
+def _show(report: SourceReport, console: Console) -> None:
+    table = Table("finding", "tasks", "first", title=report.uri, title_justify="left")
+    for label, number, first in report.rows():
+        table.add_row(label, str(number), escape(first))
+    console.print(table)
+    run = "programs run in the sandbox" if report.judged else "no program was run"
+    console.print(
+        f"{report.checked} of {report.size} tasks looked at, {report.unsolved} without a canonical "
+        f"solution; ids, determinism and round trip hold; {run}."
+    )
