@@ -27,6 +27,8 @@ FAST: dict[str, dict[str, Any]] = {
                      "tasks": 16, "samples": 8},
     "grpo": {"lr": 1e-3, "warmup_updates": 1, "tasks": 16, "samples": 8},
     "rloo": {"lr": 1e-3, "warmup_updates": 1, "tasks": 16, "samples": 8},
+    "ppo": {"lr": 1e-3, "value_lr": 1e-2, "warmup_updates": 1, "tasks": 16, "samples": 8,
+            "batch_size": 64},
     "rltf": {"lr": 1e-3, "warmup_steps": 1, "tasks": 16, "samples": 8, "capacity": 256,
              "minimum_fill": 128},
 }  # fmt: skip
@@ -67,6 +69,7 @@ def test_learns_something_tiny(name: str) -> None:
         ("grpo", {"kl_coef": 0.01, "epochs": 2}),
         ("grpo", {"scale": False, "average": "constant", "drop_even_groups": False}),
         ("grpo", {"average": "sequence"}),
+        ("ppo", {"kl_coef": 0.1, "epochs": 2}),
         ("rltf", {"baseline": "greedy", "supervised": "reference", "capacity": 2048}),
         ("rltf", {"baseline": "mean", "supervised": "none", "negative_scale": 1.0}),
     ],
@@ -241,6 +244,17 @@ def test_rltf_equal_to_its_baseline_teaches_nothing() -> None:
     wrong = _failing(Outcome.FAILED, 2, 4, (0, 0), Granularity.IGNORE)
     credit = agent.credit(wrong, agent.value(wrong))  # type: ignore[attr-defined]
     assert not credit.any()
+
+
+def test_the_kl_charge_follows_its_target() -> None:
+    world = SymbolWorld(seed=0)
+    agent = make("ppo", world, kl_coef=0.5, kl_target=1.0, kl_horizon=1280.0)
+    metrics = agent.update(world.experience(agent.policy, agent.request(), 0))
+    # The policy is its own reference at first: kl = 0, error -1 is clipped to -0.2,
+    # 128 programs of a horizon of 1280 make it 0.5 * (1 - 0.2 * 0.1).
+    assert metrics["kl"] == pytest.approx(0.0, abs=1e-5)
+    metrics = agent.update(world.experience(agent.policy, agent.request(), 1))
+    assert metrics["kl_coef"] == pytest.approx(0.49)
 
 
 def test_rltf_waits_for_its_buffer_and_takes_turns() -> None:
