@@ -78,7 +78,7 @@ class ReplayBuffer:
         if key and self._keys[key]:
             return False
         verdict = trajectory.verdict
-        self._add(
+        self.add(
             Experience(
                 prompt=trajectory.prompt,
                 actions=trajectory.actions,
@@ -125,7 +125,7 @@ class ReplayBuffer:
             for name, kind in _FLAT.items()
         }
         for number, key in enumerate(state["keys"]):
-            self._add(
+            self.add(
                 Experience(
                     **{name: column[number] for name, column in columns.items()},
                     reward=float(state["rewards"][number]),
@@ -135,7 +135,8 @@ class ReplayBuffer:
                 )
             )
 
-    def _add(self, entry: Experience) -> None:
+    def add(self, entry: Experience) -> None:
+        """Keep an entry; the oldest leaves where there is no room."""
         if len(self._entries) == self.capacity:
             self._keys[self._entries.popleft().key] -= 1
         self._entries.append(entry)

@@ -1,0 +1,271 @@
+"""CodeRL: offline programs whose tokens are weighted by a critic that predicts the outcome.
+
+1. The first policy writes ``capacity`` programs, and one greedy program per task as a baseline.
+2. A critic learns the outcome class of each program; the logits of a program are the maximum over
+   its tokens. It reads the first policy's hidden states and is then frozen.
+3. Steps on reference solutions (or on passing programs) and steps on
+   ``- (R(W) - R(W_greedy)) * sum_t q_t log p(w_t)`` take turns, where ``q_t`` is the critic's
+   probability, at token t, of the outcome the program really had.
+
+Source: Le et al. 2022 (2207.01780), sections 3.2 and 3.3; the head is that of its published code.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import torch
+from torch import nn
+
+from codegym import registry
+from codegym.agent import Request
+from codegym.losses import policy_gradient
+from codegym.optimisation import Columns, Learner, Optimiser
+from codegym.policy import Evaluation, Policy
+from codegym.replay import ReplayBuffer
+from codegym.rewards import make_reward
+from codegym.trajectory import Batch, Trajectory
+
+CLASSES = (1.0, -0.3, -0.6, -1.0)  # The four rewards, each standing for one outcome class.
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CodeRLConfig:
+    """Settings of CodeRL; the defaults suit a transformer of under a million weights.
+
+    Attributes:
+        lr: Learning rate of the actor.
+        critic: False gives every token the weight 1.
+        critic_lr: Learning rate of the critic.
+        critic_hidden: Width of the critic's hidden layer.
+        critic_steps: Steps the critic learns for, before it is frozen.
+        supervised: What the supervised steps learn from: ``reference`` solutions, the policy's
+            ``own`` passing programs, or ``none``.
+        negative_scale: Factor on negative weights; 1 in the paper.
+        capacity: Programs written by the first policy.
+        steps: Optimiser steps per update.
+        batch_size: Programs per step.
+        warmup_steps: Steps over which the learning rate rises.
+        weight_decay: On matrices only.
+        tasks: Tasks drawn per update while the buffer fills.
+        samples: Programs written for each, beside the greedy one.
+        temperature: Of the sampling.
+        max_grad_norm: Gradient clipping.
+    """
+
+    lr: float = 3e-4
+    critic: bool = True
+    critic_lr: float = 1e-3
+    critic_hidden: int = 128
+    critic_steps: int = 100
+    supervised: Literal["reference", "own", "none"] = "own"
+    negative_scale: float = 0.2
+    capacity: int = 4096
+    steps: int = 4
+    batch_size: int = 128
+    warmup_steps: int = 32
+    weight_decay: float = 0.0
+    tasks: int = 64
+    samples: int = 4
+    temperature: float = 1.0
+    max_grad_norm: float = 1.0
+
+
+class OutcomeCritic(nn.Module):
+    """Hidden states (..., d) -> logits (..., 4) of the outcome classes."""
+
+    def __init__(self, d_model: int, hidden: int, *, seed: int) -> None:
+        super().__init__()
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.layers = nn.Sequential(
+                nn.Linear(d_model, hidden), nn.ReLU(), nn.Linear(hidden, len(CLASSES))
+            )
+
+    def forward(self, hidden: torch.Tensor) -> torch.Tensor:
+        """Return the logits at each token."""
+        logits: torch.Tensor = self.layers(hidden)
+        return logits
+
+
+@registry.plugin("agents", "coderl")
+class CodeRL(Learner):
+    """Learns offline, guided by a critic of outcomes."""
+
+    name = "coderl"
+    config_class = CodeRLConfig
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "small": {},
+        "paper": {"lr": 2e-6, "supervised": "reference", "negative_scale": 1.0,
+                  "capacity": 100_000, "batch_size": 32, "samples": 20, "weight_decay": 0.05},
+    }  # fmt: skip
+
+    def __init__(self, policy: Policy, config: CodeRLConfig, *, seed: int) -> None:
+        optimiser = Optimiser(
+            policy,
+            lr=config.lr,
+            value_lr=config.lr,
+            weight_decay=config.weight_decay,
+            max_grad_norm=config.max_grad_norm,
+        )
+        super().__init__(policy, config, seed=seed, optimiser=optimiser)
+        self.buffer = ReplayBuffer(config.capacity)
+        self._references = ReplayBuffer(config.capacity)
+        self._reward = make_reward("coderl")
+        self._seed = seed
+        self._steps = 0
+        self._weighted = False
+
+    def request(self) -> Request:
+        """Ask for programs until the buffer is full, then for nothing."""
+        config = self.config
+        if len(self.buffer) == config.capacity:
+            return Request()
+        return Request(
+            tasks=config.tasks,
+            samples=config.samples,
+            temperature=config.temperature,
+            greedy=True,
+            demonstrations=config.tasks if config.supervised == "reference" else 0,
+        )
+
+    def update(
+        self, trajectories: Sequence[Trajectory], *, progress: float = 0.0
+    ) -> dict[str, float]:
+        """Fill the buffer; once it is full, take ``steps`` steps on it."""
+        self.updates += 1
+        config = self.config
+        self._fill(trajectories)
+        metrics = {"buffer": float(len(self.buffer))}
+        if len(self.buffer) < config.capacity:
+            return metrics
+        if not self._weighted:
+            metrics |= self._weigh()
+        self.policy.module.train()
+        losses: dict[str, list[float]] = {"supervised_loss": [], "critic_weighted_loss": []}
+        norms = []
+        for _ in range(config.steps):
+            supervised = self._steps % 2 == 0 and config.supervised != "none"
+            self._steps += 1
+            batch = self._supervised_batch() if supervised else self._draw(self.buffer)
+            if batch is None:
+                continue
+            terms = [self._loss(piece, batch.n_tokens) for piece in batch.pieces(32)]
+            scale = min(1.0, self._steps / config.warmup_steps)
+            norms.append(self.optimiser.step(terms, lr_scale=scale))
+            name = "supervised_loss" if supervised else "critic_weighted_loss"
+            losses[name].append(sum(float(term.detach()) for term in terms))
+        means = {name: float(np.mean(values)) for name, values in losses.items() if values}
+        return (
+            metrics
+            | means
+            | {
+                "loss": sum(means.values()),
+                "grad_norm": float(np.mean(norms)) if norms else 0.0,
+                "programs": float(len(trajectories) or config.tasks * config.samples),
+            }
+        )
+
+    def _loss(self, piece: Batch, count: int) -> torch.Tensor:
+        scored = self.policy.evaluate(piece)
+        return policy_gradient(scored.log_probs, Columns.of(piece, scored).extra["weights"], count)
+
+    def _fill(self, trajectories: Sequence[Trajectory]) -> None:
+        greedy = {one.task_id: self._value(one) for one in trajectories if one.greedy}
+        for one in trajectories:
+            if one.demonstration:
+                self._references.push(one, np.ones(len(one), dtype=np.float32))
+            elif not one.greedy and len(self.buffer) < self.config.capacity:
+                value = self._value(one)
+                advantage = value - greedy[one.task_id]
+                if advantage < 0:
+                    advantage *= self.config.negative_scale
+                credit = np.full(len(one), advantage, dtype=np.float32)
+                self.buffer.push(replace(one, reward=value), credit)
+
+    def _value(self, one: Trajectory) -> float:
+        assert one.verdict is not None
+        return self._reward(one.verdict, one.feedback)
+
+    def _weigh(self) -> dict[str, float]:
+        """Train the critic and multiply each token's credit by its q_t."""
+        self._weighted = True
+        if not self.config.critic:
+            return {}
+        critic, accuracy = self._train_critic()
+        weighed = ReplayBuffer(self.config.capacity)
+        entries = list(self.buffer.entries)
+        pad_id = self.policy.tokenizer.pad_id
+        for start in range(0, len(entries), 128):
+            part = entries[start : start + 128]
+            scored = self._hidden(Batch.from_trajectories(part, pad_id=pad_id))
+            with torch.no_grad():
+                shares = critic(scored.hidden).softmax(dim=-1)
+            for row, entry in enumerate(part):
+                q = shares[row, : len(entry.actions), CLASSES.index(entry.reward)].cpu().numpy()
+                weighed.add(replace(entry, token_rewards=(entry.token_rewards * q)))
+        self.buffer = weighed
+        return {"critic_accuracy": accuracy}
+
+    def _train_critic(self) -> tuple[OutcomeCritic, float]:
+        pad_id = self.policy.tokenizer.pad_id
+        width = self._hidden(
+            Batch.from_trajectories(list(self.buffer.entries)[:1], pad_id=pad_id)
+        ).hidden
+        critic = OutcomeCritic(width.shape[-1], self.config.critic_hidden, seed=self._seed)
+        critic.to(width.device)
+        adam = torch.optim.AdamW(critic.parameters(), lr=self.config.critic_lr)
+        hits = []
+        for _ in range(self.config.critic_steps):
+            entries = self.buffer.sample(self.rng, self.config.batch_size)
+            batch = Batch.from_trajectories(entries, pad_id=pad_id)
+            scored = self._hidden(batch)
+            mask = torch.from_numpy(batch.mask).to(scored.hidden.device)
+            logits = critic(scored.hidden).masked_fill(~mask[..., None], -torch.inf).amax(dim=1)
+            truth = torch.tensor([CLASSES.index(entry.reward) for entry in entries])
+            truth = truth.to(logits.device)
+            loss = nn.functional.cross_entropy(logits, truth)
+            adam.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            adam.step()
+            hits.append(float((logits.argmax(dim=-1) == truth).float().mean()))
+        return critic, float(np.mean(hits[-10:]))
+
+    def _hidden(self, batch: Batch) -> Evaluation:
+        with torch.no_grad():
+            return self.policy.evaluate(batch)
+
+    def _draw(self, buffer: ReplayBuffer) -> Batch:
+        entries = buffer.sample(self.rng, self.config.batch_size)
+        batch = Batch.from_trajectories(entries, pad_id=self.policy.tokenizer.pad_id)
+        return batch.with_columns(weights=batch.token_rewards)
+
+    def _supervised_batch(self) -> Batch | None:
+        if self.config.supervised == "reference":
+            return self._draw(self._references)
+        passing = [entry for entry in self.buffer.entries if entry.passed]
+        chosen = [
+            passing[int(i)] for i in self.rng.permutation(len(passing))[: self.config.batch_size]
+        ]
+        if not chosen:
+            return None
+        batch = Batch.from_trajectories(chosen, pad_id=self.policy.tokenizer.pad_id)
+        return batch.with_columns(weights=batch.mask.astype(np.float32))
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the learner's state, the buffers and how far training has come."""
+        return super().state_dict() | {
+            "buffer": self.buffer.state_dict(),
+            "references": self._references.state_dict(),
+            "steps": self._steps,
+            "weighted": self._weighted,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore what ``state_dict`` returned."""
+        super().load_state_dict(state)
+        self.buffer.load_state_dict(state["buffer"])
+        self._references.load_state_dict(state["references"])
+        self._steps = state["steps"]
+        self._weighted = state["weighted"]
