@@ -134,7 +134,13 @@ class PromptTooLongError(EnvError, ValueError):
 
 
 class SandboxError(CodegymError):
-    """The sandbox broke, twice, on the same program. Never to be read as a failing program."""
+    """The sandbox broke, twice, on the same program. Never to be read as a failing program.
+
+    Attributes:
+        ticket: Of the job that could not be run, None where it concerns none.
+    """
+
+    ticket: int | None = None
 
 
 class SandboxUnavailableError(SandboxError):

@@ -3,88 +3,295 @@
 It carries arguments and results across the sandbox line and tasks into files. Nothing here calls,
 hashes, evaluates or unpickles what it reads. Imports the standard library only: the same file is
 loaded inside the sandbox.
+
+``None, bool, str``, small ``int`` and finite ``float`` stand for themselves and ``list`` is a JSON
+array; everything else is an object with one key, the tag::
+
+    f float (nan, inf; hex accepted)  I int, as hex         c complex [re, im]   b bytes, as hex
+    t tuple                           d dict, as pairs      s set                z frozenset
+    B bytearray, as hex               q deque               r range [a, b, c]    i iterator
+    K W X views of a dict: keys, values, items              T a built-in type, by name
+    m Decimal, as text                F Fraction [n, d]     D date   M datetime  h time (ISO 8601)
+    L timedelta [days, seconds, microseconds]               e Ellipsis
+
+Types are matched exactly: an instance of a sub-class cannot cross, since it may lie about what it
+holds. The standard library's own containers cross as their base (Counter, OrderedDict and
+defaultdict as dict, a named tuple as tuple), a member of an Enum as its value, a generator or
+other built-in iterator as its items.
 """
 
+import builtins
+import collections
+import itertools
 import json
+import sys
+from collections.abc import Callable
+from types import GeneratorType, NoneType
 from typing import Any
 
 MAX_DEPTH = 90
+MAX_ITERATOR_ITEMS = 10_000
+SMALL_INT = 1 << 4000
+
+Hook = Callable[[Any], Any]
+TagHook = Callable[[str, Any], Any]
 
 
 class UnencodableError(TypeError):
     """A value of a type that cannot cross; the message is the type's name."""
 
 
-def encode(value: Any, depth: int = 0) -> Any:
+def encode(value: Any, depth: int = 0, hook: Hook | None = None) -> Any:
     """Turn a plain value into a JSON tree.
 
-    ``None, bool, str`` and small ``int`` stand for themselves, ``list`` is a JSON array; everything
-    else is an object with one key, the tag.
+    Args:
+        value: What is to cross.
+        depth: How deep in a value this one stands.
+        hook: Makes the tree of a value that is not plain, iterators included, or raises
+            UnencodableError.
 
     Raises:
         UnencodableError: ``value`` holds something that cannot cross.
     """
     kind = type(value)
-    if value is None or kind is bool or kind is str:
+    if kind in _SCALARS:
         return value
     if kind is int:
-        return value if -(1 << 4000) < value < (1 << 4000) else {"I": hex(value)}
+        return value if -SMALL_INT < value < SMALL_INT else {"I": hex(value)}
     if kind is float:
-        return {"f": value.hex()}
+        return value if value - value == 0.0 else {"f": value.hex()}
     if depth > MAX_DEPTH:
         raise UnencodableError("nested too deeply")
     if kind is list:
-        return [encode(item, depth + 1) for item in value]
+        return _items(value, depth, hook)
     if kind is tuple:
-        return {"t": [encode(item, depth + 1) for item in value]}
+        return {"t": _items(value, depth, hook)}
     if kind is dict:
-        return {"d": [[encode(k, depth + 1), encode(v, depth + 1)] for k, v in value.items()]}
-    if kind is set:
-        return {"s": [encode(item, depth + 1) for item in value]}
-    if kind is frozenset:
-        return {"z": [encode(item, depth + 1) for item in value]}
-    if kind is bytes:
-        return {"b": value.hex()}
+        return _dict(value, depth, hook)
+    special = _ENCODERS.get(kind)
+    if special is not None and (hook is None or special is not encode_iterator):
+        return special(value, depth, hook)
+    if hook is not None:
+        return hook(value)
+    return encode_library(value, depth, None)
+
+
+def _items(values: Any, depth: int, hook: Hook | None) -> list[Any]:
+    # Long flat lists are common and the calls dear: look at the types at C speed first.
+    if len(values) > 8:
+        kinds = set(map(type, values))
+        if kinds <= _SCALARS:
+            return list(values)
+        if kinds == _INT and -SMALL_INT < min(values) and max(values) < SMALL_INT:
+            return list(values)
+    depth += 1
+    return [encode(item, depth, hook) for item in values]
+
+
+def _dict(value: Any, depth: int, hook: Hook | None) -> dict[str, Any]:
+    depth += 1
+    return {"d": [[encode(k, depth, hook), encode(v, depth, hook)] for k, v in dict.items(value)]}
+
+
+def encode_iterator(value: Any, depth: int, hook: Hook | None) -> dict[str, Any]:
+    """Turn a built-in iterator into the tree of its items, which consumes it."""
+    if type(value) is _LIST_ITERATOR:
+        # The form that decode gives: read a copy, so that a task can be written twice.
+        _, (items, *_), *state = value.__reduce__()
+        value = items[state[0] :] if state else items
+    taken = list(itertools.islice(value, MAX_ITERATOR_ITEMS + 1))
+    if len(taken) > MAX_ITERATOR_ITEMS:
+        raise UnencodableError(f"an iterator of more than {MAX_ITERATOR_ITEMS} items")
+    return {"i": _items(taken, depth, hook)}
+
+
+def _tagged(tag: str) -> Callable[[Any, int, Hook | None], dict[str, Any]]:
+    return lambda value, depth, hook: {tag: _items(list(value), depth, hook)}
+
+
+def _type(value: Any, depth: int, hook: Hook | None) -> Any:
+    if TYPES.get(value.__name__) is value:
+        return {"T": value.__name__}
+    if hook is not None:
+        return hook(value)
+    raise UnencodableError(f"class {value.__qualname__}")
+
+
+def encode_library(value: Any, depth: int, hook: Hook | None) -> Any:
+    """Turn a value of a few library types into a JSON tree; see the module's docstring.
+
+    Raises:
+        UnencodableError: ``value`` is of another type.
+    """
+    kind = type(value)
+    if kind.__module__ in _LIBRARY_MODULES:
+        # The name only says where to look; the identity of the class decides.
+        home = sys.modules.get(kind.__module__)
+        if getattr(home, kind.__name__, None) is kind:
+            tree = _LIBRARY[kind.__name__](value) if kind.__name__ in _LIBRARY else None
+            if tree is not None:
+                return tree
+            if kind.__module__ == "itertools":
+                return encode_iterator(value, depth, hook)
+    ancestry = type.mro(kind) if kind is not type else []
+    enum = sys.modules.get("enum")
+    if enum is not None and enum.Enum in ancestry:
+        return encode(value._value_, depth + 1, hook)
+    if tuple in ancestry and type(getattr(kind, "_fields", None)) is tuple:
+        return {"t": _items(list(tuple.__iter__(value)), depth, hook)}
     raise UnencodableError(f"{kind.__module__}.{kind.__qualname__}")
 
 
-def decode(tree: Any, depth: int = 0) -> Any:
+def decode(tree: Any, depth: int = 0, hook: TagHook | None = None) -> Any:
     """Build the value that ``encode`` was given.
+
+    Args:
+        tree: What ``encode`` made, or untrusted JSON.
+        depth: How deep in a tree this one stands.
+        hook: Reads the tags that are not of this codec: (tag, body) -> value.
 
     Raises:
         ValueError: ``tree`` is not one that ``encode`` makes.
     """
     kind = type(tree)
-    if tree is None or kind in (bool, int, str):
+    if kind in _PLAIN:
         return tree
     if depth > MAX_DEPTH + 1:
         raise ValueError("nested too deeply")
+    depth += 1
     if kind is list:
-        return [decode(item, depth + 1) for item in tree]
+        return [decode(item, depth, hook) for item in tree]
     if kind is dict and len(tree) == 1:
         ((tag, body),) = tree.items()
-        if tag == "f":
-            return float.fromhex(body)
-        if tag == "I":
-            return int(body, 16)
-        if tag == "t":
-            return tuple(decode(item, depth + 1) for item in body)
-        if tag == "d":
-            return {decode(k, depth + 1): decode(v, depth + 1) for k, v in body}
-        if tag == "s":
-            return {decode(item, depth + 1) for item in body}
-        if tag == "z":
-            return frozenset(decode(item, depth + 1) for item in body)
-        if tag == "b":
-            return bytes.fromhex(body)
+        try:
+            if tag == "t":
+                return tuple([decode(item, depth, hook) for item in body])
+            if tag == "d":
+                return {decode(k, depth, hook): decode(v, depth, hook) for k, v in body}
+            if tag in _SEQUENCES:
+                return _SEQUENCES[tag]([decode(item, depth, hook) for item in body])
+            if tag in _DECODERS:
+                return _DECODERS[tag](body)
+        except (TypeError, AttributeError, LookupError, ArithmeticError) as error:
+            raise ValueError(f"not a wire tree: {tag!r} with {str(body)[:80]}") from error
+        if hook is not None:
+            return hook(tag, body)
     raise ValueError(f"not a wire tree: {str(tree)[:80]}")
 
 
 def dumps(tree: Any) -> bytes:
     """Write a tree as compact JSON bytes."""
-    return json.dumps(tree, separators=(",", ":")).encode()
+    return _WRITER.encode(tree).encode()
 
 
 def loads(data: bytes) -> Any:
     """Read a tree from JSON bytes."""
     return json.loads(data)
+
+
+def _float(body: str) -> float:
+    return float.fromhex(body)
+
+
+def _range(body: list[int]) -> range:
+    start, stop, step = body
+    return range(start, stop, step)
+
+
+def _complex(body: list[Any]) -> complex:
+    real, imaginary = (decode(part) for part in body)
+    return complex(float(real), float(imaginary))
+
+
+def _decimal(body: str) -> Any:
+    import decimal
+
+    return decimal.Decimal(body)
+
+
+def _fraction(body: list[Any]) -> Any:
+    import fractions
+
+    numerator, denominator = (decode(part) for part in body)
+    return fractions.Fraction(numerator, denominator)
+
+
+def _calendar(name: str) -> Callable[[Any], Any]:
+    def build(body: Any) -> Any:
+        import datetime
+
+        if name == "timedelta":
+            days, seconds, microseconds = body
+            return datetime.timedelta(days, seconds, microseconds)
+        return getattr(datetime, name).fromisoformat(body)
+
+    return build
+
+
+_WRITER = json.JSONEncoder(separators=(",", ":"), check_circular=False)
+_SCALARS = frozenset({NoneType, bool, str})
+_PLAIN = _SCALARS | {int, float}
+_INT = {int}
+_LIST_ITERATOR = type(iter([]))
+TYPES: dict[str, type] = {"NoneType": NoneType} | {
+    name: value for name, value in vars(builtins).items() if type(value) is type
+}
+_ENCODERS: dict[type, Callable[[Any, int, Hook | None], Any]] = {
+    set: _tagged("s"),
+    frozenset: _tagged("z"),
+    collections.deque: _tagged("q"),
+    type({}.keys()): _tagged("K"),
+    type({}.values()): _tagged("W"),
+    type({}.items()): _tagged("X"),
+    collections.Counter: _dict,
+    collections.OrderedDict: _dict,
+    collections.defaultdict: _dict,
+    bytes: lambda value, depth, hook: {"b": value.hex()},
+    bytearray: lambda value, depth, hook: {"B": value.hex()},
+    range: lambda value, depth, hook: {"r": [value.start, value.stop, value.step]},
+    complex: lambda value, depth, hook: {"c": [encode(value.real), encode(value.imag)]},
+    type(...): lambda value, depth, hook: {"e": 0},
+    type: _type,
+    GeneratorType: encode_iterator,
+    _LIST_ITERATOR: encode_iterator,
+}
+for _maker in (map, filter, zip, enumerate, reversed):
+    _ENCODERS[_maker] = encode_iterator
+for _sample in ((), "", b"", range(0), {}, {}.values(), {}.items(), set(), bytearray()):
+    _ENCODERS[type(iter(_sample))] = encode_iterator  # type: ignore[call-overload]
+_ENCODERS[type(reversed([]))] = _ENCODERS[type(reversed({}))] = encode_iterator
+_ENCODERS[type(iter(range(1 << 70)))] = encode_iterator
+_LIBRARY_MODULES = {"decimal", "fractions", "datetime", "itertools"}
+_LIBRARY: dict[str, Callable[[Any], Any]] = {
+    "Decimal": lambda value: {"m": str(value)},
+    "Fraction": lambda value: {"F": [encode(value.numerator), encode(value.denominator)]},
+    "date": lambda value: {"D": value.isoformat()},
+    "datetime": lambda value: {"M": value.isoformat()},
+    "time": lambda value: {"h": value.isoformat()},
+    "timedelta": lambda value: {"L": [value.days, value.seconds, value.microseconds]},
+}
+_SEQUENCES: dict[str, Callable[[list[Any]], Any]] = {
+    "s": set,
+    "z": frozenset,
+    "q": collections.deque,
+    "i": iter,
+    "K": lambda items: dict.fromkeys(items).keys(),
+    "W": lambda items: dict(enumerate(items)).values(),
+    "X": lambda items: dict(items).items(),
+}
+_DECODERS: dict[str, Callable[[Any], Any]] = {
+    "f": _float,
+    "I": lambda body: int(body, 16),
+    "b": bytes.fromhex,
+    "B": bytearray.fromhex,
+    "r": _range,
+    "c": _complex,
+    "T": lambda body: TYPES[body],
+    "e": lambda body: ...,
+    "m": _decimal,
+    "F": _fraction,
+    "D": _calendar("date"),
+    "M": _calendar("datetime"),
+    "h": _calendar("time"),
+    "L": _calendar("timedelta"),
+}

@@ -7,7 +7,7 @@ Nothing here judges: a reply is bytes that the judge has yet to read. Beside the
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any, Literal, Protocol, Self
+from typing import Literal, Protocol, Self
 
 from codegym.limits import Limits
 
@@ -22,15 +22,21 @@ class Job:
     Attributes:
         program: The untrusted text.
         mode: ``call``, ``stdio`` or ``assertion``.
-        payload: What the mode needs beside the program, as a wire tree; never an expected value
-            in the modes ``call`` and ``stdio``.
+        payload: What the mode needs beside the program; never an expected value in the modes
+            ``call`` and ``stdio``. JSON bytes (``wire.dumps``), so that a caller writes them once
+            for all programs of a task::
+
+                call       {"function": name, "calls": [[args, kwargs], ...]}, wire trees
+                stdio      [stdin, ...], texts
+                assertion  {"setup", "code", "check", "entry_point", "prompt", "n_cases"}
+
         limits: Bounds of the run.
-        packages: Importable packages offered inside beside the standard library.
+        packages: Packages it needs beside the standard library; the sandbox must offer them.
     """
 
     program: str
     mode: Literal["call", "stdio", "assertion"]
-    payload: Any
+    payload: bytes
     limits: Limits = field(default_factory=Limits)
     packages: tuple[str, ...] = ()
 
@@ -40,8 +46,10 @@ class ExecutionResult:
     """The raw facts of one run.
 
     Attributes:
-        replies: Reply frames in order, as the untrusted side wrote them (call, stdio), or as the
-            judge's side wrote them (assertion).
+        replies: Reply frames in order, as the untrusted side wrote them (call, stdio), or the
+            examiner's one report (assertion). See ``codegym.sandbox.inside`` for their content.
+        output: What the program printed (stdio).
+        parts: One result per case, in order (stdio); the other fields are their sum or maximum.
         exit_status: As ``os.waitpid`` gave it.
         limit: Which limit ended the run, "" if none.
         running_line: Line of the program that was running when a limit ended it.
@@ -50,6 +58,8 @@ class ExecutionResult:
     """
 
     replies: tuple[bytes, ...] = ()
+    output: bytes = b""
+    parts: tuple["ExecutionResult", ...] = ()
     exit_status: int = 0
     limit: Limit = ""
     running_line: int | None = None
@@ -60,6 +70,8 @@ class ExecutionResult:
 
 class Sandbox(Protocol):
     """Runs untrusted programs. A context manager; safe to use from several threads.
+
+    Tickets belong to the channel they were submitted on; the sandbox itself is one channel.
 
     Intended use::
 
@@ -81,7 +93,8 @@ class Sandbox(Protocol):
         Waits until something has, or ``timeout_s`` has passed, or nothing is under way.
 
         Raises:
-            SandboxError: A job could not be run, twice.
+            SandboxError: A job could not be run, twice; its ``ticket`` says which. The others'
+                results are kept for the next call.
         """
         ...
 
@@ -90,6 +103,13 @@ class Sandbox(Protocol):
 
         Raises:
             SandboxError: A job could not be run, twice.
+        """
+        ...
+
+    def channel(self) -> "Sandbox":
+        """Return a view of this sandbox with tickets of its own, for one more caller.
+
+        Closing a channel drops its results and leaves the sandbox running.
         """
         ...
 
@@ -135,6 +155,10 @@ class FakeSandbox:
     def run(self, jobs: Sequence[Job]) -> list[ExecutionResult]:
         """Answer each job in order."""
         return [self._answer(job) for job in jobs]
+
+    def channel(self) -> "FakeSandbox":
+        """Return a fake with tickets of its own."""
+        return FakeSandbox(self._answer)
 
     def close(self) -> None:
         """Forget what was not collected."""

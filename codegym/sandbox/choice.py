@@ -1,0 +1,70 @@
+"""``make_sandbox``: choose an isolation by name, and prove that it works by running a program."""
+
+import os
+from collections.abc import Sequence
+
+from codegym import registry, wire
+from codegym.errors import ConfigError, SandboxError, SandboxUnavailableError, UnknownNameError
+from codegym.sandbox.base import Job
+from codegym.sandbox.pool import PoolSandbox
+
+AUTO = ("namespace", "landlock")
+ZYGOTES_PER_CORE = 2
+
+
+def make_sandbox(
+    isolation: str = "auto",
+    *,
+    workers: int | None = None,
+    packages: Sequence[str] = (),
+) -> PoolSandbox:
+    """Make a sandbox and run one program in it.
+
+    Args:
+        isolation: ``namespace`` (bubblewrap and system-call filters), ``landlock`` (Landlock and
+            system-call filters, weaker), ``unsafe`` (resource limits only, warns), or ``auto``:
+            the first of namespace and landlock that this machine can do, never unsafe.
+        workers: Programs side by side; by default two for each core this process may use.
+        packages: Import names of installed packages to offer inside, such as ``("numpy",)``.
+
+    Raises:
+        UnknownNameError: No such isolation; names the nearest.
+        ConfigError: ``workers`` is not positive, or a package is not installed.
+        SandboxUnavailableError: This machine refuses the isolation; holds the cure.
+    """
+    known = registry.names("sandboxes")
+    if isolation != "auto" and isolation not in known:
+        raise UnknownNameError("isolation", isolation, ["auto", *known])
+    if isinstance(packages, str):
+        raise ConfigError(
+            "packages is one text", value=packages, expected="names, such as ('numpy',)"
+        )
+    if workers is None:
+        workers = ZYGOTES_PER_CORE * len(os.sched_getaffinity(0))
+    if isolation != "auto":
+        return _made(isolation, workers, tuple(packages))
+    refusals = []
+    for name in AUTO:
+        try:
+            return _made(name, workers, tuple(packages))
+        except SandboxUnavailableError as error:
+            refusals.append(f"{name}: {error}")
+    raise SandboxUnavailableError(
+        "this machine can isolate nothing (" + "; ".join(refusals) + ")",
+        cure="codegym doctor says how to mend it; isolation='unsafe' runs programs unprotected",
+    )
+
+
+def _made(isolation: str, workers: int, packages: tuple[str, ...]) -> PoolSandbox:
+    launcher = registry.get("sandboxes", isolation)(packages=packages)
+    pool = PoolSandbox(launcher, workers=workers, packages=packages)
+    payload = wire.dumps({"function": "f", "calls": [[[20, 22], {}]]})
+    probe = Job(program="def f(a, b):\n    return a + b\n", mode="call", payload=payload)
+    try:
+        (result,) = pool.run([probe])
+        if result.replies != (wire.dumps({"r": 42}),):
+            raise SandboxError("a new sandbox does not add", value=result)
+    except BaseException:
+        pool.close()
+        raise
+    return pool

@@ -1,0 +1,153 @@
+"""The candidate's process: read one program, lock the door, run it, answer.
+
+From the moment the program's first line runs, nothing this process writes can be trusted; the
+frames before that (``READY`` and a syntax error) can. A reply is a JSON object with one key:
+
+    r  the result, as a wire tree             u  the name of a type that cannot cross
+    e  an exception: [type, nearest built-in type, message, line of the program]
+    syntax  [type, message, line, offset]     load  an exception while the program was loaded
+"""
+
+import atexit
+import gc
+import os
+import sys
+import threading
+from types import ModuleType
+from typing import Any
+
+from codegym import wire
+from codegym.sandbox.inside import frames, served
+from codegym.sandbox.inside.protocol import CALL, FILENAME, MESSAGE_CHARS, READY, REMOTE, STDIO
+
+MAX_JOB_BYTES = 1 << 30
+
+
+def serve(mode: int, fds: list[int]) -> None:
+    """Run the program that waits on ``fds[0]``; never returns.
+
+    Args:
+        mode: CALL, STDIO or REMOTE.
+        fds: The driver's socket, standard output, and by mode standard input or the examiner's
+            socket.
+    """
+    driver, output, *rest = fds
+    os.dup2(output, 1)
+    os.close(output)
+    if mode == STDIO:
+        os.dup2(rest[0], 0)
+        os.close(rest[0])
+    text = frames.read_frame(driver, MAX_JOB_BYTES).decode("utf-8", "surrogatepass")
+    job = wire.loads(frames.read_frame(driver, MAX_JOB_BYTES))
+    frames.write_frame(driver, READY)
+    code, fault = _compile(text)
+    replies = rest[0] if mode == REMOTE else driver
+    if code is None:
+        if mode == REMOTE:
+            frames.read_frame(replies, MAX_JOB_BYTES)
+        frames.write_frame(replies, fault)
+        os._exit(1)
+    gc.enable()
+    module = ModuleType("__main__" if mode == STDIO else "candidate")
+    sys.modules[module.__name__] = module
+    if mode == STDIO:
+        _serve_stdio(code, module, driver)
+    elif mode == CALL:
+        _serve_calls(code, module, driver, job)
+    else:
+        os.close(driver)
+        served.serve(code, module, replies, describe)
+    os._exit(0)
+
+
+def _compile(text: str) -> tuple[Any, bytes]:
+    try:
+        return compile(text, FILENAME, "exec", dont_inherit=True), b""
+    except SyntaxError as error:
+        fault = [type(error).__name__, str(error.msg), error.lineno, error.offset]
+    except BaseException as error:  # null bytes, lone surrogates, nesting beyond the parser
+        fault = [type(error).__name__, str(error), None, None]
+    return None, wire.dumps({"syntax": fault})
+
+
+def _serve_calls(code: Any, module: ModuleType, fd: int, job: dict[str, Any]) -> None:
+    namespace = module.__dict__
+    try:
+        exec(code, namespace)
+        function = namespace[job["function"]]
+    except BaseException as error:
+        if isinstance(error, KeyError) and job["function"] not in namespace:
+            error = NameError(f"name {job['function']!r} is not defined")
+        frames.write_frame(fd, wire.dumps({"load": describe(error)}))
+        return
+    for args, kwargs in job["calls"]:
+        frames.write_frame(fd, _call(function, args, kwargs))
+
+
+def _call(function: Any, args: list[Any], kwargs: dict[str, Any]) -> bytes:
+    try:
+        result = function(
+            *[wire.decode(tree) for tree in args],
+            **{name: wire.decode(tree) for name, tree in kwargs.items()},
+        )
+        return wire.dumps({"r": wire.encode(result)})
+    except wire.UnencodableError as error:
+        return wire.dumps({"u": str(error)})
+    except BaseException as error:
+        return wire.dumps({"e": describe(error)})
+
+
+def _serve_stdio(code: Any, module: ModuleType, fd: int) -> None:
+    status = 0
+    try:
+        try:
+            exec(code, module.__dict__)
+            _finish(module)
+        except SystemExit as request:
+            status = _exit_status(request)
+            _finish(module)
+    except BaseException as error:
+        frames.write_frame(fd, wire.dumps({"e": describe(error)}))
+        status = 1
+        _flush()
+    os._exit(status)
+
+
+def _finish(module: ModuleType) -> None:
+    # What the interpreter would do at its end, as far as a program can tell by its output.
+    threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()
+    module.__dict__.clear()
+    gc.collect()
+    _flush()
+
+
+def _flush() -> None:
+    for stream in {id(sys.stdout): sys.stdout, id(sys.__stdout__): sys.__stdout__}.values():
+        if stream is not None and not stream.closed:
+            stream.flush()
+
+
+def _exit_status(request: SystemExit) -> int:
+    if request.code is None:
+        return 0
+    return request.code & 0xFF if isinstance(request.code, int) else 1
+
+
+def describe(error: BaseException) -> list[Any]:
+    """Return ``[type, nearest built-in type, message, line of the program]`` of an exception."""
+    try:
+        line, trace = None, error.__traceback__
+        while trace is not None:
+            if trace.tb_frame.f_code.co_filename == FILENAME:
+                line = trace.tb_lineno
+            trace = trace.tb_next
+        kind = type(error)
+        base = next(one.__name__ for one in kind.__mro__ if one.__module__ == "builtins")
+        try:
+            message = str(error)[:MESSAGE_CHARS]
+        except BaseException:
+            message = "<unprintable>"
+        return [kind.__name__, base, message, line]
+    except BaseException:
+        return ["Exception", "Exception", "<unreadable exception>", None]

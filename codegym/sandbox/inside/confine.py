@@ -1,0 +1,123 @@
+"""What a process inside the sandbox does to lock itself in: prctl, seccomp, Landlock.
+
+Source: ``Documentation/userspace-api/landlock.rst`` (system calls 444 to 446 on every machine).
+"""
+
+import ctypes
+import os
+
+_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE = 1, 4
+_PR_SET_SECCOMP, _PR_SET_NO_NEW_PRIVS, _SECCOMP_MODE_FILTER = 22, 38, 2
+_LANDLOCK_CREATE_RULESET, _LANDLOCK_ADD_RULE, _LANDLOCK_RESTRICT_SELF = 444, 445, 446
+_READ_FILE, _READ_DIR = 1 << 2, 1 << 3
+_ALL_FILES_ABI_1 = (1 << 13) - 1
+# Rights that later versions of Landlock can take away: refer, truncate, ioctl on devices.
+_LATER_RIGHTS = {2: 1 << 13, 3: 1 << 14, 5: 1 << 15}
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_libc.prctl.argtypes = [ctypes.c_int] + [ctypes.c_ulong] * 4
+
+
+class _Program(ctypes.Structure):
+    _fields_ = (("length", ctypes.c_ushort), ("filter", ctypes.c_void_p))
+
+
+class _PathBeneath(ctypes.Structure):
+    _pack_ = 1
+    _layout_ = "ms"
+    _fields_ = (("allowed", ctypes.c_uint64), ("fd", ctypes.c_int32))
+
+
+def _prctl(option: int, first: int, second: int = 0) -> None:
+    if _libc.prctl(option, first, second, 0, 0):
+        error = ctypes.get_errno()
+        raise OSError(error, f"prctl {option}: {os.strerror(error)}")
+
+
+def die_with_parent(signal_number: int) -> None:
+    """Ask the kernel to send this process a signal when its parent dies."""
+    _prctl(_PR_SET_PDEATHSIG, signal_number)
+
+
+def forbid_tracing() -> None:
+    """Keep processes of the same user from tracing this one or reading its memory."""
+    _prctl(_PR_SET_DUMPABLE, 0)
+
+
+class Filter:
+    """A seccomp filter, laid out in memory ahead of time so that installing it is one call."""
+
+    def __init__(self, program: bytes) -> None:
+        self._code = ctypes.create_string_buffer(program, len(program))
+        self._program = _Program(len(program) // 8, ctypes.addressof(self._code))
+        self._address = ctypes.addressof(self._program)
+
+    def install(self) -> None:
+        """Stack the filter on this process and all it will start.
+
+        Raises:
+            OSError: The kernel refuses.
+        """
+        _prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, self._address)
+
+
+def no_new_privileges() -> None:
+    """Give up gaining privileges by exec, which unprivileged filters need."""
+    _prctl(_PR_SET_NO_NEW_PRIVS, 1)
+
+
+def landlock_version() -> int:
+    """Return the kernel's Landlock ABI, 0 where there is none."""
+    return max(0, _libc.syscall(_LANDLOCK_CREATE_RULESET, None, ctypes.c_size_t(0), 1))
+
+
+def landlock(readable: list[str], listable: list[str]) -> int:
+    """Take away every access to files, TCP and other domains' signals but reading some paths.
+
+    Args:
+        readable: Files, or folders with all beneath them, that may be read.
+        listable: Folders whose names may be listed.
+
+    Returns:
+        The ABI that was used; below 4 TCP, below 6 signals are left to the system-call filter.
+
+    Raises:
+        OSError: The kernel has no Landlock, or refuses.
+    """
+    abi = landlock_version()
+    if abi < 1:
+        raise OSError("no Landlock in this kernel")
+    files = _ALL_FILES_ABI_1
+    for version, right in _LATER_RIGHTS.items():
+        files |= right if abi >= version else 0
+    attributes = (ctypes.c_uint64 * 3)(files, 3 if abi >= 4 else 0, 3 if abi >= 6 else 0)
+    size = 24 if abi >= 6 else 16 if abi >= 4 else 8
+    ruleset = _call(_LANDLOCK_CREATE_RULESET, ctypes.byref(attributes), ctypes.c_size_t(size), 0)
+    for paths, rights in ((readable, _READ_FILE | _READ_DIR), (listable, _READ_DIR)):
+        for path in paths:
+            _allow(ruleset, path, rights)
+    no_new_privileges()
+    _call(_LANDLOCK_RESTRICT_SELF, ruleset, 0)
+    os.close(ruleset)
+    return abi
+
+
+def _allow(ruleset: int, path: str, rights: int) -> None:
+    try:
+        fd = os.open(path, os.O_PATH | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return
+    try:
+        rights = rights if os.path.isdir(path) else rights & _READ_FILE
+        rule = _PathBeneath(rights, fd)
+        _call(_LANDLOCK_ADD_RULE, ruleset, 1, ctypes.byref(rule), 0)
+    finally:
+        os.close(fd)
+
+
+def _call(number: int, *arguments: object) -> int:
+    result: int = _libc.syscall(number, *arguments)
+    if result < 0:
+        error = ctypes.get_errno()
+        raise OSError(error, f"system call {number}: {os.strerror(error)}")
+    return result

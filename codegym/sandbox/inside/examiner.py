@@ -1,0 +1,260 @@
+"""The examiner: runs trusted test code against a candidate that lives in another sandbox.
+
+One process serves many programs; compiled tests are kept. The test code is rewritten so that every
+case reports by itself: a failed assertion does not hide the cases after it. A report is a JSON
+object: ``{"cases": [[index, kind, type, message, line, got], ...], "load": ..., "syntax": ...}``,
+where a case that is not listed has passed and ``kind`` is one of
+
+    wrong  the test failed on what the candidate answered     error  the candidate raised
+    gone   the candidate's process ended, or answered nonsense
+    test   the case cannot cross the sandbox line
+"""
+
+import ast
+import builtins
+import json
+import os
+import random
+import socket
+import sys
+from types import CodeType, ModuleType
+from typing import Any
+
+from codegym import wire
+from codegym.sandbox.inside import frames
+from codegym.sandbox.inside.remote import CandidateGone, Line
+
+MAX_PAYLOAD_BYTES = 1 << 30
+KEPT_TESTS = 512
+MESSAGE_CHARS = 300
+_BUILTIN_NAMES = frozenset(dir(builtins))
+
+
+def serve(fd: int, hello: bytes) -> None:
+    """Answer examination requests on a stream socket until the driver hangs up.
+
+    A request is a frame ``{"max_frame_bytes": n}`` that carries the candidate's socket, then a
+    frame with the test; the answer is one frame, the report.
+
+    Args:
+        fd: The socket to the driver.
+        hello: What to announce first.
+    """
+    frames.write_frame(fd, hello)
+    line = socket.socket(fileno=fd)
+    kept: dict[bytes, Examination] = {}
+    while True:
+        candidate_fd, max_frame_bytes = _receive(line)
+        payload = frames.read_frame(fd, MAX_PAYLOAD_BYTES)
+        examination = kept.get(payload)
+        if examination is None:
+            if len(kept) >= KEPT_TESTS:
+                kept.pop(next(iter(kept)))
+            examination = kept[payload] = Examination(wire.loads(payload))
+        try:
+            report = examination.run(Line(candidate_fd, max_frame_bytes))
+        finally:
+            os.close(candidate_fd)
+        frames.write_frame(fd, json.dumps(report).encode())
+
+
+def _receive(line: socket.socket) -> tuple[int, int]:
+    data, ancillary, _, _ = line.recvmsg(8, socket.CMSG_SPACE(4))
+    if not data:
+        os._exit(0)
+    while len(data) < 8:
+        data += line.recv(8 - len(data))
+    return memoryview(ancillary[0][2]).cast("i")[0], int.from_bytes(data, "little")
+
+
+class Examination:
+    """One compiled test.
+
+    Args:
+        test: ``setup`` and ``code`` (source texts), ``check`` (name of the function that takes
+            the candidate, or ""), ``entry_point``, ``prompt`` (trusted code, or "") and
+            ``n_cases``.
+    """
+
+    def __init__(self, test: dict[str, Any]) -> None:
+        self._check: str = test["check"]
+        self._entry: str = test["entry_point"]
+        self._n_cases: int = test["n_cases"]
+        setup, code = ast.parse(test["setup"]), ast.parse(test["code"])
+        used = _loaded(setup) | _loaded(code)
+        made = _stored(setup) | _stored(code) | _BUILTIN_NAMES
+        wanted = used - made
+        helpers = _helpers(test["prompt"], self._entry, wanted)
+        self._helpers = compile(helpers, "<prompt>", "exec") if helpers.body else None
+        helped = {node.name for node in helpers.body if isinstance(node, ast.FunctionDef)}
+        self._wanted = sorted((wanted - helped) | {self._entry})
+        self._setup = compile(setup, "<setup>", "exec")
+        self._code = _per_case(code, self._check)
+
+    def run(self, line: Line) -> dict[str, Any]:
+        """Run the test against the candidate at the other end of ``line``."""
+        random.seed(0)
+        cases = Cases(line, self._n_cases)
+        module = ModuleType("examination")
+        sys.modules[module.__name__] = module
+        space = module.__dict__
+        try:
+            reply = line.greet(self._wanted)
+            if "r" not in reply:
+                return {name: reply[name] for name in ("load", "syntax") if name in reply}
+            space.update(line.offered(reply["r"]))
+            if self._entry not in space:
+                return {"load": ["NameError", "", f"name {self._entry!r} is not defined", None]}
+            candidate = space[self._entry]
+            if self._helpers is not None:
+                exec(self._helpers, space)
+            exec(self._setup, space)
+            space["__enter_case__"], space["__failed_case__"] = cases.enter, cases.failed
+            exec(self._code, space)
+            if self._check:
+                space[self._check](candidate)
+            cases.stop(None)
+        except BaseException as error:
+            cases.stop(error)
+        finally:
+            del sys.modules[module.__name__]
+        return {"cases": cases.rows()}
+
+
+class Cases:
+    """Keeps what became of each case of one run.
+
+    Args:
+        line: The candidate.
+        count: How many cases the test has.
+    """
+
+    def __init__(self, line: Line, count: int) -> None:
+        self._line = line
+        self._count = count
+        self._current = -1
+        self._faults: dict[int, list[Any]] = {}
+
+    def enter(self, index: int) -> None:
+        """Begin a case."""
+        self._settle()
+        self._current = index
+        self._line.last = None
+        if self._line.gone:
+            raise CandidateGone(self._line.gone)
+
+    def failed(self, index: int, error: BaseException) -> None:
+        """Write down how a case failed."""
+        self._faults[index] = self._row(index, error)
+
+    def stop(self, error: BaseException | None) -> None:
+        """End the run; an error here lies outside the cases and fails all that did not begin."""
+        self._settle()
+        if error is not None:
+            for index in range(self._current + 1, self._count):
+                self._faults[index] = self._row(index, error)
+            if self._current + 1 >= self._count and not self._faults:
+                self._faults[self._count - 1] = self._row(self._count - 1, error)
+
+    def rows(self) -> list[list[Any]]:
+        """Return the cases that did not pass."""
+        return [self._faults[index] for index in sorted(self._faults)]
+
+    def _settle(self) -> None:
+        # A test that swallows every exception must not pass a candidate that is gone.
+        if self._line.gone and self._current >= 0:
+            for index in range(self._current, self._count):
+                if index not in self._faults:
+                    self._faults[index] = self._row(index, CandidateGone(self._line.gone))
+
+    def _row(self, index: int, error: BaseException) -> list[Any]:
+        fault = self._line.fault
+        got = self._line.last
+        if isinstance(error, CandidateGone):
+            return [index, "gone", "ProcessDied", str(error)[:MESSAGE_CHARS], None, None]
+        if fault is not None and error is fault[0]:
+            kind, _, message, line = fault[1]
+            return [index, "error", str(kind)[:100], str(message)[:MESSAGE_CHARS], line, None]
+        if isinstance(error, wire.UnencodableError):
+            text = f"the test hands over what cannot cross: {error}"
+            return [index, "test", "UnencodableError", text[:MESSAGE_CHARS], None, None]
+        try:
+            message = str(error)[:MESSAGE_CHARS]
+        except BaseException:
+            message = ""
+        return [index, "wrong", type(error).__name__, message, None, got]
+
+
+def _loaded(tree: ast.AST) -> set[str]:
+    return {
+        node.id
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)
+    }
+
+
+def _stored(tree: ast.AST) -> set[str]:
+    names: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            names.add(node.id)
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            names.add(node.name)
+        elif isinstance(node, ast.alias):
+            names.add((node.asname or node.name).partition(".")[0])
+        elif isinstance(node, ast.arg):
+            names.add(node.arg)
+        elif isinstance(node, ast.ExceptHandler) and node.name:
+            names.add(node.name)
+    return names
+
+
+def _helpers(prompt: str, entry: str, wanted: set[str]) -> ast.Module:
+    """Return what the prompt defines beside the entry point, if the test uses any of it."""
+    empty = ast.Module(body=[], type_ignores=[])
+    if not prompt or not wanted:
+        return empty
+    try:
+        tree = ast.parse(prompt)
+    except SyntaxError:
+        try:
+            tree = ast.parse(prompt + "\n    pass\n")
+        except SyntaxError:
+            return empty
+    # A class must be the candidate's own: its instances cross by handle only.
+    tree.body = [
+        node
+        for node in tree.body
+        if not isinstance(node, ast.ClassDef)
+        and not (isinstance(node, ast.FunctionDef) and node.name == entry)
+    ]
+    functions = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
+    return tree if wanted & functions else empty
+
+
+def _per_case(tree: ast.Module, check: str) -> CodeType:
+    body: list[ast.stmt] = tree.body
+    if check:
+        body = next(
+            node.body
+            for node in reversed(tree.body)
+            if isinstance(node, ast.FunctionDef) and node.name == check
+        )
+    index = 0
+    for position, node in enumerate(body):
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            continue
+        if any(isinstance(inner, ast.Assert) for inner in ast.walk(node)):
+            body[position] = _guarded(node, index)
+            index += 1
+    return compile(ast.fix_missing_locations(tree), "<test>", "exec")
+
+
+def _guarded(node: ast.stmt, index: int) -> ast.stmt:
+    guard = ast.parse(
+        f"try:\n    __enter_case__({index})\n"
+        f"except BaseException as __error__:\n    __failed_case__({index}, __error__)\n"
+    ).body[0]
+    assert isinstance(guard, ast.Try)
+    guard.body.append(node)
+    return guard

@@ -1,0 +1,52 @@
+"""Frames on a descriptor: four bytes of length, then that many bytes."""
+
+import os
+
+HEAD_BYTES = 4
+
+
+class FrameError(Exception):
+    """The other side sent something that is not a frame, or too long a one."""
+
+
+def read_exactly(fd: int, count: int) -> bytes:
+    """Read ``count`` bytes.
+
+    Raises:
+        EOFError: The other side closed first.
+    """
+    data = os.read(fd, count)
+    if len(data) == count:
+        return data
+    parts = [data]
+    missing = count - len(data)
+    while missing:
+        data = os.read(fd, min(missing, 1 << 16)) if parts[-1] else b""
+        if not data:
+            raise EOFError
+        parts.append(data)
+        missing -= len(data)
+    return b"".join(parts)
+
+
+def read_frame(fd: int, max_bytes: int) -> bytes:
+    """Read one frame.
+
+    Raises:
+        EOFError: The other side closed first.
+        FrameError: It is longer than ``max_bytes``.
+    """
+    count = int.from_bytes(read_exactly(fd, HEAD_BYTES), "little")
+    if count > max_bytes:
+        raise FrameError(f"a frame of {count} bytes")
+    return read_exactly(fd, count) if count else b""
+
+
+def write_frame(fd: int, data: bytes) -> None:
+    """Write one frame, all of it."""
+    data = len(data).to_bytes(HEAD_BYTES, "little") + data
+    sent = os.write(fd, data)
+    if sent < len(data):
+        view = memoryview(data)[sent:]
+        while view:
+            view = view[os.write(fd, view) :]

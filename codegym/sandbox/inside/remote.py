@@ -1,0 +1,360 @@
+"""The examiner's end of an assertion test: stand-ins for the candidate's objects.
+
+A stand-in forwards calls, attributes, iteration and the like to the candidate's process. What it
+never forwards is a comparison or an operator between a handle and a plain value: the answer would
+be the candidate's word, and the expected value its hint. Such a comparison is simply unequal, such
+an operator a TypeError.
+"""
+
+import builtins
+import sys
+from collections.abc import Callable, Iterator
+from types import BuiltinFunctionType, FunctionType, MethodType
+from typing import Any
+
+from codegym import wire
+from codegym.sandbox.inside import frames
+from codegym.sandbox.inside.served import BUILTIN_HOMES
+
+# Raised again in the test as what they are; everything else as CandidateError. StopIteration would
+# end a loop of the test early, AssertionError would pass for one of its own.
+_NOT_RAISED = ("StopIteration", "StopAsyncIteration", "AssertionError", "MemoryError")
+RAISED: dict[str, type[Exception]] = {
+    name: value
+    for name, value in vars(builtins).items()
+    if isinstance(value, type)
+    and issubclass(value, Exception)
+    and not issubclass(
+        value, Warning | UnicodeDecodeError | UnicodeEncodeError | BaseExceptionGroup
+    )
+    and not issubclass(value, UnicodeTranslateError)
+    and name not in _NOT_RAISED
+}
+# What plain values can do: a stand-in of a class that the test does not know may not answer these.
+_PLAIN_METHODS = frozenset(
+    name
+    for kind in (str, bytes, list, dict, set, tuple, int, float, complex, range)
+    for name in dir(kind)
+    if not name.startswith("_")
+)
+_READABLE_DUNDERS = ("__name__", "__doc__", "__qualname__", "__module__")
+_SHAPES = ("", "class", "generator")
+
+
+class CandidateError(Exception):
+    """An exception of the candidate that is not raised in the test as what it is."""
+
+
+class CandidateGone(BaseException):
+    """The candidate's process ended, or answered nonsense: the test cannot go on."""
+
+
+class Line:
+    """The line to one candidate's process.
+
+    Args:
+        fd: The socket.
+        max_frame_bytes: Longest reply accepted.
+
+    Attributes:
+        gone: Why nothing more can come, "" while the line stands.
+        fault: The last exception raised for the candidate's sake, with its description.
+        last: The last plain result, as a tree.
+    """
+
+    def __init__(self, fd: int, max_frame_bytes: int) -> None:
+        self._fd = fd
+        self._max = max_frame_bytes
+        self._functions: list[Any] = []
+        self._stands: dict[int, Any] = {}
+        self.known_classes: set[int] = set()
+        self.gone = ""
+        self.fault: tuple[BaseException, list[Any]] | None = None
+        self.last: Any = None
+
+    def greet(self, names: list[str]) -> dict[str, Any]:
+        """Ask which of some names the program defines; returns the whole first reply."""
+        reply = self._exchange(wire.dumps(names))
+        return reply
+
+    def offered(self, trees: Any) -> dict[str, Any]:
+        """Build the values of the names that the program defines."""
+        if type(trees) is not dict:
+            raise self._lost("bad reply")
+        for tree in trees.values():
+            handle = tree.get("@") if type(tree) is dict else None
+            if type(handle) is list and handle[4:] == ["class"] and type(handle[0]) is int:
+                self.known_classes.add(handle[0])
+        return {str(name): self._decode(tree) for name, tree in trees.items()}
+
+    def ask(self, name: str, handle: int, *args: Any, **kwargs: Any) -> Any:
+        """Have the candidate carry out one operation on one of its objects.
+
+        Raises:
+            CandidateGone: Its process is gone, or its reply nonsense.
+            Exception: What the operation raised, where it may be raised here.
+        """
+        trees = [self._encode(value) for value in args]
+        named = {key: self._encode(value) for key, value in kwargs.items()}
+        reply = self._exchange(wire.dumps([name, handle, trees, named]))
+        while "c" in reply:
+            reply = self._exchange(self._call_back(reply["c"]))
+        if "r" in reply:
+            if type(reply.get("a")) is list:
+                _patch_all([*args, *kwargs.values()], reply["a"], self._decode)
+            self.last = reply["r"]
+            return self._decode(reply["r"])
+        if "u" in reply:
+            raise self._faulty(
+                CandidateError, ["UnencodableError", "", f"cannot cross: {reply['u']}", None]
+            )
+        raise self._error(reply.get("e"), ends=name in ("next", "send"))
+
+    def _exchange(self, request: bytes) -> dict[str, Any]:
+        if self.gone:
+            raise CandidateGone(self.gone)
+        try:
+            frames.write_frame(self._fd, request)
+            reply = wire.loads(frames.read_frame(self._fd, self._max))
+        except (OSError, EOFError):
+            raise self._lost("the program's process ended") from None
+        except (frames.FrameError, ValueError, RecursionError) as error:
+            raise self._lost(f"bad reply: {str(error)[:80]}") from None
+        if type(reply) is not dict or len(reply) > 2:
+            raise self._lost("bad reply")
+        return reply
+
+    def _lost(self, why: str) -> CandidateGone:
+        self.gone = self.gone or why
+        return CandidateGone(why)
+
+    def _error(self, told: Any, *, ends: bool) -> BaseException:
+        if type(told) is not list or len(told) != 4:
+            return self._lost("bad reply")
+        kind, base, message = (str(part)[:300] for part in told[:3])
+        if ends and kind == "StopIteration":
+            return StopIteration()
+        known = RAISED.get(kind) or RAISED.get(base)
+        if known is None:
+            return self._faulty(CandidateError, told, f"{kind}: {message}")
+        return self._faulty(known, told, message)
+
+    def _faulty(self, kind: type[Exception], told: list[Any], text: str = "") -> Exception:
+        error = kind(text or str(told[2]))
+        self.fault = (error, told)
+        return error
+
+    def _call_back(self, body: Any) -> bytes:
+        try:
+            number, trees, named = body
+            function = self._functions[number]
+            args = [self._decode(tree) for tree in trees]
+            result = function(*args, **{key: self._decode(tree) for key, tree in named.items()})
+            return wire.dumps({"r": self._encode(result)})
+        except CandidateGone:
+            raise
+        except Exception as error:
+            return wire.dumps({"e": [type(error).__name__, str(error)[:300]]})
+
+    def _encode(self, value: Any) -> Any:
+        return wire.encode(value, 0, self._hand_over)
+
+    def _hand_over(self, value: Any) -> Any:
+        if isinstance(value, Remote):
+            return {"@": value._codegym_handle}
+        kind = type(value)
+        if kind is BuiltinFunctionType and value.__module__ in BUILTIN_HOMES:
+            home = sys.modules.get(value.__module__)
+            if getattr(home, value.__name__, None) is value:
+                return {"builtin": f"{value.__module__}.{value.__name__}"}
+        if kind in (FunctionType, MethodType) or type(value).__name__ == "partial":
+            for number, known in enumerate(self._functions):
+                if known is value:
+                    return {"()": number}
+            self._functions.append(value)
+            return {"()": len(self._functions) - 1}
+        if hasattr(kind, "__next__"):
+            return wire.encode_iterator(value, 0, self._hand_over)
+        return wire.encode_library(value, 0, self._hand_over)
+
+    def _decode(self, tree: Any) -> Any:
+        try:
+            return wire.decode(tree, 0, self._stand_in)
+        except (ValueError, TypeError, RecursionError) as error:
+            raise self._lost(f"bad reply: {str(error)[:80]}") from None
+
+    def _stand_in(self, tag: str, body: Any) -> Any:
+        if tag == "()" and type(body) is int and 0 <= body < len(self._functions):
+            return self._functions[body]
+        if tag != "@" or type(body) is not list or len(body) != 5:
+            raise ValueError(f"unknown tag {tag!r}")
+        handle, abilities, title, home, shape = body
+        told = (type(handle), type(abilities), type(title), type(home))
+        if told != (int, str, str, int) or shape not in _SHAPES:
+            raise ValueError("not a handle")
+        if handle not in self._stands:
+            known = home in self.known_classes or handle in self.known_classes
+            self._stands[handle] = _class_for(abilities, shape)(self, handle, title[:100], known)
+        stand = self._stands[handle]
+        return stand if shape != "generator" else _generator(stand)
+
+
+def _generator(stand: Any) -> Iterator[Any]:
+    line, handle = stand._codegym_line, stand._codegym_handle
+    sent = None
+    while True:
+        try:
+            value = line.ask("next", handle) if sent is None else line.ask("send", handle, sent)
+        except StopIteration:
+            return
+        sent = yield value
+
+
+def _patch_all(values: list[Any], trees: list[Any], decode: Callable[[Any], Any]) -> None:
+    for value, tree in zip(values, trees, strict=False):
+        _patch(value, tree, decode)
+
+
+def _patch(value: Any, tree: Any, decode: Callable[[Any], Any]) -> None:
+    """Make a mutable argument look as the candidate left it, keeping the inner identities."""
+    kind = type(value)
+    if kind is list and type(tree) is list:
+        old = list(value)
+        value[:] = [
+            _patched(old[i] if i < len(old) else None, item, decode) for i, item in enumerate(tree)
+        ]
+    elif type(tree) is not dict:
+        return
+    elif isinstance(value, dict) and "d" in tree:
+        fresh = [(decode(key), item) for key, item in tree["d"]]
+        items = [(key, _patched(value.get(key), item, decode)) for key, item in fresh]
+        value.clear()
+        value.update(items)
+    elif kind is set and "s" in tree:
+        fresh_set = decode(tree)
+        value.clear()
+        value.update(fresh_set)
+    elif kind.__name__ == "deque" and "q" in tree:
+        items = [decode(item) for item in tree["q"]]
+        value.clear()
+        value.extend(items)
+    elif kind is bytearray and "B" in tree:
+        value[:] = decode(tree)
+    elif kind is tuple and "t" in tree:
+        _patch_all(list(value), tree["t"], decode)
+
+
+def _patched(old: Any, tree: Any, decode: Callable[[Any], Any]) -> Any:
+    new = decode(tree)
+    if type(old) is type(new) and type(old) in (list, dict, set, bytearray):
+        _patch(old, tree, decode)
+        return old
+    return new
+
+
+class Remote:
+    """A stand-in for one object of the candidate.
+
+    Its abilities (being called, iterated, measured) are those of the object's class; the names
+    that begin with ``_codegym`` are its own.
+    """
+
+    def __init__(self, line: Line, handle: int, title: str, known: bool) -> None:
+        fields = {
+            "_codegym_line": line,
+            "_codegym_handle": handle,
+            "_codegym_title": title,
+            "_codegym_known": known,
+        }
+        self.__dict__.update(fields)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") and name not in _READABLE_DUNDERS:
+            raise AttributeError(name)
+        if name in _PLAIN_METHODS and not self._codegym_known:
+            title = self._codegym_title
+            raise AttributeError(f"{name!r} of {title!r}, a class that the test does not know")
+        return self._codegym_ask("get", name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        self._codegym_ask("set", name, value)
+
+    def _codegym_ask(self, operation: str, *args: Any, **kwargs: Any) -> Any:
+        return self._codegym_line.ask(operation, self._codegym_handle, *args, **kwargs)
+
+    def __eq__(self, other: object) -> bool:
+        if self is other:
+            return True
+        if not isinstance(other, Remote):
+            return NotImplemented
+        return bool(self._codegym_ask("eq", other))
+
+    def __ne__(self, other: object) -> bool:
+        if self is other:
+            return False
+        if not isinstance(other, Remote):
+            return NotImplemented
+        return bool(self._codegym_ask("ne", other))
+
+    def __hash__(self) -> int:
+        return hash(self._codegym_ask("hash"))
+
+    def __repr__(self) -> str:
+        return str(self._codegym_ask("repr"))
+
+    def __str__(self) -> str:
+        return str(self._codegym_ask("str"))
+
+    def __instancecheck__(self, value: Any) -> bool:
+        return isinstance(value, Remote) and bool(self._codegym_ask("instance", value))
+
+
+def _between_handles(operation: str) -> Callable[[Any, Any], Any]:
+    def method(self: Any, other: Any) -> Any:
+        if not isinstance(other, Remote):
+            return NotImplemented
+        return self._codegym_ask(operation, other)
+
+    return method
+
+
+def _forwarded(operation: str) -> Callable[..., Any]:
+    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
+        return self._codegym_ask(operation, *args, **kwargs)
+
+    return method
+
+
+def _iterate(self: Any) -> Any:
+    iterator = self._codegym_ask("iter")
+    return _generator(iterator) if isinstance(iterator, Remote) else iter(iterator)
+
+
+_METHODS: dict[str, dict[str, Callable[..., Any]]] = {
+    "c": {"__call__": _forwarded("call")},
+    "i": {"__iter__": _iterate},
+    "n": {"__next__": _forwarded("next")},
+    "l": {"__len__": _forwarded("len")},
+    "g": {
+        "__getitem__": _forwarded("item"),
+        "__setitem__": _forwarded("set_item"),
+        "__delitem__": _forwarded("del_item"),
+    },
+    "b": {"__bool__": _forwarded("bool")},
+    "e": {"__enter__": _forwarded("enter"), "__exit__": lambda self, *_: self._codegym_ask("exit")},
+}
+for _name in "lt le gt ge add sub mul matmul truediv floordiv mod pow and or xor".split():
+    _operation = _name + "_" if _name in ("and", "or") else _name
+    setattr(Remote, f"__{_name}__", _between_handles(_operation))
+for _name in "neg pos abs invert".split():
+    setattr(Remote, f"__{_name}__", _forwarded(_name))
+_classes: dict[tuple[str, str], type[Remote]] = {}
+
+
+def _class_for(abilities: str, shape: str) -> type[Remote]:
+    letters = "".join(letter for letter in _METHODS if letter in abilities)
+    key = (letters, shape)
+    if key not in _classes:
+        methods = {name: method for letter in letters for name, method in _METHODS[letter].items()}
+        _classes[key] = type("Remote", (Remote,), methods)
+    return _classes[key]

@@ -1,0 +1,213 @@
+"""The zygote: a long-lived process that forks one child per program and cleans up after it.
+
+It never reads a program's text; the child does, from a socket of its own. In a process namespace
+it is process 1: once the child is dead it kills and reaps everything that is left.
+"""
+
+import contextlib
+import faulthandler
+import gc
+import importlib
+import json
+import os
+import random
+import resource
+import select
+import signal
+import socket
+import sys
+import time
+
+from codegym.sandbox.inside import candidate, confine, examiner
+from codegym.sandbox.inside.protocol import (
+    HEADER,
+    NOT_STOPPED,
+    STATUS,
+    STOPPED_CPU,
+    STOPPED_ON_REQUEST,
+    STOPPED_WALL,
+)
+
+CTL_FD = 3
+LAST_WORDS_S = 0.02
+NOT_READY_EXIT = 98
+MAX_FDS = 64
+STACK_BYTES = 8 << 20
+PRELOADED = (
+    "math collections itertools re typing heapq string random functools bisect copy operator"
+).split()
+
+
+def main(text: str) -> None:
+    """Set up as the launcher's settings say, then serve until the driver goes away.
+
+    Args:
+        text: JSON: ``ctl_fd``, ``role`` (candidate or examiner), ``isolation``, ``base_filter`` and
+            ``child_filter`` (hex, "" for none), ``readable`` and ``listable`` paths (Landlock),
+            ``packages`` and the folders they are imported from.
+    """
+    settings = json.loads(text)
+    os.dup2(settings["ctl_fd"], CTL_FD)
+    os.closerange(CTL_FD + 1, 1024)
+    for number in (signal.SIGINT, signal.SIGPIPE, signal.SIGXFSZ):
+        signal.signal(number, signal.SIG_DFL)  # process 1 must have no handler to be woken by
+    gc.disable()
+    for name in PRELOADED:
+        importlib.import_module(name)
+    sys.path[:0] = settings["package_folders"]
+    for name in settings["packages"]:
+        importlib.import_module(name)
+    if not settings["package_folders_stay"]:
+        del sys.path[: len(settings["package_folders"])]
+    facts = _confine(settings)
+    child_filter = settings["child_filter"]
+    locked = confine.Filter(bytes.fromhex(child_filter)) if child_filter else None
+    _set_limits()
+    random.seed(0)
+    facts |= {"version": sys.version, "pid": os.getpid()}
+    quiet = os.open("/dev/null", os.O_RDWR)
+    os.dup2(quiet, 2)  # up to here the driver wants to know what went wrong
+    os.close(quiet)
+    del settings, text
+    if facts["role"] == "examiner":
+        gc.enable()
+        gc.freeze()
+        if locked is not None:
+            locked.install()
+        examiner.serve(CTL_FD, json.dumps(facts).encode())
+        return
+    # Blocked here: only children unblock it, so that none of them can wake the zygote.
+    signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGALRM,))
+    faulthandler.register(signal.SIGALRM, file=1, all_threads=False, chain=False)
+    gc.collect()
+    gc.freeze()
+    Zygote(locked).serve(json.dumps(facts).encode())
+
+
+def _confine(settings: dict[str, object]) -> dict[str, object]:
+    facts: dict[str, object] = {"role": settings["role"], "isolation": settings["isolation"]}
+    if settings["isolation"] == "namespace":
+        return facts
+    confine.die_with_parent(signal.SIGKILL)
+    if settings["isolation"] == "landlock":
+        facts["landlock_abi"] = confine.landlock(settings["readable"], settings["listable"])
+        confine.forbid_tracing()
+        confine.Filter(bytes.fromhex(str(settings["base_filter"]))).install()
+    return facts
+
+
+def _set_limits() -> None:
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (MAX_FDS, MAX_FDS))
+    _, hard = resource.getrlimit(resource.RLIMIT_STACK)
+    resource.setrlimit(resource.RLIMIT_STACK, (STACK_BYTES, hard))
+
+
+class Zygote:
+    """Serves run requests one at a time.
+
+    Args:
+        locked: The filter each child installs before it reads its program, if any.
+    """
+
+    def __init__(self, locked: confine.Filter | None) -> None:
+        self._locked = locked
+        self._ctl = socket.socket(fileno=CTL_FD)
+        self._poll = select.poll()
+        self._poll.register(CTL_FD, select.POLLIN)
+        self._alone = os.getpid() == 1
+
+    def serve(self, hello: bytes) -> None:
+        """Announce itself and run what the driver asks for, until it hangs up."""
+        self._ctl.send(hello)
+        space = socket.CMSG_SPACE(4 * 4)
+        while True:
+            message, ancillary, _, _ = self._ctl.recvmsg(HEADER.size, space)
+            if not message:
+                os._exit(0)
+            if len(message) < HEADER.size:
+                continue  # a request to stop a run that has ended by itself
+            fds = list(memoryview(ancillary[0][2]).cast("i"))
+            self._run(HEADER.unpack(message), fds)
+
+    def _run(self, header: tuple[int, int, float, float, int, int], fds: list[int]) -> None:
+        run_id, mode, wall_s, cpu_s, memory_bytes, output_bytes = header
+        started = time.monotonic()
+        pid = os.fork()
+        if pid == 0:
+            try:
+                self._ctl.detach()
+                os.close(CTL_FD)
+                self._lock_in(cpu_s, memory_bytes, output_bytes)
+                candidate.serve(mode, fds)
+            finally:
+                os._exit(NOT_READY_EXIT)
+        for fd in fds:
+            os.close(fd)
+        stopped = self._watch(pid, started + wall_s, cpu_s)
+        if stopped:
+            os.kill(pid, signal.SIGKILL)
+        _, status, usage = os.wait4(pid, 0)
+        wall = time.monotonic() - started
+        if self._alone:
+            _kill_the_rest()
+        cpu = usage.ru_utime + usage.ru_stime
+        if not stopped and os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGXCPU:
+            stopped = STOPPED_CPU
+        self._ctl.send(STATUS.pack(run_id, status, wall, cpu, usage.ru_maxrss, stopped))
+
+    def _lock_in(self, cpu_s: float, memory_bytes: int, output_bytes: int) -> None:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGALRM,))
+        whole = int(cpu_s) + 2  # a backstop: the zygote watches the exact limit
+        resource.setrlimit(resource.RLIMIT_CPU, (whole, whole + 1))
+        resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (output_bytes, output_bytes))
+        if self._locked is not None:
+            self._locked.install()
+
+    def _watch(self, pid: int, end: float, cpu_s: float) -> int:
+        """Wait for the child or a limit; return why it must be stopped."""
+        pidfd = os.pidfd_open(pid)
+        self._poll.register(pidfd, select.POLLIN)
+        clock = ((~pid) << 3) | 2  # the process's processor clock, see clock_getcpuclockid(3)
+        used, why = 0.0, NOT_STOPPED
+        try:
+            while True:
+                left = end - time.monotonic()
+                if left <= 0:
+                    why = STOPPED_WALL
+                elif used >= cpu_s:
+                    why = STOPPED_CPU
+                if why:
+                    break
+                wait = min(left, max(cpu_s - used, 0.002))
+                events = self._poll.poll(wait * 1000 + 1)
+                if any(fd == pidfd for fd, _ in events):
+                    return NOT_STOPPED
+                if events:
+                    if not self._ctl.recv(HEADER.size):
+                        os._exit(0)  # the driver is gone
+                    return STOPPED_ON_REQUEST
+                with contextlib.suppress(OSError):
+                    used = time.clock_gettime(clock)
+            os.kill(pid, signal.SIGALRM)  # faulthandler writes down the line that was running
+            self._poll.unregister(CTL_FD)
+            self._poll.poll(LAST_WORDS_S * 1000)
+            self._poll.register(CTL_FD, select.POLLIN)
+            return why
+        finally:
+            self._poll.unregister(pidfd)
+            os.close(pidfd)
+
+
+def _kill_the_rest() -> None:
+    # Outside a process namespace of our own, -1 would be every process of the user.
+    if os.getpid() != 1:
+        return
+    try:
+        os.kill(-1, signal.SIGKILL)
+    except ProcessLookupError:
+        return
+    with contextlib.suppress(ChildProcessError):
+        while True:
+            os.waitpid(-1, 0)

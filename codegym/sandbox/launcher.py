@@ -1,0 +1,104 @@
+"""A launcher starts zygotes in one kind of isolation; the pool drives what it starts."""
+
+import os
+import socket
+import subprocess
+from typing import Protocol
+
+from codegym.sandbox.runtime import ENVIRONMENT
+
+STOP_WAIT_S = 10.0
+
+
+class Launcher(Protocol):
+    """Starts one long-lived process per call, locked in, with a socket to it.
+
+    Attributes:
+        isolation: The name it is registered under.
+    """
+
+    isolation: str
+
+    def start(self, role: str) -> "Process":
+        """Start a zygote.
+
+        Args:
+            role: ``candidate`` (a SEQPACKET socket) or ``examiner`` (a STREAM socket).
+
+        Raises:
+            SandboxUnavailableError: Something it needs is missing on this machine.
+        """
+        ...
+
+
+class Process:
+    """A started process, the socket to it, and what it wrote to standard error.
+
+    Args:
+        command: Arguments; may name the descriptors in ``pass_fds``.
+        line: Our end of the socket.
+        theirs: The other end, closed here once the process has it.
+        pass_fds: Further descriptors it inherits; closed here too.
+    """
+
+    def __init__(
+        self,
+        command: list[str],
+        line: socket.socket,
+        theirs: socket.socket,
+        pass_fds: tuple[int, ...] = (),
+    ) -> None:
+        self.line = line
+        self._log = os.memfd_create("codegym-stderr", os.MFD_CLOEXEC)
+        try:
+            self._process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=self._log,
+                env=ENVIRONMENT,
+                cwd="/",
+                pass_fds=(theirs.fileno(), *pass_fds),
+                start_new_session=True,
+            )
+        except BaseException:
+            line.close()
+            os.close(self._log)
+            raise
+        finally:
+            theirs.close()
+            for fd in pass_fds:
+                os.close(fd)
+
+    @property
+    def pid(self) -> int:
+        """Process id of what was started here; for ``bwrap``, its outer process."""
+        return self._process.pid
+
+    def complaint(self) -> str:
+        """Return what the process wrote to standard error while it started."""
+        return os.pread(self._log, 4096, 0).decode(errors="replace").strip()
+
+    def stop(self) -> None:
+        """Kill and reap it, and close the socket; harmless when called again."""
+        self.line.close()
+        if self._log >= 0:
+            os.close(self._log)
+            self._log = -1
+        if self._process.returncode is None:
+            self._process.kill()
+            self._process.wait(STOP_WAIT_S)
+
+    def forget(self) -> None:
+        """Close this process's copies after a fork: the process belongs to the parent."""
+        self.line.close()
+        if self._log >= 0:
+            os.close(self._log)
+            self._log = -1
+        self._process.returncode = 0
+
+
+def socket_pair(role: str) -> tuple[socket.socket, socket.socket]:
+    """Make the socket between the driver and a zygote of that role."""
+    kind = socket.SOCK_SEQPACKET if role == "candidate" else socket.SOCK_STREAM
+    return socket.socketpair(socket.AF_UNIX, kind)

@@ -1,0 +1,308 @@
+"""The pool: one thread, one epoll, and as many workers as it is allowed.
+
+Jobs wait in one queue and go to whichever worker is idle, so a slow program holds up one worker
+only. Zygotes are started in the pool's own thread: the kernel kills them when that thread dies.
+"""
+
+import atexit
+import contextlib
+import logging
+import os
+import select
+import threading
+import time
+import weakref
+from collections import deque
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import Self
+
+from codegym.errors import ConfigError, SandboxError
+from codegym.sandbox.base import ExecutionResult, Job, Sandbox, Ticket
+from codegym.sandbox.launcher import Launcher
+from codegym.sandbox.worker import Worker
+
+QUEUE_PER_WORKER = 256
+CLOSE_WAIT_S = 15.0
+_log = logging.getLogger(__name__)
+_pools: "weakref.WeakSet[PoolSandbox]" = weakref.WeakSet()
+_hooks: set[str] = set()
+
+Answer = ExecutionResult | SandboxError
+
+
+class Channel:
+    """One caller's tickets and results; see the ``Sandbox`` protocol.
+
+    Args:
+        pool: Who runs the jobs.
+    """
+
+    def __init__(self, pool: "PoolSandbox") -> None:
+        self._pool = pool
+        self.isolation = pool.isolation
+        self._reset()
+
+    def _reset(self) -> None:
+        self._arrived = threading.Condition()
+        self._done: list[tuple[Ticket, Answer]] = []
+        self._open: set[Ticket] = set()
+
+    def submit(self, job: Job) -> Ticket:
+        """Queue a job; returns at once, or blocks while the queue is full."""
+        return self._pool._enqueue(self, job)
+
+    def _opened(self, ticket: Ticket) -> None:
+        with self._arrived:
+            self._open.add(ticket)
+
+    def _deliver(self, ticket: Ticket, answer: Answer) -> None:
+        with self._arrived:
+            if ticket in self._open:
+                self._open.discard(ticket)
+                self._done.append((ticket, answer))
+                self._arrived.notify_all()
+
+    def collect(self, timeout_s: float | None = None) -> list[tuple[Ticket, ExecutionResult]]:
+        """Return what has finished since the last call, in any order; see ``Sandbox``."""
+        with self._arrived:
+            self._arrived.wait_for(lambda: self._done or not self._open, timeout_s)
+            done, self._done = self._done, []
+            good: list[tuple[Ticket, ExecutionResult]] = []
+            bad: list[tuple[Ticket, Answer]] = []
+            for ticket, answer in done:
+                if isinstance(answer, ExecutionResult):
+                    good.append((ticket, answer))
+                else:
+                    bad.append((ticket, answer))
+            if good or not bad:
+                self._done = bad
+                return good
+            self._done = bad[1:]
+            ticket, error = bad[0]
+        assert isinstance(error, SandboxError)
+        error.ticket = ticket
+        raise error
+
+    def run(self, jobs: Sequence[Job]) -> list[ExecutionResult]:
+        """Run jobs and return their results in the order given; see ``Sandbox``."""
+        own = self._pool.channel()
+        tickets = [own.submit(job) for job in jobs]
+        results: dict[Ticket, ExecutionResult] = {}
+        while len(results) < len(tickets):
+            results.update(own.collect())
+        return [results[ticket] for ticket in tickets]
+
+    def channel(self) -> Sandbox:
+        """Return a view of the same pool with tickets of its own."""
+        return Channel(self._pool)
+
+    def close(self) -> None:
+        """Drop what was not collected; the pool goes on."""
+        with self._arrived:
+            self._open.clear()
+            self._done.clear()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class PoolSandbox(Channel):
+    """A Sandbox of several workers.
+
+    Fork-safe: a forked process starts zygotes of its own at its first job. Closed when the
+    interpreter exits; when the process is killed, the kernel kills the zygotes.
+
+    Args:
+        launcher: Starts zygotes in one kind of isolation.
+        workers: How many programs may run side by side.
+        packages: What the launcher offers inside.
+    """
+
+    def __init__(self, launcher: Launcher, *, workers: int, packages: tuple[str, ...] = ()) -> None:
+        if isinstance(workers, bool) or not isinstance(workers, int) or workers < 1:
+            raise ConfigError("unusable number of workers", value=workers, expected="1 or more")
+        self.isolation = launcher.isolation
+        self.packages = packages
+        self.n_workers = workers
+        self._launcher = launcher
+        self._closed = False
+        self._begin()
+        super().__init__(self)
+        _pools.add(self)
+        if not _hooks:
+            _hooks.add("exit")
+            atexit.register(_close_all)
+            os.register_at_fork(after_in_child=_forget_all)
+
+    def _begin(self) -> None:
+        self._lock = threading.Lock()
+        self._space = threading.Condition(self._lock)
+        self._queue: deque[tuple[Channel, Ticket, Job]] = deque()
+        self._workers: list[Worker] = []
+        self._handlers: dict[int, Callable[[], None]] = {}
+        self._masks: dict[int, int] = {}
+        self._channels: weakref.WeakSet[Channel] = weakref.WeakSet()
+        self._tickets = 0
+        self._thread: threading.Thread | None = None
+        self._epoll: select.epoll | None = None
+        self._wake_fd = -1
+
+    @property
+    def restarts(self) -> int:
+        """How many times a zygote had to be replaced."""
+        return sum(worker.restarts for worker in self._workers)
+
+    def _enqueue(self, channel: Channel, job: Job) -> Ticket:
+        if not set(job.packages) <= set(self.packages):
+            raise ConfigError(
+                "the sandbox does not offer these packages",
+                value=job.packages,
+                expected=f"a subset of {self.packages}",
+                cure="make_sandbox(packages=...)",
+            )
+        with self._space:
+            bound = QUEUE_PER_WORKER * self.n_workers
+            self._space.wait_for(lambda: len(self._queue) < bound or self._closed)
+            if self._closed:
+                raise SandboxError("the sandbox is closed", cure="make a new one")
+            if self._thread is None:
+                self._start()
+            self._tickets += 1
+            ticket = self._tickets
+            self._channels.add(channel)
+            channel._opened(ticket)
+            self._queue.append((channel, ticket, job))
+            os.eventfd_write(self._wake_fd, 1)
+        return ticket
+
+    def _start(self) -> None:
+        self._epoll = select.epoll()
+        self._wake_fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self._listen(self._wake_fd, select.EPOLLIN, self._woken)
+        self._thread = threading.Thread(target=self._serve, name="codegym-sandbox", daemon=True)
+        self._thread.start()
+
+    def _woken(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            os.eventfd_read(self._wake_fd)
+
+    def _listen(self, fd: int, mask: int, callback: Callable[[], None] | None) -> None:
+        assert self._epoll is not None
+        known = self._masks.get(fd, 0)
+        if mask == 0:
+            if known:
+                self._epoll.unregister(fd)
+                del self._masks[fd], self._handlers[fd]
+            return
+        assert callback is not None
+        if not known:
+            self._epoll.register(fd, mask)
+        elif known != mask:
+            self._epoll.modify(fd, mask)
+        self._masks[fd], self._handlers[fd] = mask, callback
+
+    def _serve(self) -> None:
+        try:
+            while not self._closed:
+                self._turn()
+        except BaseException as error:
+            _log.exception("the sandbox's thread broke")
+            self._broken(error)
+        finally:
+            for worker in self._workers:
+                worker.close()
+
+    def _turn(self) -> None:
+        assert self._epoll is not None
+        self._assign()
+        now = time.monotonic()
+        look_at = min((worker.next_look() for worker in self._workers), default=float("inf"))
+        wait = -1.0 if look_at == float("inf") else max(look_at - now, 0.0) + 0.0005
+        for fd, _ in self._epoll.poll(wait):
+            handler = self._handlers.get(fd)
+            if handler is not None:
+                handler()
+        now = time.monotonic()
+        if now >= look_at:
+            for worker in self._workers:
+                if worker.next_look() <= now:
+                    worker.look(now)
+
+    def _assign(self) -> None:
+        while self._queue and not self._closed:
+            worker = next((one for one in self._workers if one.idle), None)
+            if worker is None:
+                if len(self._workers) >= self.n_workers:
+                    return
+                worker = Worker(self._launcher, self._listen)
+                self._workers.append(worker)
+            with self._space:
+                channel, ticket, job = self._queue.popleft()
+                self._space.notify()
+            worker.take(job, self._answerer(channel, ticket))
+
+    @staticmethod
+    def _answerer(channel: Channel, ticket: Ticket) -> Callable[[Answer], None]:
+        return lambda answer: channel._deliver(ticket, answer)
+
+    def _broken(self, error: BaseException) -> None:
+        with self._space:
+            self._closed = True
+            self._queue.clear()
+            self._space.notify_all()
+        for channel in list(self._channels):
+            for ticket in list(channel._open):
+                channel._deliver(ticket, SandboxError(f"the sandbox's thread broke: {error!r}"))
+
+    def close(self) -> None:
+        """End every process of this sandbox; harmless when called again."""
+        with self._space:
+            self._closed = True
+            self._queue.clear()
+            self._space.notify_all()
+            thread, self._thread = self._thread, None
+        for channel in list(self._channels):
+            for ticket in list(channel._open):
+                channel._deliver(ticket, SandboxError("the sandbox was closed"))
+        if thread is None or self._epoll is None:
+            return
+        os.eventfd_write(self._wake_fd, 1)
+        thread.join(CLOSE_WAIT_S)
+        self._close_fds()
+
+    def _close_fds(self) -> None:
+        if self._epoll is not None:
+            self._epoll.close()
+            os.close(self._wake_fd)
+            self._epoll, self._wake_fd = None, -1
+
+    def _forget(self) -> None:
+        """Start afresh in a forked process: threads and zygotes stayed with the parent."""
+        for worker in self._workers:
+            worker.forget()
+        self._close_fds()
+        closed = self._closed
+        channels = list(self._channels)
+        self._begin()
+        self._closed = closed
+        for channel in [*channels, self]:
+            channel._reset()
+
+
+def _close_all() -> None:
+    for pool in list(_pools):
+        pool.close()
+
+
+def _forget_all() -> None:
+    for pool in list(_pools):
+        pool._forget()

@@ -1,0 +1,198 @@
+"""Which files of this machine a Python interpreter inside the sandbox needs to see.
+
+The interpreter inside is the caller's own: the same executable, standard library and version.
+Installed packages are not part of it; those that a caller offers by name are listed apart.
+"""
+
+import json
+import os
+import sys
+import sysconfig
+from dataclasses import dataclass, field
+from functools import lru_cache
+from importlib.metadata import PackageNotFoundError, distribution
+from importlib.util import find_spec
+from pathlib import Path
+
+from codegym.errors import ConfigError, SandboxUnavailableError
+
+_CODEGYM = Path(__file__).resolve().parent.parent
+# The only files of ours that are visible inside.
+INSIDE_FILES = (
+    _CODEGYM / "wire.py",
+    *sorted((_CODEGYM / "sandbox" / "inside").glob("*.py")),
+)
+START_SCRIPT = _CODEGYM / "sandbox" / "inside" / "start.py"
+ENVIRONMENT = {
+    "LC_ALL": "C.UTF-8",
+    "PYTHONHASHSEED": "0",
+    "OPENBLAS_NUM_THREADS": "1",
+    "OMP_NUM_THREADS": "1",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Runtime:
+    """What the interpreter reads.
+
+    Attributes:
+        executable: The interpreter itself, not a link of a virtual environment.
+        folders: Folders that must be readable as a whole.
+        hidden: Folders below those that must not be: installed packages.
+        links: Symbolic links that must exist: (target, path).
+    """
+
+    executable: str
+    folders: tuple[str, ...]
+    hidden: tuple[str, ...]
+    links: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Package:
+    """An installed package that is offered inside: its import name and the paths it consists of."""
+
+    name: str
+    folder: str
+    paths: tuple[str, ...] = field(default=())
+
+
+@lru_cache(maxsize=1)
+def runtime() -> Runtime:
+    """Find the files of the running interpreter.
+
+    Raises:
+        SandboxUnavailableError: The interpreter's own executable cannot be found.
+    """
+    # sys.executable of a virtual environment is a link with a configuration beside it.
+    base = getattr(sys, "_base_executable", "") or sys.executable
+    executable = os.path.realpath(base)
+    if not os.path.isfile(executable):
+        raise SandboxUnavailableError(
+            "the Python interpreter's executable cannot be found",
+            value=base,
+            cure="run codegym under a plain CPython, not one embedded in another program",
+        )
+    stdlib = os.path.dirname(os.path.realpath(os.__file__))
+    extensions = os.path.realpath(sysconfig.get_config_var("DESTSHARED") or stdlib)
+    folders = [stdlib, extensions, *_library_folders()]
+    prefix_lib = os.path.join(os.path.realpath(sys.base_prefix), "lib")
+    if prefix_lib != "/usr/lib":
+        folders.append(prefix_lib)
+    if executable.startswith("/nix/"):
+        folders.append("/nix/store")
+    installed = {
+        os.path.join(folder, name)
+        for folder in (stdlib, prefix_lib, "/usr/lib/python3", "/usr/lib64/python3")
+        for name in ("site-packages", "dist-packages")
+    }
+    present = [folder for folder in _outermost(folders) if os.path.isdir(folder)]
+    hidden = {folder for folder in installed if os.path.isdir(folder)} | _below_prefix(prefix_lib)
+    return Runtime(
+        executable=executable,
+        folders=tuple(present),
+        hidden=tuple(sorted(one for one in hidden if _beneath(one, present))),
+        links=tuple(
+            (os.readlink(path), path) for path in ("/lib", "/lib64") if os.path.islink(path)
+        ),
+    )
+
+
+def packages(names: tuple[str, ...]) -> tuple[Package, ...]:
+    """Find installed packages by import name, with the libraries their wheels carry.
+
+    Raises:
+        ConfigError: One of them is not installed.
+    """
+    found = []
+    for name in names:
+        spec = find_spec(name) if name.isidentifier() else None
+        if spec is None or not spec.origin:
+            raise ConfigError(
+                "a package to be offered inside the sandbox is not installed",
+                value=name,
+                expected="the import name of an installed package",
+            )
+        origin = Path(spec.origin).resolve()
+        top = origin.parent if origin.name == "__init__.py" else origin
+        paths = {str(top)} | _carried_libraries(name, top.parent)
+        found.append(Package(name=name, folder=str(top.parent), paths=tuple(sorted(paths))))
+    return tuple(found)
+
+
+def settings(
+    role: str,
+    isolation: str,
+    *,
+    ctl_fd: int,
+    child_filter: bytes = b"",
+    base_filter: bytes = b"",
+    readable: tuple[str, ...] = (),
+    listable: tuple[str, ...] = (),
+    offered: tuple[Package, ...] = (),
+) -> str:
+    """Write the settings that ``codegym.sandbox.inside.zygote`` reads."""
+    return json.dumps(
+        {
+            "ctl_fd": ctl_fd,
+            "role": role,
+            "isolation": isolation,
+            "child_filter": child_filter.hex(),
+            "base_filter": base_filter.hex(),
+            "readable": list(readable),
+            "listable": list(listable),
+            "packages": [one.name for one in offered],
+            "package_folders": sorted({one.folder for one in offered}),
+            # Where a folder holds nothing but what is offered, it may stay importable.
+            "package_folders_stay": isolation == "namespace",
+        }
+    )
+
+
+def interpreter_arguments(script: str) -> list[str]:
+    """Return the command that starts the zygote, up to its settings."""
+    return [runtime().executable, "-s", "-P", "-S", "-B", "-W", "ignore", script]
+
+
+def neutral_path(file: Path) -> str:
+    """Return where a file of ours stands inside a mount namespace; it names no host folder."""
+    return f"/codegym/{file.relative_to(_CODEGYM)}"
+
+
+def _library_folders() -> list[str]:
+    """Return the folders of shared libraries, without the whole of /usr/lib where possible."""
+    triplet = sysconfig.get_config_var("MULTIARCH") or ""
+    folders = [path for path in ("/lib", "/lib64") if not os.path.islink(path)]
+    multiarch = f"/usr/lib/{triplet}"
+    if triplet and os.path.isdir(multiarch):
+        return [*folders, multiarch, "/usr/lib64"]
+    return [*folders, "/usr/lib64" if os.path.exists("/usr/lib64/libc.so.6") else "/usr/lib"]
+
+
+def _carried_libraries(name: str, folder: Path) -> set[str]:
+    libraries = {str(path) for path in folder.glob(f"{name}.libs") if path.is_dir()}
+    try:
+        files = distribution(name).files or []
+    except PackageNotFoundError:
+        return libraries
+    tops = {file.parts[0] for file in files if file.parts and file.parts[0].endswith(".libs")}
+    return libraries | {str(folder / top) for top in tops}
+
+
+def _below_prefix(prefix_lib: str) -> set[str]:
+    # Other versions' packages, where several interpreters share one prefix.
+    return {
+        str(folder)
+        for name in ("site-packages", "dist-packages")
+        for folder in Path(prefix_lib).glob(f"python3*/{name}")
+        if folder.is_dir()
+    }
+
+
+def _beneath(path: str, folders: list[str]) -> bool:
+    return any(path.startswith(folder + "/") for folder in folders)
+
+
+def _outermost(folders: list[str]) -> list[str]:
+    unique = list(dict.fromkeys(folders))
+    return [one for one in unique if not _beneath(one, unique)]
