@@ -58,7 +58,7 @@ def count_even(xs: list[int]) -> int:
     return count
 
 
-@atom("count the vowels", level=2)
+@atom("count the vowels", "return the number of vowels", level=2)
 def count_vowels(s: str) -> int:
     """Count the letters a, e, i, o and u in either case.
 
@@ -68,7 +68,7 @@ def count_vowels(s: str) -> int:
     return sum(c.lower() in "aeiou" for c in s)
 
 
-@atom("count the upper case letters", level=2)
+@atom("count the upper case letters", "return the number of capital letters", level=2)
 def count_capitals(s: str) -> int:
     """Count the upper case letters.
 
@@ -78,7 +78,7 @@ def count_capitals(s: str) -> int:
     return sum(c.isupper() for c in s)
 
 
-@atom("count the words", level=2)
+@atom("count the words", "return the number of words", level=2)
 def count_words(ws: list[str]) -> int:
     """Count the words of a list.
 

@@ -165,13 +165,16 @@ def _returned(node: ast.FunctionDef, text: str) -> str:
 
 def _template(expression: str, slots: Mapping[str, str]) -> str:
     """Replace the names in ``slots`` by ``{slot}`` and double all other braces."""
-    names = sorted(
-        (name.lineno, name.col_offset, name.end_col_offset or 0, slots[name.id])
-        for name in ast.walk(ast.parse(expression, mode="eval"))
-        if isinstance(name, ast.Name) and name.id in slots
-    )
+    nodes = [
+        node
+        for node in ast.walk(ast.parse(expression, mode="eval"))
+        if isinstance(node, ast.Name) and node.id in slots
+    ]
+    if any(isinstance(node.ctx, ast.Store) for node in nodes):
+        raise ConfigError("a one-line form binds the name of an argument", value=expression)
+    names = sorted((node.col_offset, node.end_col_offset or 0, slots[node.id]) for node in nodes)
     parts, at = [], 0
-    for _, start, end, slot in names:
+    for start, end, slot in names:
         parts += [expression[at:start].replace("{", "{{").replace("}", "}}"), f"{{{slot}}}"]
         at = end
     return "".join([*parts, expression[at:].replace("{", "{{").replace("}", "}}")])

@@ -4,7 +4,7 @@ from codegym.atoms.base import atom
 from codegym.atoms.inputs import around_zero
 
 
-@atom("divide by {k}", draw={"k": (2, 4, 5, 10)})
+@atom("divide by {k}", "divide it by {k}", draw={"k": (2, 4, 5, 10)})
 def divide(n: int, k: int) -> float:
     """Divide a whole number and keep the fraction.
 
@@ -14,7 +14,7 @@ def divide(n: int, k: int) -> float:
     return n / k
 
 
-@atom("increase by {k} percent", draw={"k": (10, 25, 50)})
+@atom("increase by {k} percent", "add {k} percent", draw={"k": (10, 25, 50)})
 def increase_percent(x: float, k: int) -> float:
     """Add a percentage of a number to it.
 
@@ -24,7 +24,7 @@ def increase_percent(x: float, k: int) -> float:
     return x + x * k / 100
 
 
-@atom("round to the nearest integer", sampler=around_zero)
+@atom("round to the nearest integer", "convert to the nearest integer", sampler=around_zero)
 def round_to_integer(x: float) -> int:
     """Round to the nearest whole number, a half to the even one.
 
@@ -70,7 +70,7 @@ def mean(xs: list[int]) -> float:
     return sum(xs) / len(xs)
 
 
-@atom("divide each number by {k}", draw={"k": (2, 4, 5)})
+@atom("divide each number by {k}", "divide all numbers by {k}", draw={"k": (2, 4, 5)})
 def divide_each(xs: list[int], k: int) -> list[float]:
     """Divide each number and keep the fractions.
 
@@ -100,7 +100,7 @@ def total_decimals(fs: list[float]) -> float:
     return sum(fs, 0.0)
 
 
-@atom("divide {a} by {b} or return 0 if {b} is 0")
+@atom("divide {a} by {b} or return 0 if {b} is 0", "return 0 if {b} is 0 or else divide {a} by {b}")
 def ratio(n: int, m: int) -> float:
     """Divide one number by another; dividing by 0 gives 0.
 

@@ -79,7 +79,12 @@ def unique(xs: list[int]) -> list[int]:
     return list(dict.fromkeys(xs))
 
 
-@atom("keep words longer than {k} letters", level=2, draw={"k": range(1, 6)})
+@atom(
+    "keep words longer than {k} letters",
+    "drop words not longer than {k} letters",
+    level=2,
+    draw={"k": range(1, 6)},
+)
 def keep_long(ws: list[str], k: int) -> list[str]:
     """Keep the words of more than k letters.
 

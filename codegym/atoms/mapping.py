@@ -96,7 +96,7 @@ def differences(xs: list[int]) -> list[int]:
     return [xs[i + 1] - xs[i] for i in range(len(xs) - 1)]
 
 
-@atom("list the character codes", level=2)
+@atom("list the character codes", "list the codes of the characters", level=2)
 def character_codes(s: str) -> list[int]:
     """List the number that stands for each character.
 
@@ -106,7 +106,7 @@ def character_codes(s: str) -> list[int]:
     return [ord(c) for c in s]
 
 
-@atom("list the word lengths", level=2)
+@atom("list the word lengths", "list the length of each word", level=2)
 def word_lengths(ws: list[str]) -> list[int]:
     """List how many letters each word has.
 

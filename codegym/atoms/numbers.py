@@ -53,7 +53,7 @@ def square(n: int) -> int:
     return n * n
 
 
-@atom("convert to a string", level=2)
+@atom("convert to a string", "make it a string", level=2)
 def to_text(n: int) -> str:
     """Write a number in decimal digits.
 

@@ -24,7 +24,7 @@ def sort_down(xs: list[int]) -> list[int]:
     return sorted(xs, reverse=True)
 
 
-@atom("sort the characters", level=2)
+@atom("sort the characters", "put the characters in ascending order", level=2)
 def sort_characters(s: str) -> str:
     """Sort the characters of a text by their codes, capitals first.
 
@@ -34,7 +34,7 @@ def sort_characters(s: str) -> str:
     return "".join(sorted(s))
 
 
-@atom("sort the words alphabetically", level=2)
+@atom("sort the words alphabetically", "put the words in ascending order", level=2)
 def sort_words(ws: list[str]) -> list[str]:
     """Sort words by their characters' codes, capitals first.
 
@@ -44,7 +44,7 @@ def sort_words(ws: list[str]) -> list[str]:
     return sorted(ws)
 
 
-@atom("sort the words by length", level=2)
+@atom("sort the words by length", "put the words in order of length", level=2)
 def sort_words_by_length(ws: list[str]) -> list[str]:
     """Sort words by length; words of one length keep their order.
 
@@ -54,7 +54,7 @@ def sort_words_by_length(ws: list[str]) -> list[str]:
     return sorted(ws, key=len)
 
 
-@atom("reverse the word order", level=2)
+@atom("reverse the word order", "flip the order of the words", level=2)
 def reverse_words(ws: list[str]) -> list[str]:
     """List the words from the last to the first.
 
@@ -76,6 +76,7 @@ def sort_by_size(xs: list[int]) -> list[int]:
 
 @atom(
     "keep the {k} largest numbers in descending order",
+    "return the {k} largest numbers from large to small",
     draw={"k": range(2, 5)},
     inline="sorted(xs, reverse=True)[:k]",
 )

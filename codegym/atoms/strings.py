@@ -13,7 +13,7 @@ def reverse_text(s: str) -> str:
     return s[::-1]
 
 
-@atom("convert to upper case", level=2)
+@atom("convert to upper case", "make all letters capital", level=2)
 def upper_case(s: str) -> str:
     """Turn every letter into a capital.
 
@@ -23,7 +23,7 @@ def upper_case(s: str) -> str:
     return s.upper()
 
 
-@atom("convert to lower case", level=2)
+@atom("convert to lower case", "make all letters small", level=2)
 def lower_case(s: str) -> str:
     """Turn every letter into a small one.
 
@@ -33,7 +33,7 @@ def lower_case(s: str) -> str:
     return s.lower()
 
 
-@atom("swap the case", level=2)
+@atom("swap the case", "flip the case", level=2)
 def swap_case(s: str) -> str:
     """Turn capitals into small letters and small letters into capitals.
 
@@ -43,7 +43,7 @@ def swap_case(s: str) -> str:
     return s.swapcase()
 
 
-@atom("remove the vowels", level=2)
+@atom("remove the vowels", "drop the vowels", level=2)
 def remove_vowels(s: str) -> str:
     """Drop the letters a, e, i, o and u in either case.
 
@@ -53,7 +53,7 @@ def remove_vowels(s: str) -> str:
     return "".join(c for c in s if c.lower() not in "aeiou")
 
 
-@atom("keep only the vowels", level=2)
+@atom("keep only the vowels", "drop all but the vowels", level=2)
 def keep_vowels(s: str) -> str:
     """Keep the letters a, e, i, o and u in either case.
 
@@ -63,7 +63,12 @@ def keep_vowels(s: str) -> str:
     return "".join(c for c in s if c.lower() in "aeiou")
 
 
-@atom("keep the first {k} characters", level=2, draw={"k": range(1, 7)})
+@atom(
+    "keep the first {k} characters",
+    "take the first {k} characters",
+    level=2,
+    draw={"k": range(1, 7)},
+)
 def take_characters(s: str, k: int) -> str:
     """Keep at most the first k characters.
 
@@ -73,7 +78,9 @@ def take_characters(s: str, k: int) -> str:
     return s[:k]
 
 
-@atom("keep the last {k} characters", level=2, draw={"k": range(1, 7)})
+@atom(
+    "keep the last {k} characters", "take the last {k} characters", level=2, draw={"k": range(1, 7)}
+)
 def last_characters(s: str, k: int) -> str:
     """Keep at most the last k characters.
 
@@ -83,7 +90,7 @@ def last_characters(s: str, k: int) -> str:
     return s[-k:]
 
 
-@atom("double each character", level=2)
+@atom("double each character", "put a copy after each character", level=2)
 def double_characters(s: str) -> str:
     """Write every character twice.
 
@@ -93,7 +100,7 @@ def double_characters(s: str) -> str:
     return "".join(c * 2 for c in s)
 
 
-@atom("return the length", level=2)
+@atom("return the length", "count the characters", level=2)
 def length(s: str) -> int:
     """Count the characters of a text.
 

@@ -5,6 +5,7 @@ from codegym.atoms.base import atom
 
 @atom(
     "count how often each character occurs",
+    "map each character to its count",
     inline="{c: s.count(c) for c in s}",
 )
 def count_characters(s: str) -> dict[str, int]:
@@ -21,6 +22,7 @@ def count_characters(s: str) -> dict[str, int]:
 
 @atom(
     "count how often each word occurs",
+    "map each word to its count",
     inline="{w: ws.count(w) for w in ws}",
 )
 def count_each_word(ws: list[str]) -> dict[str, int]:
@@ -85,7 +87,7 @@ def keep_entries(d: dict[str, int], k: int) -> dict[str, int]:
     return {w: v for w, v in d.items() if v > k}
 
 
-@atom("add {k} to each value", draw={"k": range(1, 10)})
+@atom("add {k} to each value", "increase each value by {k}", draw={"k": range(1, 10)})
 def add_to_values(d: dict[str, int], k: int) -> dict[str, int]:
     """Add a constant to each value of a table.
 
@@ -97,6 +99,7 @@ def add_to_values(d: dict[str, int], k: int) -> dict[str, int]:
 
 @atom(
     "return the key of the largest value or an empty string",
+    "find the key of the largest value or an empty string",
     inline='max(d, key=d.get, default="")',
 )
 def best_key(d: dict[str, int]) -> str:

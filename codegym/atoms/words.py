@@ -3,7 +3,7 @@
 from codegym.atoms.base import atom
 
 
-@atom("split into words", level=2)
+@atom("split into words", "make a list of the words", level=2)
 def split_words(s: str) -> list[str]:
     """Split a text at its spaces.
 
@@ -13,7 +13,7 @@ def split_words(s: str) -> list[str]:
     return s.split()
 
 
-@atom("join with spaces", level=2)
+@atom("join with spaces", "join the words with spaces", level=2)
 def join_with_spaces(ws: list[str]) -> str:
     """Write words one after another with a space between them.
 
@@ -23,7 +23,7 @@ def join_with_spaces(ws: list[str]) -> str:
     return " ".join(ws)
 
 
-@atom("join with dashes", level=2)
+@atom("join with dashes", "join the words with dashes", level=2)
 def join_with_dashes(ws: list[str]) -> str:
     """Write words one after another with a dash between them.
 
@@ -73,6 +73,7 @@ def longest_word(ws: list[str]) -> str:
 
 @atom(
     'keep words that hold the letter "{k}"',
+    'keep words with the letter "{k}"',
     draw={"k": tuple("aeot")},
 )
 def keep_words_with(ws: list[str], k: str) -> list[str]:
