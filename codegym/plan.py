@@ -95,7 +95,7 @@ def _make(task: Task) -> Plan:
                 "n_cases": len(suite),
             }
         )
-    parts = [suite.form, payload, expected, raises, suite.limits]
+    parts: list[object] = [suite.form, payload, expected, raises, suite.limits]
     parts += [suite.float_tolerance, suite.output_rule]
     return Plan(
         form=suite.form,

@@ -97,8 +97,8 @@ def encode_iterator(value: Any, depth: int, hook: Hook | None) -> dict[str, Any]
     """Turn a built-in iterator into the tree of its items, which consumes it."""
     if type(value) is _LIST_ITERATOR:
         # The form that decode gives: read a copy, so that a task can be written twice.
-        _, (items, *_), *state = value.__reduce__()
-        value = items[state[0] :] if state else items
+        _, arguments, *state = value.__reduce__()
+        value = arguments[0][state[0] :] if state else arguments[0]
     taken = list(itertools.islice(value, MAX_ITERATOR_ITEMS + 1))
     if len(taken) > MAX_ITERATOR_ITEMS:
         raise UnencodableError(f"an iterator of more than {MAX_ITERATOR_ITEMS} items")
@@ -232,7 +232,7 @@ _WRITER = json.JSONEncoder(separators=(",", ":"), check_circular=False)
 _SCALARS = frozenset({NoneType, bool, str})
 _PLAIN = _SCALARS | {int, float}
 _INT = {int}
-_LIST_ITERATOR = type(iter([]))
+_LIST_ITERATOR: type = type(iter([]))
 TYPES: dict[str, type] = {"NoneType": NoneType} | {
     name: value for name, value in vars(builtins).items() if type(value) is type
 }
@@ -257,10 +257,13 @@ _ENCODERS: dict[type, Callable[[Any, int, Hook | None], Any]] = {
 }
 for _maker in (map, filter, zip, enumerate, reversed):
     _ENCODERS[_maker] = encode_iterator
-for _sample in ((), "", b"", range(0), {}, {}.values(), {}.items(), set(), bytearray()):
-    _ENCODERS[type(iter(_sample))] = encode_iterator  # type: ignore[call-overload]
+_SAMPLES: tuple[Any, ...] = (
+    *((), "", b"", range(0), range(1 << 70), bytearray()),
+    *(set(), {}, {}.values(), {}.items()),
+)
+for _sample in _SAMPLES:
+    _ENCODERS[type(iter(_sample))] = encode_iterator
 _ENCODERS[type(reversed([]))] = _ENCODERS[type(reversed({}))] = encode_iterator
-_ENCODERS[type(iter(range(1 << 70)))] = encode_iterator
 _LIBRARY_MODULES = {"decimal", "fractions", "datetime", "itertools"}
 _LIBRARY: dict[str, Callable[[Any], Any]] = {
     "Decimal": lambda value: {"m": str(value)},

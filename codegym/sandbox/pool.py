@@ -38,6 +38,8 @@ class Channel:
         pool: Who runs the jobs.
     """
 
+    isolation: str
+
     def __init__(self, pool: "PoolSandbox") -> None:
         self._pool = pool
         self.isolation = pool.isolation

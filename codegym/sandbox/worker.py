@@ -394,9 +394,10 @@ class Worker:
         """Close this process's copies of the descriptors after a fork."""
         if self._launch is not None:
             self._launch.close()
-        for process in (self._candidate, self._examiner and self._examiner.process):
-            if process is not None:
-                process.forget()
+        if self._candidate is not None:
+            self._candidate.forget()
+        if self._examiner is not None:
+            self._examiner.process.forget()
 
 
 def _check_hello(message: bytes) -> None:

@@ -6,13 +6,13 @@ Source: ``Documentation/userspace-api/landlock.rst`` (system calls 444 to 446 on
 import ctypes
 import os
 
-_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE = 1, 4
+_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_CHILD_SUBREAPER = 1, 4, 36
 _PR_SET_SECCOMP, _PR_SET_NO_NEW_PRIVS, _SECCOMP_MODE_FILTER = 22, 38, 2
 _LANDLOCK_CREATE_RULESET, _LANDLOCK_ADD_RULE, _LANDLOCK_RESTRICT_SELF = 444, 445, 446
-_READ_FILE, _READ_DIR = 1 << 2, 1 << 3
+_WRITE_FILE, _READ_FILE, _READ_DIR, _TRUNCATE = 1 << 1, 1 << 2, 1 << 3, 1 << 14
 _ALL_FILES_ABI_1 = (1 << 13) - 1
 # Rights that later versions of Landlock can take away: refer, truncate, ioctl on devices.
-_LATER_RIGHTS = {2: 1 << 13, 3: 1 << 14, 5: 1 << 15}
+_LATER_RIGHTS = {2: 1 << 13, 3: _TRUNCATE, 5: 1 << 15}
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.prctl.argtypes = [ctypes.c_int] + [ctypes.c_ulong] * 4
@@ -37,6 +37,11 @@ def _prctl(option: int, first: int, second: int = 0) -> None:
 def die_with_parent(signal_number: int) -> None:
     """Ask the kernel to send this process a signal when its parent dies."""
     _prctl(_PR_SET_PDEATHSIG, signal_number)
+
+
+def adopt_orphans() -> None:
+    """Become the parent of all descendants whose own parent dies, so that they can be reaped."""
+    _prctl(_PR_SET_CHILD_SUBREAPER, 1)
 
 
 def forbid_tracing() -> None:
@@ -68,7 +73,8 @@ def no_new_privileges() -> None:
 
 def landlock_version() -> int:
     """Return the kernel's Landlock ABI, 0 where there is none."""
-    return max(0, _libc.syscall(_LANDLOCK_CREATE_RULESET, None, ctypes.c_size_t(0), 1))
+    version: int = _libc.syscall(_LANDLOCK_CREATE_RULESET, None, ctypes.c_size_t(0), 1)
+    return max(0, version)
 
 
 def landlock(readable: list[str], listable: list[str]) -> int:
@@ -93,9 +99,11 @@ def landlock(readable: list[str], listable: list[str]) -> int:
     attributes = (ctypes.c_uint64 * 3)(files, 3 if abi >= 4 else 0, 3 if abi >= 6 else 0)
     size = 24 if abi >= 6 else 16 if abi >= 4 else 8
     ruleset = _call(_LANDLOCK_CREATE_RULESET, ctypes.byref(attributes), ctypes.c_size_t(size), 0)
-    for paths, rights in ((readable, _READ_FILE | _READ_DIR), (listable, _READ_DIR)):
-        for path in paths:
-            _allow(ruleset, path, rights)
+    for path in readable:
+        _allow(ruleset, path, _READ_FILE | _READ_DIR)
+    for path in listable:
+        _allow(ruleset, path, _READ_DIR)
+    _allow(ruleset, "/dev/null", (_READ_FILE | _WRITE_FILE | _TRUNCATE) & files)
     no_new_privileges()
     _call(_LANDLOCK_RESTRICT_SELF, ruleset, 0)
     os.close(ruleset)
@@ -108,7 +116,7 @@ def _allow(ruleset: int, path: str, rights: int) -> None:
     except FileNotFoundError:
         return
     try:
-        rights = rights if os.path.isdir(path) else rights & _READ_FILE
+        rights = rights if os.path.isdir(path) else rights & ~_READ_DIR
         rule = _PathBeneath(rights, fd)
         _call(_LANDLOCK_ADD_RULE, ruleset, 1, ctypes.byref(rule), 0)
     finally:

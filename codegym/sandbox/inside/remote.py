@@ -19,15 +19,14 @@ from codegym.sandbox.inside.served import BUILTIN_HOMES
 # Raised again in the test as what they are; everything else as CandidateError. StopIteration would
 # end a loop of the test early, AssertionError would pass for one of its own.
 _NOT_RAISED = ("StopIteration", "StopAsyncIteration", "AssertionError", "MemoryError")
+# These take more than a message; their base does not.
+_BY_BASE = ("UnicodeDecodeError", "UnicodeEncodeError", "UnicodeTranslateError")
 RAISED: dict[str, type[Exception]] = {
-    name: value
+    name: UnicodeError if name in _BY_BASE else value
     for name, value in vars(builtins).items()
     if isinstance(value, type)
     and issubclass(value, Exception)
-    and not issubclass(
-        value, Warning | UnicodeDecodeError | UnicodeEncodeError | BaseExceptionGroup
-    )
-    and not issubclass(value, UnicodeTranslateError)
+    and not issubclass(value, Warning | BaseExceptionGroup)
     and name not in _NOT_RAISED
 }
 # What plain values can do: a stand-in of a class that the test does not know may not answer these.
@@ -162,7 +161,7 @@ class Line:
     def _hand_over(self, value: Any) -> Any:
         if isinstance(value, Remote):
             return {"@": value._codegym_handle}
-        kind = type(value)
+        kind: type = type(value)
         if kind is BuiltinFunctionType and value.__module__ in BUILTIN_HOMES:
             home = sys.modules.get(value.__module__)
             if getattr(home, value.__name__, None) is value:

@@ -17,6 +17,7 @@ import signal
 import socket
 import sys
 import time
+from typing import Any
 
 from codegym.sandbox.inside import candidate, confine, examiner
 from codegym.sandbox.inside.protocol import (
@@ -84,15 +85,17 @@ def main(text: str) -> None:
     Zygote(locked).serve(json.dumps(facts).encode())
 
 
-def _confine(settings: dict[str, object]) -> dict[str, object]:
-    facts: dict[str, object] = {"role": settings["role"], "isolation": settings["isolation"]}
+def _confine(settings: dict[str, Any]) -> dict[str, Any]:
+    facts: dict[str, Any] = {"role": settings["role"], "isolation": settings["isolation"]}
     if settings["isolation"] == "namespace":
         return facts
     confine.die_with_parent(signal.SIGKILL)
     if settings["isolation"] == "landlock":
         facts["landlock_abi"] = confine.landlock(settings["readable"], settings["listable"])
         confine.forbid_tracing()
-        confine.Filter(bytes.fromhex(str(settings["base_filter"]))).install()
+        confine.Filter(bytes.fromhex(settings["base_filter"])).install()
+    else:
+        confine.adopt_orphans()
     return facts
 
 
@@ -115,7 +118,9 @@ class Zygote:
         self._ctl = socket.socket(fileno=CTL_FD)
         self._poll = select.poll()
         self._poll.register(CTL_FD, select.POLLIN)
-        self._alone = os.getpid() == 1
+        self._clean = _kill_the_rest if os.getpid() == 1 else _kill_children
+        if locked is not None and os.getpid() != 1:
+            self._clean = _nothing_left
 
     def serve(self, hello: bytes) -> None:
         """Announce itself and run what the driver asks for, until it hangs up."""
@@ -149,8 +154,7 @@ class Zygote:
             os.kill(pid, signal.SIGKILL)
         _, status, usage = os.wait4(pid, 0)
         wall = time.monotonic() - started
-        if self._alone:
-            _kill_the_rest()
+        self._clean()
         cpu = usage.ru_utime + usage.ru_stime
         if not stopped and os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGXCPU:
             stopped = STOPPED_CPU
@@ -211,3 +215,20 @@ def _kill_the_rest() -> None:
     with contextlib.suppress(ChildProcessError):
         while True:
             os.waitpid(-1, 0)
+
+
+def _kill_children() -> None:
+    """Kill what descends from here, where nothing kept a child from forking."""
+    try:
+        while True:
+            with open(f"/proc/self/task/{os.getpid()}/children") as listing:
+                for pid in listing.read().split():
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(int(pid), signal.SIGKILL)
+            os.waitpid(-1, 0)
+    except ChildProcessError:
+        return
+
+
+def _nothing_left() -> None:
+    """Do nothing: a child that may not fork leaves nothing behind."""

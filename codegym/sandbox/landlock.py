@@ -1,0 +1,85 @@
+"""Isolation ``landlock``: for machines that refuse user namespaces.
+
+Landlock takes away the file system, two system-call filters take away the network, processes and
+signals. It is weaker than ``namespace``: the host's process ids and host name stay visible, and
+the names (not the contents) of files in the standard library's folders can be listed.
+"""
+
+import os
+import sys
+
+from codegym.errors import SandboxUnavailableError
+from codegym.sandbox import runtime, seccomp
+from codegym.sandbox.launcher import Process, socket_pair
+
+
+class LandlockLauncher:
+    """Starts zygotes that lock themselves in.
+
+    Args:
+        packages: Import names of installed packages that are offered inside.
+
+    Raises:
+        SandboxUnavailableError: There is no filter for this processor.
+    """
+
+    isolation = "landlock"
+
+    def __init__(self, packages: tuple[str, ...] = ()) -> None:
+        if sys.platform != "linux":
+            raise SandboxUnavailableError("Landlock is a part of Linux", value=sys.platform)
+        arch = seccomp.architecture()
+        self._base_filter = seccomp.base_filter(arch)
+        self._child_filter = seccomp.child_filter(arch, signals=False)
+        self._offered = runtime.packages(packages)
+        self._readable, self._listable = readable_paths(runtime.runtime(), self._offered)
+
+    def start(self, role: str) -> Process:
+        """Start a zygote that may read the interpreter's files and nothing else."""
+        line, theirs = socket_pair(role)
+        settings = runtime.settings(
+            role,
+            self.isolation,
+            ctl_fd=theirs.fileno(),
+            child_filter=self._child_filter,
+            base_filter=self._base_filter,
+            readable=self._readable,
+            listable=self._listable,
+            offered=self._offered,
+        )
+        command = [*runtime.interpreter_arguments(str(runtime.START_SCRIPT)), settings]
+        return Process(command, line, theirs)
+
+
+def readable_paths(
+    python: runtime.Runtime, offered: tuple[runtime.Package, ...]
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return (files and folders to read, folders to list), leaving out installed packages.
+
+    A Landlock rule covers all beneath a folder, so a folder with something to hide is allowed
+    entry by entry, and its names remain visible.
+    """
+    readable: list[str] = [str(file) for file in runtime.INSIDE_FILES]
+    listable: list[str] = []
+    for folder in python.folders:
+        hidden = {one for one in python.hidden if one.startswith(folder + "/")}
+        _allow(folder, hidden, readable, listable)
+    for package in offered:
+        readable += package.paths
+    return tuple(readable), tuple(listable)
+
+
+def _allow(folder: str, hidden: set[str], readable: list[str], listable: list[str]) -> None:
+    if not hidden:
+        readable.append(folder)
+        return
+    listable.append(folder)
+    for name in sorted(os.listdir(folder)):
+        path = os.path.join(folder, name)
+        if path not in hidden:
+            _allow(
+                path,
+                {one for one in hidden if one.startswith(path + "/")},
+                readable,
+                listable,
+            )

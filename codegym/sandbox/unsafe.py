@@ -1,0 +1,38 @@
+"""Isolation ``unsafe``: resource limits and nothing else. Only by name, and with a warning.
+
+A program run here can read and write this user's files, reach the network and signal this user's
+processes. It is for programs that one would run by hand, on machines that can isolate nothing.
+"""
+
+import warnings
+
+from codegym.sandbox import runtime
+from codegym.sandbox.launcher import Process, socket_pair
+
+
+class UnsafeLauncher:
+    """Starts zygotes that are not locked in.
+
+    Args:
+        packages: Import names of installed packages that are offered inside.
+    """
+
+    isolation = "unsafe"
+
+    def __init__(self, packages: tuple[str, ...] = ()) -> None:
+        warnings.warn(
+            "isolation='unsafe' runs programs with this user's rights to files, network and "
+            "processes; codegym doctor shows what this machine can isolate",
+            RuntimeWarning,
+            stacklevel=4,
+        )
+        self._offered = runtime.packages(packages)
+
+    def start(self, role: str) -> Process:
+        """Start a zygote with resource limits only."""
+        line, theirs = socket_pair(role)
+        settings = runtime.settings(
+            role, self.isolation, ctl_fd=theirs.fileno(), offered=self._offered
+        )
+        command = [*runtime.interpreter_arguments(str(runtime.START_SCRIPT)), settings]
+        return Process(command, line, theirs)
