@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from codegym import registry
 from codegym.errors import ConfigError
 from codegym.tokenizers.base import Tokenizer
 from codegym.trajectory import Batch
@@ -104,6 +105,16 @@ class Policy(ABC):
             ConfigError: This policy can only be loaded from a folder.
         """
         raise ConfigError(f"policy {cls.name!r} can only be loaded from a folder", value=variant)
+
+    @classmethod
+    def specimen(cls, *, seed: int) -> "Policy":
+        """Return a small fresh policy of this kind, for the conformance suite.
+
+        The default suits classes made as ``cls(tokenizer, seed=seed)``.
+        """
+        make: Any = cls
+        made: Policy = make(registry.get("tokenizers", "lexemes")(), seed=seed)
+        return made
 
     @property
     @abstractmethod

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from codegym import checkpoint
+from codegym import checkpoint, registry
 from codegym.errors import CheckpointError, ConfigError
 from codegym.policies import sampling
 from codegym.policies.cache import PromptCache, RaggedCache, sampled_cache
@@ -88,6 +88,12 @@ class GPTPolicy(Policy):
             UnknownNameError: No such preset.
         """
         return cls(tokenizer, GPTConfig.preset(variant or "tiny"), seed=seed)
+
+    @classmethod
+    def specimen(cls, *, seed: int) -> Policy:
+        """Return a small fresh policy, for the conformance suite."""
+        shape = GPTConfig(d_model=32, n_layers=2, n_heads=2, max_tokens=64)
+        return cls(registry.get("tokenizers", "lexemes")(), shape, seed=seed)
 
     @property
     def module(self) -> GPTModule:
