@@ -150,7 +150,7 @@ def _read_assertion(result: ExecutionResult, plan: Plan, usage: Usage, lines: in
                 outcome=Outcome.FAILED,
                 error_type=name,
                 error_message=message,
-                got="" if got is None else show(got),
+                got=show(got[0]) if got else "",
             )
     return Verdict.from_cases(cases, usage)
 

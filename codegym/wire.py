@@ -97,8 +97,9 @@ def encode_iterator(value: Any, depth: int, hook: Hook | None) -> dict[str, Any]
     """Turn a built-in iterator into the tree of its items, which consumes it."""
     if type(value) is _LIST_ITERATOR:
         # The form that decode gives: read a copy, so that a task can be written twice.
-        _, arguments, *state = value.__reduce__()
-        value = arguments[0][state[0] :] if state else arguments[0]
+        reduced: Any = value.__reduce__()
+        _, (items,), *state = reduced
+        value = items[state[0] :] if state else items
     taken = list(itertools.islice(value, MAX_ITERATOR_ITEMS + 1))
     if len(taken) > MAX_ITERATOR_ITEMS:
         raise UnencodableError(f"an iterator of more than {MAX_ITERATOR_ITEMS} items")
@@ -110,7 +111,7 @@ def _tagged(tag: str) -> Callable[[Any, int, Hook | None], dict[str, Any]]:
 
 
 def _type(value: Any, depth: int, hook: Hook | None) -> Any:
-    if TYPES.get(value.__name__) is value:
+    if value in TYPES.values():
         return {"T": value.__name__}
     if hook is not None:
         return hook(value)

@@ -15,7 +15,7 @@ from codegym import wire
 from codegym.errors import SandboxError, SandboxUnavailableError
 from codegym.limits import Limits
 from codegym.sandbox.base import ExecutionResult, Job
-from codegym.sandbox.doctor import explain
+from codegym.sandbox.cures import explain
 from codegym.sandbox.inside.frames import HEAD_BYTES
 from codegym.sandbox.launch import Launch, Status
 from codegym.sandbox.launcher import Launcher, Process

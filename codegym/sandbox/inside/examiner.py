@@ -3,7 +3,8 @@
 One process serves many programs; compiled tests are kept. The test code is rewritten so that every
 case reports by itself: a failed assertion does not hide the cases after it. A report is a JSON
 object: ``{"cases": [[index, kind, type, message, line, got], ...], "load": ..., "syntax": ...}``,
-where a case that is not listed has passed and ``kind`` is one of
+where ``got`` is the last answer as ``[tree]``, or null, a case that is not listed has passed, and
+``kind`` is one of
 
     wrong  the test failed on what the candidate answered     error  the candidate raised
     gone   the candidate's process ended, or answered nonsense

@@ -58,7 +58,7 @@ class Line:
     Attributes:
         gone: Why nothing more can come, "" while the line stands.
         fault: The last exception raised for the candidate's sake, with its description.
-        last: The last plain result, as a tree.
+        last: The last answer, as ``[tree]``; None before the first.
     """
 
     def __init__(self, fd: int, max_frame_bytes: int) -> None:
@@ -69,7 +69,7 @@ class Line:
         self.known_classes: set[int] = set()
         self.gone = ""
         self.fault: tuple[BaseException, list[Any]] | None = None
-        self.last: Any = None
+        self.last: list[Any] | None = None
 
     def greet(self, names: list[str]) -> dict[str, Any]:
         """Ask which of some names the program defines; returns the whole first reply."""
@@ -101,7 +101,7 @@ class Line:
         if "r" in reply:
             if type(reply.get("a")) is list:
                 _patch_all([*args, *kwargs.values()], reply["a"], self._decode)
-            self.last = reply["r"]
+            self.last = [reply["r"]]
             return self._decode(reply["r"])
         if "u" in reply:
             raise self._faulty(

@@ -1,0 +1,244 @@
+"""``codegym grade``: run programs against their tests in the sandbox."""
+
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from codegym.errors import ConfigError
+from codegym.judge import Judge, repeat
+from codegym.limits import Limits
+from codegym.metrics import pass_at_k
+from codegym.samples import Sample, VerdictFile, canonical_samples, one_program, read_samples
+from codegym.sandbox import Sandbox, make_sandbox
+from codegym.sandbox.cache import VerdictCache
+from codegym.sources import TaskSource, load_tasks
+from codegym.verdict import Outcome, Verdict
+
+UNDER_WAY = 512
+SHOWN_FAILURES = 10
+
+
+@click.command()
+@click.argument("source")
+@click.option("--canonical", is_flag=True, help="Grade the tasks' own reference solutions.")
+@click.option("--samples", type=click.Path(path_type=Path), help="JSONL of task_id and program.")
+@click.option("--program", help="Grade this one text against every task.")
+@click.option("--out", type=click.Path(path_type=Path), help="Write verdicts to this JSONL file.")
+@click.option("--resume", is_flag=True, help="Go on with --out where it was cut off.")
+@click.option("--repeat", "times", default=1, show_default=True, help="Runs of each program.")
+@click.option("--isolation", default="auto", show_default=True, help="Kind of sandbox.")
+@click.option("--workers", type=int, help="Programs side by side.  [default: two per core]")
+@click.option("--package", "packages", multiple=True, help="Offer an installed package inside.")
+@click.option("--cache", type=click.Path(path_type=Path), help="File of verdicts seen before.")
+@click.option("--wall-s", type=float, help="Seconds that one program may take.")
+@click.option("--cpu-s", type=float, help="Processor seconds that one program may take.")
+@click.option("--memory-mb", type=float, help="Megabytes that one program may use.")
+def command(
+    source: str,
+    canonical: bool,
+    samples: Path | None,
+    program: str | None,
+    out: Path | None,
+    resume: bool,
+    times: int,
+    isolation: str,
+    workers: int | None,
+    packages: tuple[str, ...],
+    cache: Path | None,
+    wall_s: float | None,
+    cpu_s: float | None,
+    memory_mb: float | None,
+) -> None:
+    """Run programs against their tests and print a summary.
+
+    SOURCE is a task URI (humaneval, mbpp?split=test, jsonl:/tasks.jsonl) or a file of tasks. Give
+    one of --canonical, --samples, --program. Exit code 0: all passed; 1: some did not, or varied
+    from run to run (--repeat); 2: bad input.
+    """
+    if sum((canonical, samples is not None, program is not None)) != 1:
+        raise click.UsageError("give exactly one of --canonical, --samples, --program")
+    if resume and out is None:
+        raise click.UsageError("--resume needs --out")
+    if times < 1:
+        raise ConfigError("unusable --repeat", value=times, expected="1 or more")
+    tasks = load_tasks(f"jsonl:{source}" if source.endswith((".jsonl", ".jsonl.gz")) else source)
+    chosen = _choose(tasks, canonical, samples, program)
+    if not chosen:
+        raise ConfigError("nothing to grade", value=source, expected="at least one program")
+    changes = {"wall_s": wall_s, "cpu_s": cpu_s}
+    changes["memory_bytes"] = None if memory_mb is None else int(memory_mb * (1 << 20))
+    chosen = list(_limited(chosen, {k: v for k, v in changes.items() if v is not None}))
+    summary = Summary()
+    with ExitStack() as stack:
+        file = stack.enter_context(VerdictFile(out, resume=resume)) if out else None
+        sandbox = make_sandbox(isolation, workers=workers, packages=packages)
+        stack.enter_context(sandbox)
+        left = _skip_done(chosen, file, summary)
+        graded = (
+            _graded(left, sandbox, VerdictCache(cache) if cache else None)
+            if times == 1
+            else _repeated(left, times, sandbox)
+        )
+        for sample, verdicts in _with_progress(graded, len(left)):
+            summary.add(sample, verdicts)
+            if file is not None:
+                runs = [("outcomes", [str(one.outcome) for one in verdicts])] if times > 1 else []
+                file.write(sample, verdicts[0], runs)
+        summary.isolation = sandbox.isolation
+    summary.print(Console())
+    raise SystemExit(0 if summary.all_good else 1)
+
+
+def _choose(
+    tasks: TaskSource, canonical: bool, samples: Path | None, program: str | None
+) -> list[Sample]:
+    if canonical:
+        return list(canonical_samples(tasks))
+    if samples is not None:
+        return list(read_samples(samples, tasks))
+    return list(one_program(tasks, program or ""))
+
+
+def _limited(samples: Iterable[Sample], changes: dict[str, float]) -> Iterator[Sample]:
+    changed: dict[int, Sample] = {}
+    for sample in samples:
+        if not changes:
+            yield sample
+            continue
+        # One changed task for all programs of a task: the judge plans by task.
+        known = changed.get(id(sample.task))
+        if known is None:
+            suite = sample.task.tests
+            limits: Limits = replace(suite.limits, **changes)  # type: ignore[arg-type]
+            task = replace(sample.task, tests=replace(suite, limits=limits))
+            known = changed[id(sample.task)] = replace(sample, task=task)
+        yield replace(sample, task=known.task)
+
+
+def _skip_done(samples: list[Sample], file: VerdictFile | None, summary: "Summary") -> list[Sample]:
+    left = []
+    for sample in samples:
+        verdict = file.done.get(sample.key) if file is not None else None
+        if verdict is None:
+            left.append(sample)
+        else:
+            summary.add(sample, [verdict])
+            summary.resumed += 1
+    return left
+
+
+def _graded(
+    samples: list[Sample], sandbox: Sandbox, cache: VerdictCache | None
+) -> Iterator[tuple[Sample, list[Verdict]]]:
+    judge = Judge(sandbox, cache=cache)
+    under_way: dict[int, Sample] = {}
+    waiting = iter(samples)
+    exhausted = False
+    while under_way or not exhausted:
+        while not exhausted and len(under_way) < UNDER_WAY:
+            sample = next(waiting, None)
+            if sample is None:
+                exhausted = True
+            else:
+                under_way[judge.submit(sample.program, sample.task)] = sample
+        for ticket, verdict in judge.collect():
+            yield under_way.pop(ticket), [verdict]
+
+
+def _repeated(
+    samples: list[Sample], times: int, sandbox: Sandbox
+) -> Iterator[tuple[Sample, list[Verdict]]]:
+    for sample in samples:
+        yield sample, list(repeat(sample.program, sample.task, times, sandbox=sandbox))
+
+
+def _with_progress(
+    graded: Iterator[tuple[Sample, list[Verdict]]], total: int
+) -> Iterator[tuple[Sample, list[Verdict]]]:
+    console = Console(stderr=True)
+    columns = (
+        TextColumn("grading"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[passed]} passed"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+        bar = progress.add_task("grading", total=total, passed=0)
+        passed = 0
+        for sample, verdicts in graded:
+            passed += all(one.passed for one in verdicts)
+            progress.update(bar, advance=1, passed=passed)
+            yield sample, verdicts
+
+
+@dataclass
+class Summary:
+    """Counts of what was graded, and the table of them."""
+
+    isolation: str = ""
+    resumed: int = 0
+    tasks: dict[str, list[bool]] = field(default_factory=dict)
+    outcomes: Counter[Outcome] = field(default_factory=Counter)
+    pass_rates: float = 0.0
+    failures: list[tuple[str, Verdict]] = field(default_factory=list)
+    varying: list[tuple[str, list[Verdict]]] = field(default_factory=list)
+    started: float = field(default_factory=time.monotonic)
+
+    def add(self, sample: Sample, verdicts: list[Verdict]) -> None:
+        """Count one program, judged once or several times."""
+        first = verdicts[0]
+        self.tasks.setdefault(sample.task.task_id, []).append(all(one.passed for one in verdicts))
+        self.outcomes[first.outcome] += 1
+        self.pass_rates += first.pass_rate
+        if not first.passed and len(self.failures) < SHOWN_FAILURES:
+            self.failures.append((sample.task.task_id, first))
+        if any(one != first for one in verdicts):
+            self.varying.append((sample.task.task_id, verdicts))
+
+    @property
+    def programs(self) -> int:
+        """How many programs were counted."""
+        return sum(self.outcomes.values())
+
+    @property
+    def all_good(self) -> bool:
+        """Whether every program passed, every time."""
+        return self.outcomes[Outcome.PASSED] == self.programs and not self.varying
+
+    def print(self, console: Console) -> None:
+        """Print the table, then what failed and what varied."""
+        programs, seconds = self.programs, time.monotonic() - self.started
+        pass_at_1 = sum(pass_at_k(len(one), sum(one), 1) for one in self.tasks.values())
+        table = Table(title="verdicts", title_justify="left", show_header=False)
+        table.add_row("passed", f"{self.outcomes[Outcome.PASSED]}/{programs}")
+        table.add_row("tasks", str(len(self.tasks)))
+        table.add_row("pass@1", f"{pass_at_1 / len(self.tasks):.4f}")
+        table.add_row("mean share of cases passed", f"{self.pass_rates / programs:.4f}")
+        for outcome in Outcome:
+            if outcome is not Outcome.PASSED and self.outcomes[outcome]:
+                table.add_row(str(outcome), str(self.outcomes[outcome]))
+        if self.resumed:
+            table.add_row("taken from the file", str(self.resumed))
+        table.add_row("isolation", self.isolation)
+        table.add_row("seconds", f"{seconds:.2f}")
+        console.print(table)
+        for task_id, verdict in self.failures:
+            line = f" (line {verdict.error_line})" if verdict.error_line else ""
+            text = f"{verdict.error_type} {verdict.error_message}".strip()
+            console.print(f"  {escape(task_id)}: {verdict.outcome}{line} {escape(text)}")
+        if programs - self.outcomes[Outcome.PASSED] > len(self.failures):
+            console.print("  ...")
+        for task_id, verdicts in self.varying:
+            counts = Counter(str(one.outcome) for one in verdicts)
+            shown = ", ".join(f"{name} {count}" for name, count in counts.items())
+            console.print(f"  [red]varies[/] {escape(task_id)}: {shown}")
