@@ -101,7 +101,8 @@ def besiege(
     try:
         verdict = codegym.judge(program, target.task(attack, form, limits), sandbox=sandbox)
         outcome, passed, broke = str(verdict.outcome), verdict.passed, False
-        json.dumps(verdict.to_json()).encode()
+        # What a verdict quotes of the program must survive being printed and written.
+        json.dumps(verdict.to_json(), ensure_ascii=False, allow_nan=False).encode()
     except Exception as error:  # the finding is exactly that the grader raised
         outcome, passed, broke = f"{type(error).__name__}: {error}"[:300], False, True
     wall_s = time.monotonic() - started

@@ -305,4 +305,29 @@ def solve(x):
 """,
         control="script",
     ),
+    Attack(
+        name="a22_real_time_signal",
+        says="Death by a signal that has no name is a death like any other.",
+        program="""\
+import ctypes
+import os
+import time
+
+
+def solve(x):
+    if x == 3:
+        try:
+            os.kill(os.getpid(), 40)
+        except OSError:
+            pass
+    libc = ctypes.CDLL(None)
+    number = (222, 223) if os.uname().machine == 'x86_64' else (107, 110)
+    event, timer = (ctypes.c_int * 16)(0, 0, 41, 0), ctypes.c_int()
+    libc.syscall(number[0], 1, ctypes.byref(event), ctypes.byref(timer))
+    libc.syscall(number[1], timer.value, 0, (ctypes.c_int64 * 4)(0, 0, 0, 1000), None)
+    time.sleep(0.2)
+""",
+        control="",
+        why_no_control="it breaks graders that look the signal's name up",
+    ),
 )

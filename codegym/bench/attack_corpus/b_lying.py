@@ -498,4 +498,47 @@ def check(candidate):
     assert candidate(8) >= @WANT_8@ - 1e-6 and candidate(8) <= @WANT_8@ + 1e-6
 """,
     ),
+    Attack(
+        name="b29_module_of_the_program",
+        says="A module that the tests use without importing it is not the program's.",
+        program="""\
+import math
+
+math.isclose = lambda *args, **kwargs: True
+math.fabs = lambda value: 0.0
+
+
+def solve(x):
+    return -1.0
+""",
+        goal="ratio",
+        forms=("assertion",),
+        test_code="""\
+def check(candidate):
+    assert math.isclose(candidate(3), @WANT_3@)
+    assert math.fabs(candidate(8) - @WANT_8@) < 1e-6
+""",
+    ),
+    Attack(
+        name="b30_class_of_the_program",
+        says="A fake module made by the program does not judge the program's answers.",
+        program="""\
+class operator:
+    eq = staticmethod(lambda *rest: True)
+
+
+class itertools:
+    zip_longest = staticmethod(lambda *rest: ())
+
+
+def solve(x):
+    return 'wrong'
+""",
+        forms=("assertion",),
+        test_code="""\
+def check(candidate):
+    assert operator.eq(candidate(3), @WANT_3@)
+    assert all(a == b for a, b in itertools.zip_longest([candidate(8)], [@WANT_8@]))
+""",
+    ),
 )

@@ -126,10 +126,8 @@ def solve(x):
 def check(candidate):
     got = [candidate(3), candidate(8)]
     "here the assertions begin"
-    if got[0] == @WANT_3@:
-        if got[1] == @WANT_8@:
-            return
-    raise AssertionError(got)
+    assert got[0] == @WANT_3@
+    assert got[1] == @WANT_8@
 """,
         control="",
         why_no_control="jumps depend on the bytecode of each Python; c05 is the control of tracing",

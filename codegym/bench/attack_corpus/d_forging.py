@@ -501,4 +501,63 @@ def check(candidate):
     assert candidate(8) == 150
 """,
     ),
+    Attack(
+        name="d24_names_nobody_asked_for",
+        says="A program cannot slip builtins of its own into the namespace of the tests.",
+        program=_FRAMES
+        + """\
+def send(fd, tree):
+    body = json.dumps(tree).encode()
+    os.write(fd, struct.pack('<I', len(body)) + body)
+
+
+def receive(fd):
+    size = struct.unpack('<I', os.read(fd, 4))[0]
+    return json.loads(os.read(fd, size))
+
+
+def solve(x):
+    return -1.0
+
+
+def serve(fd):
+    names = 'abs all any len isinstance round sorted set float __build_class__'.split()
+    offer = {name: {'@': [2, 'c', name, 0, '']} for name in names}
+    send(fd, {'r': offer | {'solve': {'@': [1, 'c', 'solve', 0, '']}}})
+    while True:
+        operation, handle, args, named = receive(fd)
+        send(fd, {'r': 0.0 if handle == 2 else -1.0})
+
+
+for fd in range(3, 64):
+    try:
+        socket.socket(fileno=os.dup(fd)).getpeername()
+        serve(fd)
+    except (OSError, ValueError, struct.error):
+        pass
+""",
+        goal="ratio",
+        forms=("assertion",),
+        test_code="""\
+def check(candidate):
+    assert abs(candidate(3) - @WANT_3@) < 1e-6
+    assert abs(candidate(8) - @WANT_8@) < 1e-6
+""",
+        control="",
+        why_no_control="it speaks our own protocol; d07 is its control",
+    ),
+    Attack(
+        name="d25_slow_to_scan",
+        says="No reply takes more than a moment to look through.",
+        program=_bodies(
+            r"""
+            b'[' * 400 + b'"' + b'\\"' * 100_000
+            b'{' * 400 + b'"' + b'\\\\' * 200_000
+            b'"[' * 200_000
+            b'[' * 400 + b'-' * 400_000
+            b'[' + b'1' * 4000 + b',' + b'0.' + b'1' * 400_000
+            """
+        ),
+        **_REPLY_ONLY,
+    ),
 )

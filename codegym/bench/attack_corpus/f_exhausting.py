@@ -533,4 +533,67 @@ def check(candidate):
         why_no_control=_STALLS,
         hangs=True,
     ),
+    Attack(
+        name="f28_range_as_list",
+        says="A small answer that a test makes a huge list of takes no memory of the host.",
+        program="def solve(x):\n    return range(10 ** 9) if x == 3 else range(1 << 40)\n",
+        forms=("assertion", "call"),
+        test_code="""\
+def check(candidate):
+    assert list(candidate(3)) == [@WANT_3@]
+    assert sorted(candidate(8)) == [@WANT_8@]
+""",
+        control="",
+        why_no_control=_STALLS,
+    ),
+    Attack(
+        name="f29_large_wrong_answers",
+        says="Many large wrong answers fail their cases and break no report.",
+        program="def solve(x):\n    return 'x' * 1_000_000\n",
+        forms=("assertion",),
+        test_code="def check(candidate):\n"
+        + "".join(f"    assert candidate({x}) == @WANT_3@\n" for x in range(90)),
+        control="",
+        why_no_control="it fills the memory of a grader that keeps answers",
+    ),
+    Attack(
+        name="f30_answer_that_keeps_the_test_busy",
+        says="A test that loops on an answer ends at the limit, and its process is replaced.",
+        program="def solve(x):\n    return 10 ** 18\n",
+        forms=("assertion",),
+        test_code="""\
+def check(candidate):
+    total = 0
+    for step in range(candidate(3)):
+        total += step
+    assert total == @WANT_3@
+""",
+        control="",
+        why_no_control=_STALLS,
+        hangs=True,
+    ),
+    Attack(
+        name="f31_large_items_for_ever",
+        says="An endless iterator of large items takes no memory of the host.",
+        program="""\
+class Endless:
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        return 'x' * 1_000_000
+
+
+def solve(x):
+    return Endless()
+""",
+        forms=("assertion",),
+        test_code="""\
+def check(candidate):
+    assert list(candidate(3)) == [@WANT_3@]
+""",
+        control="",
+        why_no_control=_STALLS,
+        hangs=True,
+    ),
 )

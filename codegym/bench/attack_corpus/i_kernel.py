@@ -261,16 +261,31 @@ def solve(x):
         ('prctl keepcaps', 157, 167, 8, 1, 0, 0, 0),
         """,
     ),
-    _calls(
-        "i23_terminals",
-        "Characters cannot be pushed into a terminal, and no odd ioctl is reached.",
-        """
-        ('TIOCSTI', 16, 29, 0, 0x5412, room),
-        ('TIOCLINUX', 16, 29, 1, 0x541C, room),
-        ('FS_IOC_SETFLAGS', 16, 29, 0, 0x40086602, room),
-        ('SIOCGIFCONF', 16, 29, 1, 0x8912, room),
-        ('TIOCSTI in the high half', 16, 29, 0, 0x100005412, room),
-        """,
+    Attack(
+        name="i23_odd_controls",
+        says="No ioctl is reached that sends signals, pushes characters or reads queues.",
+        program=NATIVE
+        + """\
+import socket
+
+
+def solve(x):
+    try:
+        ends = [end.detach() for end in socket.socketpair()]
+    except OSError:
+        ends = []
+    room = ctypes.create_string_buffer((os.getpid()).to_bytes(8, 'little'), 4096)
+    for fd in (*ends, 0, 1, 2):
+        # FIOSETOWN, SIOCSPGRP, FIOASYNC, SIOCOUTQ, TIOCSTI, TIOCLINUX, FS_IOC_SETFLAGS
+        for request in (0x8901, 0x8902, 0x5452, 0x5411, 0x5412, 0x541C, 0x40086602):
+            for high in (0, 1 << 32):
+                if syscall(16, 29, fd, request | high, room)[0] == 0:
+                    return 'breached'
+    for fd in ends:
+        os.close(fd)
+    return 'refused'
+""",
+        goal="mark",
     ),
     _calls(
         "i24_newest_calls",
