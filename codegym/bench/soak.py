@@ -1,0 +1,332 @@
+"""``codegym bench soak``: many mixed programs; memory, descriptors and processes must stay flat.
+
+Programs that pass, fail, crash, hang, fork and flood come in a seeded random order, in all three
+test forms, and each has a verdict that is known beforehand.
+"""
+
+import json
+import os
+import random
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+
+import click
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+import codegym
+from codegym.errors import ConfigError
+from codegym.judge import Judge
+from codegym.limits import Limits
+from codegym.task import Task
+from codegym.testsuite import Form
+from codegym.verdict import Outcome
+
+LIMITS = Limits(wall_s=5.0, cpu_s=5.0, memory_bytes=256 << 20, output_bytes=1 << 16)
+SHORT = Limits(wall_s=0.3, cpu_s=5.0, memory_bytes=256 << 20, output_bytes=1 << 16)
+# Growth beyond these, from the end of the first tenth on, counts as a leak.
+RSS_SLACK_BYTES = 16 << 20
+FD_SLACK = 4
+SAMPLES = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kind:
+    """One kind of program in the mixture.
+
+    Attributes:
+        name: What it does.
+        share: Its weight in the mixture.
+        body: Body of ``def solve(x)``, right for ``x + 1`` where it passes.
+        outcomes: The verdicts it may get.
+        limits: Bounds of its run.
+        forms: Test forms it is run in.
+    """
+
+    name: str
+    share: float
+    body: str
+    outcomes: tuple[Outcome, ...]
+    limits: Limits = LIMITS
+    forms: tuple[Form, ...] = ("call", "assertion", "stdio")
+
+
+_DIED = (Outcome.RUNTIME_ERROR,)
+KINDS = (
+    Kind(name="right", share=50, body="return x + 1", outcomes=(Outcome.PASSED,)),
+    Kind(name="wrong", share=20, body="return x - 1", outcomes=(Outcome.FAILED,)),
+    Kind(name="error", share=8, body="return x // 0", outcomes=_DIED),
+    Kind(name="syntax", share=4, body="return (x", outcomes=(Outcome.SYNTAX_ERROR,)),
+    Kind(
+        name="leaves",
+        share=4,
+        body="__import__('os')._exit(0)",
+        outcomes=(Outcome.RUNTIME_ERROR, Outcome.FAILED),  # a script may end so; it printed nothing
+    ),
+    Kind(
+        name="crashes",
+        share=3,
+        body="__import__('ctypes').string_at(8)",
+        outcomes=_DIED,
+    ),
+    Kind(
+        name="forks",
+        share=3,
+        body="while __import__('os').fork() >= 0: pass",
+        outcomes=_DIED,
+    ),
+    Kind(
+        name="threads",
+        share=2,
+        body="import threading, time\n"
+        "    for _ in range(4):\n"
+        "        threading.Thread(target=time.sleep, args=(60,), daemon=True).start()\n"
+        "    return x + 1",
+        outcomes=(Outcome.PASSED,),
+        forms=("call", "assertion"),
+    ),
+    Kind(
+        name="memory",
+        share=2,
+        body="return len(bytearray(1 << 30))",
+        outcomes=(Outcome.MEMORY,),
+    ),
+    Kind(
+        name="floods",
+        share=2,
+        body="print('y' * (1 << 20), flush=True)",
+        outcomes=(Outcome.OUTPUT_LIMIT, Outcome.RUNTIME_ERROR),
+    ),
+    Kind(
+        name="large answer",
+        share=1,
+        body="return 'y' * (1 << 22)",
+        outcomes=(Outcome.OUTPUT_LIMIT, Outcome.RUNTIME_ERROR),
+        forms=("call", "assertion"),
+    ),
+    Kind(
+        name="hangs",
+        share=0.5,
+        body="while True: pass",
+        outcomes=(Outcome.TIMEOUT,),
+        limits=SHORT,
+    ),
+    Kind(
+        name="sleeps",
+        share=0.5,
+        body="__import__('time').sleep(60)",
+        outcomes=(Outcome.TIMEOUT,),
+        limits=SHORT,
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """The driver at one moment: programs done, resident bytes, open descriptors, descendants."""
+
+    done: int
+    rss_bytes: int
+    fds: int
+    processes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SoakReport:
+    """What a soak found.
+
+    Attributes:
+        programs: How many were judged.
+        workers: On how many workers.
+        isolation: In which mode.
+        seconds: How long it took.
+        wrong: Kind, form and outcome of verdicts that should have been others, with their number.
+        samples: The driver through the run.
+        left: Descendant processes left after the sandbox was closed.
+        fds_before: Open descriptors before the sandbox was made.
+        fds_after: Open descriptors after it was closed.
+    """
+
+    programs: int
+    workers: int
+    isolation: str
+    seconds: float
+    wrong: dict[str, int]
+    samples: tuple[Sample, ...]
+    left: int
+    fds_before: int
+    fds_after: int
+
+    @property
+    def rss_growth_bytes(self) -> int:
+        """Growth of the driver from the end of the first tenth to the highest point after it."""
+        settled = [s for s in self.samples if s.done >= self.programs / 10] or list(self.samples)
+        return max(s.rss_bytes for s in settled) - settled[0].rss_bytes
+
+    @property
+    def faults(self) -> list[str]:
+        """What was not as it should be, in words."""
+        found = [f"{count} x {what}" for what, count in self.wrong.items()]
+        if self.rss_growth_bytes > RSS_SLACK_BYTES:
+            found.append(f"the driver grew by {self.rss_growth_bytes >> 20} MiB")
+        fds = [sample.fds for sample in self.samples[1:]]
+        if fds and max(fds) - min(fds) > 16 * self.workers + FD_SLACK:
+            found.append(f"open descriptors went from {min(fds)} to {max(fds)}")
+        if self.fds_after > self.fds_before + FD_SLACK:
+            found.append(f"{self.fds_after - self.fds_before} descriptors leaked")
+        if self.left:
+            found.append(f"{self.left} processes left behind")
+        return found
+
+
+def soak(
+    programs: int, *, workers: int, isolation: str, seed: int, progress: Progress | None = None
+) -> SoakReport:
+    """Judge so many programs of the mixture.
+
+    Args:
+        programs: How many.
+        workers: Workers of the sandbox.
+        isolation: Mode of the sandbox.
+        seed: Of the order and the inputs.
+        progress: Where to show how far it is.
+    """
+    rng = random.Random(seed)
+    fds_before = len(os.listdir("/proc/self/fd"))
+    bar = progress.add_task("programs", total=programs) if progress else None
+    wrong: Counter[str] = Counter()
+    samples: list[Sample] = []
+    began = time.monotonic()
+    done, every = 0, max(1, programs // SAMPLES)
+    with codegym.make_sandbox(isolation=isolation, workers=workers) as sandbox:
+        judge = Judge(sandbox)
+        pending: dict[int, tuple[Kind, Form]] = {}
+        stream = _mixture(programs, rng)
+        while done < programs:
+            while len(pending) < 8 * workers and (drawn := next(stream, None)) is not None:
+                kind, form, text, task = drawn
+                pending[judge.submit(text, task)] = (kind, form)
+            for ticket, verdict in judge.collect():
+                kind, form = pending.pop(ticket)
+                done += 1
+                if verdict.outcome not in kind.outcomes:
+                    wrong[f"{kind.name} ({form}) was {verdict.outcome}"] += 1
+                if done % every == 0:
+                    samples.append(_sample(done))
+                if progress and bar is not None:
+                    progress.update(bar, completed=done)
+        isolation = sandbox.isolation
+    time.sleep(0.1)
+    return SoakReport(
+        programs=programs,
+        workers=workers,
+        isolation=isolation,
+        seconds=time.monotonic() - began,
+        wrong=dict(wrong),
+        samples=tuple(samples),
+        left=len(descendants(os.getpid())),
+        fds_before=fds_before,
+        fds_after=len(os.listdir("/proc/self/fd")),
+    )
+
+
+def _mixture(programs: int, rng: random.Random) -> Iterator[tuple[Kind, Form, str, Task]]:
+    shares = [kind.share for kind in KINDS]
+    tasks = {(form, limits): _task(form, limits) for form in _FORMS for limits in (LIMITS, SHORT)}
+    for number in range(programs):
+        kind = rng.choices(KINDS, shares)[0]
+        form = rng.choice(kind.forms)
+        text = f"# {number}\ndef solve(x):\n    {kind.body}\n"
+        if form == "stdio":
+            text += "print(solve(int(input())))\n"
+        yield kind, form, text, tasks[form, kind.limits]
+
+
+_FORMS: tuple[Form, ...] = ("call", "assertion", "stdio")
+
+
+def _task(form: Form, limits: Limits) -> Task:
+    pairs = [(3, 4), (8, 9)]
+    if form == "call":
+        return Task.from_calls("", "solve", [((x,), y) for x, y in pairs], limits=limits)
+    if form == "stdio":
+        return Task.from_stdio("", [(f"{x}\n", f"{y}\n") for x, y in pairs], limits=limits)
+    lines = [f"    assert candidate({x}) == {y}\n" for x, y in pairs]
+    test = "def check(candidate):\n" + "".join(lines)
+    return Task.from_assertions("", "solve", test, limits=limits)
+
+
+def _sample(done: int) -> Sample:
+    with open("/proc/self/statm") as file:
+        pages = int(file.read().split()[1])
+    return Sample(
+        done=done,
+        rss_bytes=pages * os.sysconf("SC_PAGE_SIZE"),
+        fds=len(os.listdir("/proc/self/fd")),
+        processes=len(descendants(os.getpid())),
+    )
+
+
+def descendants(pid: int) -> list[int]:
+    """Return the processes below one, zombies included."""
+    parents: dict[int, list[int]] = {}
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            try:
+                with open(f"/proc/{name}/stat") as file:
+                    parent = int(file.read().rpartition(")")[2].split()[1])
+            except OSError:
+                continue
+            parents.setdefault(parent, []).append(int(name))
+    found, queue = [], [pid]
+    while queue:
+        below = parents.get(queue.pop(), [])
+        found += below
+        queue += below
+    return found
+
+
+def show(report: SoakReport, console: Console) -> None:
+    """Print the samples and the verdict on the run."""
+    rate = report.programs / report.seconds
+    table = Table(
+        title=f"{report.programs} programs, {report.workers} workers, {report.isolation}: "
+        f"{report.seconds:.0f} s, {rate:.0f}/s"
+    )
+    for head in ("programs", "driver MiB", "descriptors", "processes"):
+        table.add_column(head, justify="right")
+    for sample in report.samples:
+        memory = f"{sample.rss_bytes / (1 << 20):.1f}"
+        table.add_row(str(sample.done), memory, str(sample.fds), str(sample.processes))
+    console.print(table)
+    console.print(
+        f"growth after the first tenth {report.rss_growth_bytes / (1 << 20):.1f} MiB; "
+        f"descriptors before {report.fds_before}, after {report.fds_after}; "
+        f"processes left {report.left}; wrong verdicts {sum(report.wrong.values())}"
+    )
+    for fault in report.faults:
+        console.print(f"[bold red]{fault}")
+
+
+@click.command()
+@click.option("--programs", default=100_000, show_default=True, help="How many to judge.")
+@click.option("--workers", default=2, show_default=True, help="Workers of the sandbox.")
+@click.option("--isolation", default="auto", show_default=True, help="Mode of the sandbox.")
+@click.option("--seed", default=0, show_default=True, help="Of the order and the inputs.")
+@click.option("--json", "as_json", is_flag=True, help="Write the report as one JSON object.")
+def command(programs: int, workers: int, isolation: str, seed: int, as_json: bool) -> None:
+    """Judge a mixture of good and bad programs; exit with 1 if anything leaks or is misjudged."""
+    if programs < 1 or workers < 1:
+        raise ConfigError("nothing to do", value=(programs, workers), expected="at least 1 of each")
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        report = soak(programs, workers=workers, isolation=isolation, seed=seed, progress=progress)
+    if as_json:
+        click.echo(json.dumps(asdict(report) | {"faults": report.faults}))
+    else:
+        show(report, Console())
+    if report.faults:
+        sys.exit(1)
