@@ -1,0 +1,5 @@
+"""Grammar: which next tokens keep a program a prefix of valid Python. Needs the extra `grammar`."""
+
+from codegym.grammar.mask import MaskState, PythonMask
+
+__all__ = ["MaskState", "PythonMask"]

@@ -1,0 +1,211 @@
+"""Masks: whatever they let through is Python, and always fits the budget."""
+
+import ast
+import keyword
+import warnings
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+pytest.importorskip("lark")
+
+from codegym.errors import ConfigError
+from codegym.grammar import PythonMask
+from codegym.grammar.mask import NEVER
+from codegym.grammar.subset import FORBIDDEN_WORDS, FOREIGN_OPERATORS, KEYWORDS, OPERATORS
+from codegym.sources import load_tasks
+from codegym.tokenizers.bytes import ByteTokenizer
+from codegym.tokenizers.lexemes import LexemeTokenizer
+
+TOKENS = {
+    "lexemes": LexemeTokenizer(),
+    "bytes": ByteTokenizer(),
+    "few": LexemeTokenizer(["\n    ", "return", " return", " x"]),
+}
+MASKS = {name: PythonMask(tokens) for name, tokens in TOKENS.items()}
+PROMPTS = ["", "def f(x):\n", 'def f(x: list[int]) -> int:\n    """Text."""\n', "try:\n    x\n"]
+
+
+def parses(text):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # such as "is" with a literal
+        try:
+            ast.parse(text)
+        except SyntaxError:
+            return False
+    return True
+
+
+def write(mask, tokens, prompt, budget, rng, choose=None):
+    """Let a policy write that knows nothing but the mask."""
+    state, ids = mask.start(prompt), []
+    for remaining in range(budget, 0, -1):
+        allowed = np.flatnonzero(mask.allowed(state, remaining))
+        ids.append(int(rng.choice(allowed)))
+        if ids[-1] == tokens.end_id:
+            break
+        state = mask.advance(state, ids[-1])
+    return ids
+
+
+@pytest.mark.parametrize("name", MASKS)
+@settings(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 2**32), prompt=st.sampled_from(PROMPTS), budget=st.integers(1, 60))
+def test_a_uniform_policy_writes_only_programs_that_parse(name, seed, prompt, budget):
+    mask, tokens = MASKS[name], TOKENS[name]
+    start = mask.needs(mask.start(prompt))
+    if start.min() >= budget:
+        return  # no program fits
+    ids = write(mask, tokens, prompt, budget, np.random.default_rng(seed))
+    program = prompt + tokens.decode(ids)
+    assert ids[-1] == tokens.end_id, program
+    assert parses(program), program
+
+
+@settings(max_examples=100, deadline=None)
+@given(seed=st.integers(0, 2**32), length=st.integers(0, 40))
+def test_a_shortest_way_out_takes_what_was_said(seed, length):
+    mask, tokens = MASKS["lexemes"], TOKENS["lexemes"]
+    rng = np.random.default_rng(seed)
+    state = mask.start("def f(x):\n")
+    for _ in range(length):
+        token = int(rng.choice(np.flatnonzero(mask.needs(state) < NEVER)))
+        if token == tokens.end_id:
+            break
+        state = mask.advance(state, token)
+    left = int(mask.needs(state).min())
+    for _ in range(left):
+        token = int(mask.needs(state).argmin())
+        assert mask.needs(state)[token] <= left
+        left -= 1
+        if token == tokens.end_id:
+            break
+        state = mask.advance(state, token)
+    assert mask.ends(state)
+
+
+@pytest.mark.parametrize("uri", ["atoms", "composites?depth=2&domain=all"])
+@pytest.mark.parametrize("name", MASKS)
+def test_reference_solutions_are_allowed(uri, name):
+    mask, tokens = MASKS[name], TOKENS[name]
+    source = load_tasks(uri)
+    for index in range(60):
+        task = source[index]
+        state = mask.start(task.prompt)
+        for token in tokens.encode(task.canonical_solution):
+            assert mask.needs(state)[token] < NEVER, (
+                task.canonical_solution,
+                tokens.decode([token]),
+            )
+            state = mask.advance(state, token)
+        assert mask.ends(state)
+
+
+SNIPPETS = """
+x = y = 0; a, b = b, a; first, *rest = xs
+x[1:2, ::3].y += -1 ** ~2 // 3 % 4 @ 5 | 6 ^ 7 & 8 << 9 >> 1
+def g(a, b: int = 1, *c, **d) -> None: return a if b else not c
+f(x for x in y if x not in z); f(*a, b, c=1, **d)
+print({1: 2, **a}, {1, *b}, {k: v for k, (v, w) in c.items()}, [x for y in z for x in y], (1,), ())
+while a < b <= c != d is not None: break
+for i, x in enumerate(xs): continue
+assert x, "message"; del x[0], y; pass
+from a.b import c as d, e
+class A(B, c=1): x: int = 3
+with open(f) as g, h: x = lambda: 1
+raise E("a" 'b' \"\"\"c\"\"\") from None
+x = 1.5 + 2. - 1e-3 == 0 or 10
+""".strip().splitlines()
+
+
+@pytest.mark.parametrize("snippet", SNIPPETS)
+def test_the_grammar_knows(snippet):
+    assert parses(snippet)
+    assert MASKS["lexemes"].ends(MASKS["lexemes"].start(snippet))
+
+
+BLOCKS = """
+def f(x):
+    # a remark
+    for y in x:
+        if y:
+            break
+
+        elif x: pass
+    else:
+        try:
+            return (y,  # a comment
+  1)
+        except E as e:
+            yield e
+        except:
+            x
+        finally: y
+"""
+
+
+def test_the_grammar_knows_blocks():
+    assert parses(BLOCKS)
+    assert MASKS["lexemes"].ends(MASKS["lexemes"].start(BLOCKS))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("return 1", "break", "if x:\ny", "x = = 1", "1 = x", "f() = 1", "x 1", "01", "1x", "'a"),
+        *("def f(a=1, b): x", "f(a=1, b)", "a b", "x +", "(x]", "if x:\n  y\n z", "  x", "else: x"),
+        *("try:\n    x\n", "class A:\n    return 1", "'\\x'", "None = 1", "async = 1", "x := 1"),
+        *(
+            "def f():\n    class A: return 1",
+            "for x in y: x\nbreak",
+            "f''",
+            "a, b",
+            "__debug__ = 1",
+        ),
+    ],
+)
+def test_the_grammar_refuses(text):
+    mask = MASKS["lexemes"]
+    try:
+        ends = mask.ends(mask.start(text))
+    except ConfigError:
+        ends = False
+    assert not ends
+
+
+def test_words_and_operators_are_pythons_own():
+    assert set(keyword.kwlist) <= {*KEYWORDS, *FORBIDDEN_WORDS}
+    import token
+
+    ours = {*OPERATORS, *FOREIGN_OPERATORS}
+    assert set(token.EXACT_TOKEN_TYPES) - {"!", "..."} <= ours | {"!"}
+
+
+def test_the_budget_closes_what_is_open():
+    mask, tokens = MASKS["lexemes"], TOKENS["lexemes"]
+    state = mask.start("def f(x):\n    return [(x")
+    allowed = [tokens.decode([one]) for one in np.flatnonzero(mask.allowed(state, 3))]
+    assert allowed == [")"]
+    assert ")" in [tokens.decode([one]) for one in np.flatnonzero(mask.allowed(state, 4))]
+    # Where no program fits, only a shortest way out is left.
+    assert [tokens.decode([one]) for one in np.flatnonzero(mask.allowed(state, 1))] == [")"]
+
+
+def test_prompts_out_of_the_grammar_are_named():
+    with pytest.raises(ConfigError, match="line 2"):
+        MASKS["lexemes"].start("x = 1\n@decorated\n")
+
+
+def test_keeping_few_states_changes_nothing(monkeypatch):
+    monkeypatch.setattr("codegym.grammar.mask._STATES_KEPT", 5)
+    tokens = TOKENS["lexemes"]
+    forgetful, mask = PythonMask(tokens), MASKS["lexemes"]
+    for seed in range(3):
+        rngs = [np.random.default_rng(seed) for _ in range(2)]
+        one, other = (
+            write(each, tokens, "", 30, rng)
+            for each, rng in zip((forgetful, mask), rngs, strict=True)
+        )
+        assert one == other
