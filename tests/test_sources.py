@@ -454,6 +454,25 @@ def test_the_ready_form_of_mbpp_plus(tmp_path):
     assert "range(3)" in task.tests.test_code
 
 
+def test_solutions_of_every_form_pass_in_the_sandbox_and_idle_programs_do_not(tmp_path):
+    contest = {
+        "name": "Echo",
+        "description": "Echo.",
+        "public_tests": {"input": ["1\n", "2\n"], "output": ["1\n", "2\n"]},
+        "solutions": {"language": [3], "solution": ["print(input())"]},
+    }
+    uris = [
+        f"apps:{rows_file(tmp_path, CALLS, STDIO, name='apps.jsonl')}",
+        f"codecontests:{rows_file(tmp_path, contest, name='contests.jsonl')}",
+        f"evalplus:{rows_file(tmp_path, EVALPLUS, name='plus.jsonl')}",
+        f"mbpp:{rows_file(tmp_path, MBPP_ROW, name='mbpp.jsonl')}?prompt=signature",
+    ]
+    with codegym.make_sandbox() as sandbox:
+        for uri in uris:
+            report = check_source(uri, sandbox=sandbox)
+            assert report.ok and report.unsolved == 0, (uri, list(report.rows()))
+
+
 def test_hugging_face_data_sets_come_through_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "datasets", None)
     with pytest.raises(MissingExtraError, match=r"codegym\[datasets\]"):
