@@ -231,7 +231,8 @@ def _stopped(result: ExecutionResult, plan: Plan, lines: int) -> CaseResult:
         return CaseResult(outcome=outcome, error_type=kind, error_message=bound)
     code = os.waitstatus_to_exitcode(result.exit_status)
     if code < 0:
-        message = f"the process was killed by {signal.Signals(-code).name}"
+        known = {number.value: number.name for number in signal.Signals}
+        message = f"the process was killed by {known.get(-code, f'signal {-code}')}"
     else:
         message = f"the process ended with status {code} before it had answered"
     return CaseResult(

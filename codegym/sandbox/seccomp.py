@@ -120,6 +120,8 @@ _CHILD_DENIED = (
     "waitid",
 )
 _SIGNALS = ("kill", "tgkill")
+# F_SETOWN, F_SETSIG, F_SETOWN_EX: they make the kernel send signals to other processes.
+_SIGNALLING_FCNTLS = (8, 10, 15)
 
 
 def architecture(machine: str | None = None) -> Architecture:
@@ -185,6 +187,10 @@ def child_filter(arch: Architecture, *, signals: bool) -> bytes:
             _return(_ERRNO | EAGAIN),
         ],
     )
+    body = [_load(_ARGUMENTS + 8)]
+    for position, value in enumerate(_SIGNALLING_FCNTLS):
+        body.append(_jump(_JUMP_EQUAL, value, len(_SIGNALLING_FCNTLS) - position, 0))
+    program += _case(numbers["fcntl"], [*body, _return(ALLOW), _return(_ERRNO | EPERM)])
     for name in _CHILD_DENIED + (() if signals else _SIGNALS):
         if name in numbers:
             program += _case(numbers[name], [_return(_ERRNO | EPERM)])

@@ -32,6 +32,11 @@ def serve(mode: int, fds: list[int]) -> None:
             socket.
     """
     driver, output, *rest = fds
+    # Not the zygote's own: flags of an open file would outlive this program.
+    null = os.open("/dev/null", os.O_RDWR)
+    os.dup2(null, 0)
+    os.dup2(null, 2)
+    os.close(null)
     os.dup2(output, 1)
     os.close(output)
     if mode == STDIO:

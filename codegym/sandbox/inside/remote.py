@@ -3,7 +3,8 @@
 A stand-in forwards calls, attributes, iteration and the like to the candidate's process. What it
 never forwards is a comparison or an operator between a handle and a plain value: the answer would
 be the candidate's word, and the expected value its hint. Such a comparison is simply unequal, such
-an operator a TypeError.
+an operator a TypeError. An instance of a class that the test does not name is a stranger: it has
+data attributes and can be called, but is no container and equals nothing but itself.
 """
 
 import builtins
@@ -76,15 +77,16 @@ class Line:
         reply = self._exchange(wire.dumps(names))
         return reply
 
-    def offered(self, trees: Any) -> dict[str, Any]:
-        """Build the values of the names that the program defines."""
+    def offered(self, trees: Any, wanted: list[str]) -> dict[str, Any]:
+        """Build the values of the names that the program defines, of those that were asked."""
         if type(trees) is not dict:
             raise self._lost("bad reply")
+        trees = {name: trees[name] for name in wanted if name in trees}
         for tree in trees.values():
             handle = tree.get("@") if type(tree) is dict else None
             if type(handle) is list and handle[4:] == ["class"] and type(handle[0]) is int:
                 self.known_classes.add(handle[0])
-        return {str(name): self._decode(tree) for name, tree in trees.items()}
+        return {name: self._decode(tree) for name, tree in trees.items()}
 
     def ask(self, name: str, handle: int, *args: Any, **kwargs: Any) -> Any:
         """Have the candidate carry out one operation on one of its objects.
@@ -161,7 +163,7 @@ class Line:
     def _hand_over(self, value: Any) -> Any:
         if isinstance(value, Remote):
             return {"@": value._codegym_handle}
-        kind: type = type(value)
+        kind: Any = type(value)
         if kind is BuiltinFunctionType and value.__module__ in BUILTIN_HOMES:
             home = sys.modules.get(value.__module__)
             if getattr(home, value.__name__, None) is value:
@@ -193,7 +195,8 @@ class Line:
             raise ValueError("not a handle")
         if handle not in self._stands:
             known = home in self.known_classes or handle in self.known_classes
-            self._stands[handle] = _class_for(abilities, shape)(self, handle, title[:100], known)
+            kind = _class_for(abilities if known else _of_a_stranger(abilities))
+            self._stands[handle] = kind(self, handle, title[:100], known)
         stand = self._stands[handle]
         return stand if shape != "generator" else _generator(stand)
 
@@ -284,14 +287,14 @@ class Remote:
     def __eq__(self, other: object) -> bool:
         if self is other:
             return True
-        if not isinstance(other, Remote):
+        if not _comparable(self, other):
             return NotImplemented
         return bool(self._codegym_ask("eq", other))
 
     def __ne__(self, other: object) -> bool:
         if self is other:
             return False
-        if not isinstance(other, Remote):
+        if not _comparable(self, other):
             return NotImplemented
         return bool(self._codegym_ask("ne", other))
 
@@ -308,9 +311,14 @@ class Remote:
         return isinstance(value, Remote) and bool(self._codegym_ask("instance", value))
 
 
+def _comparable(one: "Remote", other: object) -> bool:
+    # At least one of a class that the test itself names: strangers would vouch for each other.
+    return isinstance(other, Remote) and (one._codegym_known or other._codegym_known)
+
+
 def _between_handles(operation: str) -> Callable[[Any, Any], Any]:
     def method(self: Any, other: Any) -> Any:
-        if not isinstance(other, Remote):
+        if not _comparable(self, other):
             return NotImplemented
         return self._codegym_ask(operation, other)
 
@@ -347,13 +355,20 @@ for _name in "lt le gt ge add sub mul matmul truediv floordiv mod pow and or xor
     setattr(Remote, f"__{_name}__", _between_handles(_operation))
 for _name in "neg pos abs invert".split():
     setattr(Remote, f"__{_name}__", _forwarded(_name))
-_classes: dict[tuple[str, str], type[Remote]] = {}
+_classes: dict[str, type[Remote]] = {}
 
 
-def _class_for(abilities: str, shape: str) -> type[Remote]:
+def _of_a_stranger(abilities: str) -> str:
+    """Return what an instance of a class that the test does not name may do: be called.
+
+    As a container it could tell each reader something else.
+    """
+    return "c" if "c" in abilities else ""
+
+
+def _class_for(abilities: str) -> type[Remote]:
     letters = "".join(letter for letter in _METHODS if letter in abilities)
-    key = (letters, shape)
-    if key not in _classes:
+    if letters not in _classes:
         methods = {name: method for letter in letters for name, method in _METHODS[letter].items()}
-        _classes[key] = type("Remote", (Remote,), methods)
-    return _classes[key]
+        _classes[letters] = type("Remote", (Remote,), methods)
+    return _classes[letters]

@@ -9,7 +9,7 @@ functions, classes, generators and instances of the program's own classes stay h
 import importlib
 import operator
 from collections.abc import Callable
-from types import BuiltinFunctionType, FunctionType, GeneratorType, ModuleType
+from types import BuiltinFunctionType, FunctionType, ModuleType
 from typing import Any
 
 from codegym import wire
@@ -27,6 +27,7 @@ _ABILITIES = {
     "b": "__bool__",
     "e": "__enter__",
 }
+_BUILTIN_KINDS = ("builtins", "types", "itertools")
 
 Describe = Callable[[BaseException], list[Any]]
 
@@ -123,13 +124,11 @@ class Objects:
         abilities = "".join(
             letter for letter, method in _ABILITIES.items() if getattr(kind, method, None)
         )
-        shape = "generator" if kind is GeneratorType else "class" if is_class else ""
+        is_own = kind.__module__ not in _BUILTIN_KINDS
+        shape = "class" if is_class else "" if is_own or "n" not in abilities else "generator"
         title = value.__name__ if is_class else kind.__name__
-        home = self._number(kind) if self._is_own(kind) else 0
+        home = self._number(kind) if is_own else 0
         return {"@": [self._number(value), abilities, title, home, shape]}
-
-    def _is_own(self, kind: type) -> bool:
-        return kind.__module__ not in ("builtins", "types")
 
     def _number(self, value: Any) -> int:
         # Held for as long as the program runs, so that an identity stays one object's.
