@@ -10,7 +10,7 @@ import signal
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from time import perf_counter
 from types import FrameType
@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch.utils.tensorboard import SummaryWriter
 
 from codegym import registry
 from codegym.agent import Agent
@@ -28,10 +29,9 @@ from codegym.policies.making import make_policy
 from codegym.policy import Policy
 from codegym.rewards import make_reward
 from codegym.rollout import Clock, Sampling, collect, demonstrate
-from codegym.run_config import Phase, TrainConfig, phases_of
+from codegym.run_config import Phase, TrainConfig, agent_config, phases_of
 from codegym.run_folder import RunFolder
 from codegym.sandbox import make_sandbox
-from codegym.settings import settings_of
 from codegym.sources.base import load_tasks
 from codegym.trajectory import Trajectory
 
@@ -90,8 +90,7 @@ class Trainer:
         self.phases = phases_of(config)
         # Names are looked up before anything slow begins.
         for phase in self.phases:
-            agent_class = registry.get("agents", phase.agent)
-            settings_of(agent_class.config_class, phase.settings, f"setting of {phase.agent}")
+            agent_config(registry.get("agents", phase.agent), phase)
         self.reward = make_reward(config.reward)
         self.train_tasks = load_tasks(config.tasks)
         self.eval_tasks = load_tasks(config.eval_tasks)
@@ -113,14 +112,20 @@ class Trainer:
             CheckpointError: There is nothing to resume, or it is damaged.
             SandboxError: The sandbox broke.
         """
-        with (
-            make_sandbox(self.config.isolation, workers=self.config.workers or None) as sandbox,
-            _stopping_on_signals(self.stop),
-        ):
+        with ExitStack() as stack:
+            sandbox = stack.enter_context(
+                make_sandbox(self.config.isolation, workers=self.config.workers or None)
+            )
+            stack.enter_context(_stopping_on_signals(self.stop))
             judge = Judge(sandbox)
             policy, position, state = self._begin(resume)
             if position.phase >= len(self.phases):
                 return True
+            # What a stopped run logged after its checkpoint is done again, and replaced.
+            self._board = SummaryWriter(
+                str(self.folder.tensorboard), purge_step=position.total_programs
+            )
+            stack.callback(self._board.close)
             while position.phase < len(self.phases):
                 phase = self.phases[position.phase]
                 agent = self._agent(policy, position.phase)
@@ -163,7 +168,7 @@ class Trainer:
     def _agent(self, policy: Policy, phase_number: int) -> Agent:
         phase = self.phases[phase_number]
         agent_class = registry.get("agents", phase.agent)
-        settings = settings_of(agent_class.config_class, phase.settings, "setting")
+        settings = agent_config(agent_class, phase)
         agent: Agent = agent_class(policy, settings, seed=_mix(self.config.seed, phase_number))
         return agent
 
@@ -242,6 +247,9 @@ class Trainer:
                 name=self.config.eval_tasks,
             )
             row[kind] = _short(report, full=moment != "curve")
+            self._board.add_scalar(
+                f"held-out/{kind}", report.pass_at[1].mean, position.total_programs
+            )
         self.folder.append("curve", row)
 
     def _phase_name(self, position: Position) -> str:
@@ -255,6 +263,8 @@ class Trainer:
             "train_s": round(position.elapsed_s, 3),
         }
         self.folder.append("metrics", row | dict(metrics))
+        for name, value in metrics.items():
+            self._board.add_scalar(f"{phase.name}/{name}", value, position.total_programs)
         if self.watch is not None:
             self.watch(
                 Update(

@@ -35,6 +35,7 @@ def config(agent: str, **settings: Any) -> TrainConfig:
     return TrainConfig.from_mapping(
         {
             "agent": agent,
+            "warm_start_programs": 0,
             "reward": "rltf",
             "updates": 4,
             "eval_count": 2,
@@ -163,6 +164,7 @@ def test_ctrl_c_leaves_a_run_that_resumes(tmp_path: Path) -> None:
         ({"agent_settings": {"learning": 1}}, UnknownNameError, "setting of rft"),
         ({"agent_settings": {"lr": "fast"}}, ConfigError, "float"),
         ({"agent": "rltf", "agent_settings": {"baseline": "bst"}}, UnknownNameError, "'best'"),
+        ({"agent_preset": "papr"}, UnknownNameError, "preset of rft"),
         ({"updates": 0}, ConfigError, "exactly one budget"),
         ({"minutes": 1.0}, ConfigError, "exactly one budget"),
         ({"seed": "x"}, ConfigError, "int"),

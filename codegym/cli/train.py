@@ -12,8 +12,6 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from codegym import __version__
 from codegym.errors import ConfigError, MissingExtraError, UnknownNameError
 
-_BUDGETS = ("minutes", "updates", "programs")
-
 
 class _Watcher:
     """Shows a run: a live bar on a terminal, a line now and then elsewhere."""
@@ -53,6 +51,7 @@ class _Watcher:
     help="Begin from a YAML file with the keys of a run's config.yaml.",
 )
 @click.option("--agent", help="Learning agent (codegym list agents).")
+@click.option("--agent-preset", help="Its named settings: small, paper, ... (codegym list agents).")
 @click.option("--policy", help="gpt:tiny, gpt:small, ... or the folder of a checkpoint.")
 @click.option("--tokenizer", help="Tokenizer of a new policy.")
 @click.option("--tasks", help="URI of the training tasks.")
@@ -148,7 +147,7 @@ def _merge(
     """Lay the sources of settings over one another; later ones win."""
     import yaml
 
-    from codegym.run_config import PRESETS
+    from codegym.run_config import BUDGETS, PRESETS
 
     merged: dict[str, Any] = {}
     if preset is not None:
@@ -169,8 +168,8 @@ def _merge(
                 expected="YAML of the form key: value",
             )
         merged |= loaded
-    if any(name in given for name in _BUDGETS):
-        merged = {name: value for name, value in merged.items() if name not in _BUDGETS}
+    if any(name in given for name in BUDGETS):
+        merged = {name: value for name, value in merged.items() if name not in BUDGETS}
     merged |= given
     for assignment in assignments:
         key, equals, value = assignment.partition("=")
