@@ -32,7 +32,7 @@ from codegym.task import Task
 from codegym.testsuite import Form
 
 SIEGE_LIMITS = Limits(wall_s=1.0, cpu_s=1.0, memory_bytes=256 << 20, output_bytes=1 << 20)
-HANG_LIMITS = Limits(wall_s=0.4, cpu_s=0.4, memory_bytes=256 << 20, output_bytes=1 << 20)
+HANG_LIMITS = Limits(wall_s=0.25, cpu_s=0.25, memory_bytes=256 << 20, output_bytes=1 << 20)
 
 # What an attack that goes unpunished for longer than this has achieved: it hung the grader.
 PATIENCE_S = 15.0
@@ -160,7 +160,8 @@ def besiege_other(attack: Attack, grader: str, rng: random.Random, **job: Any) -
     ]
     started = time.monotonic()
     said = grade_outside({"grader": grader, "words": host_words(), "runs": runs, **job})
-    passed, found, honest, wrong = [*said, *[None] * (len(runs) - len(said))]
+    heard: list[bool | None] = [*said]
+    passed, found, honest, wrong = heard + [None] * (len(runs) - len(said))
     return Finding(
         attack=attack.name,
         grader=grader,
@@ -290,7 +291,11 @@ def _check_graders(names: Sequence[str], python: str) -> None:
         if name not in known:
             raise ConfigError("unknown grader", value=name, expected="one of " + ", ".join(known))
         if known[name]:
-            run = {"name": "honest", "program": "def solve(x):\n    return x\n", "inputs": XS}
+            run: dict[str, Any] = {
+                "name": "honest",
+                "program": "def solve(x):\n    return x\n",
+                "inputs": XS,
+            }
             run |= {"wants": XS, "atol": 0, "test": "def check(solve):\n    assert solve(3) == 3\n"}
             job = {"grader": name, "words": {}, "runs": [run], "python": python}
             if grade_outside(job) != [True]:

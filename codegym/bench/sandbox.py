@@ -42,6 +42,7 @@ class Row:
         p50_ms: Median latency of a single program.
         p99_ms: 99th percentile of it.
         programs: How many were timed.
+        turns_per_s: Programs per second of each turn.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Row:
     p50_ms: float
     p99_ms: float
     programs: int
+    turns_per_s: tuple[float, ...]
 
     @classmethod
     def of(cls, name: str, turns: Sequence[Sequence[float]]) -> "Row":
@@ -65,7 +67,17 @@ class Row:
             p50_ms=1000 * statistics.median(times),
             p99_ms=1000 * times[min(len(times) - 1, int(len(times) * 0.99))],
             programs=len(times),
+            turns_per_s=tuple(rates),
         )
+
+    def gain_over(self, other: "Row") -> float:
+        """Return the median over the rounds of how many times as fast this one was.
+
+        Each turn is compared with the other's in the same round: a machine that is slow for a
+        second is slow for both.
+        """
+        pairs = zip(self.turns_per_s, other.turns_per_s, strict=True)
+        return statistics.median(mine / theirs for mine, theirs in pairs)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,7 +193,7 @@ def ratios(rows: Sequence[Row], overshoot: float, gain: float | None) -> list[Ra
 
     def against(other: str, mine: Row, must: float, good: float, *, times: bool = False) -> None:
         if other in by:
-            value = by[other].per_s / mine.per_s if times else mine.per_s / by[other].per_s
+            value = by[other].gain_over(mine) if times else mine.gain_over(by[other])
             words = f"time of {mine.name} / {other}" if times else f"{mine.name} / {other}"
             found.append(Ratio(name=words, value=value, must=must, good=good, at_most=times))
 

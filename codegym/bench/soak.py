@@ -83,7 +83,7 @@ KINDS = (
         name="threads",
         share=2,
         body="import threading, time\n"
-        "    for _ in range(4):\n"
+        "    for _ in range(2):\n"
         "        threading.Thread(target=time.sleep, args=(60,), daemon=True).start()\n"
         "    return x + 1",
         outcomes=(Outcome.PASSED,),

@@ -62,11 +62,7 @@ def solve(x):
 """
 
 
-_REPLY_ONLY = {
-    "goal": "secret",
-    "control": "",
-    "why_no_control": "it aims at the parser of framed replies, which naive graders lack",
-}
+_NO_FRAMES = "it aims at the parser of framed replies, which naive graders lack"
 
 ATTACKS = (
     Attack(
@@ -266,7 +262,8 @@ def solve(x):
     spray(range(1024), [b'\\xff' * 4096, b'\\xff\\xff\\xff\\x7f', bytes(4096)])
     return 'wrong'
 """,
-        **_REPLY_ONLY,
+        control="",
+        why_no_control=_NO_FRAMES,
     ),
     Attack(
         name="d12_bottomless_reply",
@@ -279,7 +276,8 @@ def solve(x):
             b'{"r":{"t":' + b'[{"t":' * 500 + b'[]' + b'}]' * 500 + b'}}'
             """
         ),
-        **_REPLY_ONLY,
+        control="",
+        why_no_control=_NO_FRAMES,
     ),
     Attack(
         name="d13_numbers_out_of_range",
@@ -296,7 +294,8 @@ def solve(x):
             b'{"r":{"I":"0x' + b'f' * 40_000 + b'"}}'
             """
         ),
-        **_REPLY_ONLY,
+        control="",
+        why_no_control=_NO_FRAMES,
     ),
     Attack(
         name="d14_duplicate_keys",
@@ -317,7 +316,8 @@ def solve(x):
             b'""'
             """
         ),
-        **_REPLY_ONLY,
+        control="",
+        why_no_control=_NO_FRAMES,
     ),
     Attack(
         name="d15_invalid_text",
@@ -334,7 +334,8 @@ def solve(x):
             b'{"e":"\\udfff"}'
             """
         ),
-        **_REPLY_ONLY,
+        control="",
+        why_no_control=_NO_FRAMES,
     ),
     Attack(
         name="d16_empty_frames",
@@ -355,7 +356,8 @@ def solve(x):
     return 'wrong'
 """,
         hangs=True,
-        **_REPLY_ONLY,
+        control="",
+        why_no_control=_NO_FRAMES,
     ),
     Attack(
         name="d17_descriptors_in_a_reply",
@@ -381,7 +383,8 @@ def solve(x):
                 break
     return 'wrong'
 """,
-        **_REPLY_ONLY,
+        control="",
+        why_no_control=_NO_FRAMES,
     ),
     Attack(
         name="d18_infrastructure_in_disguise",
@@ -558,6 +561,7 @@ def check(candidate):
             b'[' + b'1' * 4000 + b',' + b'0.' + b'1' * 400_000
             """
         ),
-        **_REPLY_ONLY,
+        control="",
+        why_no_control=_NO_FRAMES,
     ),
 )

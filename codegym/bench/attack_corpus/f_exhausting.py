@@ -545,6 +545,7 @@ def check(candidate):
 """,
         control="",
         why_no_control=_STALLS,
+        hangs=True,
     ),
     Attack(
         name="f29_large_wrong_answers",
