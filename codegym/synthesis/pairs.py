@@ -77,6 +77,7 @@ def probes(types: tuple[str, ...]) -> tuple[tuple[Any, ...], ...]:
     return (*fixed, *sample(types, rng, n=PROBES - len(fixed)))
 
 
+@lru_cache(maxsize=100_000)
 def is_held_out(pair: Pair, *, share: float, seed: int) -> bool:
     """Tell whether a pair is kept away from training.
 

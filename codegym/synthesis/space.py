@@ -41,7 +41,7 @@ class Space:
             if name in allowed
         }
         self._joins = tuple(atom for atom in self.atoms if len(atom.arguments) == 2)
-        self._ending: dict[tuple[int, str], list[tuple[str, tuple[Atom, ...]]]] = {}
+        self._ending: dict[tuple[int, str], dict[str, list[tuple[Atom, ...]]]] = {}
         self._weights: dict[int, dict[str, list[int]]] = {}
 
     def count(self, depth: int) -> int:
@@ -81,12 +81,11 @@ class Space:
         first, second = join.arguments
         lefts = self._branches(left, first)
         rights = self._branches(right, second)
-        common = sorted({kind for kind, _ in lefts} & {kind for kind, _ in rights})
+        common = [kind for kind in lefts if kind in rights]
         if not common:
             return None
         kind = rng.choice(common)
-        one = rng.choice([path for start, path in lefts if start == kind])
-        two = rng.choice([path for start, path in rights if start == kind])
+        one, two = rng.choice(lefts[kind]), rng.choice(rights[kind])
         if one == two:
             return None
         stages: list[Atom | Fork] = [Fork(left=one, right=two, join=join)]
@@ -108,17 +107,15 @@ class Space:
             stages.append(rng.choice(after))
         return Composition(tuple(stages), "" if head else kind)
 
-    def _branches(self, length: int, returns: str) -> list[tuple[str, tuple[Atom, ...]]]:
-        """Return the chains of one argument that end in a type, each with its argument's type."""
-        if length == 0:
-            return [(returns, ())]
+    def _branches(self, length: int, returns: str) -> dict[str, list[tuple[Atom, ...]]]:
+        """Return the chains of one argument that end in a type, by their argument's type."""
         if (length, returns) not in self._ending:
+            found: dict[str, list[tuple[Atom, ...]]] = {} if length else {returns: [()]}
             starts = tuple(atom for atom in self.atoms if len(atom.arguments) == 1)
-            self._ending[length, returns] = [
-                (path[0].arguments[0], path)
-                for path in self._paths(starts, length)
-                if path[-1].returns == returns
-            ]
+            for path in self._paths(starts, length) if length else ():
+                if path[-1].returns == returns:
+                    found.setdefault(path[0].arguments[0], []).append(path)
+            self._ending[length, returns] = found
         return self._ending[length, returns]
 
     def _paths(self, starts: tuple[Atom, ...], depth: int) -> Iterator[tuple[Atom, ...]]:
