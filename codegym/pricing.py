@@ -65,16 +65,43 @@ def price(
         program: That text, where the caller has it already.
     """
     ids = actions.tolist() if isinstance(actions, np.ndarray) else list(actions)
-    if not finished:
-        verdict = verdict.as_cut()
     if program is None:
         program = program_of(task, tokenizer.decode(ids))
-    feedback = locate(
-        verdict,
+    return price_spans(
+        task,
         program,
         spans=tokenizer.spans(ids),
-        program_start=len(task.prompt) if task.prompt_is_code else 0,
+        start=len(task.prompt) if task.prompt_is_code else 0,
+        finished=finished,
+        verdict=verdict,
+        reward=reward,
     )
+
+
+def price_spans(
+    task: Task,
+    program: str,
+    *,
+    spans: NDArray[np.int64],
+    start: int,
+    finished: bool,
+    verdict: Verdict,
+    reward: Reward,
+) -> Priced:
+    """Price a judged episode whose actions are pieces of text of any size.
+
+    Args:
+        task: The task that was played.
+        program: The whole program.
+        spans: (T, 2) where each action stands in the text that was written.
+        start: Where in the program that text begins.
+        finished: Whether the policy ended the program itself.
+        verdict: Of the program.
+        reward: What the verdict is worth.
+    """
+    if not finished:
+        verdict = verdict.as_cut()
+    feedback = locate(verdict, program, spans=spans, program_start=start)
     bound = reward.bind(task, program)
     return Priced(
         verdict=verdict,

@@ -11,10 +11,22 @@ from gymnasium.envs.registration import register, registry
 _ENVS = "codegym.envs"
 _TOKEN = (f"{_ENVS}.synthesis:SynthesisEnv", f"{_ENVS}.vector:SynthesisVectorEnv")
 
+_TEXT = (f"{_ENVS}.text:TextEnv", None)
+
 # Id -> (entry point, vector entry point, keyword arguments). A change of rewards or tests of an id
-# is a new version of it.
+# is a new version of it. `tasks` may be given to any of them; mined and APPS tasks stand in files,
+# so that their ids need it: gym.make("codegym:CodeGym/Mined-v0", tasks="mined:/tasks.jsonl").
 ENVIRONMENTS: dict[str, tuple[str, str | None, dict[str, Any]]] = {
     "CodeGym/Synthesis-v0": (*_TOKEN, {}),
+    "CodeGym/Atoms-v0": (*_TOKEN, {"tasks": "atoms"}),
+    "CodeGym/Composites-v0": (*_TOKEN, {"tasks": "composites"}),
+    "CodeGym/Mined-v0": (*_TOKEN, {"tasks": "mined", "max_tokens": 1024, "budget": 512}),
+    "CodeGym/HumanEval-v0": (*_TOKEN, {"tasks": "humaneval", "max_tokens": 2048, "budget": 768}),
+    "CodeGym/MBPP-v0": (*_TOKEN, {"tasks": "mbpp", "max_tokens": 2048, "budget": 768}),
+    "CodeGym/APPS-v0": (*_TOKEN, {"tasks": "apps", "max_tokens": 8192, "budget": 2048}),
+    "CodeGym/Line-v0": (*_TEXT, {"granularity": "line"}),
+    "CodeGym/Program-v0": (*_TEXT, {"granularity": "program"}),
+    "CodeGym/Repair-v0": (*_TEXT, {"granularity": "program", "turns": 3}),
 }
 
 

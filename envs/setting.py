@@ -84,12 +84,10 @@ class Setting:
         isolation: str,
         judge: Callable[[Sequence[tuple[str, Task]]], Sequence[Verdict]] | None = None,
     ) -> None:
-        for name, value in (("max_tokens", max_tokens), ("budget", budget)):
-            if value is not None and (not isinstance(value, int) or value < 1):
-                raise ConfigError(f"{name} is unusable", value=value, expected="an integer >= 1")
-        self.source = load_tasks(tasks) if isinstance(tasks, str) else tasks
-        if not len(self.source):
-            raise ConfigError("a task source without tasks", value=tasks)
+        check_positive("max_tokens", max_tokens)
+        if budget is not None:
+            check_positive("budget", budget)
+        self.source = open_source(tasks)
         self.reward = make_reward(reward)
         self.tokenizer = make_tokenizer(tokenizer) if isinstance(tokenizer, str) else tokenizer
         self.max_tokens, self.budget = max_tokens, budget
@@ -163,6 +161,28 @@ class Setting:
             "cut": not played.finished,
         }
         return Ending(priced.reward, info)
+
+
+def open_source(tasks: str | TaskSource) -> TaskSource:
+    """Return the source that a URI names, or the source itself.
+
+    Raises:
+        ConfigError: It has no tasks.
+    """
+    source = load_tasks(tasks) if isinstance(tasks, str) else tasks
+    if not len(source):
+        raise ConfigError("a task source without tasks", value=tasks)
+    return source
+
+
+def check_positive(name: str, value: object) -> None:
+    """Refuse what is no integer of 1 or more.
+
+    Raises:
+        ConfigError: Names the argument.
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ConfigError(f"{name} is unusable", value=value, expected="an integer >= 1")
 
 
 def check_options(options: dict[str, Any] | None, known: Sequence[str]) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """SynthesisEnv: a program is written token by token and graded by its tests at the end."""
 
 from operator import index
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gymnasium as gym
 import numpy as np
@@ -14,6 +14,9 @@ from codegym.errors import EpisodeOverError, InvalidActionError
 from codegym.rewards import Reward
 from codegym.sources import TaskSource
 from codegym.tokenizers import Tokenizer
+
+if TYPE_CHECKING:
+    from codegym.envs.masking import EpisodeMask
 
 Obs = NDArray[np.int32]
 
@@ -86,6 +89,7 @@ class SynthesisEnv(gym.Env[Obs, np.int64]):
         self._opening: Opening | None = None
         self._start = self._length = self._limit = 0
         self._over = True
+        self._mask: EpisodeMask | None = None
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -105,7 +109,7 @@ class SynthesisEnv(gym.Env[Obs, np.int64]):
         self._row[count:] = self.tokenizer.pad_id
         self._opening, self._limit = opening, opening.limit
         self._start = self._length = count
-        self._over = False
+        self._over, self._mask = False, None
         info = {"length": 0, "task_id": opening.task.task_id, "prompt": opening.task.prompt}
         return self._observe(), info
 
@@ -134,6 +138,27 @@ class SynthesisEnv(gym.Env[Obs, np.int64]):
             obs = self._row.copy() if self._copy else self._view
             return obs, 0.0, False, False, {"length": length - self._start}
         return self._finish(token)
+
+    def action_masks(self) -> NDArray[np.bool_]:
+        """Return which tokens keep the program a prefix of Python that fits the budget.
+
+        Returns:
+            (V,) bool; all True after the end. See ``codegym.grammar`` for what is exact and what
+            it costs. The name is sb3-contrib's.
+
+        Raises:
+            MissingExtraError: lark is not installed (extra ``grammar``).
+            ConfigError: The tokenizer's ids have no text of their own, or the prompt is not of the
+                Python that masks know.
+        """
+        if self._over or self._opening is None:
+            return np.ones(self._vocab, dtype=np.bool_)
+        if self._mask is None:
+            from codegym.envs.masking import EpisodeMask
+
+            self._mask = EpisodeMask(self.tokenizer, self._opening)
+        written = self._row[self._start : self._length]
+        return self._mask.allowed(written, self._limit - self._length)
 
     def _finish(self, token: int) -> tuple[Obs, float, bool, bool, dict[str, Any]]:
         self._over = True

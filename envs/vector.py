@@ -6,7 +6,7 @@ with the same seeds, in each autoreset mode.
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from codegym.envs.grading import Verdicts
@@ -21,6 +21,9 @@ from codegym.errors import ConfigError, EpisodeOverError, InvalidActionError
 from codegym.rewards import Reward
 from codegym.sources import TaskSource
 from codegym.tokenizers import Tokenizer
+
+if TYPE_CHECKING:
+    from codegym.envs.masking import EpisodeMask
 
 Obs = NDArray[np.int32]
 Flags = NDArray[np.bool_]
@@ -87,6 +90,7 @@ class SynthesisVectorEnv(VectorEnv[Obs, NDArray[np.int64], NDArray[Any]]):
         self._lengths = np.zeros(num_envs, dtype=np.int64)
         self._limits = np.zeros(num_envs, dtype=np.int64)
         self._openings: list[Opening | None] = [None] * num_envs
+        self._masks: list[EpisodeMask | None] = [None] * num_envs
         self._rngs: list[np.random.Generator | None] = [None] * num_envs
         self._seeds = [-1] * num_envs
         self._over: Flags = np.ones(num_envs, dtype=np.bool_)
@@ -175,6 +179,27 @@ class SynthesisVectorEnv(VectorEnv[Obs, NDArray[np.int64], NDArray[Any]]):
         self._add_lengths(infos)
         return self._observe(), rewards, ended, truncated, infos
 
+    def action_masks(self) -> Flags:
+        """Return which tokens keep each program a prefix of Python that fits its budget.
+
+        Returns:
+            (num_envs, V) bool; rows of ended episodes are all True. See
+            ``SynthesisEnv.action_masks``.
+        """
+        from codegym.envs.masking import EpisodeMask
+
+        masks = np.ones((self.num_envs, self._vocab), dtype=np.bool_)
+        for row in np.flatnonzero(~self._over).tolist():
+            opening, mask = self._openings[row], self._masks[row]
+            assert opening is not None
+            if mask is None:
+                mask = self._masks[row] = EpisodeMask(self.tokenizer, opening)
+            start, length = self._starts[row], self._lengths[row]
+            masks[row] = mask.allowed(
+                self._rows[row, start:length], int(self._limits[row] - length)
+            )
+        return masks
+
     def _finish(
         self, ended: Flags, tokens: NDArray[Any], rewards: NDArray[np.float64], infos: Infos
     ) -> Infos:
@@ -198,7 +223,7 @@ class SynthesisVectorEnv(VectorEnv[Obs, NDArray[np.int64], NDArray[Any]]):
         count = len(opening.prompt)
         self._rows[row, :count] = opening.prompt
         self._rows[row, count:] = self.tokenizer.pad_id
-        self._openings[row], self._over[row] = opening, False
+        self._openings[row], self._over[row], self._masks[row] = opening, False, None
         self._starts[row] = self._lengths[row] = count
         self._limits[row] = opening.limit
         return {"length": 0, "task_id": opening.task.task_id, "prompt": opening.task.prompt}

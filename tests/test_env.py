@@ -1,5 +1,7 @@
 """The single environment: Gymnasium's contract, ours, and the errors of its callers."""
 
+import ast
+
 import gymnasium as gym
 import numpy as np
 import pytest
@@ -190,3 +192,30 @@ def test_a_broken_sandbox_is_an_error_never_a_reward(tiny):
     with pytest.raises(SandboxError, match="zygote"):
         play(env, "    return x", seed=0)
     env.reset(seed=0)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_masked_random_programs_end_and_parse(tiny, seed):
+    pytest.importorskip("lark")
+    env = SynthesisEnv(**tiny, budget=20)
+    env.reset(seed=seed)
+    rng = np.random.default_rng(seed)
+    terminated = False
+    while not terminated:
+        mask = env.action_masks()
+        assert mask.shape == (env.action_space.n,)
+        *_, terminated, _, info = env.step(int(rng.choice(np.flatnonzero(mask))))
+    assert not info["cut"]
+    ast.parse(info["program"])
+    assert env.action_masks().all()
+
+
+def test_masks_let_go_of_a_program_that_left_python(tiny):
+    pytest.importorskip("lark")
+    env = SynthesisEnv(**tiny)
+    env.reset(seed=0)
+    assert not env.action_masks()[env.tokenizer.encode(")")[0]]
+    env.step(env.tokenizer.encode(")")[0])
+    mask = env.action_masks()
+    assert mask.sum() == len(mask) - 1
+    assert not mask[env.tokenizer.pad_id]

@@ -160,3 +160,15 @@ def test_bad_input_is_named(tiny):
         SynthesisVectorEnv(2, **tiny, autoreset_mode="never")
     with pytest.raises(ConfigError, match="num_envs"):
         SynthesisVectorEnv(0, **tiny)
+
+
+def test_masks_equal_those_of_singles(tiny):
+    pytest.importorskip("lark")
+    native, sync = pair(tiny, AutoresetMode.SAME_STEP)
+    native.reset(seed=3), sync.reset(seed=3)
+    rng = np.random.default_rng(0)
+    for _ in range(30):
+        masks = native.action_masks()
+        np.testing.assert_array_equal(masks, np.stack(sync.call("action_masks")))
+        actions = np.array([rng.choice(np.flatnonzero(mask)) for mask in masks])
+        native.step(actions), sync.step(actions)

@@ -56,6 +56,9 @@ class PythonMask:
     Args:
         tokenizer: A LexemeTokenizer or a ByteTokenizer.
 
+    Attributes:
+        size: Number of ids.
+
     Raises:
         MissingExtraError: lark is not installed (extra ``grammar``).
         ConfigError: A tokenizer whose ids have no text of their own.
@@ -72,6 +75,7 @@ class PythonMask:
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer
+        self.size = tokenizer.vocab_size
         self._pieces = _pieces(tokenizer)
         self._stacks = Stacks(load_tables(), _prices(tokenizer))
         self._known: dict[MaskState, NDArray[np.int16]] = {}
@@ -147,7 +151,7 @@ class PythonMask:
         return bool(self.needs(state)[self._tokenizer.end_id] == 0)
 
     def _find_needs(self, state: MaskState) -> NDArray[np.int16]:
-        needs = np.full(self._tokenizer.vocab_size, NEVER, dtype=np.int16)
+        needs = np.full(self.size, NEVER, dtype=np.int16)
         for events, bracket, lex, ids in self._readings(state.lex, state.depth > 0):
             after = self._apply(state, events, lex, bracket)
             left = inf if after is None else self._closing(after)

@@ -1,0 +1,61 @@
+"""Masking: which tokens an episode may write next, read along as it is written."""
+
+from functools import lru_cache
+
+import numpy as np
+from codegym.envs.setting import Opening
+from numpy.typing import NDArray
+
+from codegym.grammar import MaskState, PythonMask
+from codegym.tokenizers import Tokenizer
+
+
+@lru_cache(maxsize=8)
+def shared_mask(tokenizer: Tokenizer) -> PythonMask:
+    """Return the mask of a tokenizer, made once per process.
+
+    Raises:
+        MissingExtraError: lark is not installed.
+        ConfigError: A tokenizer whose ids have no text of their own.
+    """
+    return PythonMask(tokenizer)
+
+
+class EpisodeMask:
+    """Follows one episode; tokens are read when a mask is asked for, not when they are written.
+
+    Args:
+        tokenizer: What the ids mean.
+        opening: The episode's start.
+
+    Raises:
+        ConfigError: The prompt is not of the Python that masks know.
+    """
+
+    def __init__(self, tokenizer: Tokenizer, opening: Opening) -> None:
+        self._mask = shared_mask(tokenizer)
+        self._pad = tokenizer.pad_id
+        prompt = opening.task.prompt if opening.task.prompt_is_code else ""
+        self._state: MaskState | None = self._mask.start(prompt)
+        self._read = 0
+
+    def allowed(self, written: NDArray[np.int32], remaining: int) -> NDArray[np.bool_]:
+        """Return which tokens may come next.
+
+        Args:
+            written: (T,) ids written so far.
+            remaining: Tokens that may still be written.
+
+        Returns:
+            (V,) bool, at least one True. Where an unmasked action has left the grammar there is
+            nothing to keep: every token but the pad is allowed.
+        """
+        for token in written[self._read :].tolist():
+            if self._state is not None:
+                self._state = self._mask.advance(self._state, token)
+        self._read = len(written)
+        if self._state is None:
+            mask = np.ones(self._mask.size, dtype=np.bool_)
+            mask[self._pad] = False
+            return mask
+        return self._mask.allowed(self._state, remaining)
