@@ -235,7 +235,7 @@ class Worker:
             except BlockingIOError:
                 return
             if not message:
-                raise Lost(self._candidate.complaint() or "the zygote ended")
+                raise Lost("the zygote ended")
             if not self._greeted:
                 _check_hello(message)
                 self._greeted = True
@@ -339,6 +339,8 @@ class Worker:
 
     def _retry(self, why: str) -> None:
         unheard = not self._greeted
+        if unheard and self._candidate is not None:
+            why = self._candidate.complaint() or why
         self._drop()
         if self._job is None:
             return

@@ -64,7 +64,6 @@ def main(text: str) -> None:
     child_filter = settings["child_filter"]
     locked = confine.Filter(bytes.fromhex(child_filter)) if child_filter else None
     _set_limits()
-    random.seed(0)
     facts |= {"version": sys.version, "pid": os.getpid()}
     quiet = os.open("/dev/null", os.O_RDWR)
     os.dup2(quiet, 2)  # up to here the driver wants to know what went wrong
@@ -144,6 +143,7 @@ class Zygote:
                 self._ctl.detach()
                 os.close(CTL_FD)
                 self._lock_in(cpu_s, memory_bytes, output_bytes)
+                random.seed(0)  # the module seeds itself anew in every fork
                 candidate.serve(mode, fds)
             finally:
                 os._exit(NOT_READY_EXIT)
