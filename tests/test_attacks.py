@@ -20,6 +20,7 @@ from codegym.bench.attack_corpus import ATTACKS, FAMILIES, Attack
 from codegym.bench.attack_corpus.attack import ALL_FORMS
 from codegym.bench.bait import Bait
 from codegym.errors import ConfigError, SandboxUnavailableError
+from codegym.judge import judge
 
 ISOLATIONS = ("namespace", "landlock")
 BY_NAME = {attack.name: attack for attack in ATTACKS}
@@ -149,7 +150,7 @@ def test_no_exit_status_is_a_fault_of_the_grader(status, arenas):
     sandbox, _ = arenas("namespace")
     task = Task.from_calls("", "solve", [((1,), 1)])
     text = f"import os\ndef solve(x):\n    os._exit({status})\n"
-    assert codegym.judge(text, task, sandbox=sandbox).outcome is Outcome.RUNTIME_ERROR
+    assert judge(text, task, sandbox=sandbox).outcome is Outcome.RUNTIME_ERROR
 
 
 @pytest.mark.parametrize("signal_number", [1, 6, 9, 11, 13, 15, 24, 25, 31, 34, 40, 64])
@@ -161,14 +162,14 @@ def test_no_signal_is_a_fault_of_the_grader(signal_number, arenas):
         f"if {signal_number} not in (9, 19):\n    signal.signal({signal_number}, signal.SIG_DFL)\n"
         f"def solve(x):\n    os.kill(os.getpid(), {signal_number})\n    return 2\n"
     )
-    assert not codegym.judge(text, task, sandbox=sandbox).passed
+    assert not judge(text, task, sandbox=sandbox).passed
 
 
 def test_a_program_of_twenty_megabytes_is_judged(arenas):
     sandbox, _ = arenas("namespace")
     task = Task.from_calls("", "solve", [((1,), 1)], limits=Limits(wall_s=5, memory_bytes=1 << 30))
     text = "# " + "x" * 20_000_000 + "\ndef solve(x):\n    return x\n"
-    assert codegym.judge(text, task, sandbox=sandbox).passed
+    assert judge(text, task, sandbox=sandbox).passed
 
 
 def test_bait_leaves_nothing():

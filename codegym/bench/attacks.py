@@ -26,6 +26,7 @@ from codegym.bench.attack_corpus.target import GENERAL_PROBE, XS, Target, as_for
 from codegym.bench.bait import Bait
 from codegym.bench.outer import grade_outside
 from codegym.errors import CodegymError, ConfigError, MissingExtraError
+from codegym.judge import judge
 from codegym.limits import Limits
 from codegym.sandbox.base import Sandbox
 from codegym.task import Task
@@ -99,7 +100,7 @@ def besiege(
     program = as_form(bait.fill(attack.program), form)
     started = time.monotonic()
     try:
-        verdict = codegym.judge(program, target.task(attack, form, limits), sandbox=sandbox)
+        verdict = judge(program, target.task(attack, form, limits), sandbox=sandbox)
         outcome, passed, broke = str(verdict.outcome), verdict.passed, False
         # What a verdict quotes of the program must survive being printed and written.
         json.dumps(verdict.to_json(), ensure_ascii=False, allow_nan=False).encode()
@@ -109,7 +110,7 @@ def besiege(
 
     def later(text: str, task: Task) -> bool | None:
         try:
-            return bool(codegym.judge(as_form(text, form), task, sandbox=sandbox).passed)
+            return bool(judge(as_form(text, form), task, sandbox=sandbox).passed)
         except CodegymError:
             return None
 

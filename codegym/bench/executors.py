@@ -13,6 +13,7 @@ from pathlib import Path
 import codegym
 from codegym.bench.outer import find_bwrap
 from codegym.errors import ConfigError
+from codegym.judge import judge
 from codegym.sandbox.base import Sandbox
 from codegym.task import Task
 
@@ -136,9 +137,7 @@ class Ours:
         while not times or time.perf_counter() < end:
             self._number += 1  # no two programs are alike, so that no cache has seen one
             began = time.perf_counter()
-            verdict = codegym.judge(
-                f"# {self._number}\n{PROGRAM}", self._task, sandbox=self._sandbox
-            )
+            verdict = judge(f"# {self._number}\n{PROGRAM}", self._task, sandbox=self._sandbox)
             times.append(time.perf_counter() - began)
             if not verdict.passed:
                 raise ConfigError("a right program was failed", value=verdict.outcome)

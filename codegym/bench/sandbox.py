@@ -22,6 +22,7 @@ import codegym
 from codegym.bench.attacks import isolations_here
 from codegym.bench.executors import PROGRAM, TEST, Driver, Ours, make_drivers
 from codegym.errors import ConfigError
+from codegym.judge import judge, judge_many
 from codegym.limits import Limits
 from codegym.task import Task
 
@@ -142,11 +143,11 @@ def overshoot_ms(isolation: str, rounds: int) -> float:
     task = Task.from_calls("", "f", [((1,), 2)], limits=limits)
     worst = 0.0
     with codegym.make_sandbox(isolation=isolation, workers=1) as sandbox:
-        codegym.judge(PROGRAM, task, sandbox=sandbox)
+        judge(PROGRAM, task, sandbox=sandbox)
         for number in range(rounds):
             text = f"# {number}\ndef f(x):\n    while True:\n        pass\n"
             began = time.perf_counter()
-            codegym.judge(text, task, sandbox=sandbox)
+            judge(text, task, sandbox=sandbox)
             worst = max(worst, time.perf_counter() - began - OVERSHOOT_LIMIT_S)
     return 1000 * worst
 
@@ -155,10 +156,10 @@ def pool_rate(isolation: str, workers: int, cores: set[int], programs: int) -> f
     """Return programs per second of ``judge_many`` with so many workers on these cores."""
     task = trivial_tasks()["call mode"]
     with on_cores(cores), codegym.make_sandbox(isolation=isolation, workers=workers) as sandbox:
-        codegym.judge_many([(PROGRAM, task)] * workers * 8, sandbox=sandbox)
+        judge_many([(PROGRAM, task)] * workers * 8, sandbox=sandbox)
         pairs = [(f"# {workers} {number}\n{PROGRAM}", task) for number in range(programs)]
         began = time.perf_counter()
-        verdicts = codegym.judge_many(pairs, sandbox=sandbox)
+        verdicts = judge_many(pairs, sandbox=sandbox)
         elapsed = time.perf_counter() - began
     if not all(verdict.passed for verdict in verdicts):
         raise ConfigError("a right program was failed")
