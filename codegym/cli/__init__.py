@@ -13,6 +13,7 @@ COMMANDS = {
     "eval": "Measure pass@k of a checkpoint on a task source.",
     "grade": "Run programs against their tests in the sandbox.",
     "synthesize": "Show or write tasks composed from atomic functions.",
+    "mine": "Make tasks from the functions of real Python code.",
     "check": "Run the conformance suite of a plug-in.",
     "list": "List what is registered.",
     "doctor": "Say what this machine can isolate, and how to mend it.",

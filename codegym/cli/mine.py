@@ -1,0 +1,154 @@
+"""``codegym mine``: tasks from the functions of real Python code."""
+
+import time
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+
+from codegym.errors import ConfigError
+from codegym.mining.contamination import BENCHMARKS, Benchmarks
+from codegym.mining.funnel import Funnel
+from codegym.mining.log import Log
+from codegym.mining.pipeline import Miner, MiningConfig
+from codegym.mining.tree import Module, find_modules
+
+
+@click.command()
+@click.argument("targets", nargs=-1, required=True)
+@click.option(
+    "--out",
+    required=True,
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write the tasks to this file; FILE.fates beside it says what became of each function.",
+)
+@click.option("--limit", type=click.IntRange(min=1), help="Stop after this many tasks.")
+@click.option("--seed", default=0, show_default=True, help="Of the inputs that are drawn.")
+@click.option(
+    "--min-strength",
+    type=click.FloatRange(0.0, 1.0),
+    default=0.9,
+    show_default=True,
+    help="Least share of a function's mutants that its tests must kill.",
+)
+@click.option("--licence", "licences", multiple=True, help="Only code under this SPDX licence.")
+@click.option(
+    "--benchmark",
+    "benchmarks",
+    multiple=True,
+    default=BENCHMARKS,
+    show_default=True,
+    help="Leave out what this task source holds.",
+)
+@click.option("--resume", is_flag=True, help="Go on where an earlier run to the same file stopped.")
+@click.option("--workers", type=click.IntRange(min=1), help="Programs side by side.")
+@click.option("--isolation", default="auto", show_default=True, help="Of the sandbox.")
+def command(
+    targets: tuple[str, ...],
+    out: Path,
+    limit: int | None,
+    seed: int,
+    min_strength: float,
+    licences: tuple[str, ...],
+    benchmarks: tuple[str, ...],
+    resume: bool,
+    workers: int | None,
+    isolation: str,
+) -> None:
+    """Mine tasks from Python code.
+
+    TARGETS are files, folders, import names of installed packages, or "stdlib". Code is parsed
+    here and run in the sandbox only.
+    """
+    import codegym
+
+    console, progress_console = Console(), Console(stderr=True)
+    modules = _modules(targets)
+    config = MiningConfig(seed=seed, min_strength=min_strength, licences=licences)
+    settings = {"seed": seed, "min_strength": min_strength, "licences": list(licences)}
+    settings |= {"targets": list(targets), "benchmarks": list(benchmarks)}
+    started, began = time.monotonic(), time.process_time()
+    funnel = Funnel()
+    with codegym.make_sandbox(isolation, workers=workers) as sandbox:
+        known = Benchmarks.load(benchmarks, sandbox)
+        for name, why in known.missing.items():
+            progress_console.print(f"[yellow]not compared with {name}[/]: {escape(why)}")
+        prepared = time.monotonic() - started
+        with Log(out, settings, resume) as log, _progress(progress_console) as progress:
+            miner = Miner(modules, sandbox, config=config, benchmarks=known, done=log.done)
+            for fate in log.done:
+                funnel.add(fate)
+            todo = len(miner.candidates())
+            bar = progress.add_task("mining", total=todo, kept=funnel.kept)
+            for fate, task in miner.mine():
+                log.write(fate, task)
+                funnel.add(fate)
+                progress.update(bar, advance=1, kept=funnel.kept)
+                if limit is not None and funnel.kept >= limit:
+                    break
+    elapsed, own = time.monotonic() - started, time.process_time() - began
+    kept_now = funnel.kept - sum(fate.stage == "kept" for fate in log.done)
+    _show(funnel, modules, console)
+    inside = miner.costs.cpu_s
+    console.print(
+        f"{funnel.kept} tasks in {out}; {kept_now} of them in {elapsed:.0f} s "
+        f"({60 * kept_now / max(elapsed, 1e-9):.0f} a minute; benchmarks took {prepared:.0f} s)"
+    )
+    compared = ", ".join(f"{name} ({number})" for name, number in known.sizes.items())
+    console.print(
+        f"{miner.costs.jobs} jobs: {inside:.1f} s of processor in the sandbox, {own:.1f} s "
+        f"outside: {inside / max(inside + own, 1e-9):.0%} in the sandbox; "
+        f"compared with {compared or 'no benchmark'}"
+    )
+
+
+def _modules(targets: Iterable[str]) -> list[Module]:
+    found: dict[str, Module] = {}
+    for target in targets:
+        for module in find_modules(target):
+            other = found.setdefault(module.name, module)
+            if other.path != module.path:
+                raise ConfigError(
+                    f"two modules are called {module.name}",
+                    value=str(module.path),
+                    cure=f"mine {other.path} and it in runs of their own",
+                )
+    return list(found.values())
+
+
+def _progress(console: Console) -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("[green]{task.fields[kept]} kept"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+    )
+
+
+def _show(funnel: Funnel, modules: Iterable[Module], console: Console) -> None:
+    table = Table("stage", "left", "stopped", "most common reasons")
+    table.columns[1].justify = table.columns[2].justify = "right"
+    for stage, left, stopped, reasons in funnel.rows():
+        table.add_row(stage, str(left), str(stopped) if stopped else "", escape(reasons))
+    console.print(table)
+    origins = Counter(module.origin for module in modules)
+    for origin, number in origins.items():
+        console.print(
+            f"{origin.name} {origin.version}, {origin.licence}: {number} modules", highlight=False
+        )

@@ -1,0 +1,67 @@
+"""Funnel: how far each function came, and what stopped it."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+# What a function must pass, in the order of the work.
+STAGES = (
+    "returns a value", "documented", "typed", "self-contained", "pure", "new", "runs",
+    "informative", "strong", "deterministic", "distinct",
+)  # fmt: skip
+KEPT = "kept"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fate:
+    """What became of one function.
+
+    Attributes:
+        key: Its stable name.
+        stage: The stage that it did not pass, or ``kept``.
+        reason: Why, in words.
+        tree: Digest of its normalised tree, "" where it did not come that far.
+        behaviour: Digest of its behaviour, "" where that says too little.
+    """
+
+    key: str
+    stage: str
+    reason: str = ""
+    tree: str = ""
+    behaviour: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the fate as JSON values."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
+
+@dataclass(slots=True)
+class Funnel:
+    """Counts of fates."""
+
+    found: int = 0
+    stopped: Counter[str] = field(default_factory=Counter)
+    reasons: Counter[tuple[str, str]] = field(default_factory=Counter)
+
+    def add(self, fate: Fate) -> None:
+        """Count one function."""
+        self.found += 1
+        self.stopped[fate.stage] += 1
+        if fate.stage != KEPT:
+            self.reasons[fate.stage, fate.reason.partition(":")[0]] += 1
+
+    @property
+    def kept(self) -> int:
+        """How many became tasks."""
+        return self.stopped[KEPT]
+
+    def rows(self) -> Iterator[tuple[str, int, int, str]]:
+        """Yield (stage, how many passed it, how many it stopped, the most common reasons)."""
+        left = self.found
+        yield "found", left, 0, ""
+        for stage in STAGES:
+            left -= self.stopped[stage]
+            common = Counter({why: n for (at, why), n in self.reasons.items() if at == stage})
+            told = ", ".join(f"{why} {number}" for why, number in common.most_common(3))
+            yield stage, left, self.stopped[stage], told

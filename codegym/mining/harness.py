@@ -1,0 +1,84 @@
+"""Harness: the programs that study a function inside the sandbox, and the reading of their answers.
+
+The modules of ``codegym.mining.inside`` are not visible in the sandbox. They travel with each
+program as compiled code, which the same interpreter loads at once.
+"""
+
+import base64
+import marshal
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from codegym import compare, wire
+from codegym.limits import Limits
+from codegym.mining import inside
+from codegym.sandbox.base import ExecutionResult, Job
+
+STUDY_LIMITS = Limits(wall_s=30.0, cpu_s=8.0, memory_bytes=1 << 30, output_bytes=4 << 20)
+# In the order in which they import one another.
+_MODULES = ("instrument", "samplers", "mutants", "probe", "strength", "behaviour", "study")
+_BOOTSTRAP = """\
+import base64, marshal, sys, types
+for name, code in marshal.loads(base64.b85decode({packed!r})):
+    module = sys.modules[name] = types.ModuleType(name)
+    if code is None:
+        module.__path__ = []
+    else:
+        exec(code, module.__dict__)
+study = module.study
+"""
+
+
+@lru_cache(maxsize=1)
+def study_program() -> str:
+    """Return the text of the program that studies a function; see ``inside.study``."""
+    folder = Path(inside.__file__).parent
+    modules: list[tuple[str, Any]] = [
+        ("codegym.compare", _compiled(Path(compare.__file__))),
+        ("codegym.mining", None),
+        ("codegym.mining.inside", None),
+    ]
+    modules += [
+        (f"codegym.mining.inside.{name}", _compiled(folder / f"{name}.py")) for name in _MODULES
+    ]
+    return _BOOTSTRAP.format(packed=base64.b85encode(marshal.dumps(modules)).decode())
+
+
+def _compiled(path: Path) -> Any:
+    return compile(path.read_text(encoding="utf-8"), f"<{path.stem}>", "exec", optimize=2)
+
+
+def study_job(operations: Sequence[Sequence[Any]], *, limits: Limits = STUDY_LIMITS) -> Job:
+    """Return a job that carries out operations of ``inside.study`` one after the other.
+
+    Args:
+        operations: Each an operation's name and its arguments, plain values.
+        limits: Bounds of the whole.
+    """
+    calls = [[[wire.encode(one) for one in operation], {}] for operation in operations]
+    payload = wire.dumps({"function": "study", "calls": calls})
+    return Job(program=study_program(), mode="call", payload=payload, limits=limits)
+
+
+def answers(result: ExecutionResult) -> list[Any]:
+    """Read what a study answered: a value an operation, or a text that says what went wrong.
+
+    What comes back was written beside foreign code: it is decoded into plain values only.
+
+    Returns:
+        As many answers as came; fewer than operations where the run was stopped.
+    """
+    found: list[Any] = []
+    for reply in result.replies:
+        try:
+            told = wire.loads(reply)
+            if "r" in told:
+                found.append(wire.decode(told["r"]))
+            else:
+                ((kind, fault),) = told.items()
+                found.append(f"{kind}: {fault[0] if isinstance(fault, list) else fault}")
+        except (ValueError, TypeError, AttributeError, RecursionError):
+            found.append("broken: not a reply")
+    return found

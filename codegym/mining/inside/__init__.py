@@ -1,0 +1,1 @@
+"""What mining runs inside the sandbox: the standard library and ``codegym.wire`` only."""

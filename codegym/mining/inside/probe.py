@@ -1,0 +1,212 @@
+"""Probe: one function under study inside the sandbox: explored, then tested against its mutants.
+
+``explore`` draws inputs and keeps those that reach new branches or give new results, as a fuzzer
+does; ``strength`` runs every mutant on the best of them, looks for inputs that kill the survivors,
+and chooses the fewest cases that keep all branches and kills. Steps are counted, never seconds, so
+that the same job gives the same answer everywhere. Runs inside the sandbox.
+"""
+
+import ast
+import json
+from collections import Counter
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any
+
+from codegym import wire
+from codegym.mining.inside.instrument import Arcs, Meter, OverBudget, Ticking
+from codegym.mining.inside.samplers import Sampler
+
+FIRST_RUNS, ROUND_RUNS, MOST_RUNS = 70, 50, 260
+CALL_STEPS, ALL_STEPS = 20_000, 250_000
+INPUT_CHARS, OUTPUT_CHARS = 500, 1500
+
+
+@dataclass(slots=True)
+class Run:
+    """One call: its input as wire trees, how it ended (``r``, ``e`` or ``x``), what it took."""
+
+    args: list[Any]
+    kwargs: dict[str, Any]
+    kind: str
+    result: Any
+    arcs: frozenset[int]
+    steps: int
+    text: str = field(default="")
+
+    @property
+    def outcome(self) -> str:
+        """The result as a text that is equal for equal results."""
+        return self.kind + json.dumps(self.result)
+
+
+class Subject:
+    """The program under study, loaded with counters in it.
+
+    Args:
+        source: The whole program.
+        entry: Name of the function.
+    """
+
+    def __init__(self, source: str, entry: str) -> None:
+        self.meter = Meter()
+        self.entry = entry
+        tree = ast.parse(source)
+        places = [
+            at
+            for at, node in enumerate(tree.body)
+            if isinstance(node, ast.FunctionDef) and node.name == entry
+        ]
+        place = places[-1]
+        self.function = ast.parse(source).body[place]
+        arcs = Arcs()
+        tree.body[place] = arcs.visit(tree.body[place])
+        self.wanted = frozenset(arcs.wanted)
+        tree = ast.fix_missing_locations(Ticking().visit(tree))
+        self.names: dict[str, Any] = {"__name__": "candidate"} | self.meter.names()
+        exec(compile(tree, "<studied>", "exec", dont_inherit=True), self.names)
+
+    def call(self, args: list[Any], kwargs: dict[str, Any], steps: int = CALL_STEPS) -> Run:
+        """Call the function on decoded copies of the trees."""
+        values = [wire.decode(tree) for tree in args]
+        named = {name: wire.decode(tree) for name, tree in kwargs.items()}
+        self.meter.start(steps)
+        kind, result = "r", None
+        try:
+            result = wire.encode(self.names[self.entry](*values, **named))
+        except (OverBudget, MemoryError, RecursionError):
+            kind = "x"
+        except wire.UnencodableError:
+            kind = "u"
+        except BaseException as error:
+            kind, result = "e", type(error).__name__
+        return Run(args, kwargs, kind, result, frozenset(self.meter.arcs), self.meter.used)
+
+
+class Explorer:
+    """Draws inputs for a subject and keeps what they showed.
+
+    Args:
+        subject: The program.
+        job: ``seed``; ``params``, a type each; ``required``, how many of them must be given;
+            ``rest``, the type of further ones or None; ``keywords``, name -> type;
+            ``examples``, argument lists as Python text; ``literals``; ``raises``, names of the
+            exceptions that count as behaviour.
+
+    Attributes:
+        runs: What was run, in order, one of each input.
+        ends: How often a run ended in each kind, ``e`` with the exception's name.
+    """
+
+    def __init__(self, subject: Subject, job: dict[str, Any]) -> None:
+        self.subject = subject
+        self.job = job
+        self.rng = Random(job["seed"])
+        self.sampler = Sampler(self.rng, job["literals"])
+        self.runs: list[Run] = []
+        self.ends: Counter[str] = Counter()
+        self.steps = 0
+        self._seen: set[str] = set()
+        self._arcs: set[int] = set()
+        self._outcomes: set[str] = set()
+        self._fertile: list[Run] = []
+
+    def explore(self) -> None:
+        """Run examples, boundary values and random inputs, then variations of the fertile ones."""
+        for text in self.job["examples"]:
+            self._try_example(text)
+        for args in self._boundaries():
+            self.attempt(args, {})
+        for _ in range(FIRST_RUNS):
+            self.attempt(*self.fresh())
+        while not self._done():
+            before = len(self._arcs), len(self._outcomes)
+            for _ in range(ROUND_RUNS):
+                self.attempt(*self.variation())
+            if before == (len(self._arcs), len(self._outcomes)):
+                break
+
+    def fresh(self) -> tuple[list[Any], dict[str, Any]]:
+        """Draw an input of the declared types."""
+        job, sampler, rng = self.job, self.sampler, self.rng
+        count = rng.randint(job["required"], len(job["params"]))
+        args = [sampler.draw(spec) for spec in job["params"][:count]]
+        if job["rest"] is not None and count == len(job["params"]):
+            args += [sampler.draw(job["rest"]) for _ in range(rng.randrange(4))]
+        keywords = {
+            name: sampler.draw(spec)
+            for name, (spec, needed) in job["keywords"].items()
+            if needed or rng.random() < 0.3
+        }
+        return args, keywords
+
+    def variation(self, runs: list[Run] | None = None) -> tuple[list[Any], dict[str, Any]]:
+        """Draw an input close to one that was fertile, or a fresh one."""
+        pool = runs or self._fertile
+        if not pool or self.rng.random() < 0.2:
+            return self.fresh()
+        run = self.rng.choice(pool)
+        args = [wire.decode(tree) for tree in run.args]
+        kwargs = {name: wire.decode(tree) for name, tree in run.kwargs.items()}
+        if args:
+            for _ in range(self.rng.choice((1, 1, 2))):
+                at = self.rng.randrange(len(args))
+                args[at] = self._vary(args[at])
+        elif kwargs:
+            name = self.rng.choice(list(kwargs))
+            kwargs[name] = self._vary(kwargs[name])
+        return args, kwargs
+
+    def attempt(self, args: list[Any], kwargs: dict[str, Any]) -> Run | None:
+        """Run one input; None where it is known, too large, or cannot cross."""
+        try:
+            trees = [wire.encode(value) for value in args]
+            named = {name: wire.encode(value) for name, value in kwargs.items()}
+            text = json.dumps([trees, named])
+        except (wire.UnencodableError, ValueError, RecursionError):
+            return None
+        if text in self._seen or len(text) > INPUT_CHARS or self.steps > ALL_STEPS:
+            return None
+        self._seen.add(text)
+        run = self.subject.call(trees, named)
+        run.text = text
+        self.steps += run.steps
+        self.ends[run.kind if run.kind != "e" else f"e:{run.result}"] += 1
+        if run.kind == "e" and run.result not in self.job["raises"]:
+            return None
+        if run.kind not in "re" or len(run.outcome) > OUTPUT_CHARS or " at 0x" in run.outcome:
+            return None
+        self.runs.append(run)
+        if not run.arcs <= self._arcs or (
+            len(self._outcomes) < 40 and run.outcome not in self._outcomes
+        ):
+            self._fertile.append(run)
+        self._arcs |= run.arcs
+        self._outcomes.add(run.outcome)
+        return run
+
+    def _done(self) -> bool:
+        return len(self._seen) >= MOST_RUNS or self.steps > ALL_STEPS
+
+    def _boundaries(self) -> list[list[Any]]:
+        specs = self.job["params"]
+        rows = [self.sampler.boundary(spec) or [self.sampler.draw(spec)] for spec in specs]
+        if not rows:
+            return [[]]
+        longest = max(map(len, rows))
+        found = [[row[at % len(row)] for row in rows] for at in range(longest)]
+        found += [[row[(at + 1 + k) % len(row)] for k, row in enumerate(rows)] for at in range(6)]
+        return found + [row[: self.job["required"]] for row in found[:4]]
+
+    def _try_example(self, text: str) -> None:
+        scope = dict(self.subject.names)
+        scope["_cg_given"] = lambda *args, **kwargs: (list(args), kwargs)
+        self.subject.meter.start(CALL_STEPS)
+        try:
+            args, kwargs = eval(f"_cg_given({text})", scope)
+        except BaseException:
+            return  # it needs names that are not carried along
+        self.attempt(args, kwargs)
+
+    def _vary(self, value: Any) -> Any:
+        return value if callable(value) or hasattr(value, "__next__") else self.sampler.vary(value)

@@ -1,0 +1,216 @@
+"""Strength: which mutants a set of cases kills, and the fewest cases that kill as many.
+
+Runs inside the sandbox.
+"""
+
+import ast
+import marshal
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+from codegym.compare import same
+from codegym.mining.inside.instrument import Ticking
+from codegym.mining.inside.mutants import Mutant, make, sites
+from codegym.mining.inside.probe import Explorer, Run, Subject
+
+MOST_MUTANTS, MOST_CASES, KILLS_KEPT = 80, 36, 3
+HUNT_RUNS, CASE_STEPS = 120, 30_000
+TOLERANCE = 1e-9
+MOST_KEPT, FEWEST_KEPT = 20, 4
+
+
+@dataclass(slots=True)
+class Trial:
+    """One mutant, compiled, and the cases that kill it, by their number."""
+
+    mutant: Mutant
+    code: Any
+    killers: list[int] = field(default_factory=list)
+
+
+class Strength:
+    """Runs the mutants of an explored function.
+
+    Args:
+        explorer: Its runs are where the cases come from.
+
+    Attributes:
+        cases: Runs in use; grows when the hunt for survivors finds a killer.
+        trials: One per mutant that differs from the function and from the others.
+        equivalent: Mutants left out since they compile to the same code as the function.
+        alike: Mutants left out since they compile to the same code as another.
+    """
+
+    def __init__(self, explorer: Explorer) -> None:
+        self._explorer = explorer
+        self._subject: Subject = explorer.subject
+        self.cases = choose_cases(explorer.runs)
+        self.trials: list[Trial] = []
+        self.equivalent = self.alike = 0
+        self._make()
+
+    def _make(self) -> None:
+        function = self._subject.function
+        assert isinstance(function, ast.FunctionDef)
+        places = sites(function)
+        if len(places) > MOST_MUTANTS:
+            places = sorted(self._explorer.rng.sample(places, MOST_MUTANTS))
+        own = _code(function)
+        seen = {marshal.dumps(own)}
+        for place in places:
+            mutant = make(function, place)
+            try:
+                code = _code(mutant.tree)
+            except (SyntaxError, ValueError):
+                continue
+            text = marshal.dumps(code)
+            if text == marshal.dumps(own):
+                self.equivalent += 1
+            elif text in seen:
+                self.alike += 1
+            else:
+                seen.add(text)
+                self.trials.append(Trial(mutant, _code(mutant.tree, ticking=True)))
+
+    def run(self) -> None:
+        """Run every mutant on the cases, then hunt those that survive."""
+        order = list(range(len(self.cases)))
+        credit: Counter[int] = Counter()
+        for trial in self.trials:
+            order.sort(key=lambda number: -credit[number])
+            for number in order:
+                if self._kills(trial, self.cases[number]):
+                    trial.killers.append(number)
+                    credit[number] += 1
+                    if len(trial.killers) >= KILLS_KEPT:
+                        break
+        self._hunt()
+
+    def _hunt(self) -> None:
+        survivors = [trial for trial in self.trials if not trial.killers]
+        base = list(self.cases)
+        steps = 0
+        for _ in range(HUNT_RUNS):
+            if not survivors or steps > 4 * CASE_STEPS:
+                return
+            run = self._explorer.attempt(*self._explorer.variation(base))
+            if run is None:
+                continue
+            killed = [trial for trial in survivors if self._kills(trial, run)]
+            steps += run.steps * (1 + len(survivors))
+            if killed:
+                self.cases.append(run)
+                for trial in killed:
+                    trial.killers.append(len(self.cases) - 1)
+                survivors = [trial for trial in survivors if not trial.killers]
+
+    def _kills(self, trial: Trial, case: Run) -> bool:
+        names, entry = self._subject.names, self._subject.entry
+        original = names[entry]
+        try:
+            exec(trial.code, names)
+            run = self._subject.call(case.args, case.kwargs, 10 * case.steps + 200)
+        except BaseException:
+            return True  # it cannot even be defined
+        finally:
+            names[entry] = original
+        return not agrees(run, case)
+
+    def is_steady(self) -> bool:
+        """Tell whether the function still gives what it gave before the mutants ran."""
+        again = [self._subject.call(case.args, case.kwargs) for case in reversed(self.cases)]
+        return all(agrees(run, case) for run, case in zip(reversed(again), self.cases, strict=True))
+
+    def minimised(self) -> list[int]:
+        """Return the numbers of the fewest cases that keep all branches and kills, greedily."""
+        needs: list[set[int]] = [set(trial.killers) for trial in self.trials if trial.killers]
+        arcs = frozenset().union(*(case.arcs for case in self.cases))
+        needs += [
+            {number for number, case in enumerate(self.cases) if arc in case.arcs} for arc in arcs
+        ]
+        kept: list[int] = []
+        while needs:
+            votes = Counter(number for need in needs for number in need)
+            best = max(votes, key=lambda number: (votes[number] / self._cost(number), -number))
+            kept.append(best)
+            needs = [need for need in needs if best not in need]
+        return sorted(self._balanced(kept))
+
+    def _cost(self, number: int) -> float:
+        case = self.cases[number]
+        return 1.0 + (len(case.text) + len(case.outcome)) / 120 + 0.5 * (case.kind == "e")
+
+    def _balanced(self, kept: list[int]) -> list[int]:
+        """Add cases until results differ enough that no constant passes half of them."""
+        left = sorted(set(range(len(self.cases))) - set(kept), key=self._cost)
+        while left and len(kept) < MOST_KEPT:
+            counts = Counter(self.cases[number].outcome for number in kept)
+            values = sum(self.cases[number].kind == "r" for number in kept)
+            ((_, most),) = counts.most_common(1) or [("", 0)]
+            if len(kept) >= FEWEST_KEPT and 2 * most < len(kept) and 2 * values >= len(kept):
+                break
+            rarest = min(left, key=lambda number: (
+                self.cases[number].kind == "e", counts[self.cases[number].outcome],
+                self._cost(number)))  # fmt: skip
+            if 2 * counts[self.cases[rarest].outcome] >= max(2, len(kept)):
+                break
+            kept.append(rarest)
+            left.remove(rarest)
+        return kept
+
+
+def agrees(run: Run, expected: Run) -> bool:
+    """Tell whether a run ended as expected, by the judge's own rules."""
+    if run.kind != expected.kind:
+        return False
+    if run.kind == "r":
+        return same(run.result, expected.result, TOLERANCE)
+    return bool(run.result == expected.result)
+
+
+def choose_cases(runs: list[Run]) -> list[Run]:
+    """Choose runs worth trying mutants on: every set of branches, then every result, short first.
+
+    Runs that raise are at most a third of them.
+    """
+    ordered = sorted(runs, key=lambda run: (run.kind == "e", len(run.text) + len(run.outcome)))
+    seen_arcs: Counter[frozenset[int]] = Counter()
+    seen_outcomes: Counter[str] = Counter()
+    ranked = []
+    for position, run in enumerate(ordered):
+        rank = (seen_arcs[run.arcs], seen_outcomes[run.outcome], position)
+        ranked.append((rank, run))
+        seen_arcs[run.arcs] += 1
+        seen_outcomes[run.outcome] += 1
+    chosen: list[Run] = []
+    steps = raising = 0
+    for _, run in sorted(ranked, key=lambda row: row[0]):
+        if run.kind == "e":
+            if raising >= MOST_CASES // 3:
+                continue
+            raising += 1
+        chosen.append(run)
+        steps += run.steps
+        if len(chosen) >= MOST_CASES or steps > CASE_STEPS:
+            break
+    return chosen
+
+
+def _code(function: ast.FunctionDef, *, ticking: bool = False) -> Any:
+    node = _without_annotations(function)
+    tree = ast.Module(body=[node], type_ignores=[])
+    if ticking:
+        tree = Ticking().visit(tree)
+    return compile(ast.fix_missing_locations(tree), "<mutant>", "exec", dont_inherit=True)
+
+
+def _without_annotations(function: ast.FunctionDef) -> ast.FunctionDef:
+    # Compiled apart from its module they might name what is not there.
+    node = ast.parse(ast.unparse(function)).body[0]
+    assert isinstance(node, ast.FunctionDef)
+    node.returns = None
+    for one in ast.walk(node.args):
+        if isinstance(one, ast.arg):
+            one.annotation = None
+    return node

@@ -1,0 +1,294 @@
+"""Pipeline: functions in, tasks out, with a fate for each function.
+
+The static stages run here; everything that executes foreign code is a job of the sandbox. Many
+functions are under way at once, and their fates come out in the order in which they went in, so
+that the same modules, settings and seed give the same file.
+"""
+
+import ast
+import hashlib
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from codegym.errors import ConfigError, SandboxError
+from codegym.mining.contamination import Benchmarks, is_behaviour
+from codegym.mining.duplicates import behaviour_key, tree_key
+from codegym.mining.finding import (
+    Candidate,
+    find_candidates,
+    literals_of,
+    raised_names,
+    unanswering,
+    undocumented,
+)
+from codegym.mining.funnel import KEPT, Fate
+from codegym.mining.harness import answers, study_job
+from codegym.mining.inference import Signature, UntypedError, examples_for, infer
+from codegym.mining.linking import ImpureError, Linked, Linker, UnlinkableError
+from codegym.mining.making import make_task
+from codegym.mining.recording import read_recording, recording_jobs
+from codegym.mining.report import Report, read_report
+from codegym.mining.tree import Module
+from codegym.sandbox.base import ExecutionResult, Job, Sandbox, Ticket
+from codegym.task import Task
+
+MOST_BROKEN = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MiningConfig:
+    """The settings of a run; the same ones on the same code give the same tasks.
+
+    Attributes:
+        seed: Of the inputs that are drawn.
+        min_strength: Least share of mutants that the tests must kill, in [0, 1]. TransCoder-ST
+            keeps suites above 0.9.
+        licences: Only code under these; empty for all.
+        window: Functions under way at once.
+    """
+
+    seed: int = 0
+    min_strength: float = 0.9
+    licences: tuple[str, ...] = ()
+    window: int = 24
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.min_strength <= 1.0:
+            raise ConfigError(
+                "min_strength is no share", value=self.min_strength, expected="0 to 1"
+            )
+        if self.window < 1:
+            raise ConfigError(
+                "nothing could be under way", value=self.window, expected="window >= 1"
+            )
+
+
+@dataclass(slots=True)
+class Work:
+    """One function on its way."""
+
+    candidate: Candidate
+    fate: Fate | None = None
+    task: Task | None = None
+    signature: Signature = field(default_factory=Signature)
+    linked: Linked = field(default_factory=lambda: Linked("", "", ()))
+    tree: str = ""
+    behaviour: dict[str, str] = field(default_factory=dict)
+    report: Report | None = None
+    recordings: dict[int, ExecutionResult] = field(default_factory=dict)
+
+    def stop(self, stage: str, reason: str) -> None:
+        """Note where the function's way ends."""
+        self.fate = Fate(
+            key=self.candidate.key,
+            stage=stage,
+            reason=reason,
+            tree=self.tree,
+            behaviour=behaviour_key(self.behaviour),
+        )
+
+
+@dataclass(slots=True)
+class Costs:
+    """What the sandbox was given to do: jobs, seconds of processor, seconds elapsed inside."""
+
+    jobs: int = 0
+    cpu_s: float = 0.0
+    wall_s: float = 0.0
+
+
+class Miner:
+    """Turns the functions of modules into tasks.
+
+    Args:
+        modules: Where to look.
+        sandbox: Where foreign code runs.
+        config: The settings.
+        benchmarks: What mined functions must not be.
+        done: Fates of an earlier run over the same modules: those functions are not tried again.
+
+    Attributes:
+        costs: What the sandbox was given to do.
+    """
+
+    def __init__(
+        self,
+        modules: Iterable[Module],
+        sandbox: Sandbox,
+        *,
+        config: MiningConfig | None = None,
+        benchmarks: Benchmarks | None = None,
+        done: Iterable[Fate] = (),
+    ) -> None:
+        self.config = config or MiningConfig()
+        self.costs = Costs()
+        self._modules = [
+            one
+            for one in modules
+            if not self.config.licences or one.origin.licence in self.config.licences
+        ]
+        self._world = {one.name: one for one in self._modules}
+        self._channel = sandbox.channel()
+        self._benchmarks = benchmarks or Benchmarks()
+        self._keys: set[str] = set()
+        self._trees: set[str] = set()
+        self._behaviours: set[str] = set()
+        self._tickets: dict[Ticket, tuple[Work, int]] = {}
+        self._broken = 0
+        for fate in done:
+            self._keys.add(fate.key)
+            self._trees |= {fate.tree} - {""}
+            if fate.stage == KEPT:
+                self._behaviours |= {fate.behaviour} - {""}
+
+    def candidates(self) -> list[Candidate]:
+        """List the functions that are left to try, in order."""
+        found: dict[str, Candidate] = {}
+        for module in self._modules:
+            for candidate in find_candidates(module):
+                if candidate.key not in self._keys:
+                    found.setdefault(candidate.key, candidate)
+        return list(found.values())
+
+    def mine(self) -> Iterator[tuple[Fate, Task | None]]:
+        """Yield the fate of every function in order, with its task if it was kept.
+
+        Raises:
+            SandboxError: The sandbox broke too often to blame the functions.
+        """
+        waiting: deque[Work] = deque()
+        for candidate in self.candidates():
+            work = Work(candidate)
+            self._begin(work)
+            waiting.append(work)
+            while waiting and (waiting[0].fate or len(waiting) >= self.config.window):
+                yield from self._settled(waiting)
+        while waiting:
+            yield from self._settled(waiting)
+
+    def _settled(self, waiting: deque[Work]) -> Iterator[tuple[Fate, Task | None]]:
+        work = waiting[0]
+        if work.fate is None:
+            self._collect()
+            return
+        waiting.popleft()
+        if work.fate.stage == KEPT and work.fate.behaviour:
+            if work.fate.behaviour in self._behaviours:
+                work.stop("distinct", "behaves like an earlier one")
+                work.task = None
+            else:
+                self._behaviours.add(work.fate.behaviour)
+        assert work.fate is not None
+        yield work.fate, work.task
+
+    def _begin(self, work: Work) -> None:
+        """Pass a function through the static stages, and hand it to the sandbox."""
+        candidate = work.candidate
+        for stage, reason in (
+            ("returns a value", unanswering(candidate)),
+            ("documented", undocumented(candidate)),
+        ):
+            if reason:
+                return work.stop(stage, reason)
+        try:
+            work.signature = infer(candidate.module, candidate.node)
+            work.linked = Linker(self._world).link(candidate.module, candidate.node)
+            work.tree = tree_key(work.linked.program)
+        except UntypedError as error:
+            return work.stop("typed", f"untyped parameter: {error}")
+        except UnlinkableError as error:
+            return work.stop("self-contained", str(error))
+        except ImpureError as error:
+            return work.stop("pure", str(error))
+        except (SyntaxError, RecursionError) as error:
+            return work.stop("self-contained", f"does not parse alone: {error}")
+        if work.tree in self._trees:
+            return work.stop("new", "the code of an earlier one")
+        self._trees.add(work.tree)
+        sign = self._benchmarks.text_sign(candidate.node, candidate.docstring)
+        if sign:
+            return work.stop("new", f"in a benchmark: {sign}")
+        self._submit(work, 0, study_job(self._operations(work)))
+        return None
+
+    def _operations(self, work: Work) -> list[list[Any]]:
+        candidate, signature = work.candidate, work.signature
+        tree = ast.parse(work.linked.program)
+        job = {
+            "seed": _seed(self.config.seed, candidate.key),
+            "params": signature.params,
+            "required": signature.required,
+            "rest": signature.rest,
+            "keywords": {name: list(one) for name, one in signature.keywords.items()},
+            "examples": examples_for(candidate.module, candidate.node.name, candidate.docstring),
+            "literals": literals_of(tree),
+            "raises": raised_names(tree),
+        }
+        return [
+            ["load", work.linked.program, candidate.node.name],
+            ["explore", job],
+            ["strength"],
+            ["behaviour", signature.required],
+        ]
+
+    def _submit(self, work: Work, part: int, job: Job) -> None:
+        self.costs.jobs += 1
+        self._tickets[self._channel.submit(job)] = (work, part)
+
+    def _collect(self) -> None:
+        try:
+            arrived = self._channel.collect()
+        except SandboxError as error:
+            self._broken += 1
+            if error.ticket not in self._tickets or self._broken > MOST_BROKEN:
+                raise
+            work, _ = self._tickets.pop(error.ticket)
+            work.stop("runs", "the sandbox could not run it")
+            return
+        for ticket, result in arrived:
+            work, part = self._tickets.pop(ticket)
+            self.costs.cpu_s += result.cpu_s
+            self.costs.wall_s += result.wall_s
+            if work.fate is not None:
+                continue
+            if part == 0:
+                self._read_study(work, result)
+            else:
+                work.recordings[part] = result
+                if len(work.recordings) == 2:
+                    self._read_recordings(work)
+
+    def _read_study(self, work: Work, result: ExecutionResult) -> None:
+        told = answers(result)
+        report = read_report(told, result, self.config.min_strength)
+        if len(told) == 4 and is_behaviour(told[3]):
+            work.behaviour = told[3]
+        if isinstance(report, tuple):
+            return work.stop(*report)
+        sign = self._benchmarks.behaviour_sign(work.signature.required, work.behaviour)
+        if sign:
+            return work.stop("new", f"in a benchmark: {sign}")
+        work.report = report
+        jobs = recording_jobs(work.linked.program, work.candidate.node.name, report.cases)
+        for part, job in enumerate(jobs, start=1):
+            self._submit(work, part, job)
+        return None
+
+    def _read_recordings(self, work: Work) -> None:
+        report = work.report
+        assert report is not None
+        replies = read_recording(work.recordings[1], work.recordings[2], len(report.cases))
+        if isinstance(replies, str):
+            return work.stop("deterministic", replies)
+        if not report.agrees(replies):
+            return work.stop("deterministic", "another answer than when studied")
+        work.task = make_task(
+            work.candidate, work.linked, work.signature, report, replies, seed=self.config.seed
+        )
+        return work.stop(KEPT, "")
+
+
+def _seed(seed: int, key: str) -> int:
+    return int.from_bytes(hashlib.sha256(f"{seed} {key}".encode()).digest()[:6])

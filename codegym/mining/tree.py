@@ -1,0 +1,174 @@
+"""Tree: the modules of a file, a folder, an installed package or the standard library.
+
+Modules are read and parsed, never imported.
+"""
+
+import ast
+import platform
+import sys
+import sysconfig
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from importlib.machinery import PathFinder
+from importlib.metadata import Distribution, distributions
+from pathlib import Path
+
+from codegym.errors import ConfigError
+from codegym.mining.licences import UNKNOWN, licence_of_metadata, licence_of_tree
+
+STDLIB = "stdlib"
+_SKIPPED_FOLDERS = {
+    "test", "tests", "testing", "docs", "doc", "examples", "site-packages", "dist-packages",
+    "idlelib", "lib2to3", "turtledemo", "ensurepip", "__pycache__", "node_modules", "build",
+    "benchmarks", "venv", "_vendor", "distutils",
+}  # fmt: skip
+_SKIPPED_FILES = {
+    "setup.py",
+    "conftest.py",
+    "__main__.py",
+    "turtle.py",
+    "antigravity.py",
+    "this.py",
+}
+_MOST_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where code comes from: a distribution's name and version, and its licence."""
+
+    name: str
+    version: str
+    licence: str
+
+
+@dataclass(frozen=True)
+class Module:
+    """One source file.
+
+    Attributes:
+        name: Dotted name from the package's top.
+        path: The file.
+        origin: Where it comes from.
+        is_package: Whether it is an ``__init__.py``.
+    """
+
+    name: str
+    path: Path
+    origin: Origin
+    is_package: bool = field(default=False)
+
+    @cached_property
+    def text(self) -> str:
+        """The source, "" where it is not readable as UTF-8."""
+        try:
+            if self.path.stat().st_size > _MOST_BYTES:
+                return ""
+            return self.path.read_text(encoding="utf-8").replace("\r\n", "\n").replace("\f", "")
+        except (OSError, UnicodeDecodeError):
+            return ""
+
+    @cached_property
+    def tree(self) -> ast.Module:
+        """The syntax tree, empty where the source does not parse."""
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # invalid escapes are the author's affair
+                return ast.parse(self.text)
+        except (SyntaxError, ValueError, RecursionError):
+            return ast.Module(body=[], type_ignores=[])
+
+    @cached_property
+    def lines(self) -> list[str]:
+        """The source's lines."""
+        return self.text.split("\n")
+
+
+def find_modules(target: str) -> list[Module]:
+    """Return the modules that a target names, sorted.
+
+    Args:
+        target: A file or folder, ``stdlib``, or the import name of an installed package.
+
+    Raises:
+        ConfigError: There is nothing of that name, or no Python in it.
+    """
+    place = Path(target).expanduser()
+    if target == STDLIB:
+        place = Path(sysconfig.get_path("stdlib"))
+        origin = Origin("python", platform.python_version(), "PSF-2.0")
+        return [_module(file, place, origin) for file in _files(place)]
+    if not place.exists():
+        place = _installed(target)
+    place = place.resolve()
+    root = place if place.is_dir() else place.parent
+    while (root / "__init__.py").is_file():
+        root = root.parent
+    origin = _origin(place, root)
+    files = [place] if place.is_file() else _files(place)
+    found = [_module(file, root, origin) for file in files]
+    if not found:
+        raise ConfigError(
+            "no Python in it", value=target, expected="a file, a folder, a package or stdlib"
+        )
+    return found
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(_walk(folder))
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    for one in folder.iterdir():
+        if one.is_dir():
+            if one.name not in _SKIPPED_FOLDERS and not one.name.startswith((".", "config-")):
+                yield from _walk(one)
+        elif one.suffix == ".py" and one.name not in _SKIPPED_FILES:
+            if not one.name.startswith("test_") and not one.stem.endswith("_test"):
+                yield one
+
+
+def _module(file: Path, root: Path, origin: Origin) -> Module:
+    parts = list(file.relative_to(root).with_suffix("").parts)
+    is_package = parts[-1] == "__init__"
+    if is_package and len(parts) > 1:
+        parts.pop()
+    return Module(".".join(parts), file, origin, is_package)
+
+
+def _installed(name: str) -> Path:
+    # Only the top name is looked up: finding a sub-package would import its parent.
+    top, *rest = name.split(".")
+    spec = PathFinder.find_spec(top, sys.path) if top.isidentifier() else None
+    if spec is None or not spec.origin or not spec.origin.endswith(".py"):
+        raise ConfigError(
+            "nothing to mine",
+            value=name,
+            expected="an existing path, stdlib, or the import name of an installed package",
+            cure="install the package, or give the path of its folder",
+        )
+    origin = Path(spec.origin)
+    place = origin.parent if origin.name == "__init__.py" else origin
+    for part in rest:
+        place = place / part if (place / part).is_dir() else place / f"{part}.py"
+    if not place.exists():
+        raise ConfigError("no such module in the package", value=name, expected=f"part of {top}")
+    return place
+
+
+def _origin(place: Path, root: Path) -> Origin:
+    top = place.relative_to(root).parts[0].removesuffix(".py") if place != root else ""
+    for distribution in distributions(path=[str(root)]):
+        if top and top in _top_names(distribution):
+            licence = licence_of_metadata(distribution.metadata)  # type: ignore[arg-type]
+            if licence == UNKNOWN:
+                licence = licence_of_tree(place if place.is_dir() else root)
+            return Origin(distribution.metadata["Name"], distribution.version, licence)
+    return Origin(top or place.name, UNKNOWN, licence_of_tree(place if place.is_dir() else root))
+
+
+def _top_names(distribution: Distribution) -> set[str]:
+    listed = (distribution.read_text("top_level.txt") or "").split()
+    return {*listed, *(file.parts[0].removesuffix(".py") for file in distribution.files or ())}
