@@ -111,6 +111,14 @@ class Policy(ABC):
         """Return a small fresh policy of this kind on the CPU, for the conformance suite."""
         return cls.create("", tokenizer=registry.get("tokenizers", "lexemes")(), seed=seed)
 
+    def encode_prompt(self, text: str) -> list[int]:
+        """Return the ids a task's prompt is shown as; a pretrained policy puts its template here.
+
+        Whatever the template, ``tokenizer.decode`` of the actions is what the policy wrote: the
+        continuation of a prompt that is code, the whole program otherwise.
+        """
+        return self.tokenizer.encode(text)
+
     @property
     @abstractmethod
     def module(self) -> "torch.nn.Module":

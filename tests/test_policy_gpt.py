@@ -221,13 +221,13 @@ def test_drawing_follows_the_probabilities():
     """Scores log(.5, .3, .2): intervals [0, .5), [.5, .8), [.8, 1); at temperature .5 squares."""
     logits = torch.tensor([[0.5, 0.3, 0.2]]).log().expand(5, 3)
     uniform = torch.tensor([[0.0], [0.49], [0.51], [0.79], [0.81]])
-    tokens, log_probs = Drawing().choose(logits, uniform)
+    tokens, log_probs, _ = Drawing().choose(logits, uniform)
     assert tokens.tolist() == [0, 0, 1, 1, 2]
     np.testing.assert_allclose(log_probs.exp(), [0.5, 0.5, 0.3, 0.3, 0.2], rtol=1e-5)
-    tokens, log_probs = Drawing(temperature=0.5).choose(logits, uniform)
+    tokens, log_probs, _ = Drawing(temperature=0.5).choose(logits, uniform)
     assert tokens.tolist() == [0, 0, 0, 1, 1]
     np.testing.assert_allclose(log_probs.exp(), np.array([25, 25, 25, 9, 9]) / 38, rtol=1e-5)
-    tokens, log_probs = Drawing(top_p=0.6).choose(logits, uniform)
+    tokens, log_probs, _ = Drawing(top_p=0.6).choose(logits, uniform)
     assert tokens.tolist() == [0, 0, 0, 1, 1]
     np.testing.assert_allclose(log_probs.exp(), [0.5, 0.5, 0.5, 0.3, 0.3], rtol=1e-5)
     assert Drawing(top_p=1e-6).choose(logits, uniform)[0].tolist() == [0] * 5

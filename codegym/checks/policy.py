@@ -81,7 +81,7 @@ def _shake(policy: Policy) -> None:
     rng = torch.Generator().manual_seed(11)
     head = {id(weight) for weight in policy.value_parameters()}
     with torch.no_grad():
-        for weight in policy.module.parameters():
+        for weight in (w for w in policy.module.parameters() if w.requires_grad):
             noise = torch.randn(weight.shape, generator=rng).to(weight)
             weight.add_(noise, alpha=0.5 if id(weight) in head else 0.05)
     policy.mark_updated()

@@ -150,7 +150,7 @@ class GPTPolicy(Policy):
         random = None
         if not deterministic:
             random = sampling.uniforms((rows, 1), rng or self.rng, self.device)
-        tokens, log_probs = Drawing(deterministic=deterministic).choose(logits, random)
+        tokens, log_probs, _ = Drawing(deterministic=deterministic).choose(logits, random)
         return Step(
             actions=tokens.cpu().numpy(),
             log_probs=log_probs.cpu().numpy(),

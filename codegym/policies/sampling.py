@@ -43,6 +43,20 @@ class Decoder(Protocol):
         """Drop all rows but these."""
 
 
+class Stopper(Protocol):
+    """Watches the text of rows for sequences that mean the same as the end token."""
+
+    def read(self, tokens: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Read one more token of each row.
+
+        Returns:
+            (R,) number of tokens that stand before the stop sequence, -1 where there is none.
+        """
+
+    def keep(self, rows: NDArray[np.int64]) -> None:
+        """Drop all rows but these."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SamplingConfig:
     """How the loop is run; it changes speed, never what is drawn.
@@ -89,7 +103,7 @@ class Drawing:
 
     def choose(
         self, logits: torch.Tensor, uniform: torch.Tensor | None = None
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Draw one token per row by inverting the cumulated probabilities.
 
         Args:
@@ -97,8 +111,8 @@ class Drawing:
             uniform: (R, 1) from ``uniforms``; unused when deterministic.
 
         Returns:
-            (R,) tokens and (R,) log-probabilities under the distribution they were drawn from
-            (at the temperature; of ``top_p`` the log-probability is that before the cut).
+            (R,) tokens, (R,) log-probabilities of them and the (R, V) probabilities, all at the
+            temperature; ``top_p`` decides what is drawn but does not alter them.
         """
         if self.temperature != 1.0:
             logits = logits / self.temperature
@@ -109,7 +123,7 @@ class Drawing:
             drawn = probs if self.top_p == 1.0 else _nucleus(probs, self.top_p)
             sums = drawn.cumsum(dim=-1)
             tokens = torch.searchsorted(sums, uniform * sums[:, -1:], right=True)
-        return tokens[:, 0], probs.gather(1, tokens)[:, 0].log()
+        return tokens[:, 0], probs.gather(1, tokens)[:, 0].log(), probs
 
 
 def uniforms(shape: tuple[int, int], rng: torch.Generator, device: torch.device) -> torch.Tensor:
@@ -138,6 +152,7 @@ def generate(
     max_tokens: int,
     rng: torch.Generator,
     device: torch.device,
+    make_stopper: Callable[[int], Stopper] | None = None,
 ) -> Generation:
     """Write ``n`` programs for each prompt.
 
@@ -154,12 +169,15 @@ def generate(
         max_tokens: Longest prompt plus program.
         rng: Source of randomness.
         device: Where the decoder lives.
+        make_stopper: Makes the watch over the given number of rows. A stop sequence is replaced by
+            the end token, with the probability the end token had in its place: what is recorded is
+            what ``evaluate`` would say, and learning moves the policy to the end token.
 
     Raises:
         PromptTooLongError: A prompt leaves no room for a program.
         ConfigError: ``n`` or ``budget`` is below 1, or a prompt is empty.
     """
-    _check(prompts, n=n, budget=budget, max_tokens=max_tokens)
+    check_prompts(prompts, n=n, budget=budget, max_tokens=max_tokens)
     count = len(prompts) * n
     random = None if drawing.deterministic else uniforms((count, budget), rng, device)
     actions: list[NDArray[np.int64]] = [np.empty(0, dtype=np.int64)] * count
@@ -184,6 +202,7 @@ def generate(
             drawing=drawing,
             keep_share=config.keep_share,
             end_id=end_id,
+            stopper=None if make_stopper is None else make_stopper(len(chunk)),
         )
         for row, index in enumerate(chunk):
             length = int(written.lengths[row])
@@ -194,7 +213,15 @@ def generate(
     return Generation(actions=actions, log_probs=log_probs, values=values, finished=finished)
 
 
-def _check(prompts: Sequence[Sequence[int]], *, n: int, budget: int, max_tokens: int) -> None:
+def check_prompts(
+    prompts: Sequence[Sequence[int]], *, n: int, budget: int, max_tokens: int
+) -> None:
+    """Refuse what no policy can generate from.
+
+    Raises:
+        PromptTooLongError: A prompt leaves no room for a program.
+        ConfigError: ``n`` or ``budget`` is below 1, or a prompt is empty.
+    """
     for name, value in (("n", n), ("budget", budget)):
         if value < 1:
             raise ConfigError(f"{name} is unusable", value=value, expected=">= 1")
@@ -225,13 +252,21 @@ class _Log:
 
     def __init__(self, rows: int, room: int, device: torch.device) -> None:
         self._tokens = torch.zeros(rows, room, dtype=torch.int64, device=device)
-        self._floats = torch.zeros(2, rows, room, device=device)
+        # Log-probability of the token, value, log-probability the end token had.
+        self._floats = torch.zeros(3, rows, room, device=device)
         self._rows = torch.arange(rows, device=device)
-        self._pending: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]] = []
+        self._cuts = np.full(rows, -1, dtype=np.int64)
+        self._pending: list[tuple[torch.Tensor, ...]] = []
         self._start = 0
 
-    def add(self, tokens: torch.Tensor, log_probs: torch.Tensor, values: torch.Tensor) -> None:
-        self._pending.append((tokens, log_probs, values))
+    def add(self, *columns: torch.Tensor) -> None:
+        self._pending.append(columns)
+
+    def cut(self, at: NDArray[np.int64]) -> None:
+        """Note how many tokens stand before a stop sequence, -1 for none."""
+        rows = self._rows.cpu().numpy()
+        first = (at >= 0) & (self._cuts[rows] < 0)
+        self._cuts[rows[first]] = at[first]
 
     def keep(self, rows: torch.Tensor) -> None:
         self._flush()
@@ -239,10 +274,10 @@ class _Log:
 
     def _flush(self) -> None:
         end = self._start + len(self._pending)
-        tokens, log_probs, values = zip(*self._pending, strict=True)
+        tokens, *floats = zip(*self._pending, strict=True)
         self._tokens[self._rows, self._start : end] = torch.stack(tokens, dim=1)
-        self._floats[0, self._rows, self._start : end] = torch.stack(log_probs, dim=1)
-        self._floats[1, self._rows, self._start : end] = torch.stack(values, dim=1)
+        for plane, columns in zip(self._floats, floats, strict=False):
+            plane[self._rows, self._start : end] = torch.stack(columns, dim=1)
         self._pending, self._start = [], end
 
     def close(self, rooms: NDArray[np.int64], end_id: int) -> _Written:
@@ -250,6 +285,9 @@ class _Log:
             self._flush()
         actions = self._tokens[:, : self._start].cpu().numpy()
         floats = self._floats[:, :, : self._start].cpu().numpy()
+        stopped = np.flatnonzero(self._cuts >= 0)
+        actions[stopped, self._cuts[stopped]] = end_id
+        floats[0, stopped, self._cuts[stopped]] = floats[2, stopped, self._cuts[stopped]]
         ends = actions == end_id
         first = np.where(ends.any(axis=1), ends.argmax(axis=1) + 1, self._start + 1)
         return _Written(
@@ -271,6 +309,7 @@ def _write(
     drawing: Drawing,
     keep_share: float,
     end_id: int,
+    stopper: Stopper | None,
 ) -> _Written:
     room, count = int(rooms.max()), len(rows)
     log = _Log(count, room, rows.device)
@@ -279,13 +318,19 @@ def _write(
     logits, values = decoder.prefill(prompts, rows, room)
     over = torch.zeros(count, dtype=torch.bool, device=rows.device)
     for at in range(room):
-        tokens, log_probs = drawing.choose(
+        tokens, log_probs, probs = drawing.choose(
             logits, None if random is None else random[:, at : at + 1]
         )
-        log.add(tokens, log_probs, values)
         over |= tokens == end_id
         if ragged:
             over |= last <= at
+        if stopper is None:
+            log.add(tokens, log_probs, values)
+        else:
+            log.add(tokens, log_probs, values, probs[:, end_id].log())
+            cuts = stopper.read(tokens.cpu().numpy())
+            log.cut(cuts)
+            over |= torch.from_numpy(cuts >= 0).to(over.device)
         left = count - int(over.sum())
         if left == 0 or at == room - 1:
             break
@@ -293,6 +338,8 @@ def _write(
             alive = (~over).nonzero()[:, 0]
             log.keep(alive)
             decoder.keep(alive)
+            if stopper is not None:
+                stopper.keep(alive.cpu().numpy())
             tokens, over, last, count = tokens[alive], over[alive], last[alive], left
             random = None if random is None else random[alive]
         logits, values = decoder.step(tokens)

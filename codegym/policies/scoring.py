@@ -5,10 +5,12 @@ Scores are computed flat over the actions of a batch, then padded: never over pr
 In shapes, K is the number of actions in the batch, (B, T) its padded form, row by row.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import torch
+import torch.utils.checkpoint
 from numpy.typing import NDArray
 
 from codegym.errors import ConfigError
@@ -63,10 +65,56 @@ def score(
     """
     mask = torch.from_numpy(batch.mask).to(logits.device)
     actions = torch.from_numpy(batch.actions).to(logits.device)[mask]
-    log_all = torch.log_softmax(logits.float(), dim=-1)
-    log_probs = log_all.gather(1, actions[:, None])[:, 0]
-    entropy = -(log_all.exp() * log_all).sum(dim=-1)
+    log_probs, entropy = _log_probs(logits, actions)
+    return _padded(mask, log_probs, entropy, values, hidden)
 
+
+def score_by_parts(
+    head: Callable[[torch.Tensor], torch.Tensor],
+    hidden: torch.Tensor,
+    values: torch.Tensor,
+    batch: Batch,
+    *,
+    rows: int,
+) -> Evaluation:
+    """Do what ``score`` does for a large vocabulary, whose scores never stand in memory at once.
+
+    Each part's scores are computed a second time in the backward pass.
+
+    Args:
+        head: (k, d) hidden states -> (k, V) scores.
+        hidden: (K, d).
+        values: (K,).
+        batch: The episodes.
+        rows: Actions scored at once.
+    """
+    mask = torch.from_numpy(batch.mask).to(hidden.device)
+    actions = torch.from_numpy(batch.actions).to(hidden.device)[mask]
+
+    def part(states: torch.Tensor, taken: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return _log_probs(head(states), taken)
+
+    found = [
+        torch.utils.checkpoint.checkpoint(part, states, taken, use_reentrant=False)
+        for states, taken in zip(torch.split(hidden, rows), torch.split(actions, rows), strict=True)
+    ]
+    log_probs, entropy = (torch.cat(columns) for columns in zip(*found, strict=True))
+    return _padded(mask, log_probs, entropy, values, hidden)
+
+
+def _log_probs(logits: torch.Tensor, actions: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    log_all = torch.log_softmax(logits.float(), dim=-1)
+    entropy = -(log_all.exp() * log_all).sum(dim=-1)
+    return log_all.gather(1, actions[:, None])[:, 0], entropy
+
+
+def _padded(
+    mask: torch.Tensor,
+    log_probs: torch.Tensor,
+    entropy: torch.Tensor,
+    values: torch.Tensor,
+    hidden: torch.Tensor,
+) -> Evaluation:
     def pad(flat: torch.Tensor) -> torch.Tensor:
         padded = flat.new_zeros(*mask.shape, *flat.shape[1:])
         return padded.index_put((mask,), flat)

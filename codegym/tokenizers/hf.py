@@ -1,0 +1,230 @@
+"""Byte-level tokenizers of the Hugging Face ecosystem, and BPE trained on the spot.
+
+GPT-2, StarCoder, Qwen, SmolLM, Llama 3 and DeepSeek split text into pieces of bytes, which loses
+nothing. Tokenizers that rewrite spaces (SentencePiece: Llama 2, Gemma) do lose, and are refused.
+Needs the ``tokenizers`` package, not transformers.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from codegym import registry
+from codegym.errors import CheckpointError, ConfigError, MissingExtraError
+from codegym.tokenizers._utf8 import decode_utf8, encode_utf8
+from codegym.tokenizers.base import Tokenizer
+
+try:
+    import tokenizers
+except ModuleNotFoundError as error:
+    raise MissingExtraError("tokenizers", "agents") from error
+
+FILE, CONFIG, TEMPLATE = "tokenizer.json", "tokenizer_config.json", "chat_template.jinja"
+END = "<|endoftext|>"
+
+
+@registry.plugin("tokenizers", "hf")
+class HFTokenizer(Tokenizer):
+    """A byte-level tokenizer as the ``tokenizers`` package holds it.
+
+    The end id is the model's own end-of-text token. Where the model has no pad token apart from it,
+    the pad id is one past its vocabulary: it is never fed to the model.
+
+    Args:
+        backend: The tokenizer; single bytes if None.
+        config: Contents of ``tokenizer_config.json``; kept and written back.
+        chat_template: The Jinja template of a chat model, or "".
+
+    Attributes:
+        config: Contents of ``tokenizer_config.json``.
+        chat_template: The Jinja template of a chat model, or "".
+        model_size: Number of ids the model knows; ``vocab_size`` is one more with a pad id of ours.
+
+    Raises:
+        ConfigError: The tokenizer is not byte-level, or has no end token.
+
+    Example:
+        >>> HFTokenizer().decode(HFTokenizer().encode("def f(x):"))
+        'def f(x):'
+    """
+
+    name = "hf"
+
+    def __init__(
+        self,
+        backend: tokenizers.Tokenizer | None = None,
+        *,
+        config: Mapping[str, Any] | None = None,
+        chat_template: str = "",
+    ) -> None:
+        self.backend = backend or _bytes_alone()
+        self.config = dict(config or {"eos_token": END})
+        self.chat_template = chat_template
+        state = json.loads(self.backend.to_str())
+        if not _byte_level(state.get("decoder")):
+            raise ConfigError(
+                "the tokenizer is not byte-level, so it would lose parts of programs",
+                value=(state.get("decoder") or {}).get("type"),
+                expected="ByteLevel",
+                cure="use a model of the GPT-2, Qwen, StarCoder, SmolLM or Llama 3 family",
+            )
+        vocabulary = self.backend.get_vocab(with_added_tokens=True)
+        self.model_size = max(vocabulary.values()) + 1
+        self.end_id = self._special("eos_token", vocabulary, -1)
+        if self.end_id < 0:
+            raise ConfigError("the tokenizer has no end token", value=self.config.get("eos_token"))
+        self.pad_id = self._special("pad_token", vocabulary, self.model_size)
+        if self.pad_id == self.end_id:
+            self.pad_id = self.model_size
+        self.vocab_size = max(self.model_size, self.pad_id + 1)
+        self._pieces = _pieces(state, vocabulary, self.vocab_size)
+        self._of_byte = {piece[0]: one for one, piece in enumerate(self._pieces) if len(piece) == 1}
+        self._normalizes = state.get("normalizer") is not None
+
+    def _special(self, field: str, vocabulary: Mapping[str, int], default: int) -> int:
+        entry = self.config.get(field)
+        text = entry.get("content") if isinstance(entry, dict) else entry
+        return vocabulary.get(text, default) if isinstance(text, str) else default
+
+    @classmethod
+    def train(cls, texts: Iterable[str], *, vocab_size: int) -> Self:
+        """Learn a byte-level BPE vocabulary from texts.
+
+        Args:
+            texts: What to learn from.
+            vocab_size: Ids to learn at most, the 256 bytes and the end token included.
+        """
+        backend = _bytes_alone()
+        trainer = tokenizers.trainers.BpeTrainer(
+            vocab_size=vocab_size,
+            special_tokens=[END],
+            initial_alphabet=sorted(_BYTE_TO_CHARACTER.values()),
+            show_progress=False,
+        )
+        backend.train_from_iterator(texts, trainer)
+        return cls(backend)
+
+    def encode(self, text: str) -> list[int]:
+        """Return the ids of a text; what looks like a special token is read as plain text."""
+        self.backend.encode_special_tokens = True
+        try:
+            ids: list[int] = self.backend.encode(text, add_special_tokens=False).ids
+        except (TypeError, UnicodeEncodeError):  # a lone surrogate
+            return self._spell(text)
+        if self._normalizes and self._bytes(ids) != encode_utf8(text):
+            return self._spell(text)
+        return ids
+
+    def encode_markup(self, text: str) -> list[int]:
+        """Return the ids of a rendered template, whose special tokens are read as such."""
+        self.backend.encode_special_tokens = False
+        ids: list[int] = self.backend.encode(text, add_special_tokens=False).ids
+        return ids
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Return the text of some ids; special tokens decode to nothing.
+
+        Raises:
+            ConfigError: An id is outside the vocabulary.
+        """
+        return decode_utf8(self._bytes(ids))[0]
+
+    def spans(self, ids: Sequence[int]) -> NDArray[np.int64]:
+        """Return where each token stands in ``decode(ids)``, as (T, 2) character offsets.
+
+        Tokens that share a character have it both in their spans.
+        """
+        data = self._bytes(ids)
+        text, owners = decode_utf8(data)
+        owners.append(len(text))
+        ends = np.cumsum([len(self._pieces[one]) for one in ids], dtype=np.int64)
+        out = np.zeros((len(ids), 2), dtype=np.int64)
+        start = 0
+        for row, end in enumerate(ends.tolist()):
+            out[row] = owners[start], (owners[end - 1] + 1 if end > start else owners[start])
+            start = end
+        return out
+
+    def save(self, folder: Path) -> None:
+        """Write ``tokenizer.json`` and ``tokenizer_config.json`` as transformers reads them."""
+        folder.mkdir(parents=True, exist_ok=True)
+        self.backend.save(str(folder / FILE))
+        text = json.dumps(self.config, indent=1)
+        (folder / CONFIG).write_text(text + "\n", encoding="utf-8")
+        if self.chat_template:
+            (folder / TEMPLATE).write_text(self.chat_template, encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read what ``save`` wrote, or the tokenizer of any byte-level model folder.
+
+        Raises:
+            CheckpointError: The folder holds no such tokenizer.
+            ConfigError: The tokenizer is not byte-level.
+        """
+        try:
+            text = (folder / FILE).read_text(encoding="utf-8")
+            config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+            backend = tokenizers.Tokenizer.from_str(text)
+        except Exception as error:  # the package raises bare Exception for a malformed file
+            raise CheckpointError(f"no tokenizer in {folder}: {error}") from error
+        template = config.pop("chat_template", None) or ""
+        if (folder / TEMPLATE).is_file():
+            template = (folder / TEMPLATE).read_text(encoding="utf-8")
+        return cls(backend, config=config, chat_template=template)
+
+    def _bytes(self, ids: Sequence[int]) -> bytes:
+        if any(not 0 <= one < self.vocab_size for one in ids):
+            raise ConfigError(
+                "an id is outside the vocabulary",
+                value=list(ids),
+                expected=f"0..{self.vocab_size - 1}",
+            )
+        return b"".join(self._pieces[one] for one in ids)
+
+    def _spell(self, text: str) -> list[int]:
+        return [self._of_byte[byte] for byte in encode_utf8(text)]
+
+
+def _byte_to_character() -> dict[int, str]:
+    """Return the printable character that stands for each byte (Radford et al. 2019, GPT-2)."""
+    printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
+    table = {byte: chr(byte) for byte in printable}
+    others = (byte for byte in range(256) if byte not in table)
+    return table | {byte: chr(256 + number) for number, byte in enumerate(others)}
+
+
+_BYTE_TO_CHARACTER = _byte_to_character()
+_CHARACTER_TO_BYTE = {character: byte for byte, character in _BYTE_TO_CHARACTER.items()}
+
+
+def _bytes_alone() -> tokenizers.Tokenizer:
+    vocabulary = {character: one for one, character in enumerate(_BYTE_TO_CHARACTER.values())}
+    backend = tokenizers.Tokenizer(tokenizers.models.BPE(vocab=vocabulary, merges=[]))
+    backend.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
+    backend.decoder = tokenizers.decoders.ByteLevel()
+    backend.add_special_tokens([END])
+    return backend
+
+
+def _byte_level(decoder: Mapping[str, Any] | None) -> bool:
+    if decoder is None:
+        return False
+    inner = decoder.get("decoders", [])
+    return decoder.get("type") == "ByteLevel" or any(_byte_level(one) for one in inner)
+
+
+def _pieces(state: Mapping[str, Any], vocabulary: Mapping[str, int], size: int) -> list[bytes]:
+    """Return the bytes of every id; special tokens and ids without a token have none."""
+    added = {row["id"]: row for row in state.get("added_tokens", [])}
+    pieces = [b""] * size
+    for token, one in vocabulary.items():
+        if one in added:
+            pieces[one] = b"" if added[one]["special"] else token.encode()
+        else:
+            pieces[one] = bytes(_CHARACTER_TO_BYTE[character] for character in token)
+    return pieces
