@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
-from codegym.envs.grading import Verdicts, make_grader
+from codegym.envs.grading import Grader, Verdicts
 from codegym.envs.setting import check_positive, open_source
 from numpy.typing import NDArray
 
-from codegym.errors import ConfigError, EpisodeOverError, InvalidActionError
+from codegym.errors import ConfigError, EpisodeOverError, InvalidActionError, SandboxError
 from codegym.pricing import price_spans
 from codegym.rewards import Reward, make_reward
 from codegym.sources import TaskSource
@@ -101,7 +101,7 @@ class Dialogue:
         self.reward = make_reward(reward)
         self.granularity, self.turns = granularity, turns
         self.max_lines, self.max_chars = max_lines, max_chars
-        self._grade = judge or make_grader(isolation)
+        self._grader = Grader(isolation, judge=judge)
         self._episode: _Episode | None = None
 
     @property
@@ -161,7 +161,9 @@ class Dialogue:
             if self.granularity == "program"
             else (task.prompt + written if task.prompt_is_code else written)
         )
-        (verdict,) = self._grade([(program, task)])
+        (verdict,) = self._grader.grade([(program, task)])
+        if isinstance(verdict, SandboxError):
+            raise verdict
         pieces = episode.written + [""] * (self.granularity == "line" and finished)
         priced = price_spans(
             task,

@@ -4,21 +4,20 @@ An env holds the state of its episodes; a Setting opens them (task, prompt) and 
 (verdict, reward, info). It keeps no state of an episode.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from codegym.envs.grading import Verdicts, make_grader
+from codegym.envs.grading import Graded, Grader, Verdicts
 from numpy.typing import NDArray
 
-from codegym.errors import ConfigError, PromptTooLongError, UnknownNameError
+from codegym.errors import ConfigError, PromptTooLongError, SandboxError, UnknownNameError
 from codegym.pricing import price, program_of
 from codegym.rewards import Reward, make_reward
 from codegym.sources import TaskSource, load_tasks
 from codegym.task import Task
 from codegym.tokenizers import Tokenizer, make_tokenizer
-from codegym.verdict import Verdict
 
 _OPENINGS_KEPT = 4096
 
@@ -49,9 +48,17 @@ class Played:
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """What the last step of an episode returns beside the observation."""
+    """What the last step of an episode returns beside the observation.
+
+    Attributes:
+        reward: Of the program; 0 where it could not be judged.
+        judged: False where the sandbox broke; the episode is ``truncated`` then, and
+            ``info["infrastructure_error"]`` says why.
+        info: The last step's info.
+    """
 
     reward: float
+    judged: bool
     info: dict[str, Any]
 
 
@@ -66,6 +73,7 @@ class Setting:
         budget: Most tokens of a program, the end token included; as many as ``max_tokens``
             leaves room for if None.
         isolation: Which isolation the grader asks for.
+        on_sandbox_error: ``raise``, or ``truncate`` the episode.
         judge: Grades programs instead of the sandbox; for tests.
 
     Raises:
@@ -82,7 +90,8 @@ class Setting:
         max_tokens: int,
         budget: int | None,
         isolation: str,
-        judge: Callable[[Sequence[tuple[str, Task]]], Sequence[Verdict]] | None = None,
+        on_sandbox_error: str = "raise",
+        judge: Verdicts | None = None,
     ) -> None:
         check_positive("max_tokens", max_tokens)
         if budget is not None:
@@ -91,7 +100,15 @@ class Setting:
         self.reward = make_reward(reward)
         self.tokenizer = make_tokenizer(tokenizer) if isinstance(tokenizer, str) else tokenizer
         self.max_tokens, self.budget = max_tokens, budget
-        self._grade: Verdicts = judge or make_grader(isolation)
+        if on_sandbox_error not in ("raise", "truncate"):
+            raise ConfigError(
+                "on_sandbox_error is unusable",
+                value=on_sandbox_error,
+                expected="'raise' or 'truncate'",
+            )
+        self._truncate = on_sandbox_error == "truncate"
+        self._grader = Grader(isolation, judge=judge)
+        self._submitted: dict[int, Played] = {}
         self._openings: dict[int, Opening] = {}
 
     def choose(self, rng: np.random.Generator, task_id: str | None = None) -> Opening:
@@ -127,40 +144,68 @@ class Setting:
         """Judge finished episodes together and price each.
 
         Raises:
-            SandboxError: The sandbox broke; nothing is judged then.
+            SandboxError: A program could not be judged, and the setting is to raise.
         """
         programs = [self.program(one) for one in played]
         pairs = [(program, one.task) for program, one in zip(programs, played, strict=True)]
-        verdicts = self._grade(pairs)
         return [
-            self._price(one, program, verdict)
-            for one, program, verdict in zip(played, programs, verdicts, strict=True)
+            self._end(one, program, graded)
+            for one, program, graded in zip(
+                played, programs, self._grader.grade(pairs), strict=True
+            )
         ]
+
+    def submit(self, played: Played) -> int:
+        """Begin judging a finished episode; return its ticket."""
+        ticket = self._grader.submit(self.program(played), played.task)
+        self._submitted[ticket] = played
+        return ticket
+
+    def collect(self, timeout_s: float | None = None) -> list[tuple[int, Ending]]:
+        """Return the submitted episodes that were judged since the last call, in any order.
+
+        Raises:
+            SandboxError: A program could not be judged, and the setting is to raise.
+        """
+        endings = []
+        for ticket, graded in self._grader.collect(timeout_s):
+            played = self._submitted.pop(ticket)
+            endings.append((ticket, self._end(played, self.program(played), graded)))
+        return endings
+
+    @property
+    def under_way(self) -> int:
+        """How many submitted episodes were not collected yet."""
+        return len(self._submitted)
 
     def program(self, played: Played) -> str:
         """Return the whole program of an episode."""
         return program_of(played.task, self.tokenizer.decode(played.actions))
 
-    def _price(self, played: Played, program: str, verdict: Verdict) -> Ending:
+    def _end(self, played: Played, program: str, graded: Graded) -> Ending:
+        info: dict[str, Any] = {
+            "length": len(played.actions),
+            "task_id": played.task.task_id,
+            "program": program,
+        }
+        if isinstance(graded, SandboxError):
+            if not self._truncate:
+                raise graded
+            return Ending(0.0, False, info | {"infrastructure_error": str(graded)})
         priced = price(
             played.task,
             played.actions,
             finished=played.finished,
-            verdict=verdict,
+            verdict=graded,
             tokenizer=self.tokenizer,
             reward=self.reward,
             program=program,
         )
-        info = {
-            "length": len(played.actions),
-            "task_id": played.task.task_id,
-            "program": program,
-            "verdict": priced.verdict,
-            "feedback": priced.feedback,
-            "token_rewards": tuple(priced.token_rewards.tolist()),
-            "cut": not played.finished,
-        }
-        return Ending(priced.reward, info)
+        info["verdict"] = priced.verdict
+        info["feedback"] = priced.feedback
+        info["token_rewards"] = tuple(priced.token_rewards.tolist())
+        info["cut"] = not played.finished
+        return Ending(priced.reward, True, info)
 
 
 def open_source(tasks: str | TaskSource) -> TaskSource:

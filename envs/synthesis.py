@@ -1,5 +1,6 @@
 """SynthesisEnv: a program is written token by token and graded by its tests at the end."""
 
+import copy as copying
 from operator import index
 from typing import TYPE_CHECKING, Any
 
@@ -41,6 +42,9 @@ class SynthesisEnv(gym.Env[Obs, np.int64]):
         max_tokens: Length of the observation: prompt and program together.
         budget: Most tokens of a program, the end token included; None leaves it to ``max_tokens``.
         isolation: Which isolation the sandbox uses: ``auto`` or one of ``codegym list sandboxes``.
+        on_sandbox_error: What to do when a program could not be judged, twice: ``raise``, or
+            ``truncate`` the episode with reward 0 and the reason in
+            ``info["infrastructure_error"]``, for learners that leave such episodes out.
         copy: False hands out the same array at every step, as a read-only view.
         render_mode: See ``metadata["render_modes"]``.
         judge: Grades programs instead of the sandbox; for tests.
@@ -64,6 +68,7 @@ class SynthesisEnv(gym.Env[Obs, np.int64]):
         max_tokens: int = 256,
         budget: int | None = None,
         isolation: str = "auto",
+        on_sandbox_error: str = "raise",
         copy: bool = True,
         render_mode: str | None = None,
         judge: Verdicts | None = None,
@@ -75,6 +80,7 @@ class SynthesisEnv(gym.Env[Obs, np.int64]):
             max_tokens=max_tokens,
             budget=budget,
             isolation=isolation,
+            on_sandbox_error=on_sandbox_error,
             judge=judge,
         )
         self.tokenizer = self.setting.tokenizer
@@ -163,7 +169,21 @@ class SynthesisEnv(gym.Env[Obs, np.int64]):
     def _finish(self, token: int) -> tuple[Obs, float, bool, bool, dict[str, Any]]:
         self._over = True
         (ending,) = self.setting.close([self._played(finished=token == self._end)])
-        return self._observe(), ending.reward, True, False, ending.info
+        return self._observe(), ending.reward, ending.judged, not ending.judged, ending.info
+
+    def fork(self) -> "SynthesisEnv":
+        """Return an env of its own that stands where this one does, for tree search.
+
+        It shares tasks, grader and caches with this one, and draws the same tasks from now on.
+        """
+        twin = copying.copy(self)
+        twin._row = self._row.copy()
+        twin._view = twin._row.view()
+        twin._view.flags.writeable = False
+        twin._mask = copying.copy(self._mask)
+        twin._np_random = copying.deepcopy(self._np_random)
+        twin.action_space = copying.deepcopy(self.action_space)
+        return twin
 
     def _played(self, *, finished: bool) -> Played:
         assert self._opening is not None

@@ -35,8 +35,11 @@ class SynthesisVectorEnv(VectorEnv[Obs, NDArray[np.int64], NDArray[Any]]):
 
     Args:
         num_envs: Number of sub-envs.
-        tasks, reward, tokenizer, max_tokens, budget, isolation, render_mode, judge: As of
-            ``SynthesisEnv``.
+        tasks, reward, tokenizer, max_tokens, budget, isolation, on_sandbox_error, render_mode,
+            judge: As of ``SynthesisEnv``.
+        grading: ``step`` judges the programs that end in a step within it. ``deferred`` hands out
+            a number in ``info["ticket"]`` with reward 0, judges while the next tokens are written,
+            and returns the outcome from ``collect``.
         autoreset_mode: ``"NextStep"``, ``"SameStep"`` or ``"Disabled"``, or Gymnasium's enum. With
             SameStep the last observation and info are in ``final_obs`` and ``final_info``; with
             Disabled, ``reset(options={"reset_mask": mask})`` starts the ended ones anew.
@@ -56,6 +59,8 @@ class SynthesisVectorEnv(VectorEnv[Obs, NDArray[np.int64], NDArray[Any]]):
         max_tokens: int = 256,
         budget: int | None = None,
         isolation: str = "auto",
+        on_sandbox_error: str = "raise",
+        grading: str = "step",
         autoreset_mode: str | AutoresetMode = AutoresetMode.NEXT_STEP,
         copy: bool = True,
         render_mode: str | None = None,
@@ -70,8 +75,12 @@ class SynthesisVectorEnv(VectorEnv[Obs, NDArray[np.int64], NDArray[Any]]):
             max_tokens=max_tokens,
             budget=budget,
             isolation=isolation,
+            on_sandbox_error=on_sandbox_error,
             judge=judge,
         )
+        if grading not in ("step", "deferred"):
+            raise ConfigError("grading is unusable", value=grading, expected="'step' or 'deferred'")
+        self._deferred = grading == "deferred"
         self.num_envs, self.render_mode, self._copy = num_envs, render_mode, copy
         self.tokenizer = self.setting.tokenizer
         self.autoreset_mode = _autoreset(autoreset_mode)
@@ -175,9 +184,29 @@ class SynthesisVectorEnv(VectorEnv[Obs, NDArray[np.int64], NDArray[Any]]):
                 infos = self._add_info(infos, self._open(row), row)
         self._over, self._any_over = ended.copy(), bool(ended.any())
         if self._any_over:
-            infos = self._finish(ended, tokens, rewards, infos)
+            infos = self._finish(ended, tokens, rewards, truncated, infos)
         self._add_lengths(infos)
-        return self._observe(), rewards, ended, truncated, infos
+        return self._observe(), rewards, ended & ~truncated, truncated, infos
+
+    def collect(self, timeout_s: float | None = None) -> list[tuple[int, float, dict[str, Any]]]:
+        """Return (ticket, reward, info) of the deferred programs judged since the last call.
+
+        Args:
+            timeout_s: Longest wait for the first of them; None waits until there is one, or none
+                is under way. 0 does not wait.
+
+        Raises:
+            SandboxError: A program could not be judged, and the env is to raise.
+        """
+        return [
+            (ticket, ending.reward, ending.info)
+            for ticket, ending in self.setting.collect(timeout_s)
+        ]
+
+    @property
+    def under_way(self) -> int:
+        """How many deferred programs were not collected yet."""
+        return self.setting.under_way
 
     def action_masks(self) -> Flags:
         """Return which tokens keep each program a prefix of Python that fits its budget.
@@ -201,16 +230,36 @@ class SynthesisVectorEnv(VectorEnv[Obs, NDArray[np.int64], NDArray[Any]]):
         return masks
 
     def _finish(
-        self, ended: Flags, tokens: NDArray[Any], rewards: NDArray[np.float64], infos: Infos
+        self,
+        ended: Flags,
+        tokens: NDArray[Any],
+        rewards: NDArray[np.float64],
+        truncated: Flags,
+        infos: Infos,
     ) -> Infos:
         rows = np.flatnonzero(ended).tolist()
         played = [self._played(row, finished=bool(tokens[row] == self._end)) for row in rows]
-        for row, ending in zip(rows, self.setting.close(played), strict=True):
-            rewards[row] = ending.reward
+        endings = self._defer(played) if self._deferred else self.setting.close(played)
+        for row, ending in zip(rows, endings, strict=True):
+            rewards[row], truncated[row] = ending.reward, not ending.judged
             infos = self._add_ending(infos, row, ending)
         if self.autoreset_mode is AutoresetMode.SAME_STEP:
             self._over, self._any_over = np.zeros_like(ended), False
         return infos
+
+    def _defer(self, played: list[Played]) -> list[Ending]:
+        return [
+            Ending(
+                0.0,
+                True,
+                {
+                    "length": len(one.actions),
+                    "task_id": one.task.task_id,
+                    "ticket": self.setting.submit(one),
+                },
+            )
+            for one in played
+        ]
 
     def _add_ending(self, infos: Infos, row: int, ending: Ending) -> Infos:
         if self.autoreset_mode is not AutoresetMode.SAME_STEP:

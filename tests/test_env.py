@@ -1,11 +1,17 @@
 """The single environment: Gymnasium's contract, ours, and the errors of its callers."""
 
 import ast
+import dataclasses
+import os
+import re
+import subprocess
+import sys
 
 import gymnasium as gym
 import numpy as np
 import pytest
 from codegym.envs.synthesis import SynthesisEnv
+from codegym.envs.validation import validate
 from gymnasium.envs.registration import EnvSpec
 from gymnasium.utils.env_checker import check_env
 from hypothesis import HealthCheck, given, settings
@@ -20,6 +26,7 @@ from codegym.errors import (
     TaskError,
     UnknownNameError,
 )
+from codegym.trajectory import Trajectory
 from codegym.verdict import Outcome
 
 ID = "codegym:CodeGym/Synthesis-v0"
@@ -219,3 +226,108 @@ def test_masks_let_go_of_a_program_that_left_python(tiny):
     mask = env.action_masks()
     assert mask.sum() == len(mask) - 1
     assert not mask[env.tokenizer.pad_id]
+
+
+def test_what_cannot_be_judged_is_truncated_where_asked(tiny):
+    def broken(pairs):
+        raise SandboxError("the zygote died")
+
+    env = SynthesisEnv(**tiny | {"judge": broken}, on_sandbox_error="truncate")
+    _, reward, terminated, truncated, info = play(env, "    return x", seed=0)
+    assert (reward, terminated, truncated) == (0.0, False, True)
+    assert info["infrastructure_error"] == "the zygote died"
+    assert "verdict" not in info
+    with pytest.raises(ConfigError, match="on_sandbox_error"):
+        SynthesisEnv(**tiny, on_sandbox_error="ignore")
+
+
+def test_a_fork_goes_its_own_way(tiny):
+    env = SynthesisEnv(**tiny, reward="pass_rate")
+    env.reset(seed=0, options={"task_id": "tiny/3"})
+    tokens = env.tokenizer
+    for token in tokens.encode("    return x+"):
+        env.step(token)
+    twin = env.fork()
+    right, wrong = (
+        [one.step(token) for token in [*tokens.encode(text), tokens.end_id]][-1]
+        for one, text in ((twin, "3"), (env, "44"))
+    )
+    assert right[4]["program"].endswith("return x+3")
+    assert wrong[4]["program"].endswith("return x+44")
+    assert (right[1], wrong[1]) == (1.0, 0.5)
+    draws = [[one.reset()[1]["task_id"] for _ in range(9)] for one in (env, twin)]
+    assert draws[0] == draws[1]
+
+
+def logged(env, text):
+    """Log an episode as a Trajectory, as the rollout does."""
+    _, start = env.reset(seed=0)
+    tokens = env.tokenizer
+    actions = np.array([*tokens.encode(text), tokens.end_id])
+    for action in actions:
+        _, reward, _, _, info = env.step(action)
+    nothing = np.zeros(len(actions), dtype=np.float32)
+    return Trajectory(
+        task_id=start["task_id"],
+        prompt=np.array(tokens.encode(start["prompt"])),
+        actions=actions,
+        log_probs=nothing,
+        values=nothing,
+        reward=reward,
+        token_rewards=np.array(info["token_rewards"], dtype=np.float32),
+        finished=True,
+        program=info["program"],
+        verdict=info["verdict"],
+        feedback=info["feedback"],
+    )
+
+
+@pytest.mark.parametrize("text", ["    return x+3", "    return x", "    return xx"])
+def test_a_logged_episode_plays_again(tiny, text):
+    env = SynthesisEnv(**tiny, reward="rltf")
+    episode = logged(env, text)
+    assert validate(env.setting, episode).ok
+    assert validate(SynthesisEnv(**tiny, reward="rltf").setting, episode).ok
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        ({"reward": 0.25}, "reward"),
+        ({"program": "def f(x):\n    return 1"}, "spell"),
+        ({"prompt": np.array([5, 6])}, "prompt"),
+        ({"token_rewards": np.zeros(5, dtype=np.float32)}, "token rewards"),
+    ],
+)
+def test_a_false_log_is_found_out(tiny, change, word):
+    env = SynthesisEnv(**tiny, reward="rltf")
+    report = validate(env.setting, dataclasses.replace(logged(env, "    return x"), **change))
+    assert not report.ok
+    assert any(word in one for one in report.differences)
+
+
+def test_an_episode_depends_neither_on_the_process_nor_on_its_hash_seed():
+    script = (
+        "import gymnasium as gym;"
+        "env = gym.make('codegym:CodeGym/Synthesis-v0', reward='rltf', budget=12);"
+        "env.action_space.seed(0); out = [env.reset(seed=3)[1]]\n"
+        "while True:\n"
+        "    step = env.step(env.action_space.sample()); out.append(step[1:])\n"
+        "    if step[2]: break\n"
+        "print(out, step[0].tolist())"
+    )
+    outputs = {
+        re.sub(
+            r"usage=Usage\([^)]*\)",
+            "",
+            subprocess.run(
+                [sys.executable, "-W", "error", "-c", script],
+                env={"PYTHONHASHSEED": seed, "PATH": os.environ["PATH"]},
+                capture_output=True,
+                text=True,
+                check=True,
+            ).stdout,
+        )
+        for seed in ("0", "1")
+    }
+    assert len(outputs) == 1

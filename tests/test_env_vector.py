@@ -8,7 +8,7 @@ from codegym.envs.vector import SynthesisVectorEnv
 from gymnasium.utils.env_checker import data_equivalence
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
-from codegym.errors import ConfigError, EpisodeOverError, InvalidActionError
+from codegym.errors import ConfigError, EpisodeOverError, InvalidActionError, SandboxError
 
 ID = "codegym:CodeGym/Synthesis-v0"
 MODES = list(AutoresetMode)
@@ -172,3 +172,47 @@ def test_masks_equal_those_of_singles(tiny):
         np.testing.assert_array_equal(masks, np.stack(sync.call("action_masks")))
         actions = np.array([rng.choice(np.flatnonzero(mask)) for mask in masks])
         native.step(actions), sync.step(actions)
+
+
+def test_deferred_programs_are_priced_as_at_the_step(tiny):
+    options = {**tiny, "reward": "rltf", "budget": 5, "autoreset_mode": "SameStep"}
+    now = SynthesisVectorEnv(3, **options)
+    later = SynthesisVectorEnv(3, **options, grading="deferred")
+    now.reset(seed=0), later.reset(seed=0)
+    rng = np.random.default_rng(0)
+    expected, tickets, got = {}, {}, {}
+    for step in range(40):
+        actions = draw(rng, now)
+        one, other = now.step(actions), later.step(actions)
+        np.testing.assert_array_equal(one[0], other[0])
+        np.testing.assert_array_equal(one[2], other[2])
+        assert not other[1].any()
+        for row in np.flatnonzero(one[2]):
+            final = one[4]["final_info"]
+            expected[step, row] = (one[1][row], final["program"][row], final["token_rewards"][row])
+            tickets[int(other[4]["final_info"]["ticket"][row])] = (step, row)
+        if step % 7 == 0:
+            got |= {tickets[ticket]: rest for ticket, *rest in later.collect(timeout_s=0.0)}
+    while later.under_way:
+        got |= {tickets[ticket]: rest for ticket, *rest in later.collect()}
+    assert len(got) == len(expected) > 20
+    for key, (reward, info) in got.items():
+        assert (reward, info["program"], info["token_rewards"]) == expected[key]
+    assert later.collect() == []
+
+
+def test_a_broken_sandbox_truncates_its_own_row_only(tiny):
+    def broken(pairs):
+        raise SandboxError("the zygote died")
+
+    vector = SynthesisVectorEnv(2, **tiny | {"judge": broken}, on_sandbox_error="truncate")
+    vector.reset(seed=0)
+    end, other = vector.tokenizer.end_id, vector.tokenizer.encode("x")[0]
+    _, rewards, terminated, truncated, infos = vector.step(np.array([end, other]))
+    assert (terminated.tolist(), truncated.tolist()) == ([False, False], [True, False])
+    assert infos["infrastructure_error"].tolist() == ["the zygote died", None]
+    assert not rewards.any()
+    with pytest.raises(SandboxError):
+        raising = SynthesisVectorEnv(1, **tiny | {"judge": broken})
+        raising.reset(seed=0)
+        raising.step(np.array([end]))
