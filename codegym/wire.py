@@ -182,12 +182,35 @@ def decode(tree: Any, depth: int = 0, hook: TagHook | None = None) -> Any:
 
 def dumps(tree: Any) -> bytes:
     """Write a tree as compact JSON bytes."""
-    return _WRITER.encode(tree).encode()
+    return "".join(_WRITE(tree, 0)).encode()
 
 
 def loads(data: bytes) -> Any:
-    """Read a tree from JSON bytes."""
-    return json.loads(data)
+    """Read a tree from JSON bytes, without white space around it.
+
+    Raises:
+        ValueError: They are not JSON.
+    """
+    text = data.decode()
+    try:
+        tree, end = _READ(text, 0)
+    except StopIteration:
+        raise ValueError("not JSON") from None
+    if end != len(text):
+        raise ValueError("more than one JSON value")
+    return tree
+
+
+def _writer() -> Callable[[Any, int], Any]:
+    encoder = json.JSONEncoder(separators=(",", ":"), check_circular=False)
+    make = vars(json.encoder)["c_make_encoder"]
+    if make is None:  # an interpreter without json's C half
+        return lambda tree, level: (encoder.encode(tree),)
+    quote = json.encoder.encode_basestring_ascii
+    writer: Callable[[Any, int], Any] = make(
+        None, encoder.default, quote, None, ":", ",", False, False, True
+    )
+    return writer
 
 
 def _float(body: str) -> float:
@@ -229,7 +252,10 @@ def _calendar(name: str) -> Callable[[Any], Any]:
     return build
 
 
-_WRITER = json.JSONEncoder(separators=(",", ":"), check_circular=False)
+# The C halves of the json module, made once: its own entry points build them anew for every call,
+# and in a fresh fork each object touched costs a page fault.
+_READ = json.JSONDecoder().scan_once
+_WRITE = _writer()
 _SCALARS = frozenset({NoneType, bool, str})
 _PLAIN = _SCALARS | {int, float}
 _INT = {int}
