@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 import gymnasium as gym
 import numpy as np
 from codegym.envs.grading import Verdicts
-from codegym.envs.setting import Opening, Played, Setting, check_options
+from codegym.envs.rendering import RENDER_MODES, check_mode, render
+from codegym.envs.setting import Ending, Opening, Played, Setting, check_options
+from codegym.envs.view import EpisodeView, pieces_of
 from gymnasium import spaces
 from numpy.typing import NDArray
 
@@ -57,7 +59,7 @@ class SynthesisEnv(gym.Env[Obs, np.int64]):
         >>> env = gym.make("codegym:CodeGym/Synthesis-v0", tasks="atoms")  # doctest: +SKIP
     """
 
-    metadata = {"render_modes": [], "render_fps": 12}  # noqa: RUF012
+    metadata = {"render_modes": list(RENDER_MODES), "render_fps": 12}  # noqa: RUF012
 
     def __init__(
         self,
@@ -84,10 +86,11 @@ class SynthesisEnv(gym.Env[Obs, np.int64]):
             judge=judge,
         )
         self.tokenizer = self.setting.tokenizer
-        self.render_mode = render_mode
+        self.render_mode = check_mode(render_mode)
         vocab = self.tokenizer.vocab_size
         self.observation_space = spaces.Box(0, vocab - 1, (max_tokens,), np.int32)
         self.action_space = spaces.Discrete(vocab)
+        self._live = render_mode == "human"
         self._vocab, self._end, self._copy = vocab, self.tokenizer.end_id, copy
         self._row: Obs = np.full(max_tokens, self.tokenizer.pad_id, dtype=np.int32)
         self._view = self._row.view()
@@ -96,6 +99,7 @@ class SynthesisEnv(gym.Env[Obs, np.int64]):
         self._start = self._length = self._limit = 0
         self._over = True
         self._mask: EpisodeMask | None = None
+        self._ending: Ending | None = None
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -115,7 +119,9 @@ class SynthesisEnv(gym.Env[Obs, np.int64]):
         self._row[count:] = self.tokenizer.pad_id
         self._opening, self._limit = opening, opening.limit
         self._start = self._length = count
-        self._over, self._mask = False, None
+        self._over, self._mask, self._ending = False, None, None
+        if self._live:
+            self.render()
         info = {"length": 0, "task_id": opening.task.task_id, "prompt": opening.task.prompt}
         return self._observe(), info
 
@@ -141,6 +147,8 @@ class SynthesisEnv(gym.Env[Obs, np.int64]):
         self._row[length] = token
         self._length = length = length + 1
         if token != self._end and length < self._limit:
+            if self._live:
+                self.render()
             obs = self._row.copy() if self._copy else self._view
             return obs, 0.0, False, False, {"length": length - self._start}
         return self._finish(token)
@@ -169,7 +177,45 @@ class SynthesisEnv(gym.Env[Obs, np.int64]):
     def _finish(self, token: int) -> tuple[Obs, float, bool, bool, dict[str, Any]]:
         self._over = True
         (ending,) = self.setting.close([self._played(finished=token == self._end)])
+        self._ending = ending
+        if self._live:
+            self.render()
         return self._observe(), ending.reward, ending.judged, not ending.judged, ending.info
+
+    def render(self) -> Any:
+        """Draw the episode in the env's mode; None without one.
+
+        Returns:
+            Text for ``ansi`` and ``html`` (one self-contained page), (480, 800, 3) uint8 for
+            ``rgb_array``; ``human`` draws to the terminal, by itself at every step.
+
+        Raises:
+            MissingExtraError: ``rgb_array`` without Pillow (extra ``render``).
+            EpisodeOverError: Before the first reset.
+        """
+        if self.render_mode is None:
+            return None
+        return render(self.view(), self.render_mode)
+
+    def view(self) -> EpisodeView:
+        """Return the episode as the renderers see it.
+
+        Raises:
+            EpisodeOverError: Before the first reset.
+        """
+        if self._opening is None:
+            raise EpisodeOverError("no episode to show", cure="call reset() first")
+        written = self._row[self._start : self._length].tolist()
+        ending = self._ending
+        return EpisodeView(
+            task_id=self._opening.task.task_id,
+            prompt=self._opening.task.prompt,
+            pieces=pieces_of(self.tokenizer, written),
+            credit=ending.info.get("token_rewards", ()) if ending else (),
+            reward=ending.reward if ending else None,
+            verdict=ending.info.get("verdict") if ending else None,
+            prompt_is_code=self._opening.task.prompt_is_code,
+        )
 
     def fork(self) -> "SynthesisEnv":
         """Return an env of its own that stands where this one does, for tree search.

@@ -5,6 +5,7 @@ from typing import Any
 import gymnasium as gym
 from codegym.envs.dialogue import Dialogue, Granularity
 from codegym.envs.grading import Verdicts
+from codegym.envs.rendering import check_mode
 from codegym.envs.setting import check_options
 from gymnasium import spaces
 
@@ -41,7 +42,7 @@ class TextEnv(gym.Env[str, str]):
         >>> env = gym.make("codegym:CodeGym/Repair-v0", tasks="atoms")  # doctest: +SKIP
     """
 
-    metadata = {"render_modes": ["ansi"], "render_fps": 4}  # noqa: RUF012
+    metadata: dict[str, Any] = {"render_modes": ["ansi"], "render_fps": 4}  # noqa: RUF012
 
     def __init__(
         self,
@@ -66,7 +67,7 @@ class TextEnv(gym.Env[str, str]):
             isolation=isolation,
             judge=judge,
         )
-        self.render_mode = render_mode
+        self.render_mode = check_mode(render_mode, self.metadata["render_modes"])
         self.observation_space = AnyText(max_chars, min_length=0)
         self.action_space = AnyText(max_chars, min_length=0, charset=_charset(granularity))
         self._shown = ""

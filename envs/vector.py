@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from codegym.envs.grading import Verdicts
+from codegym.envs.rendering import check_mode, render
 from codegym.envs.setting import Ending, Opening, Played, Setting, check_options
+from codegym.envs.view import EpisodeView, pieces_of
 from gymnasium import spaces
 from gymnasium.utils import seeding
 from gymnasium.vector import AutoresetMode, VectorEnv
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 Obs = NDArray[np.int32]
 Flags = NDArray[np.bool_]
 Infos = dict[str, Any]
+_RENDER_MODES = ("ansi", "html", "rgb_array")
 
 
 class SynthesisVectorEnv(VectorEnv[Obs, NDArray[np.int64], NDArray[Any]]):
@@ -81,10 +84,11 @@ class SynthesisVectorEnv(VectorEnv[Obs, NDArray[np.int64], NDArray[Any]]):
         if grading not in ("step", "deferred"):
             raise ConfigError("grading is unusable", value=grading, expected="'step' or 'deferred'")
         self._deferred = grading == "deferred"
-        self.num_envs, self.render_mode, self._copy = num_envs, render_mode, copy
+        self.num_envs, self._copy = num_envs, copy
+        self.render_mode = check_mode(render_mode, _RENDER_MODES)
         self.tokenizer = self.setting.tokenizer
         self.autoreset_mode = _autoreset(autoreset_mode)
-        self.metadata = {"render_modes": [], "autoreset_mode": self.autoreset_mode}
+        self.metadata = {"render_modes": list(_RENDER_MODES), "autoreset_mode": self.autoreset_mode}
         self._vocab, self._end = self.tokenizer.vocab_size, self.tokenizer.end_id
         self.single_observation_space = spaces.Box(0, self._vocab - 1, (max_tokens,), np.int32)
         self.single_action_space = spaces.Discrete(self._vocab)
@@ -228,6 +232,24 @@ class SynthesisVectorEnv(VectorEnv[Obs, NDArray[np.int64], NDArray[Any]]):
                 self._rows[row, start:length], int(self._limits[row] - length)
             )
         return masks
+
+    def render(self) -> tuple[Any, ...] | None:
+        """Draw every episode as it stands, one frame for each sub-env; None without a mode."""
+        if self.render_mode is None:
+            return None
+        return tuple(render(self._view_of(row), self.render_mode) for row in range(self.num_envs))
+
+    def _view_of(self, row: int) -> EpisodeView:
+        opening = self._openings[row]
+        if opening is None:
+            raise EpisodeOverError("no episode to show", cure="call reset() first")
+        written = self._rows[row, self._starts[row] : self._lengths[row]].tolist()
+        return EpisodeView(
+            task_id=opening.task.task_id,
+            prompt=opening.task.prompt,
+            pieces=pieces_of(self.tokenizer, written),
+            prompt_is_code=opening.task.prompt_is_code,
+        )
 
     def _finish(
         self,

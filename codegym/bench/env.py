@@ -70,8 +70,8 @@ class OneTask(TaskSource):
             "f",
             [(([k, k + 1, 7],), 2 * k + 8) for k in range(8)],
             task_id="sum",
-            canonical_solution="    total = 0\n    for x in xs:\n        total += x\n"
-            "    return total\n",
+            canonical_solution="    unique = 1000000\n    total = 0\n    for x in xs:\n"
+            "        total += x\n    return total\n",
         )
 
 
@@ -191,35 +191,42 @@ def vector_figures(steps: int, repeats: int) -> list[Figure]:
     return figures
 
 
+def programs_per_second(env: VectorEnv[Any, Any, Any], program: list[int], rounds: int) -> float:
+    """Write whole programs in all sub-envs, no two alike; return env-steps per second."""
+    digits = [one for one, at in enumerate(program) if at == LexemeTokenizer().encode("0")[0]][:6]
+    figures = LexemeTokenizer().encode("0123456789")
+    rng = np.random.default_rng(0)
+    scripts = np.tile(np.array(program), (rounds, env.num_envs, 1))
+    scripts[:, :, digits] = rng.choice(figures, size=(rounds, env.num_envs, len(digits)))
+    env.reset(seed=0)
+    start = time.perf_counter()
+    for script in scripts:
+        for actions in script.T:
+            env.step(actions)
+    return rounds * env.num_envs * len(program) / (time.perf_counter() - start)
+
+
 def graded_figures(repeats: int) -> list[Figure]:
     """Measure whole episodes: with a grader that costs nothing, and with the sandbox."""
     task = OneTask()[0]
     tokens = LexemeTokenizer()
     program = [*tokens.encode(str(task.canonical_solution)), tokens.end_id]
     figures = []
-    for name, judge in (
-        ("ended programs, a free grader", ungraded),
-        ("graded in the sandbox", None),
-    ):
+    for name, judge in (("a free grader", ungraded), ("graded in the sandbox", None)):
         options: dict[str, Any] = {
             "tasks": OneTask(),
             "tokenizer": tokens,
             "max_tokens": 128,
             "judge": judge,
-            "autoreset_mode": "SameStep",
         }
 
         def ours(options: dict[str, Any] = options) -> float:
-            return vector_steps_per_second(
-                SynthesisVectorEnv(64, **options), program, 8 * len(program)
-            )
+            envs = SynthesisVectorEnv(64, **options, autoreset_mode="SameStep")
+            return programs_per_second(envs, program, 8)
 
         def theirs(options: dict[str, Any] = options) -> float:
-            rest = {key: value for key, value in options.items() if key != "autoreset_mode"}
-            envs = SyncVectorEnv(
-                [lambda: SynthesisEnv(**rest)] * 64, autoreset_mode=options["autoreset_mode"]
-            )
-            return vector_steps_per_second(envs, program, 2 * len(program))
+            envs = SyncVectorEnv([lambda: SynthesisEnv(**options)] * 64, autoreset_mode="SameStep")
+            return programs_per_second(envs, program, 2)
 
         figures.append(
             compare(
