@@ -111,22 +111,35 @@ def collect(
     return [_finish(draft, policy.tokenizer, reward, policy.version) for draft in drafts]
 
 
-def demonstrate(
-    tasks: Sequence[Task], tokenizer: Tokenizer, *, judge: Judge, reward: Reward
-) -> list[Trajectory]:
-    """Play the reference solutions as if a policy had written them.
+class Demonstrations:
+    """Reference solutions played as if a policy had written them, being graded meanwhile.
 
-    Only those that pass their tests in the sandbox come back.
+    Args:
+        tasks: Whose reference solutions.
+        tokenizer: What the ids mean.
+        judge: Grades the programs; collects nothing else until ``wait`` has returned.
 
     Raises:
         TaskError: A task has no reference solution.
-        SandboxError: The sandbox broke.
     """
-    drafts = [_reference(task, tokenizer) for task in tasks]
-    tickets = {judge.submit(draft.text, draft.task): row for row, draft in enumerate(drafts)}
-    _await(judge, tickets, drafts)
-    kept = [draft for draft in drafts if draft.verdict is not None and draft.verdict.passed]
-    return [_finish(draft, tokenizer, reward, 0) for draft in kept]
+
+    def __init__(self, tasks: Sequence[Task], tokenizer: Tokenizer, *, judge: Judge) -> None:
+        self._judge = judge
+        self._tokenizer = tokenizer
+        self._drafts = [_reference(task, tokenizer) for task in tasks]
+        self._tickets = {
+            judge.submit(draft.text, draft.task): row for row, draft in enumerate(self._drafts)
+        }
+
+    def wait(self, reward: Reward) -> list[Trajectory]:
+        """Return those that passed their tests in the sandbox, priced.
+
+        Raises:
+            SandboxError: The sandbox broke.
+        """
+        _await(self._judge, self._tickets, self._drafts)
+        kept = [one for one in self._drafts if one.verdict is not None and one.verdict.passed]
+        return [_finish(draft, self._tokenizer, reward, 0) for draft in kept]
 
 
 def _write(

@@ -21,19 +21,22 @@ import torch
 from torch.utils.tensorboard import SummaryWriter
 
 from codegym import registry
-from codegym.agent import Agent
+from codegym.agent import Agent, Request
 from codegym.checkpoint import load_policy, load_trainer, save_policy
 from codegym.evaluation import EvaluationReport, evaluate, held_out
 from codegym.judge import Judge
 from codegym.policies.making import make_policy
 from codegym.policy import Policy
 from codegym.rewards import make_reward
-from codegym.rollout import Clock, Sampling, collect, demonstrate
+from codegym.rollout import Clock, Demonstrations, Sampling, collect
 from codegym.run_config import Phase, TrainConfig, agent_config, phases_of
 from codegym.run_folder import RunFolder
 from codegym.sandbox import make_sandbox
 from codegym.sources.base import load_tasks
+from codegym.task import Task
 from codegym.trajectory import Trajectory
+
+_Ahead = tuple[tuple[int, int, Request], Demonstrations]
 
 
 @dataclass(slots=True)
@@ -87,6 +90,7 @@ class Trainer:
         self.folder = folder
         self.watch = watch
         self._stop = threading.Event()
+        self._ahead: _Ahead | None = None
         self.phases = phases_of(config)
         # Names are looked up before anything slow begins.
         for phase in self.phases:
@@ -113,11 +117,11 @@ class Trainer:
             SandboxError: The sandbox broke.
         """
         with ExitStack() as stack:
-            sandbox = stack.enter_context(
+            self._sandbox = stack.enter_context(
                 make_sandbox(self.config.isolation, workers=self.config.workers or None)
             )
             stack.enter_context(_stopping_on_signals(self.stop))
-            judge = Judge(sandbox)
+            judge = Judge(self._sandbox)
             policy, position, state = self._begin(resume)
             if position.phase >= len(self.phases):
                 return True
@@ -181,7 +185,12 @@ class Trainer:
                 return False
             began = perf_counter()
             clock = Clock()
-            trajectories = self._experience(phase, agent, judge, position, clock)
+            wanted = agent.request()
+            trajectories = self._demonstrations(agent.policy, wanted, position, clock)
+            trajectories = (
+                self._programs(agent.policy, wanted, judge, position, clock) + trajectories
+            )
+            self._look_ahead(agent.policy, wanted, position)
             learning = perf_counter()
             metrics = agent.update(trajectories, progress=position.progress(phase))
             now = perf_counter()
@@ -202,16 +211,14 @@ class Trainer:
                 last_saved = perf_counter()
         return True
 
-    def _experience(
-        self, phase: Phase, agent: Agent, judge: Judge, position: Position, clock: Clock
+    def _programs(
+        self, policy: Policy, wanted: Request, judge: Judge, position: Position, clock: Clock
     ) -> list[Trajectory]:
-        wanted = agent.request()
         rng = np.random.default_rng([self.config.seed, position.phase, position.updates])
-        draws = rng.integers(len(self.train_tasks), size=wanted.tasks + wanted.demonstrations)
-        tasks = [self.train_tasks[int(index)] for index in draws]
-        trajectories = collect(
-            agent.policy,
-            tasks[: wanted.tasks],
+        tasks = self._draw(rng, wanted.tasks)
+        return collect(
+            policy,
+            tasks,
             judge=judge,
             reward=self.reward,
             sampling=Sampling(
@@ -223,9 +230,31 @@ class Trainer:
             rng=torch.Generator().manual_seed(int(rng.integers(2**62))),
             clock=clock,
         )
-        return trajectories + demonstrate(
-            tasks[wanted.tasks :], agent.policy.tokenizer, judge=judge, reward=self.reward
-        )
+
+    def _demonstrations(
+        self, policy: Policy, wanted: Request, position: Position, clock: Clock
+    ) -> list[Trajectory]:
+        ahead, self._ahead = self._ahead, None
+        if ahead is None or ahead[0] != (position.phase, position.updates, wanted):
+            ahead = self._submit(policy, wanted, position.phase, position.updates)
+        began = perf_counter()
+        shown = ahead[1].wait(self.reward)
+        clock.waiting_s += perf_counter() - began
+        return shown
+
+    def _look_ahead(self, policy: Policy, wanted: Request, position: Position) -> None:
+        """Let the sandbox grade the next update's demonstrations while this one is learnt from."""
+        if wanted.demonstrations:
+            self._ahead = self._submit(policy, wanted, position.phase, position.updates + 1)
+
+    def _submit(self, policy: Policy, wanted: Request, phase: int, update: int) -> _Ahead:
+        rng = np.random.default_rng([self.config.seed, phase, update, 1])
+        tasks = self._draw(rng, wanted.demonstrations)
+        shown = Demonstrations(tasks, policy.tokenizer, judge=Judge(self._sandbox))
+        return (phase, update, wanted), shown
+
+    def _draw(self, rng: np.random.Generator, count: int) -> list[Task]:
+        return [self.train_tasks[int(i)] for i in rng.integers(len(self.train_tasks), size=count)]
 
     def _measure(
         self, policy: Policy, judge: Judge, position: Position, moment: str, count: int
