@@ -8,13 +8,16 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from codegym.errors import CodegymError
+
+# At once, not at first use: `judge` is a module's name too, and importing that module first would
+# bind it here instead of the function.
+from codegym.judge import judge, judge_many
 from codegym.limits import Limits
 from codegym.registration import register_environments
 from codegym.task import AssertionCase, CallCase, StdioCase, Task, TestSuite
 from codegym.verdict import CaseResult, Outcome, Verdict
 
 if TYPE_CHECKING:
-    from codegym.judge import judge, judge_many
     from codegym.sandbox import Sandbox, make_sandbox
     from codegym.sources import TaskSource, load_tasks
 
@@ -24,8 +27,6 @@ register_environments()
 
 # Imported at first use, so that `import codegym` stays light.
 _LAZY = {
-    "judge": "codegym.judge",
-    "judge_many": "codegym.judge",
     "Sandbox": "codegym.sandbox",
     "make_sandbox": "codegym.sandbox",
     "TaskSource": "codegym.sources",
@@ -53,8 +54,6 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    # `judge` is both a module and a function: the function is what users call, so it is put in
-    # place of the submodule that importing it binds here.
     if name in _LAZY:
         value = getattr(importlib.import_module(_LAZY[name]), name)
         globals()[name] = value

@@ -23,6 +23,7 @@ too much time, of the wall or of the processor     TIMEOUT         TimeLimit
 
 import os
 import signal
+from dataclasses import replace
 from typing import Any
 
 from codegym import wire
@@ -201,6 +202,8 @@ def _syntax(told: Any, n_cases: int, usage: Usage, lines: int) -> Verdict:
 def _gone(result: ExecutionResult, plan: Plan, message: str, lines: int) -> CaseResult:
     if message.startswith("bad reply"):
         return _protocol_error(Unreadable(message))
+    if message == "too much output":
+        return _stopped(replace(result, limit="output"), plan, lines)
     return _stopped(result, plan, lines)
 
 

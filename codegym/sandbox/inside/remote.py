@@ -119,7 +119,9 @@ class Line:
             reply = wire.loads(frames.read_frame(self._fd, self._max))
         except (OSError, EOFError):
             raise self._lost("the program's process ended") from None
-        except (frames.FrameError, ValueError, RecursionError) as error:
+        except frames.FrameError:
+            raise self._lost("too much output") from None
+        except (ValueError, RecursionError) as error:
             raise self._lost(f"bad reply: {str(error)[:80]}") from None
         if type(reply) is not dict or len(reply) > 2:
             raise self._lost("bad reply")
@@ -332,6 +334,10 @@ def _forwarded(operation: str) -> Callable[..., Any]:
     return method
 
 
+def _documentation(self: Any) -> Any:
+    return self._codegym_ask("get", "__doc__")
+
+
 def _iterate(self: Any) -> Any:
     iterator = self._codegym_ask("iter")
     return _generator(iterator) if isinstance(iterator, Remote) else iter(iterator)
@@ -369,6 +375,8 @@ def _of_a_stranger(abilities: str) -> str:
 def _class_for(abilities: str) -> type[Remote]:
     letters = "".join(letter for letter in _METHODS if letter in abilities)
     if letters not in _classes:
-        methods = {name: method for letter in letters for name, method in _METHODS[letter].items()}
+        methods: dict[str, Any] = {"__doc__": property(_documentation)}
+        for letter in letters:
+            methods |= _METHODS[letter]
         _classes[letters] = type("Remote", (Remote,), methods)
     return _classes[letters]
