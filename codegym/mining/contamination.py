@@ -15,13 +15,13 @@ from typing import Any
 from codegym.errors import CodegymError
 from codegym.mining.duplicates import tells_enough, tree_key
 from codegym.mining.harness import answers, study_job
-from codegym.sandbox.base import Sandbox
+from codegym.sandbox.base import Job, Sandbox
 from codegym.sources import load_tasks
 from codegym.task import Task
 
 BENCHMARKS = ("humaneval", "mbpp")
 GRAM_WORDS = 8
-_SHARED_PROBES = 6
+_SHARED_PROBES, _STUDIES_PER_JOB = 6, 8
 
 
 @dataclass(slots=True)
@@ -85,14 +85,18 @@ class Benchmarks:
             self._learn(studies, sandbox)
 
     def _learn(self, studies: Sequence[tuple[Task, str, int]], sandbox: Sandbox) -> None:
-        jobs = [
-            study_job([["load", program, task.entry_point], ["behaviour", arity]])
-            for task, program, arity in studies
-        ]
-        for (task, _, arity), result in zip(studies, sandbox.run(jobs), strict=True):
-            told = answers(result)
-            if len(told) == 2 and is_behaviour(told[1]) and tells_enough(told[1]):
-                self._known.setdefault(arity, []).append(Known(task.task_id, told[1]))
+        # Several to a job; those behind one that ends its process run again, alone.
+        left = list(studies)
+        for size in (_STUDIES_PER_JOB, 1):
+            batches = [left[at : at + size] for at in range(0, len(left), size)]
+            left = []
+            results = sandbox.run([_behaviour_job(batch) for batch in batches])
+            for batch, result in zip(batches, results, strict=True):
+                told = answers(result)[1::2]
+                for (task, _, arity), behaviour in zip(batch, told, strict=False):
+                    if is_behaviour(behaviour) and tells_enough(behaviour):
+                        self._known.setdefault(arity, []).append(Known(task.task_id, behaviour))
+                left += batch[len(told) :]
 
     def text_sign(self, node: ast.FunctionDef, docstring: str) -> str:
         """Return which problem a function is, by signature, docstring or tree; "" for none."""
@@ -117,6 +121,13 @@ class Benchmarks:
             ):
                 return f"behaviour of {known.task_id}"
         return ""
+
+
+def _behaviour_job(studies: Sequence[tuple[Task, str, int]]) -> Job:
+    operations: list[list[Any]] = []
+    for task, program, arity in studies:
+        operations += [["load", program, task.entry_point], ["behaviour", arity]]
+    return study_job(operations)
 
 
 def is_behaviour(told: Any) -> bool:

@@ -21,8 +21,8 @@ _WORDS: dict[str, Any] = {
     "str": "str", "string": "str", "strings": "str", "strs": "str", "text": "str",
     "unicode": "str", "char": "str", "character": "str", "basestring": "str",
     "bool": "bool", "boolean": "bool", "bools": "bool", "bytes": "bytes", "bytestring": "bytes",
-    "list": ["list", "any"], "lists": ["list", "any"], "sequence": ["list", "any"],
-    "iterable": ["list", "any"], "array": ["list", "any"], "collection": ["list", "any"],
+    "list": ["list", "any"], "lists": ["list", "any"], "sequence": ["sequence", "any"],
+    "iterable": ["iterable", "any"], "array": ["list", "any"], "collection": ["list", "any"],
     "array_like": ["list", "number"], "tuple": ["tuples", "any"], "tuples": ["tuples", "int"],
     "dict": ["dict", "str", "any"], "dictionary": ["dict", "str", "any"],
     "mapping": ["dict", "str", "any"], "set": ["set", "any"], "iterator": ["iterator", "any"],
@@ -111,6 +111,26 @@ def examples_of(docstring: str, name: str) -> list[str]:
                 ]
                 found[", ".join(parts)] = None
     return list(found)
+
+
+def example_literals(docstring: str, *, most: int = 30) -> list[int | float | str]:
+    """Return the numbers and short texts in the doctests of a docstring."""
+    try:
+        examples = _PARSER.get_examples(docstring)
+    except ValueError:
+        return []
+    found: dict[tuple[str, object], int | float | str] = {}
+    for example in examples:
+        try:
+            tree = ast.parse(example.source)
+        except SyntaxError:
+            continue
+        for node in ast.walk(tree):
+            value = node.value if isinstance(node, ast.Constant) else None
+            if isinstance(value, int | float | str) and not isinstance(value, bool):
+                if not isinstance(value, str) or len(value) <= 60:
+                    found[type(value).__name__, value] = value
+    return list(found.values())[:most]
 
 
 def _called(node: ast.expr) -> str:

@@ -82,15 +82,3 @@ def literals_of(node: ast.AST, *, most: int = 60) -> list[int | float | str]:
             if type(value) in (int, float) or (type(value) is str and 0 < len(value) <= 60):
                 found[type(value).__name__, value] = value  # type: ignore[assignment]
     return list(found.values())[:most]
-
-
-def raised_names(node: ast.AST) -> list[str]:
-    """Return the exceptions that code raises by name: those count as behaviour."""
-    found: dict[str, None] = {}
-    for one in ast.walk(node):
-        if isinstance(one, ast.Raise) and one.exc is not None:
-            target = one.exc.func if isinstance(one.exc, ast.Call) else one.exc
-            name = target.attr if isinstance(target, ast.Attribute) else getattr(target, "id", "")
-            if name and name[:1].isupper():
-                found[name] = None
-    return list(found)

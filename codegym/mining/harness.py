@@ -4,7 +4,7 @@ The modules of ``codegym.mining.inside`` are not visible in the sandbox. They tr
 program as compiled code, which the same interpreter loads at once.
 """
 
-import base64
+import binascii
 import marshal
 from collections.abc import Sequence
 from functools import lru_cache
@@ -20,8 +20,8 @@ STUDY_LIMITS = Limits(wall_s=30.0, cpu_s=8.0, memory_bytes=1 << 30, output_bytes
 # In the order in which they import one another.
 _MODULES = ("instrument", "samplers", "mutants", "probe", "strength", "behaviour", "study")
 _BOOTSTRAP = """\
-import base64, marshal, sys, types
-for name, code in marshal.loads(base64.b85decode({packed!r})):
+import binascii, marshal, sys, types
+for name, code in marshal.loads(binascii.a2b_base64({packed!r})):
     module = sys.modules[name] = types.ModuleType(name)
     if code is None:
         module.__path__ = []
@@ -43,7 +43,9 @@ def study_program() -> str:
     modules += [
         (f"codegym.mining.inside.{name}", _compiled(folder / f"{name}.py")) for name in _MODULES
     ]
-    return _BOOTSTRAP.format(packed=base64.b85encode(marshal.dumps(modules)).decode())
+    return _BOOTSTRAP.format(
+        packed=binascii.b2a_base64(marshal.dumps(modules), newline=False).decode()
+    )
 
 
 def _compiled(path: Path) -> Any:

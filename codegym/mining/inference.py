@@ -26,8 +26,9 @@ _PLAIN: dict[str, Spec] = {
     "Buffer": "bytes", "ReadableBuffer": "bytes",
 }  # fmt: skip
 _CONTAINERS: dict[str, str] = {
-    **dict.fromkeys(("list", "List", "Sequence", "MutableSequence", "Iterable", "Collection",
-                     "Container", "Sized", "Reversible", "deque"), "list"),
+    **dict.fromkeys(("list", "List", "MutableSequence", "deque"), "list"),
+    **dict.fromkeys(("Sequence", "Sized", "Container", "Reversible", "Collection"), "sequence"),
+    "Iterable": "iterable",
     **dict.fromkeys(("Iterator", "Generator"), "iterator"),
     **dict.fromkeys(("set", "Set", "AbstractSet", "MutableSet"), "set"),
     **dict.fromkeys(("frozenset", "FrozenSet"), "frozenset"),

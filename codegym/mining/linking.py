@@ -8,6 +8,7 @@ share a name, one is renamed.
 import ast
 import builtins
 import copy
+import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -15,7 +16,7 @@ from codegym.mining.purity import impurity, is_pure_module
 from codegym.mining.symbols import BUILTINS, Definition, free_names, symbols_of
 from codegym.mining.tree import Module
 
-MOST_CARRIED, MOST_CHARS = 14, 8000
+MOST_CARRIED, MOST_CHARS = 40, 12_000
 _FUTURE = "from __future__ import annotations"
 _SYS_CONSTANTS = {"maxsize", "maxunicode", "float_info", "version_info", "byteorder"}
 
@@ -197,6 +198,8 @@ class Linker:
             if depth > 5:
                 raise UnlinkableError("imports in a circle")
             return self.resolve(home, imported.name, depth + 1)
+        if imported.module == "typing_extensions" and imported.name in vars(typing):
+            return _Reference(text=_import_text("typing", imported.name, name))
         if is_pure_module(imported.module):
             return _Reference(text=_import_text(imported.module, imported.name, name))
         if imported.module == "sys" and imported.name in _SYS_CONSTANTS:
@@ -266,7 +269,7 @@ def _source(module: Module, node: Definition, is_entry: bool) -> tuple[str, int]
     first = min([node.lineno, *(one.lineno for one in getattr(node, "decorator_list", ()))])
     text = "\n".join(module.lines[first - 1 : node.end_lineno])
     if not is_entry:
-        return text, 0
+        return _shortened(text), 0
     end = _docstring_end(node) - first + 1
     second = node.body[1] if isinstance(node, ast.FunctionDef) and len(node.body) > 1 else None
     if second is not None and second.lineno == _docstring_end(node):
@@ -277,10 +280,27 @@ def _source(module: Module, node: Definition, is_entry: bool) -> tuple[str, int]
 def _unparsed(node: Definition, is_entry: bool) -> tuple[str, int]:
     text = ast.unparse(ast.fix_missing_locations(node))
     if not is_entry:
-        return text, 0
+        return _shortened(text), 0
     again = ast.parse(text).body[0]
     assert isinstance(again, ast.FunctionDef)
     return text, _docstring_end(again)
+
+
+def _shortened(text: str) -> str:
+    """Cut the docstrings of what is carried along to their first line: prompts are long enough."""
+    lines = text.split("\n")
+    for node in sorted(
+        (one for one in ast.walk(ast.parse(text)) if isinstance(one, ast.FunctionDef)),
+        key=lambda one: -one.lineno,
+    ):
+        docstring = ast.get_docstring(node)
+        first, end = node.body[0].lineno, node.body[0].end_lineno or 0
+        if docstring is None or end == first or (len(node.body) > 1 and node.body[1].lineno == end):
+            continue
+        told = docstring.split("\n")[0].replace("\\", "").replace('"', "'")
+        indent = " " * node.body[0].col_offset
+        lines[first - 1 : end] = [f'{indent}"""{told}"""']
+    return "\n".join(lines)
 
 
 def _docstring_end(node: Definition) -> int:

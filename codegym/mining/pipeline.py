@@ -14,12 +14,12 @@ from typing import Any
 
 from codegym.errors import ConfigError, SandboxError
 from codegym.mining.contamination import Benchmarks, is_behaviour
+from codegym.mining.docstrings import example_literals
 from codegym.mining.duplicates import behaviour_key, tree_key
 from codegym.mining.finding import (
     Candidate,
     find_candidates,
     literals_of,
-    raised_names,
     unanswering,
     undocumented,
 )
@@ -223,8 +223,15 @@ class Miner:
             "rest": signature.rest,
             "keywords": {name: list(one) for name, one in signature.keywords.items()},
             "examples": examples_for(candidate.module, candidate.node.name, candidate.docstring),
-            "literals": literals_of(tree),
-            "raises": raised_names(tree),
+            "literals": literals_of(tree)
+            + example_literals(
+                f"{candidate.docstring}\n\n{ast.get_docstring(candidate.module.tree) or ''}"
+            ),
+            "loose": [
+                number
+                for number, evidence in enumerate(signature.evidence.values())
+                if evidence != "annotation" and number < len(signature.params)
+            ],
         }
         return [
             ["load", work.linked.program, candidate.node.name],

@@ -13,18 +13,18 @@ PURE_MODULES = frozenset(
     contextlib copy csv dataclasses datetime decimal difflib encodings enum errno fnmatch fractions
     functools hashlib heapq hmac html io ipaddress itertools json keyword math numbers operator
     posixpath pprint re reprlib shlex statistics string stringprep struct textwrap token types
-    typing unicodedata urllib warnings zlib builtins token tokenize opcode quopri typing_extensions
+    typing unicodedata urllib warnings zlib builtins tokenize opcode quopri inspect
     """.split()
 )
 _IMPURE_SUBMODULES = ("urllib.request", "urllib.robotparser", "collections.abc.")
 _IMPURE_CALLS = frozenset(
     """open input print exec eval compile __import__ globals locals vars id hash breakpoint exit
-    quit help memoryview object super delattr setattr""".split()
+    quit help memoryview delattr setattr""".split()
 )
 _IMPURE_ATTRIBUTES = frozenset(
     """now today utcnow fromtimestamp urandom getrandom environ getenv urlopen system popen
     write writelines read_text write_text f_globals f_locals tb_frame stdout stderr stdin
-    warn warn_explicit simplefilter""".split()
+    warn warn_explicit simplefilter currentframe stack getsource getsourcefile getmodule""".split()
 )
 _CHANGING = frozenset(
     """append add update pop setdefault clear extend insert remove discard sort reverse popitem

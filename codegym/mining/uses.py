@@ -6,6 +6,8 @@ from typing import Any
 
 Spec = Any
 LIST: Spec = ["list", "any"]
+SEQUENCE: Spec = ["sequence", "any"]
+ITERABLE: Spec = ["iterable", "any"]
 DICT: Spec = ["dict", "str", "any"]
 _TEXT_METHODS = frozenset(name for name in dir(str) if not name.startswith("_")) - {
     "count",
@@ -16,16 +18,16 @@ _DICT_METHODS = frozenset({"items", "keys", "values", "get", "setdefault"})
 _DATE_ATTRIBUTES = frozenset({"year", "month", "day", "weekday", "isoweekday", "toordinal"})
 _TAKERS: dict[str, Spec] = {
     "range": "int", "chr": "int", "hex": "int", "oct": "int", "bin": "int", "ord": "str",
-    "sum": ["list", "number"], "sorted": LIST, "enumerate": LIST, "zip": LIST, "iter": LIST,
-    "set": LIST, "list": LIST, "tuple": LIST, "reversed": LIST, "len": LIST, "frozenset": LIST,
-    "any": LIST, "all": LIST, "next": ["iterator", "any"], "abs": "number", "round": "number",
-    "divmod": "int", "islice": LIST, "chain": LIST, "groupby": LIST, "tee": LIST, "deque": LIST,
-    "Counter": LIST, "dict": DICT,
+    "sum": ["list", "number"], "sorted": ITERABLE, "enumerate": ITERABLE, "zip": ITERABLE, "iter": ITERABLE,
+    "set": ITERABLE, "list": ITERABLE, "tuple": ITERABLE, "reversed": SEQUENCE, "len": SEQUENCE, "frozenset": ITERABLE,
+    "any": ITERABLE, "all": ITERABLE, "next": ["iterator", "any"], "abs": "number", "round": "number",
+    "divmod": "int", "islice": ITERABLE, "chain": ITERABLE, "groupby": ITERABLE, "tee": ITERABLE, "deque": ITERABLE,
+    "Counter": ITERABLE, "dict": DICT,
 }  # fmt: skip
 _CHECKED = {
     "int": "int", "str": "str", "float": "float", "list": LIST, "dict": DICT, "bool": "bool",
     "tuple": ["tuples", "any"], "set": ["set", "any"], "bytes": "bytes", "Mapping": DICT,
-    "Sequence": LIST, "Iterable": LIST, "Number": "number", "Decimal": "decimal",
+    "Sequence": SEQUENCE, "Iterable": ITERABLE, "Number": "number", "Decimal": "decimal",
     "date": "date", "datetime": "datetime", "timedelta": "timedelta", "Fraction": "fraction",
 }  # fmt: skip
 _NAMES: dict[str, Spec] = {
@@ -34,8 +36,8 @@ _NAMES: dict[str, Spec] = {
     **dict.fromkeys("s text string word name line phrase sentence str1 str2 s1 s2 txt path url "
                     "prefix suffix separator sep char pattern filename msg message".split(), "str"),
     **dict.fromkeys("x y value val a b z number".split(), "number"),
-    **dict.fromkeys("iterable seq sequence items lst arr array elements values collection xs "
-                    "iterables l data it".split(), LIST),
+    **dict.fromkeys("seq sequence items lst arr array elements values l data".split(), SEQUENCE),
+    **dict.fromkeys("iterable collection xs iterables it".split(), ITERABLE),
     **dict.fromkeys("d dic mapping dictionary dct".split(), DICT),
     **dict.fromkeys("pred func function key callback predicate fn f iteratee keyfunc".split(),
                     "callable"),
@@ -81,7 +83,7 @@ def _look(node: ast.AST, name: str, vote: Any) -> None:
     elif isinstance(node, ast.Call):
         _look_at_call(node, name, vote)
     elif isinstance(node, ast.For | ast.comprehension) and _is(node.iter, name):
-        vote(LIST)
+        vote(ITERABLE)
     elif isinstance(node, ast.BinOp):
         _look_at_operator(node, name, vote)
     elif isinstance(node, ast.Compare):
@@ -92,9 +94,9 @@ def _look(node: ast.AST, name: str, vote: Any) -> None:
                 if kind and not isinstance(node.ops[0], ast.Is | ast.IsNot):
                     vote(kind)
             if isinstance(node.ops[-1], ast.In | ast.NotIn) and _is(sides[-1], name):
-                vote("str" if _constant_type(sides[0]) == "str" else LIST)
+                vote("str" if _constant_type(sides[0]) == "str" else SEQUENCE)
     elif isinstance(node, ast.Subscript) and _is(node.value, name):
-        vote(DICT if _constant_type(node.slice) == "str" else LIST)
+        vote(DICT if _constant_type(node.slice) == "str" else SEQUENCE)
 
 
 def _look_at_call(node: ast.Call, name: str, vote: Any) -> None:

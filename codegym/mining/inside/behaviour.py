@@ -3,9 +3,9 @@
 Runs inside the sandbox.
 """
 
-import hashlib
 import itertools
 import json
+import zlib
 from typing import Any
 
 from codegym import wire
@@ -48,7 +48,7 @@ def behaviour(subject: Subject, arity: int) -> dict[int, str]:
         steps += run.steps
         if run.kind == "r":
             text = json.dumps(_plain(run.result))
-            found[number] = hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
+            found[number] = f"{zlib.crc32(text.encode()):08x}"
         if steps > ALL_STEPS:
             break
     return found

@@ -2,7 +2,8 @@
 
 Operators (the classic ones of mutation testing; signature, docstring and annotations are left
 alone): arithmetic, comparison and logical operators replaced, conditions forced and negated,
-constants changed, statements deleted, ``break`` and ``continue`` swapped, results dropped, slice
+constants changed, calls replaced by what they
+are given or given their arguments swapped, statements deleted, ``break`` and ``continue`` swapped, results dropped, slice
 bounds dropped. Runs inside the sandbox; standard library only.
 """
 
@@ -10,8 +11,7 @@ import ast
 import copy
 import itertools
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 _BINARY: dict[type, tuple[type, ...]] = {
     ast.Add: (ast.Sub,),
@@ -44,8 +44,7 @@ _COMPARE: dict[type, tuple[type, ...]] = {
 Site = tuple[int, str, int]
 
 
-@dataclass(frozen=True, slots=True)
-class Mutant:
+class Mutant(NamedTuple):
     """One fault: what was changed, on which line of the function from 1, and the result."""
 
     operator: str
@@ -101,6 +100,9 @@ def _choices(node: ast.AST) -> Iterator[tuple[str, int]]:
             yield "condition", number
     if isinstance(node, ast.Return) and node.value is not None and not _is_none(node.value):
         yield "result", 0
+    if isinstance(node, ast.Return | ast.Assign) and isinstance(node.value, ast.Call):
+        for number in range(len(_instead(node.value))):
+            yield "call", number
     if isinstance(node, ast.Break | ast.Continue):
         yield "jump", 0
     for field in ("body", "orelse", "finalbody"):
@@ -125,7 +127,16 @@ def _hidden(function: ast.FunctionDef) -> set[int]:
             outside += list(ast.iter_child_nodes(one))  # tests compare types, not messages
         elif isinstance(one, ast.FormattedValue) and one.format_spec is not None:
             outside.append(one.format_spec)
-    return {id(inner) for one in outside for inner in ast.walk(one)}
+    hidden = {id(inner) for one in outside for inner in ast.walk(one)}
+    # A message that is put together first and raised later.
+    used = [one for one in ast.walk(function) if isinstance(one, ast.Name)]
+    for one in ast.walk(function):
+        if isinstance(one, ast.Assign) and all(isinstance(name, ast.Name) for name in one.targets):
+            names = {name.id for name in one.targets if isinstance(name, ast.Name)}
+            loads = [use for use in used if use.id in names and isinstance(use.ctx, ast.Load)]
+            if loads and all(id(use) in hidden for use in loads):
+                hidden |= {id(inner) for inner in ast.walk(one)}
+    return hidden
 
 
 def _deletable(node: ast.stmt) -> bool:
@@ -149,6 +160,21 @@ def _constants(value: Any) -> list[Any]:
     if kind is bytes:
         return [value + b"X"]
     return [0] if value is None else []
+
+
+def _instead(call: ast.Call) -> list[ast.expr]:
+    """Return what may stand in the place of a call: its subject, or itself with arguments swapped."""
+    args = [one for one in call.args if not isinstance(one, ast.Starred)]
+    found: list[ast.expr] = []
+    if isinstance(call.func, ast.Attribute) and not isinstance(call.func.value, ast.Constant):
+        if not (isinstance(call.func.value, ast.Name) and args):  # a module's function
+            found.append(call.func.value)
+    if args:
+        found.append(args[0])
+    if len(args) > 1 and len(args) == len(call.args):
+        swapped = [args[1], args[0], *args[2:]]
+        found.append(ast.Call(func=call.func, args=swapped, keywords=call.keywords))
+    return found
 
 
 def _is_none(node: ast.expr) -> bool:
@@ -205,6 +231,10 @@ def _delete(node: Any, number: int, field: str) -> None:
     getattr(node, field)[number] = ast.Pass()
 
 
+def _call(node: Any, number: int, field: str) -> None:
+    node.value = _instead(node.value)[number]
+
+
 def _jump(node: Any, number: int, field: str) -> None:
     other = ast.Continue if isinstance(node, ast.Break) else ast.Break
     node.__class__ = other
@@ -221,5 +251,6 @@ _ACTIONS: dict[str, Any] = {
     "condition": _condition,
     "result": _result,
     "delete": _delete,
+    "call": _call,
     "jump": _jump,
 }

@@ -9,22 +9,27 @@ that the same job gives the same answer everywhere. Runs inside the sandbox.
 import ast
 import json
 from collections import Counter
-from dataclasses import dataclass, field
 from random import Random
-from typing import Any
+from typing import Any, NamedTuple
 
 from codegym import wire
 from codegym.mining.inside.instrument import Arcs, Meter, OverBudget, Ticking
-from codegym.mining.inside.samplers import Sampler
+from codegym.mining.inside.samplers import WILD, Sampler
 
 FIRST_RUNS, ROUND_RUNS, MOST_RUNS = 70, 50, 260
-CALL_STEPS, ALL_STEPS = 20_000, 250_000
+CALL_STEPS, ALL_STEPS, LOAD_STEPS = 20_000, 250_000, 200_000
 INPUT_CHARS, OUTPUT_CHARS = 500, 1500
+WILD_RUNS = 30
+STUDIED = "<studied>"
 
 
-@dataclass(slots=True)
-class Run:
-    """One call: its input as wire trees, how it ended (``r``, ``e`` or ``x``), what it took."""
+class Run(NamedTuple):
+    """One call: its input as wire trees, how it ended, what it took.
+
+    ``kind`` is ``r`` for a result, ``e`` for an exception that the program itself raises, ``f`` for
+    a mishap, ``u`` for a result that cannot cross, ``x`` for too many steps. ``text`` is the input
+    as JSON.
+    """
 
     args: list[Any]
     kwargs: dict[str, Any]
@@ -32,7 +37,7 @@ class Run:
     result: Any
     arcs: frozenset[int]
     steps: int
-    text: str = field(default="")
+    text: str = ""
 
     @property
     def outcome(self) -> str:
@@ -62,9 +67,16 @@ class Subject:
         arcs = Arcs()
         tree.body[place] = arcs.visit(tree.body[place])
         self.wanted = frozenset(arcs.wanted)
+        self._raise_lines = {
+            line
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Raise)
+            for line in range(node.lineno, (node.end_lineno or node.lineno) + 1)
+        }
         tree = ast.fix_missing_locations(Ticking().visit(tree))
         self.names: dict[str, Any] = {"__name__": "candidate"} | self.meter.names()
-        exec(compile(tree, "<studied>", "exec", dont_inherit=True), self.names)
+        self.meter.start(LOAD_STEPS)
+        exec(compile(tree, STUDIED, "exec", dont_inherit=True), self.names)
 
     def call(self, args: list[Any], kwargs: dict[str, Any], steps: int = CALL_STEPS) -> Run:
         """Call the function on decoded copies of the trees."""
@@ -80,7 +92,20 @@ class Subject:
             kind = "u"
         except BaseException as error:
             kind, result = "e", type(error).__name__
+            if steps == CALL_STEPS and not self._is_meant(error):
+                kind = "f"
         return Run(args, kwargs, kind, result, frozenset(self.meter.arcs), self.meter.used)
+
+    def _is_meant(self, error: BaseException) -> bool:
+        """Tell whether an exception comes from a ``raise`` of the program, not from a mishap."""
+        trace = error.__traceback__
+        while trace is not None and trace.tb_next is not None:
+            trace = trace.tb_next
+        return (
+            trace is not None
+            and trace.tb_frame.f_code.co_filename == STUDIED
+            and trace.tb_lineno in self._raise_lines
+        )
 
 
 class Explorer:
@@ -90,8 +115,8 @@ class Explorer:
         subject: The program.
         job: ``seed``; ``params``, a type each; ``required``, how many of them must be given;
             ``rest``, the type of further ones or None; ``keywords``, name -> type;
-            ``examples``, argument lists as Python text; ``literals``; ``raises``, names of the
-            exceptions that count as behaviour.
+            ``examples``, argument lists as Python text; ``literals``; ``loose``, the numbers of
+            the parameters whose type is a guess.
 
     Attributes:
         runs: What was run, in order, one of each input.
@@ -119,6 +144,8 @@ class Explorer:
             self.attempt(args, {})
         for _ in range(FIRST_RUNS):
             self.attempt(*self.fresh())
+        for _ in range(WILD_RUNS if self.job["loose"] else 0):
+            self.attempt(*self._wild())
         while not self._done():
             before = len(self._arcs), len(self._outcomes)
             for _ in range(ROUND_RUNS):
@@ -139,6 +166,14 @@ class Explorer:
             if needed or rng.random() < 0.3
         }
         return args, keywords
+
+    def _wild(self) -> tuple[list[Any], dict[str, Any]]:
+        """Draw an input with one argument of any type, where its type is a guess."""
+        args, kwargs = self.fresh()
+        at = self.rng.choice(self.job["loose"])
+        if at < len(args):
+            args[at] = self.sampler.draw(WILD)
+        return args, kwargs
 
     def variation(self, runs: list[Run] | None = None) -> tuple[list[Any], dict[str, Any]]:
         """Draw an input close to one that was fertile, or a fresh one."""
@@ -168,12 +203,9 @@ class Explorer:
         if text in self._seen or len(text) > INPUT_CHARS or self.steps > ALL_STEPS:
             return None
         self._seen.add(text)
-        run = self.subject.call(trees, named)
-        run.text = text
+        run = self.subject.call(trees, named)._replace(text=text)
         self.steps += run.steps
-        self.ends[run.kind if run.kind != "e" else f"e:{run.result}"] += 1
-        if run.kind == "e" and run.result not in self.job["raises"]:
-            return None
+        self.ends[run.kind if run.kind not in "ef" else f"{run.kind}:{run.result}"] += 1
         if run.kind not in "re" or len(run.outcome) > OUTPUT_CHARS or " at 0x" in run.outcome:
             return None
         self.runs.append(run)

@@ -2,7 +2,7 @@
 
 A type is a name (``int``, ``str``, ``any`` ...) or a list whose head is a constructor:
 ``["list", t]``, ``["set", t]``, ``["frozenset", t]``, ``["iterator", t]``, ``["tuples", t]`` (of
-any length), ``["tuple", t, u]``, ``["dict", k, v]``, ``["union", t, u]``, ``["literal", 1, "a"]``.
+any length), ``["sequence", t]`` and ``["iterable", t]`` (one or other of these), ``["tuple", t, u]``, ``["dict", k, v]``, ``["union", t, u]``, ``["literal", 1, "a"]``.
 Runs inside the sandbox; imports the standard library only.
 """
 
@@ -38,7 +38,10 @@ _FLOATS = (0.0, 1.0, -1.0, 0.5, 2.0, 1.5, -2.5, 3.14159, 10.0, 100.25, 1e-3, 1e6
 _ATOMS = ("int", "str", "float", "bool")
 _ANY = ("int", "str", "float", ["list", "int"], ["list", "str"], "bool", ["dict", "str", "int"],
         ["tuple", "int", "int"], "none", ["list", ["list", "int"]])  # fmt: skip
-_KEYS = ("a", "b", "c", "x", "y", "name", "id", "key")
+_LOOSE = ("sequence", "iterable")
+_KEYS = ("a", "b", "c", "x", "y", "name", "id", "key", "")
+WILD: Spec = ["union", "any", "any", ["iterator", "any"], "callable", "float", "bytes",
+              ["set", "any"]]  # fmt: skip
 MOST_ITEMS = 7
 
 
@@ -71,6 +74,8 @@ class Sampler:
         if head == "dict":
             keys = [self._key(parts[0], depth) for _ in range(self._length(depth))]
             return {key: self.draw(parts[1], depth + 1) for key in keys}
+        if head in _LOOSE:
+            return self._loose(head, parts[0], depth)
         return _BUILD[head](self._items(parts[0], depth))
 
     def boundary(self, spec: Spec) -> list[Any]:
@@ -90,7 +95,8 @@ class Sampler:
         rows: list[list[Any]] = [[], [one], [one, one], [other, one, other]]
         if head in ("set", "frozenset"):
             rows = [[], [_hashable(one)], [_hashable(one), _hashable(other)]]
-        return [_BUILD[head](row) for row in rows]
+        build = _BUILD.get(head, list)
+        return [build(row) for row in rows] + ([iter(rows[3])] if head == "iterable" else [])
 
     def vary(self, value: Any) -> Any:
         """Return a value of the same type close to ``value``."""
@@ -170,6 +176,19 @@ class Sampler:
             row.append(self._rng.choice(row))  # equal items: counting and grouping need them
         return row
 
+    def _loose(self, head: str, spec: Spec, depth: int) -> Any:
+        chance = self._rng.random()
+        row = self._items(spec, depth)
+        if depth or chance < 0.6:
+            return row
+        if chance < 0.72:
+            return tuple(row)
+        if spec in ("str", "any") and chance < 0.84:
+            return self._string()
+        if spec in ("int", "any") and chance < 0.88:
+            return range(self._rng.randrange(-2, 3), self._rng.randrange(9))
+        return iter(row) if head == "iterable" else row
+
     def _key(self, spec: Spec, depth: int) -> Any:
         if spec in ("str", "any"):
             return self._rng.choice(_KEYS)
@@ -237,7 +256,7 @@ class Sampler:
         return self._int() if self._rng.random() < 0.6 else self._float()
 
     def _callable(self) -> Any:
-        return self._rng.choice((str, int, bool, float, list, tuple, set))
+        return self._rng.choice((str, int, bool, bool, float, list, tuple, set))
 
 
 def _hashable(value: Any) -> Any:

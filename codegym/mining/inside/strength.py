@@ -6,7 +6,6 @@ Runs inside the sandbox.
 import ast
 import marshal
 from collections import Counter
-from dataclasses import dataclass, field
 from typing import Any
 
 from codegym.compare import same
@@ -20,13 +19,15 @@ TOLERANCE = 1e-9
 MOST_KEPT, FEWEST_KEPT = 20, 4
 
 
-@dataclass(slots=True)
 class Trial:
     """One mutant, compiled, and the cases that kill it, by their number."""
 
-    mutant: Mutant
-    code: Any
-    killers: list[int] = field(default_factory=list)
+    __slots__ = ("code", "killers", "mutant")
+
+    def __init__(self, mutant: Mutant, code: Any) -> None:
+        self.mutant = mutant
+        self.code = code
+        self.killers: list[int] = []
 
 
 class Strength:
@@ -110,7 +111,7 @@ class Strength:
         original = names[entry]
         try:
             exec(trial.code, names)
-            run = self._subject.call(case.args, case.kwargs, 10 * case.steps + 200)
+            run = self._subject.call(case.args, case.kwargs, 10 * case.steps + 201)
         except BaseException:
             return True  # it cannot even be defined
         finally:
