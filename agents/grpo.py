@@ -110,38 +110,11 @@ class GRPO(Learner):
         scale = min(1.0, self.updates / config.warmup_updates)
         sums = dict.fromkeys(("policy_loss", "kl", "entropy", "approx_kl", "clipfrac"), 0.0)
         norms = []
-        parts = [part for _ in range(config.epochs)
-                 for part in batch.minibatches(config.minibatches, self.rng)]  # fmt: skip
-        for minibatch in parts:
-            losses = []
-            weight = minibatch.n_tokens if config.average == "token" else len(minibatch)
-            for piece in minibatch.pieces(32):
-                scored = policy.evaluate(piece)
-                columns = Columns.of(piece, scored)
-                loss = clipped_surrogate(
-                    scored.log_probs,
-                    columns.old_log_probs,
-                    columns.extra["advantages"],
-                    weight,
-                    clip_low=config.clip_low,
-                    clip_high=config.clip_high,
-                )
-                sums["policy_loss"] += float(loss.detach()) * weight / minibatch.n_tokens
-                if self._reference is not None:
-                    with torch.no_grad():
-                        anchor = self._reference.evaluate(piece).log_probs
-                    kl = kl_to_reference(scored.log_probs, anchor, columns.mask, minibatch.n_tokens)
-                    loss = loss + config.kl_coef * kl
-                    sums["kl"] += float(kl.detach())
-                losses.append(loss)
-                drift = scored.log_probs.detach() - columns.old_log_probs
-                ratio = drift.exp()[columns.mask]
-                outside = (ratio > 1 + config.clip_high) | (ratio < 1 - config.clip_low)
-                sums["clipfrac"] += float(outside.sum()) / minibatch.n_tokens
-                sums["approx_kl"] -= float(drift.sum()) / minibatch.n_tokens
-                sums["entropy"] += float(scored.entropy.detach().sum()) / minibatch.n_tokens
-            norms.append(self.optimiser.step(losses, lr_scale=scale))
-        means = {name: value / len(parts) for name, value in sums.items()}
+        for _ in range(config.epochs):
+            for minibatch in batch.minibatches(config.minibatches, self.rng):
+                losses = [self._loss(piece, minibatch, sums) for piece in minibatch.pieces(32)]
+                norms.append(self.optimiser.step(losses, lr_scale=scale))
+        means = {name: value / len(norms) for name, value in sums.items()}
         return (
             metrics
             | means
@@ -152,13 +125,44 @@ class GRPO(Learner):
             }
         )
 
+    def _loss(self, piece: Batch, minibatch: Batch, sums: dict[str, float]) -> torch.Tensor:
+        """Return a piece's share of the minibatch's loss, and add what is logged to ``sums``."""
+        config, count = self.config, minibatch.n_tokens
+        scored = self.policy.evaluate(piece)
+        columns = Columns.of(piece, scored)
+        weight = count if config.average == "token" else len(minibatch)
+        loss = clipped_surrogate(
+            scored.log_probs,
+            columns.old_log_probs,
+            columns.extra["advantages"],
+            weight,
+            clip_low=config.clip_low,
+            clip_high=config.clip_high,
+        )
+        sums["policy_loss"] += float(loss.detach())
+        if self._reference is not None:
+            with torch.no_grad():
+                anchor = self._reference.evaluate(piece).log_probs
+            kl = kl_to_reference(scored.log_probs, anchor, columns.mask, count)
+            loss = loss + config.kl_coef * kl
+            sums["kl"] += float(kl.detach())
+        drift = scored.log_probs.detach() - columns.old_log_probs
+        ratio = drift.exp()[columns.mask]
+        outside = (ratio > 1 + config.clip_high) | (ratio < 1 - config.clip_low)
+        sums["clipfrac"] += float(outside.sum()) / count
+        sums["approx_kl"] -= float(drift.sum()) / count
+        sums["entropy"] += float(scored.entropy.detach().sum()) / count
+        return loss
+
     def _weigh(self, advantages: Floats, batch: Batch) -> Floats:
         """Fold the way of averaging into the advantages; the surrogate is linear in their size."""
+        divisor = np.ones(len(batch), dtype=np.float32)
         if self.config.average == "sequence":
-            advantages = advantages / batch.lengths[:, None].astype(np.float32)
+            divisor = batch.lengths.astype(np.float32)
         elif self.config.average == "constant":
-            advantages = advantages / np.float32(batch.lengths.max())
-        return advantages.astype(np.float32)
+            divisor = np.full(len(batch), batch.lengths.max(), dtype=np.float32)
+        weighed: Floats = advantages / divisor[:, None]
+        return weighed
 
     def state_dict(self) -> dict[str, Any]:
         """Return the learner's state and the reference's weights."""

@@ -4,6 +4,8 @@ NumPy only. In shapes, B is the number of episodes, T the longest number of acti
 True on real actions. Groups are episodes of one task.
 """
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -107,9 +109,9 @@ def explained_variance(predicted: Floats, target: Floats) -> float:
 
 
 def _group_sums(
-    values: Floats, groups: NDArray[np.int64]
+    values: NDArray[np.floating[Any]], groups: NDArray[np.int64]
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     _, inverse = np.unique(groups, return_inverse=True)
-    sums = np.bincount(inverse, weights=values)
-    counts = np.bincount(inverse)
+    sums = np.bincount(inverse, weights=values).astype(np.float64)
+    counts = np.bincount(inverse).astype(np.int64)
     return sums[inverse], counts[inverse]

@@ -117,7 +117,7 @@ def evaluate(
         ),
         rng=torch.Generator().manual_seed(seed),
     )
-    rows = []
+    rows: list[dict[str, Any]] = []
     outcomes: Counter[str] = Counter()
     for number, task in enumerate(tasks):
         own = trajectories[number * n : (number + 1) * n]
@@ -130,7 +130,7 @@ def evaluate(
                 "pass_rate": float(np.mean([verdict.pass_rate for verdict in verdicts])),
             }
         )
-    estimates = {k: [pass_at_k(n, int(row["passed"]), k) for row in rows] for k in ks}
+    estimates = {k: [pass_at_k(n, row["passed"], k) for row in rows] for k in ks}
     return EvaluationReport(
         tasks=name,
         n_tasks=len(tasks),

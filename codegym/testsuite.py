@@ -286,7 +286,7 @@ def _fields(value: Any) -> dict[str, Any]:
 
 def _call_to_json(case: Any, number: int) -> dict[str, Any]:
     try:
-        row = {"args": [wire.encode(value) for value in case.args]}
+        row: dict[str, Any] = {"args": [wire.encode(value) for value in case.args]}
         if case.kwargs:
             row["kwargs"] = {name: wire.encode(value) for name, value in case.kwargs.items()}
         return row | (
