@@ -8,16 +8,13 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from codegym.errors import CodegymError
-
-# At once, not at first use: `judge` is a module's name too, and importing that module first would
-# bind it here instead of the function.
-from codegym.judge import judge, judge_many
 from codegym.limits import Limits
 from codegym.registration import register_environments
 from codegym.task import AssertionCase, CallCase, StdioCase, Task, TestSuite
 from codegym.verdict import CaseResult, Outcome, Verdict
 
 if TYPE_CHECKING:
+    from codegym.judging import judge, judge_many
     from codegym.sandbox import Sandbox, make_sandbox
     from codegym.sources import TaskSource, load_tasks
 
@@ -27,6 +24,8 @@ register_environments()
 
 # Imported at first use, so that `import codegym` stays light.
 _LAZY = {
+    "judge": "codegym.judging",
+    "judge_many": "codegym.judging",
     "Sandbox": "codegym.sandbox",
     "make_sandbox": "codegym.sandbox",
     "TaskSource": "codegym.sources",

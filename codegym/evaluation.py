@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from codegym.errors import ConfigError
-from codegym.judge import Judge
+from codegym.judging import Judge
 from codegym.metrics import Interval, pass_at_k, proportion
 from codegym.policy import Policy
 from codegym.rewards import make_reward

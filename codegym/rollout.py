@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from codegym.errors import TaskError
-from codegym.judge import Judge
+from codegym.judging import Judge
 from codegym.policy import Policy
 from codegym.pricing import price, program_of
 from codegym.rewards.base import Reward

@@ -24,7 +24,7 @@ from codegym import registry
 from codegym.agent import Agent, Request
 from codegym.checkpoint import load_policy, load_trainer, save_policy
 from codegym.evaluation import EvaluationReport, evaluate, held_out
-from codegym.judge import Judge
+from codegym.judging import Judge
 from codegym.policies.making import make_policy
 from codegym.policy import Policy
 from codegym.rewards import make_reward

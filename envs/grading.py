@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Sequence
 
 from codegym.errors import ConfigError, SandboxError, SandboxUnavailableError
-from codegym.judge import Judge
+from codegym.judging import Judge
 from codegym.sandbox import Sandbox, make_sandbox
 from codegym.task import Task
 from codegym.verdict import Verdict

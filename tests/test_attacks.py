@@ -20,7 +20,7 @@ from codegym.bench.attack_corpus import ATTACKS, FAMILIES, Attack
 from codegym.bench.attack_corpus.attack import ALL_FORMS
 from codegym.bench.bait import Bait
 from codegym.errors import ConfigError, SandboxUnavailableError, UnknownNameError
-from codegym.judge import judge
+from codegym.judging import judge
 
 ISOLATIONS = ("namespace", "landlock")
 BY_NAME = {attack.name: attack for attack in ATTACKS}

@@ -13,7 +13,7 @@ import codegym
 from codegym import Outcome, Task
 from codegym.bench.soak import descendants, soak
 from codegym.errors import SandboxUnavailableError
-from codegym.judge import Judge, judge
+from codegym.judging import Judge, judge
 
 TASK = Task.from_calls("", "f", [((1,), 2)])
 RIGHT = "def f(x):\n    return x + 1\n"
@@ -25,7 +25,7 @@ import os, sys, time
 import codegym
 from codegym import Task
 from codegym.bench.soak import descendants
-from codegym.judge import judge, judge_many
+from codegym.judging import judge, judge_many
 
 task = Task.from_calls("", "f", [((1,), 2)])
 test = Task.from_assertions("", "f", "assert f(1) == 2")
@@ -98,7 +98,7 @@ def test_no_process_outlives_a_killed_driver(number, isolation):
 
 def test_no_process_outlives_a_driver_killed_while_programs_run(isolation):
     then = (
-        "from codegym.judge import Judge\n"
+        "from codegym.judging import Judge\n"
         "judge = Judge(sandbox)\n"
         f"for n in range(8):\n    judge.submit({FOREVER!r} + f'# {{n}}', task)\n"
         "time.sleep(0.3)\n"

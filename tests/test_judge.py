@@ -7,7 +7,7 @@ import pytest
 import codegym
 from codegym import CallCase, Limits, Outcome, StdioCase, Task
 from codegym.errors import ConfigError, SandboxError, TaskError
-from codegym.judge import Judge, default_sandbox, repeat
+from codegym.judging import Judge, default_sandbox, repeat
 from codegym.sandbox import FakeSandbox
 from codegym.sandbox.base import ExecutionResult
 from codegym.sandbox.cache import VerdictCache

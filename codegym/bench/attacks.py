@@ -26,7 +26,7 @@ from codegym.bench.attack_corpus.target import GENERAL_PROBE, XS, Target, as_for
 from codegym.bench.bait import Bait
 from codegym.bench.outer import grade_outside
 from codegym.errors import CodegymError, ConfigError, UnknownNameError
-from codegym.judge import judge
+from codegym.judging import judge
 from codegym.limits import Limits
 from codegym.sandbox.base import Sandbox
 from codegym.task import Task

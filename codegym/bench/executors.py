@@ -12,7 +12,7 @@ from pathlib import Path
 
 import codegym
 from codegym.errors import ConfigError
-from codegym.judge import judge
+from codegym.judging import judge
 from codegym.sandbox.base import Sandbox
 from codegym.sandbox.bubblewrap import find_bwrap
 from codegym.task import Task

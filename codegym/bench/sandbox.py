@@ -22,7 +22,7 @@ import codegym
 from codegym.bench.attacks import isolations_here
 from codegym.bench.executors import PROGRAM, TEST, Driver, Ours, make_drivers
 from codegym.errors import ConfigError
-from codegym.judge import judge, judge_many
+from codegym.judging import judge, judge_many
 from codegym.limits import Limits
 from codegym.task import Task
 

@@ -20,7 +20,7 @@ from rich.table import Table
 
 import codegym
 from codegym.errors import ConfigError
-from codegym.judge import Judge
+from codegym.judging import Judge
 from codegym.limits import Limits
 from codegym.task import Task
 from codegym.testsuite import Form

@@ -74,7 +74,7 @@ def command(
         from codegym.evaluation import evaluate, held_out
     except ModuleNotFoundError as error:
         raise MissingExtraError(error.name or "torch", "agents") from error
-    from codegym.judge import Judge
+    from codegym.judging import Judge
     from codegym.sandbox import make_sandbox
     from codegym.sources import load_tasks
 

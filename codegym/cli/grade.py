@@ -14,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from codegym.errors import ConfigError
-from codegym.judge import Judge, repeat
+from codegym.judging import Judge, repeat
 from codegym.limits import Limits
 from codegym.metrics import pass_at_k
 from codegym.samples import Sample, VerdictFile, canonical_samples, one_program, read_samples
