@@ -98,7 +98,7 @@ class HFTokenizer(Tokenizer):
             texts: What to learn from.
             vocab_size: Ids to learn at most, the 256 bytes and the end token included.
         """
-        backend = _bytes_alone()
+        backend = _byte_level_bpe({})
         trainer = tokenizers.trainers.BpeTrainer(
             vocab_size=vocab_size,
             special_tokens=[END],
@@ -202,11 +202,16 @@ _BYTE_TO_CHARACTER = _byte_to_character()
 _CHARACTER_TO_BYTE = {character: byte for byte, character in _BYTE_TO_CHARACTER.items()}
 
 
-def _bytes_alone() -> tokenizers.Tokenizer:
-    vocabulary = {character: one for one, character in enumerate(_BYTE_TO_CHARACTER.values())}
+def _byte_level_bpe(vocabulary: dict[str, int]) -> tokenizers.Tokenizer:
     backend = tokenizers.Tokenizer(tokenizers.models.BPE(vocab=vocabulary, merges=[]))
     backend.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
     backend.decoder = tokenizers.decoders.ByteLevel()
+    return backend
+
+
+def _bytes_alone() -> tokenizers.Tokenizer:
+    characters = _BYTE_TO_CHARACTER.values()
+    backend = _byte_level_bpe({character: one for one, character in enumerate(characters)})
     backend.add_special_tokens([END])
     return backend
 
