@@ -87,7 +87,7 @@ def main(text: str) -> None:
     candidate.rehearse()
     gc.collect()
     gc.freeze()
-    Zygote(locked).serve(json.dumps(facts).encode())
+    Zygote(locked, facts["isolation"]).serve(json.dumps(facts).encode())
 
 
 def _confine(settings: dict[str, Any]) -> dict[str, Any]:
@@ -116,16 +116,15 @@ class Zygote:
 
     Args:
         locked: The filter each child installs before it reads its program, if any.
+        isolation: Says how to clean up after a child.
     """
 
-    def __init__(self, locked: confine.Filter | None) -> None:
+    def __init__(self, locked: confine.Filter | None, isolation: str) -> None:
         self._locked = locked
         self._ctl = socket.socket(fileno=CTL_FD)
         self._poll = select.poll()
         self._poll.register(CTL_FD, select.POLLIN)
-        self._clean = _kill_the_rest if os.getpid() == 1 else _kill_children
-        if locked is not None and os.getpid() != 1:
-            self._clean = _nothing_left
+        self._clean = _CLEANERS[isolation]
 
     def serve(self, hello: bytes) -> None:
         """Announce itself and run what the driver asks for, until it hangs up."""
@@ -238,3 +237,6 @@ def _kill_children() -> None:
 
 def _nothing_left() -> None:
     """Do nothing: a child that may not fork leaves nothing behind."""
+
+
+_CLEANERS = {"namespace": _kill_the_rest, "landlock": _nothing_left, "unsafe": _kill_children}
