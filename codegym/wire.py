@@ -254,7 +254,7 @@ def _calendar(name: str) -> Callable[[Any], Any]:
 
 # The C halves of the json module, made once: its own entry points build them anew for every call,
 # and in a fresh fork each object touched costs a page fault.
-_READ = json.JSONDecoder().scan_once
+_READ = vars(json.JSONDecoder())["scan_once"]
 _WRITE = _writer()
 _SCALARS = frozenset({NoneType, bool, str})
 _PLAIN = _SCALARS | {int, float}

@@ -165,11 +165,10 @@ class Line:
     def _hand_over(self, value: Any) -> Any:
         if isinstance(value, Remote):
             return {"@": value._codegym_handle}
-        kind: Any = type(value)
-        if kind is BuiltinFunctionType and value.__module__ in BUILTIN_HOMES:
-            home = sys.modules.get(value.__module__)
-            if getattr(home, value.__name__, None) is value:
-                return {"builtin": f"{value.__module__}.{value.__name__}"}
+        kind = type(value)
+        name = _builtin_name(value) if kind is BuiltinFunctionType else ""
+        if name:
+            return {"builtin": name}
         if kind in (FunctionType, MethodType) or type(value).__name__ == "partial":
             for number, known in enumerate(self._functions):
                 if known is value:
@@ -201,6 +200,14 @@ class Line:
             self._stands[handle] = kind(self, handle, title[:100], known)
         stand = self._stands[handle]
         return stand if shape != "generator" else _generator(stand)
+
+
+def _builtin_name(function: Any) -> str:
+    """Return ``module.name`` of a built-in function that both sides have, else ""."""
+    home, name = str(function.__module__), str(function.__name__)
+    if home not in BUILTIN_HOMES or getattr(sys.modules.get(home), name, None) is not function:
+        return ""
+    return f"{home}.{name}"
 
 
 def _generator(stand: Any) -> Iterator[Any]:
