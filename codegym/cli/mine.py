@@ -52,6 +52,13 @@ from codegym.mining.tree import Module, find_modules
     show_default=True,
     help="Leave out what this task source holds.",
 )
+@click.option(
+    "--hypothesis",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Inputs that Hypothesis adds for each function (extra: mining).",
+)
 @click.option("--resume", is_flag=True, help="Go on where an earlier run to the same file stopped.")
 @click.option("--workers", type=click.IntRange(min=1), help="Programs side by side.")
 @click.option("--isolation", default="auto", show_default=True, help="Of the sandbox.")
@@ -63,6 +70,7 @@ def command(
     min_strength: float,
     licences: tuple[str, ...],
     benchmarks: tuple[str, ...],
+    hypothesis: int,
     resume: bool,
     workers: int | None,
     isolation: str,
@@ -76,8 +84,11 @@ def command(
 
     console, progress_console = Console(), Console(stderr=True)
     modules = _modules(targets)
-    config = MiningConfig(seed=seed, min_strength=min_strength, licences=licences)
+    config = MiningConfig(
+        seed=seed, min_strength=min_strength, licences=licences, hypothesis=hypothesis
+    )
     settings = {"seed": seed, "min_strength": min_strength, "licences": list(licences)}
+    settings["hypothesis"] = hypothesis
     settings |= {"targets": list(targets), "benchmarks": list(benchmarks)}
     started, began = time.monotonic(), time.process_time()
     funnel = Funnel()

@@ -1,6 +1,7 @@
 """Finding: the functions of a module that might become tasks, by their syntax trees alone."""
 
 import ast
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -82,3 +83,19 @@ def literals_of(node: ast.AST, *, most: int = 60) -> list[int | float | str]:
             if type(value) in (int, float) or (type(value) is str and 0 < len(value) <= 60):
                 found[type(value).__name__, value] = value  # type: ignore[assignment]
     return list(found.values())[:most]
+
+
+def patterns_of(node: ast.AST) -> list[str]:
+    """Return the regular expressions in code: texts that a function of ``re`` is given first."""
+    found: dict[str, None] = {}
+    for one in ast.walk(node):
+        if isinstance(one, ast.Call) and one.args and isinstance(one.func, ast.Attribute):
+            first = one.args[0]
+            if isinstance(one.func.value, ast.Name) and one.func.value.id == "re":
+                if isinstance(first, ast.Constant) and isinstance(first.value, str):
+                    try:
+                        re.compile(first.value)
+                    except (re.error, OverflowError, RecursionError):
+                        continue
+                    found[first.value] = None
+    return list(found)[:12]

@@ -18,7 +18,16 @@ from codegym.sandbox.base import ExecutionResult, Job
 
 STUDY_LIMITS = Limits(wall_s=30.0, cpu_s=8.0, memory_bytes=1 << 30, output_bytes=4 << 20)
 # In the order in which they import one another.
-_MODULES = ("instrument", "samplers", "mutants", "probe", "strength", "behaviour", "study")
+_MODULES = (
+    "instrument",
+    "patterns",
+    "samplers",
+    "mutants",
+    "probe",
+    "strength",
+    "behaviour",
+    "study",
+)
 _BOOTSTRAP = """\
 import binascii, marshal, sys, types
 for name, code in marshal.loads(binascii.a2b_base64({packed!r})):

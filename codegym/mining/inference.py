@@ -1,8 +1,9 @@
 """Inference: the type of each parameter of a function, and what it is known by.
 
 Evidence, the surest first: annotations, docstring, default values, doctests, use in the body, and
-last the parameter's name, by the habits of Python. A guess costs nothing but inputs that fail: the
-sandbox has the last word.
+the parameter's name, by the habits of Python. One parameter of which nothing is known may be tried
+with values of every type. A guess costs nothing but inputs that fail: the sandbox has the last
+word.
 """
 
 import ast
@@ -77,6 +78,8 @@ def infer(module: Module, node: ast.FunctionDef) -> Signature:
     for place, arg in enumerate(positional):
         default = args.defaults[place - first_default] if place >= first_default else None
         spec, evidence = _type_of(module, node, arg, default, told, examples)
+        if spec is None and default is None and "trial" not in found.evidence.values():
+            spec, evidence = "any", "trial"
         if spec is None:
             if default is None:
                 raise UntypedError(arg.arg)

@@ -20,6 +20,7 @@ from codegym.mining.finding import (
     Candidate,
     find_candidates,
     literals_of,
+    patterns_of,
     unanswering,
     undocumented,
 )
@@ -30,6 +31,7 @@ from codegym.mining.linking import ImpureError, Linked, Linker, UnlinkableError
 from codegym.mining.making import make_task
 from codegym.mining.recording import read_recording, recording_jobs
 from codegym.mining.report import Report, read_report
+from codegym.mining.strategies import draw_inputs
 from codegym.mining.tree import Module
 from codegym.sandbox.base import ExecutionResult, Job, Sandbox, Ticket
 from codegym.task import Task
@@ -47,12 +49,14 @@ class MiningConfig:
             keeps suites above 0.9.
         licences: Only code under these; empty for all.
         window: Functions under way at once.
+        hypothesis: Inputs that Hypothesis adds for each function; needs the extra ``mining``.
     """
 
     seed: int = 0
     min_strength: float = 0.9
     licences: tuple[str, ...] = ()
     window: int = 24
+    hypothesis: int = 0
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.min_strength <= 1.0:
@@ -216,8 +220,9 @@ class Miner:
     def _operations(self, work: Work) -> list[list[Any]]:
         candidate, signature = work.candidate, work.signature
         tree = ast.parse(work.linked.program)
+        seed = _seed(self.config.seed, candidate.key)
         job = {
-            "seed": _seed(self.config.seed, candidate.key),
+            "seed": seed,
             "params": signature.params,
             "required": signature.required,
             "rest": signature.rest,
@@ -227,6 +232,10 @@ class Miner:
             + example_literals(
                 f"{candidate.docstring}\n\n{ast.get_docstring(candidate.module.tree) or ''}"
             ),
+            "patterns": patterns_of(tree),
+            "given": draw_inputs(signature.params, seed=seed, count=self.config.hypothesis)
+            if self.config.hypothesis and signature.params
+            else [],
             "loose": [
                 number
                 for number, evidence in enumerate(signature.evidence.values())

@@ -1,7 +1,7 @@
 """Recording: what a program answers to given calls, twice, in two processes of the sandbox.
 
-The second process takes the calls in reverse order and with another random seed, so that state
-kept between calls and hidden randomness show.
+The second process takes the calls in reverse order, with another random seed and with sets that
+iterate in another order, so that state kept between calls and hidden chance show.
 """
 
 from collections.abc import Sequence
@@ -10,10 +10,10 @@ from typing import Any
 from codegym import wire
 from codegym.compare import same
 from codegym.limits import Limits
+from codegym.mining.ordering import reordered
 from codegym.sandbox.base import ExecutionResult, Job
 
 RECORD_LIMITS = Limits(wall_s=10.0, cpu_s=3.0, output_bytes=1 << 20)
-_OTHER_SEED = "\nimport random as _codegym_random\n_codegym_random.seed(20231013)\n"
 Call = tuple[list[Any], dict[str, Any]]
 Reply = tuple[str, Any]
 
@@ -32,7 +32,12 @@ def recording_jobs(program: str, entry_point: str, calls: Sequence[Call]) -> tup
     )
     return (
         Job(program=program, mode="call", payload=first, limits=RECORD_LIMITS),
-        Job(program=program + _OTHER_SEED, mode="call", payload=second, limits=RECORD_LIMITS),
+        Job(
+            program=reordered(program, entry_point),
+            mode="call",
+            payload=second,
+            limits=RECORD_LIMITS,
+        ),
     )
 
 

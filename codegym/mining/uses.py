@@ -17,12 +17,12 @@ _LIST_METHODS = frozenset({"append", "extend", "insert", "sort", "reverse", "rem
 _DICT_METHODS = frozenset({"items", "keys", "values", "get", "setdefault"})
 _DATE_ATTRIBUTES = frozenset({"year", "month", "day", "weekday", "isoweekday", "toordinal"})
 _TAKERS: dict[str, Spec] = {
-    "range": "int", "chr": "int", "hex": "int", "oct": "int", "bin": "int", "ord": "str",
-    "sum": ["list", "number"], "sorted": ITERABLE, "enumerate": ITERABLE, "zip": ITERABLE, "iter": ITERABLE,
-    "set": ITERABLE, "list": ITERABLE, "tuple": ITERABLE, "reversed": SEQUENCE, "len": SEQUENCE, "frozenset": ITERABLE,
-    "any": ITERABLE, "all": ITERABLE, "next": ["iterator", "any"], "abs": "number", "round": "number",
-    "divmod": "int", "islice": ITERABLE, "chain": ITERABLE, "groupby": ITERABLE, "tee": ITERABLE, "deque": ITERABLE,
-    "Counter": ITERABLE, "dict": DICT,
+    **dict.fromkeys("sorted enumerate zip iter set list tuple frozenset any all islice chain "
+                    "groupby tee deque Counter".split(), ITERABLE),
+    **dict.fromkeys("reversed len".split(), SEQUENCE),
+    **dict.fromkeys("range chr hex oct bin divmod".split(), "int"),
+    **dict.fromkeys("abs round".split(), "number"),
+    "ord": "str", "sum": ["list", "number"], "next": ["iterator", "any"], "dict": DICT,
 }  # fmt: skip
 _CHECKED = {
     "int": "int", "str": "str", "float": "float", "list": LIST, "dict": DICT, "bool": "bool",

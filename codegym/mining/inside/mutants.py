@@ -2,9 +2,9 @@
 
 Operators (the classic ones of mutation testing; signature, docstring and annotations are left
 alone): arithmetic, comparison and logical operators replaced, conditions forced and negated,
-constants changed, calls replaced by what they
-are given or given their arguments swapped, statements deleted, ``break`` and ``continue`` swapped, results dropped, slice
-bounds dropped. Runs inside the sandbox; standard library only.
+constants changed, calls replaced by what they are given or given their arguments swapped,
+statements deleted, ``break`` and ``continue`` swapped, results dropped, slice bounds dropped.
+Runs inside the sandbox; standard library only.
 """
 
 import ast
@@ -163,7 +163,7 @@ def _constants(value: Any) -> list[Any]:
 
 
 def _instead(call: ast.Call) -> list[ast.expr]:
-    """Return what may stand in the place of a call: its subject, or itself with arguments swapped."""
+    """Return what may replace a call: its subject, or itself with two arguments swapped."""
     args = [one for one in call.args if not isinstance(one, ast.Starred)]
     found: list[ast.expr] = []
     if isinstance(call.func, ast.Attribute) and not isinstance(call.func.value, ast.Constant):

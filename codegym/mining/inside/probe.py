@@ -115,8 +115,9 @@ class Explorer:
         subject: The program.
         job: ``seed``; ``params``, a type each; ``required``, how many of them must be given;
             ``rest``, the type of further ones or None; ``keywords``, name -> type;
-            ``examples``, argument lists as Python text; ``literals``; ``loose``, the numbers of
-            the parameters whose type is a guess.
+            ``examples``, argument lists as Python text; ``literals``; ``patterns``, regular
+            expressions; ``given``, further argument lists as wire trees; ``loose``, the numbers
+            of the parameters whose type is a guess.
 
     Attributes:
         runs: What was run, in order, one of each input.
@@ -127,7 +128,7 @@ class Explorer:
         self.subject = subject
         self.job = job
         self.rng = Random(job["seed"])
-        self.sampler = Sampler(self.rng, job["literals"])
+        self.sampler = Sampler(self.rng, job["literals"], job["patterns"])
         self.runs: list[Run] = []
         self.ends: Counter[str] = Counter()
         self.steps = 0
@@ -144,6 +145,8 @@ class Explorer:
             self.attempt(args, {})
         for _ in range(FIRST_RUNS):
             self.attempt(*self.fresh())
+        for trees in self.job["given"]:
+            self.attempt([wire.decode(tree) for tree in trees], {})
         for _ in range(WILD_RUNS if self.job["loose"] else 0):
             self.attempt(*self._wild())
         while not self._done():
@@ -184,7 +187,7 @@ class Explorer:
         args = [wire.decode(tree) for tree in run.args]
         kwargs = {name: wire.decode(tree) for name, tree in run.kwargs.items()}
         if args:
-            for _ in range(self.rng.choice((1, 1, 2))):
+            for _ in range(self.rng.choice((1, 1, 2, 3))):
                 at = self.rng.randrange(len(args))
                 args[at] = self._vary(args[at])
         elif kwargs:

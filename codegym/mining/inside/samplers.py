@@ -2,7 +2,8 @@
 
 A type is a name (``int``, ``str``, ``any`` ...) or a list whose head is a constructor:
 ``["list", t]``, ``["set", t]``, ``["frozenset", t]``, ``["iterator", t]``, ``["tuples", t]`` (of
-any length), ``["sequence", t]`` and ``["iterable", t]`` (one or other of these), ``["tuple", t, u]``, ``["dict", k, v]``, ``["union", t, u]``, ``["literal", 1, "a"]``.
+any length), ``["sequence", t]`` and ``["iterable", t]`` (one or other of these),
+``["tuple", t, u]``, ``["dict", k, v]``, ``["union", t, u]``, ``["literal", 1, "a"]``.
 Runs inside the sandbox; imports the standard library only.
 """
 
@@ -12,6 +13,8 @@ import fractions
 from collections.abc import Callable
 from random import Random
 from typing import Any
+
+from codegym.mining.inside.patterns import text_matching
 
 Spec = Any
 _WORDS = (
@@ -51,13 +54,15 @@ class Sampler:
     Args:
         rng: The stream.
         literals: Constants that the function's own text and examples hold; they are drawn often.
+        patterns: Regular expressions that it holds.
     """
 
-    def __init__(self, rng: Random, literals: list[Any]) -> None:
+    def __init__(self, rng: Random, literals: list[Any], patterns: list[str]) -> None:
         self._rng = rng
         self._ints = [one for one in literals if type(one) is int and abs(one) < 1 << 64]
         self._floats = [one for one in literals if type(one) is float]
         self._strings = [one for one in literals if type(one) is str and len(one) <= 80]
+        self._patterns = patterns
         self._lengths = [one for one in self._ints if 0 < one <= 40]
 
     def draw(self, spec: Spec, depth: int = 0) -> Any:
@@ -215,10 +220,16 @@ class Sampler:
     def _string(self) -> str:
         rng = self._rng
         chance = rng.random()
+        if self._patterns and rng.random() < 0.4:
+            return text_matching(rng.choice(self._patterns), rng)
         if self._strings and chance < 0.25:
             text: str = rng.choice(self._strings)
             return text if rng.random() < 0.5 else text + rng.choice(_WORDS)
-        if chance < 0.5:
+        if self._strings and chance < 0.33:
+            # Some of a literal's characters and one that it lacks: many literals are alphabets.
+            letters = rng.choice(self._strings) + "X"
+            return "".join(rng.choice(letters) for _ in range(rng.randrange(1, 9)))
+        if chance < 0.55:
             return rng.choice(_TEXTS)
         if chance < 0.75:
             return rng.choice((" ", "_", "-", ",", "")).join(

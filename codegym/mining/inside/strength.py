@@ -14,7 +14,7 @@ from codegym.mining.inside.mutants import Mutant, make, sites
 from codegym.mining.inside.probe import Explorer, Run, Subject
 
 MOST_MUTANTS, MOST_CASES, KILLS_KEPT = 80, 36, 3
-HUNT_RUNS, CASE_STEPS = 120, 30_000
+HUNT_RUNS, HUNT_STEPS, CASE_STEPS = 350, 200_000, 30_000
 TOLERANCE = 1e-9
 MOST_KEPT, FEWEST_KEPT = 20, 4
 
@@ -92,8 +92,9 @@ class Strength:
         survivors = [trial for trial in self.trials if not trial.killers]
         base = list(self.cases)
         steps = 0
+        self._explorer.steps = 0
         for _ in range(HUNT_RUNS):
-            if not survivors or steps > 4 * CASE_STEPS:
+            if not survivors or steps > HUNT_STEPS:
                 return
             run = self._explorer.attempt(*self._explorer.variation(base))
             if run is None:
