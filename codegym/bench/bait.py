@@ -40,6 +40,7 @@ class Bait:
             "FILE": f"{self._root}/file",
             "FOLDER": f"{self._root}/folder",
             "SOCKET": f"{self._root}/socket",
+            "DATAGRAM": f"{self._root}/datagram",
             "ABSTRACT": f"codegym-bait-{self.token}",
             "PORT": str(self._port),
             "HOST": socket.gethostname(),
@@ -51,13 +52,17 @@ class Bait:
             text = text.replace(f"@{word}@", meaning)
         return text
 
-    def _listen(
-        self, family: socket.AddressFamily, address: str | tuple[str, int]
+    def _bind(
+        self,
+        family: socket.AddressFamily,
+        address: str | tuple[str, int],
+        kind: socket.SocketKind = socket.SOCK_STREAM,
     ) -> socket.socket:
-        line = socket.socket(family, socket.SOCK_STREAM)
+        line = socket.socket(family, kind)
         self._sockets.append(line)
         line.bind(address)
-        line.listen(16)
+        if kind == socket.SOCK_STREAM:
+            line.listen(16)
         return line
 
     def __enter__(self) -> "Bait":
@@ -67,9 +72,12 @@ class Bait:
             file.write(self.token)
         os.mkdir(f"{self._root}/folder")
         os.chmod(f"{self._root}/folder", 0o777)
-        self._listen(socket.AF_UNIX, f"{self._root}/socket")
-        self._listen(socket.AF_UNIX, f"\0codegym-bait-{self.token}")
-        tcp = self._listen(socket.AF_INET, ("127.0.0.1", 0))
+        self._bind(socket.AF_UNIX, f"{self._root}/socket")
+        self._bind(socket.AF_UNIX, f"\0codegym-bait-{self.token}")
+        self._bind(socket.AF_UNIX, f"{self._root}/datagram", socket.SOCK_DGRAM)
+        for name in ("socket", "datagram"):
+            os.chmod(f"{self._root}/{name}", 0o777)
+        tcp = self._bind(socket.AF_INET, ("127.0.0.1", 0))
         self._port: int = tcp.getsockname()[1]
         os.environ[ENVIRONMENT_NAME] = self.token
         return self

@@ -379,4 +379,55 @@ def solve(x):
 """,
         goal="mark",
     ),
+    Attack(
+        name="e18_leases_on_files",
+        says="No lease or notification is put on a file that others use.",
+        program="""\
+import fcntl
+import os
+
+
+def solve(x):
+    fd = os.open(os.__file__, os.O_RDONLY)
+    for command, argument in ((1024, fcntl.F_RDLCK), (1026, 0x80000001), (fcntl.F_SETOWN, 1)):
+        try:
+            fcntl.fcntl(fd, command, argument)
+            return 'breached'
+        except OSError:
+            pass
+    return 'refused'
+""",
+        goal="mark",
+        control="",
+        why_no_control="a lease needs the file's owner, whom the naive grader is not",
+    ),
+    Attack(
+        name="e19_pidfd_of_the_peer",
+        says="The handle of the process at a socket's other end is good for nothing.",
+        program=NATIVE
+        + """\
+import signal
+
+
+def solve(x):
+    for fd in range(64):
+        handle, size = ctypes.c_int(-1), ctypes.c_int(4)
+        if libc.getsockopt(fd, 1, 77, ctypes.byref(handle), ctypes.byref(size)):
+            continue
+        if handle.value < 0:
+            continue
+        for got, error in (
+            syscall(424, 424, handle.value, 0, None, 0),
+            syscall(438, 438, handle.value, 0, 0),
+            syscall(308, 268, handle.value, 0x10000000),
+            syscall(16, 29, handle.value, 0xC040FF0B, ctypes.create_string_buffer(256)),
+        ):
+            if got >= 0:
+                return 'breached'
+    return 'refused'
+""",
+        goal="mark",
+        control="",
+        why_no_control="the naive graders have no socket to another process",
+    ),
 )

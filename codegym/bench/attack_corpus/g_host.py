@@ -385,4 +385,44 @@ def solve(x):
         control="",
         why_no_control="the control runs where the interpreter is mounted read-only as well",
     ),
+    Attack(
+        name="g19_datagrams_by_path",
+        says="No datagram reaches a Unix socket of the host, not even from one end of a pair.",
+        program="""\
+import socket
+
+
+def solve(x):
+    for address in ('@DATAGRAM@', '/dev/log', '/run/systemd/journal/socket'):
+        try:
+            left, right = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+            left.sendto(b'@TOKEN@', address)
+            return 'breached'
+        except OSError:
+            pass
+    return 'refused'
+""",
+        goal="mark",
+    ),
+    Attack(
+        name="g20_facts_about_files",
+        says="Not even size, time or existence of the host's files can be learnt.",
+        program="""\
+import os
+
+
+def solve(x):
+    for look in (os.stat, os.readlink, os.statvfs, os.chdir, os.path.getsize,
+                 lambda path: os.open(path, os.O_PATH)):
+        for path in ('@FILE@', '@FOLDER@', '/etc/passwd', '/etc/localtime'):
+            try:
+                look(path)
+                return 'breached'
+            except OSError:
+                pass
+    return 'hidden'
+""",
+        goal="mark",
+        isolations=("namespace",),
+    ),
 )

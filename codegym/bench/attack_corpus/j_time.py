@@ -337,4 +337,21 @@ def solve(x):
         hangs=True,
         control="script",
     ),
+    Attack(
+        name="j17_leader_gone",
+        says="A process whose first thread has ended goes on no longer than the limit.",
+        program=NATIVE
+        + """\
+import threading
+import time
+
+
+def solve(x):
+    threading.Thread(target=time.sleep, args=(60,)).start()
+    syscall(60, 93, 0)
+""",
+        control="",
+        why_no_control=_STALLS,
+        hangs=True,
+    ),
 )
