@@ -121,7 +121,8 @@ class Explorer:
 
     Attributes:
         runs: What was run, in order, one of each input.
-        ends: How often a run ended in each kind, ``e`` with the exception's name.
+        ends: How often a run ended in each kind, exceptions with their names.
+        documented: Inputs that the documentation gives, as JSON.
     """
 
     def __init__(self, subject: Subject, job: dict[str, Any]) -> None:
@@ -132,6 +133,7 @@ class Explorer:
         self.runs: list[Run] = []
         self.ends: Counter[str] = Counter()
         self.steps = 0
+        self.documented: set[str] = set()
         self._seen: set[str] = set()
         self._arcs: set[int] = set()
         self._outcomes: set[str] = set()
@@ -241,7 +243,9 @@ class Explorer:
             args, kwargs = eval(f"_cg_given({text})", scope)
         except BaseException:
             return  # it needs names that are not carried along
-        self.attempt(args, kwargs)
+        run = self.attempt(args, kwargs)
+        if run is not None:
+            self.documented.add(run.text)
 
     def _vary(self, value: Any) -> Any:
         return value if callable(value) or hasattr(value, "__next__") else self.sampler.vary(value)
