@@ -113,10 +113,10 @@ def test_a_vector_env_draws_every_episode(tiny):
 def test_a_video_can_be_recorded(tiny, tmp_path):
     pytest.importorskip("moviepy")
     env = gym.make("codegym:CodeGym/Synthesis-v0", render_mode="rgb_array", **tiny)
-    video = gym.wrappers.RecordVideo(env, str(tmp_path), disable_logger=True)
+    video = gym.wrappers.RecordVideo(env, str(tmp_path / "videos"), disable_logger=True)
     written(video, "    return x+3")
     video.close()
-    assert list(tmp_path.glob("*.mp4"))
+    assert list(tmp_path.glob("videos/*.mp4"))
 
 
 def test_pieces_of_shared_characters_stand_once():
