@@ -148,15 +148,18 @@ def test_padding_never_leaks(policy):
     np.testing.assert_allclose(alone.values[0], beside.values[1], atol=1e-5)
 
 
-def test_chunks_and_dropped_rows_change_nothing(policy):
+def test_chunks_workers_and_dropped_rows_change_nothing(policy):
     prompts = prompts_of([3, 9, 1, 20, 6])
     whole = drawn(policy, prompts, n=4, budget=30)
-    policy.sampling_config = SamplingConfig(chunk_rows=3, keep_share=1.0)
-    split = drawn(policy, prompts, n=4, budget=30)
-    for one, other in zip(whole.actions, split.actions, strict=True):
-        np.testing.assert_array_equal(one, other)
-    for one, other in zip(whole.values, split.values, strict=True):
-        np.testing.assert_allclose(one, other, atol=1e-5)
+    threads = torch.get_num_threads()
+    for workers in (1, 3):
+        policy.sampling_config = SamplingConfig(chunk_rows=3, keep_share=1.0, workers=workers)
+        split = drawn(policy, prompts, n=4, budget=30)
+        for one, other in zip(whole.actions, split.actions, strict=True):
+            np.testing.assert_array_equal(one, other)
+        for one, other in zip(whole.values, split.values, strict=True):
+            np.testing.assert_allclose(one, other, atol=1e-5)
+    assert torch.get_num_threads() == threads
 
 
 def test_a_repeated_prompt_is_read_once(policy, monkeypatch):

@@ -113,7 +113,7 @@ class HFPolicy(Policy):
     ) -> None:
         self.tokenizer: HFTokenizer = tokenizer
         self.config = config or HFConfig()
-        self.sampling_config = sampling_config or SamplingConfig(chunk_rows=64)
+        self.sampling_config = sampling_config or SamplingConfig(chunk_rows=64, workers=1)
         self.engine = engine
         self.base = base
         self.max_tokens = self.config.max_tokens

@@ -8,7 +8,9 @@ In shapes, N is programs, R the rows of a chunk still written, V the vocabulary.
 """
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -20,6 +22,7 @@ from codegym.policy import Generation
 
 # Keeps a uniform number times a sum of probabilities below that sum after rounding.
 _BELOW_ONE = 1.0 - 2.0**-22
+_LEAST_ROWS = 32
 
 
 class Decoder(Protocol):
@@ -64,14 +67,18 @@ class SamplingConfig:
     Attributes:
         chunk_rows: Programs written at once.
         keep_share: Finished rows are dropped when less than this share is still being written.
+        workers: Chunks written side by side on a CPU, each on one core; as many as torch may use
+            threads if None. Large models rather take 1 and use the cores within each matrix.
     """
 
     chunk_rows: int = 128
     keep_share: float = 0.7
+    workers: int | None = None
 
     def __post_init__(self) -> None:
-        if self.chunk_rows < 1:
-            raise ConfigError("chunk_rows is unusable", value=self.chunk_rows, expected=">= 1")
+        for name in ("chunk_rows", "workers"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} is unusable", value=getattr(self, name), expected=">= 1")
         if not 0.0 <= self.keep_share <= 1.0:
             raise ConfigError("keep_share is unusable", value=self.keep_share, expected="0 to 1")
 
@@ -139,7 +146,6 @@ def _nucleus(probs: torch.Tensor, top_p: float) -> torch.Tensor:
     return torch.zeros_like(probs).scatter_(1, order, ranked)
 
 
-@torch.inference_mode()
 def generate(
     make_decoder: Callable[[], Decoder],
     prompts: Sequence[Sequence[int]],
@@ -180,20 +186,14 @@ def generate(
     check_prompts(prompts, n=n, budget=budget, max_tokens=max_tokens)
     count = len(prompts) * n
     random = None if drawing.deterministic else uniforms((count, budget), rng, device)
-    actions: list[NDArray[np.int64]] = [np.empty(0, dtype=np.int64)] * count
-    log_probs: list[NDArray[np.float32]] = [np.empty(0, dtype=np.float32)] * count
-    values: list[NDArray[np.float32]] = [np.empty(0, dtype=np.float32)] * count
-    finished = np.zeros(count, dtype=np.bool_)
-    lengths = np.array([len(prompt) for prompt in prompts])
-    order = np.repeat(np.argsort(lengths, kind="stable"), n) * n + np.tile(
-        np.arange(n), len(prompts)
-    )
-    for start in range(0, count, config.chunk_rows):
-        chunk = order[start : start + config.chunk_rows]
+    lengths = np.array([len(prompt) for prompt in prompts], dtype=np.int64)
+
+    @torch.inference_mode()
+    def write(chunk: NDArray[np.int64]) -> _Written:
         # Programs of one prompt stand together: a new prompt starts where the number changes.
         starts = np.diff(chunk // n, prepend=-1) != 0
         read, rows = (chunk // n)[starts], np.cumsum(starts) - 1
-        written = _write(
+        return _write(
             make_decoder(),
             [prompts[index] for index in read],
             torch.from_numpy(rows).to(device),
@@ -204,12 +204,55 @@ def generate(
             end_id=end_id,
             stopper=None if make_stopper is None else make_stopper(len(chunk)),
         )
+
+    workers = (config.workers or torch.get_num_threads()) if device.type == "cpu" else 1
+    chunks = _chunks(lengths, n=n, rows=config.chunk_rows, workers=workers)
+    return _gather(count, chunks, _map(write, chunks, workers))
+
+
+def _chunks(
+    lengths: NDArray[np.int64], *, n: int, rows: int, workers: int
+) -> list[NDArray[np.int64]]:
+    """Split programs into chunks of like prompt length, at least one for each worker."""
+    count = len(lengths) * n
+    order = np.argsort(lengths, kind="stable")[:, None] * n + np.arange(n)
+    share = -(-len(lengths) // workers) * n
+    # A worker with few rows is no gain: reading the weights costs as much for 16 rows as for 32.
+    rows = min(rows, max(share, _LEAST_ROWS))
+    return [order.reshape(-1)[start : start + rows] for start in range(0, count, rows)]
+
+
+def _map(
+    write: Callable[[NDArray[np.int64]], "_Written"],
+    chunks: Sequence[NDArray[np.int64]],
+    workers: int,
+) -> list["_Written"]:
+    """Write chunks side by side, each on one core: small matrices gain nothing from several."""
+    if workers == 1 or len(chunks) < 2:
+        return [write(chunk) for chunk in chunks]
+    threads = torch.get_num_threads()
+    one_core = partial(torch.set_num_threads, 1)
+    try:
+        with ThreadPoolExecutor(min(workers, len(chunks)), initializer=one_core) as pool:
+            return list(pool.map(write, chunks))
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _gather(
+    count: int, chunks: Sequence[NDArray[np.int64]], parts: Sequence["_Written"]
+) -> Generation:
+    actions: list[NDArray[np.int64]] = [np.empty(0, dtype=np.int64)] * count
+    log_probs: list[NDArray[np.float32]] = [np.empty(0, dtype=np.float32)] * count
+    values: list[NDArray[np.float32]] = [np.empty(0, dtype=np.float32)] * count
+    finished = np.zeros(count, dtype=np.bool_)
+    for chunk, part in zip(chunks, parts, strict=True):
+        finished[chunk] = part.finished
         for row, index in enumerate(chunk):
-            length = int(written.lengths[row])
-            actions[index] = written.actions[row, :length]
-            log_probs[index] = written.log_probs[row, :length]
-            values[index] = written.values[row, :length]
-        finished[chunk] = written.finished
+            length = int(part.lengths[row])
+            actions[index] = part.actions[row, :length]
+            log_probs[index] = part.log_probs[row, :length]
+            values[index] = part.values[row, :length]
     return Generation(actions=actions, log_probs=log_probs, values=values, finished=finished)
 
 
