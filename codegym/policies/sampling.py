@@ -76,9 +76,9 @@ class SamplingConfig:
     workers: int | None = None
 
     def __post_init__(self) -> None:
-        for name in ("chunk_rows", "workers"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name} is unusable", value=getattr(self, name), expected=">= 1")
+        for name, value in (("chunk_rows", self.chunk_rows), ("workers", self.workers)):
+            if value is not None and value < 1:
+                raise ConfigError(f"{name} is unusable", value=value, expected=">= 1")
         if not 0.0 <= self.keep_share <= 1.0:
             raise ConfigError("keep_share is unusable", value=self.keep_share, expected="0 to 1")
 
