@@ -45,7 +45,7 @@ def same(got: Any, expected: Any, tolerance: float = 0.0) -> bool:
     """
     try:
         return _same(got, expected, tolerance)
-    except (ValueError, TypeError, ArithmeticError, RecursionError):
+    except (ValueError, TypeError, LookupError, ArithmeticError, RecursionError):
         return False  # a tree that encode does not make
 
 
@@ -167,7 +167,7 @@ def show(tree: Any, chars: int = 300) -> str:
     pieces: list[str] = []
     try:
         _show(tree, pieces, [chars])
-    except (ValueError, TypeError, AttributeError, RecursionError):
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
         return "<unreadable>"
     text = "".join(pieces)
     return text if len(text) <= chars else text[: chars - 3] + "..."

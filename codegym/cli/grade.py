@@ -82,11 +82,12 @@ def command(
         file = stack.enter_context(VerdictFile(out, resume=resume)) if out else None
         sandbox = make_sandbox(isolation, workers=workers, packages=packages)
         stack.enter_context(sandbox)
+        kept = VerdictCache(cache) if cache else None
+        if kept is not None:
+            stack.callback(kept.close)
         left = _skip_done(chosen, file, summary)
         graded = (
-            _graded(left, sandbox, VerdictCache(cache) if cache else None)
-            if times == 1
-            else _repeated(left, times, sandbox)
+            _graded(left, sandbox, kept) if times == 1 else _repeated(left, times, sandbox)
         )
         for sample, verdicts in _with_progress(graded, len(left)):
             summary.add(sample, verdicts)

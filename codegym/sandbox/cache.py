@@ -54,6 +54,8 @@ class VerdictCache:
                     "CREATE TABLE IF NOT EXISTS verdicts (key TEXT PRIMARY KEY, verdict TEXT)"
                 )
             except sqlite3.DatabaseError as error:
+                if self._file is not None:
+                    self._file.close()
                 raise ConfigError(
                     f"not a verdict cache ({error})", value=str(path), cure="name a new file"
                 ) from None
