@@ -78,7 +78,8 @@ def infer(module: Module, node: ast.FunctionDef) -> Signature:
     for place, arg in enumerate(positional):
         default = args.defaults[place - first_default] if place >= first_default else None
         spec, evidence = _type_of(module, node, arg, default, told, examples)
-        if spec is None and default is None and "trial" not in found.evidence.values():
+        unknown = spec is None and default is None and arg.annotation is None
+        if unknown and "trial" not in found.evidence.values():
             spec, evidence = "any", "trial"
         if spec is None:
             if default is None:
@@ -125,6 +126,8 @@ def _type_of(
             return spec, "default"
     if name in examples:
         return _joined(examples[name]), "doctest"
+    if arg.annotation is not None and read_annotation(arg.annotation, module) is None:
+        return None, ""  # it says what it takes, and that is nothing that could be drawn
     spec = type_by_use(node, name)
     if spec is not None:
         return spec, "use"

@@ -287,7 +287,8 @@ class Miner:
         if sign:
             return work.stop("new", f"in a benchmark: {sign}")
         work.report = report
-        jobs = recording_jobs(work.linked.program, work.candidate.node.name, report.cases)
+        calls = report.cases + report.witnesses
+        jobs = recording_jobs(work.linked.program, work.candidate.node.name, calls)
         for part, job in enumerate(jobs, start=1):
             self._submit(work, part, job)
         return None
@@ -295,9 +296,13 @@ class Miner:
     def _read_recordings(self, work: Work) -> None:
         report = work.report
         assert report is not None
-        replies = read_recording(work.recordings[1], work.recordings[2], len(report.cases))
+        count = len(report.cases)
+        replies = read_recording(
+            work.recordings[1], work.recordings[2], count + len(report.witnesses)
+        )
         if isinstance(replies, str):
             return work.stop("deterministic", replies)
+        replies = replies[:count]
         if not report.agrees(replies):
             return work.stop("deterministic", "another answer than when studied")
         work.task = make_task(

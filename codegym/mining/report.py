@@ -21,6 +21,7 @@ class Report:
     Attributes:
         cases: Arguments of each case, as wire trees.
         ends: How each ended when studied.
+        witnesses: Further inputs: the task does without them, but their results must be steady.
         runs: How many inputs were run.
         branches, covered: Branches of the function, and those that the cases take.
         mutants, killed: Mutants that compile to other code, and those that the cases kill.
@@ -30,6 +31,7 @@ class Report:
 
     cases: list[Call]
     ends: list[Reply]
+    witnesses: list[Call]
     runs: int
     branches: int
     covered: int
@@ -90,6 +92,7 @@ def _judged(explored: Any, tested: Any, min_strength: float) -> Report | tuple[s
     report = Report(
         cases=[(list(args), dict(kwargs)) for args, kwargs in tested["cases"]],
         ends=[(kind, body) for kind, body in tested["ends"]],
+        witnesses=[(list(args), dict(kwargs)) for args, kwargs in tested["witnesses"]],
         runs=int(explored["runs"]),
         **{
             name: int(tested[name])

@@ -156,7 +156,7 @@ def _constants(value: Any) -> list[Any]:
     if kind is float:
         return [value + 1.0, -value] if value else [1.0]
     if kind is str:
-        return [value + "X", ""] if value else ["X"]
+        return [value + _another(value), ""] if value else ["X"]
     if kind is bytes:
         return [value + b"X"]
     return [0] if value is None else []
@@ -175,6 +175,12 @@ def _instead(call: ast.Call) -> list[ast.expr]:
         swapped = [args[1], args[0], *args[2:]]
         found.append(ast.Call(func=call.func, args=swapped, keywords=call.keywords))
     return found
+
+
+def _another(text: str) -> str:
+    """Return a letter that a text lacks, in its case: many texts are alphabets."""
+    letters = "xqaj" if text.islower() else "XQAJ"
+    return next((one for one in letters if one not in text), "#")
 
 
 def _is_none(node: ast.expr) -> bool:

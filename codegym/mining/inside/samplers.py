@@ -227,7 +227,7 @@ class Sampler:
             return text if rng.random() < 0.5 else text + rng.choice(_WORDS)
         if self._strings and chance < 0.33:
             # Some of a literal's characters and one that it lacks: many literals are alphabets.
-            letters = rng.choice(self._strings) + "X"
+            letters = rng.choice(self._strings) + rng.choice("xX#")
             return "".join(rng.choice(letters) for _ in range(rng.randrange(1, 9)))
         if chance < 0.55:
             return rng.choice(_TEXTS)

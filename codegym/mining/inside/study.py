@@ -11,7 +11,7 @@ from codegym.mining.inside.behaviour import behaviour
 from codegym.mining.inside.probe import Explorer, Subject
 from codegym.mining.inside.strength import Strength
 
-_SURVIVORS_TOLD = 12
+_SURVIVORS_TOLD, _WITNESSES = 12, 10
 _state: dict[str, Any] = {}
 
 
@@ -55,6 +55,11 @@ def _strength() -> dict[str, Any]:
     return {
         "steady": strength.is_steady(),
         "cases": [[strength.cases[one].args, strength.cases[one].kwargs] for one in kept],
+        "witnesses": [
+            [one.args, one.kwargs]
+            for number, one in enumerate(strength.cases)
+            if number not in kept and one.kind == "r"
+        ][-_WITNESSES:],
         "ends": [[strength.cases[one].kind, strength.cases[one].result] for one in kept],
         "branches": len(_state["subject"].wanted),
         "covered": len(covered & _state["subject"].wanted),
