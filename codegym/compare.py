@@ -21,7 +21,8 @@ from typing import Any
 from codegym.wire import MAX_DEPTH
 
 NUMBER_CHARS = 400_000
-_STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*"')
+# Possessive, and content with an unfinished string, so that no text makes it look twice.
+_STRINGS = re.compile(rb'"(?:[^"\\]|\\.|\\\Z)*+(?:"|\Z)', re.DOTALL)
 _NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 _STEP = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
 

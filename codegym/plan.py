@@ -7,6 +7,7 @@ from typing import Any
 
 from codegym import wire
 from codegym.errors import TaskError
+from codegym.interface import interface_of
 from codegym.limits import Limits
 from codegym.task import Task
 from codegym.testsuite import CallCase, Form, StdioCase
@@ -91,6 +92,7 @@ def _make(task: Task) -> Plan:
                 "code": suite.test_code,
                 "check": suite.check,
                 "entry_point": task.entry_point,
+                "names": interface_of(task),
                 "prompt": task.prompt if task.prompt_is_code else "",
                 "n_cases": len(suite),
             }

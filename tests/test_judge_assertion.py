@@ -15,8 +15,10 @@ def sandbox():
         yield sandbox
 
 
-def verdict_of(sandbox, program, test, *, entry="f", prompt="words", setup=""):
-    task = Task.from_assertions(prompt, entry, test, setup, limits=LIMITS)
+def verdict_of(sandbox, program, test, *, entry="f", prompt="words", setup="", reference=None):
+    task = Task.from_assertions(
+        prompt, entry, test, setup, limits=LIMITS, canonical_solution=reference
+    )
     return codegym.judge(program, task, sandbox=sandbox)
 
 
@@ -83,7 +85,7 @@ HONEST = {
 @pytest.mark.parametrize("name", HONEST)
 def test_honest_programs_pass(sandbox, name):
     program, test = HONEST[name]
-    verdict = verdict_of(sandbox, program, test)
+    verdict = verdict_of(sandbox, program, test, reference=program)
     assert verdict.passed, verdict
 
 
@@ -98,6 +100,7 @@ YES = (
             "__len__": "1", "__getitem__": "self", "__hash__": "hash(2)", "__index__": "2",
             "startswith": "True", "count": "1", "isdigit": "True", "keys": "['a']",
             "__iter__": "iter(())", "__round__": "2", "__int__": "2", "__mod__": "0",
+            "__neg__": "-9",
         }.items()
     )
     + "def f(x): return Yes()\n"
@@ -116,6 +119,8 @@ CHEATED = {
     "methods of plain values": "assert f(1).startswith('x')",
     "empty iteration": "assert all(a == b for a, b in zip(f(1), [2])) and len(f(1)) == 1",
     "rounding": "assert round(f(1)) == 2",
+    "absolute value": "assert abs(f(1)) - 2 < 1e-6",
+    "sign": "assert -f(1) + 2 < 1e-6",
     "isclose": "assert math.isclose(f(1), 2)",
     "isinstance": "assert isinstance(f(1), int)",
     "two answers": "assert f(1) == f(2)",
@@ -213,6 +218,30 @@ def test_the_programs_fakes_do_not_judge_it(sandbox):
     )
     for test in ("assert math.isclose(f(1), 1)", "assert isclose(f(1), 1)", "assert all([f(1)])"):
         assert verdict_of(sandbox, fakes, test).outcome is Outcome.FAILED
+
+
+def test_a_name_is_the_programs_only_if_the_task_says_so(sandbox):
+    helper = "def near(a, b): return True\ndef f(x): return -1"
+    test = "assert near(f(1), 1)"
+    refused = verdict_of(sandbox, helper, test)
+    assert (refused.outcome, refused.error_type) == (Outcome.FAILED, "NameError")
+    assert not verdict_of(sandbox, helper, test, reference="def f(x): return x").passed
+    assert verdict_of(sandbox, helper, test, prompt="Write f and near.").passed
+    assert verdict_of(sandbox, helper, test, reference=helper).passed
+    test = "np = f(1)\nassert np == -1"
+    assert verdict_of(sandbox, helper, test).passed
+
+
+def test_an_entry_point_that_turns_out_a_class_is_not_trusted(sandbox):
+    liar = (
+        "class f:\n    def __init__(self, x): pass\n    def __len__(self): return 2\n"
+        "    def __iter__(self): return iter(())\n"
+        "    def __eq__(self, other): return True\n"
+    )
+    test = "got = f(3)\nassert len(got) == 2 and all(a == b for a, b in zip(got, [1, 2]))"
+    for rest in ({}, {"reference": "def f(x): return [1, 2]"}):
+        assert verdict_of(sandbox, liar, test, **rest).outcome is Outcome.FAILED
+    assert verdict_of(sandbox, liar, test, prompt="Write a class f.").passed  # its own affair
 
 
 def test_the_candidate_cannot_write_the_report(sandbox):

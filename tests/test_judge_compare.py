@@ -2,6 +2,7 @@
 
 import datetime
 import math
+import time
 from collections import deque
 from decimal import Decimal
 from fractions import Fraction
@@ -136,6 +137,16 @@ def test_sets_and_dicts_do_not_depend_on_order(items):
 def test_colliding_numbers_are_sorted_not_hashed():
     numbers = [i * (2**61 - 1) for i in range(30_000)]
     assert same({"s": numbers[::-1]}, {"s": numbers})  # by hashing, minutes
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b'"' + b'\\"' * 50_000, b'"[' * 50_000, b'"' + b"\\" * 99_999, b'"\\' * 50_000, b'"' * 99_999],
+)
+def test_depth_is_seen_in_one_look(body):
+    started = time.process_time()
+    too_deep(b"[" * 400 + body)
+    assert time.process_time() - started < 5.0  # quadratic: minutes
 
 
 def test_depth_is_seen_without_parsing():

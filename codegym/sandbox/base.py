@@ -28,7 +28,8 @@ class Job:
 
                 call       {"function": name, "calls": [[args, kwargs], ...]}, wire trees
                 stdio      [stdin, ...], texts
-                assertion  {"setup", "code", "check", "entry_point", "prompt", "n_cases"}
+                assertion  {"setup", "code", "check", "entry_point", "names", "prompt",
+                            "n_cases"}
 
         limits: Bounds of the run.
         packages: Packages it needs beside the standard library; the sandbox must offer them.

@@ -84,8 +84,8 @@ class Examination:
 
     Args:
         test: ``setup`` and ``code`` (source texts), ``check`` (name of the function that takes
-            the candidate, or ""), ``entry_point``, ``prompt`` (trusted code, or "") and
-            ``n_cases``.
+            the candidate, or ""), ``entry_point``, ``names`` (what the candidate may define for
+            the test, and what each is), ``prompt`` (trusted code, or "") and ``n_cases``.
     """
 
     def __init__(self, test: dict[str, Any]) -> None:
@@ -100,7 +100,11 @@ class Examination:
         self._helpers = compile(helpers, "<prompt>", "exec") if helpers.body else None
         helped = {node.name for node in helpers.body if isinstance(node, ast.FunctionDef)}
         self._trusted = _of_library(wanted - helped - {self._entry})
-        self._wanted = sorted((wanted - helped - self._trusted.keys()) | {self._entry})
+        wanted -= helped | self._trusted.keys()
+        names: dict[str, str] = test["names"]
+        self._wanted = {
+            name: names[name] for name in sorted(wanted | {self._entry}) if name in names
+        }
         self._setup = compile(setup, "<setup>", "exec")
         self._code = _per_case(code, self._check)
 
@@ -112,7 +116,7 @@ class Examination:
         sys.modules[module.__name__] = module
         space = module.__dict__
         try:
-            reply = line.greet(self._wanted)
+            reply = line.greet(list(self._wanted))
             if "r" not in reply:
                 return {name: reply[name] for name in ("load", "syntax") if name in reply}
             space.update(self._trusted)

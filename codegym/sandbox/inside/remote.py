@@ -77,14 +77,19 @@ class Line:
         reply = self._exchange(wire.dumps(names))
         return reply
 
-    def offered(self, trees: Any, wanted: list[str]) -> dict[str, Any]:
-        """Build the values of the names that the program defines, of those that were asked."""
+    def offered(self, trees: Any, wanted: dict[str, str]) -> dict[str, Any]:
+        """Build the values of the names that the program defines, of those that were asked.
+
+        Args:
+            trees: What the program offers: name -> tree, not to be trusted.
+            wanted: What was asked: name -> ``class``, ``function`` or ``value``.
+        """
         if type(trees) is not dict:
             raise self._lost("bad reply")
         trees = {name: trees[name] for name in wanted if name in trees}
-        for tree in trees.values():
+        for name, tree in trees.items():
             handle = tree.get("@") if type(tree) is dict else None
-            if type(handle) is list and handle[4:] == ["class"] and type(handle[0]) is int:
+            if wanted[name] == "class" and type(handle) is list and type(handle[0]) is int:
                 self.known_classes.add(handle[0])
         return {name: self._decode(tree) for name, tree in trees.items()}
 
@@ -341,6 +346,15 @@ def _forwarded(operation: str) -> Callable[..., Any]:
     return method
 
 
+def _of_one(operation: str) -> Callable[[Any], Any]:
+    def method(self: Any) -> Any:
+        if not self._codegym_known:
+            raise TypeError(f"bad operand type for unary {operation}: {self._codegym_title!r}")
+        return self._codegym_ask(operation)
+
+    return method
+
+
 def _documentation(self: Any) -> Any:
     return self._codegym_ask("get", "__doc__")
 
@@ -367,7 +381,7 @@ for _name in "lt le gt ge add sub mul matmul truediv floordiv mod pow and or xor
     _operation = _name + "_" if _name in ("and", "or") else _name
     setattr(Remote, f"__{_name}__", _between_handles(_operation))
 for _name in "neg pos abs invert".split():
-    setattr(Remote, f"__{_name}__", _forwarded(_name))
+    setattr(Remote, f"__{_name}__", _of_one(_name))
 _classes: dict[str, type[Remote]] = {}
 
 
