@@ -108,7 +108,8 @@ def test_doctests_give_arguments_and_literals():
 def test_helpers_constants_and_imports_are_carried_along(tmp_path):
     world = tree_of(
         tmp_path,
-        shared="import re\nWORD = re.compile(r'[a-z]+')\ndef words(t):\n    return WORD.findall(t)\n",
+        shared="import re\nWORD = re.compile(r'[a-z]+')\n"
+        "def words(t):\n    return WORD.findall(t)\n",
         main="from shared import words as split\nLIMIT = 3\n\n\ndef f(text: str) -> list:\n"
         "    '''Do it now.'''\n    return split(text)[:LIMIT]\n",
     )
@@ -200,8 +201,10 @@ def test_trees_forget_names_docstrings_and_annotations():
 
 
 def known_task():
-    prompt = 'def has_close(numbers, gap):\n    """ Say whether any two numbers of a list are ' \
-             'closer to each other than a gap.\n    >>> has_close([1.0], 0.5)\n    """\n'  # fmt: skip
+    prompt = (
+        'def has_close(numbers, gap):\n    """ Say whether any two numbers of a list are '
+        'closer to each other than a gap.\n    >>> has_close([1.0], 0.5)\n    """\n'
+    )
     body = "    return any(abs(a - b) < gap for i, a in enumerate(numbers) for b in numbers[:i])\n"
     return Task.from_calls(
         prompt, "has_close", [(([1], 1), False)], task_id="known/1", canonical_solution=body

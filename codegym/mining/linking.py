@@ -12,13 +12,12 @@ import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from codegym.mining.purity import impurity, is_pure_module
+from codegym.mining.purity import SYS_CONSTANTS, impurity, is_pure_module
 from codegym.mining.symbols import BUILTINS, Definition, free_names, symbols_of
-from codegym.mining.tree import Module
+from codegym.mining.tree import PYTHON, Module
 
 MOST_CARRIED, MOST_CHARS = 40, 12_000
 _FUTURE = "from __future__ import annotations"
-_SYS_CONSTANTS = {"maxsize", "maxunicode", "float_info", "version_info", "byteorder"}
 
 
 class UnlinkableError(Exception):
@@ -172,7 +171,7 @@ class Linker:
         """
         symbols = symbols_of(module)
         if name in symbols.repeated:
-            raise UnlinkableError("a name bound more than once or under a condition")
+            raise UnlinkableError(f"a name bound more than once or under a condition: {name}")
         if name in symbols.defined:
             return _Reference(home=module, name=name, node=symbols.defined[name])
         if name in symbols.imported:
@@ -186,11 +185,15 @@ class Linker:
                     continue
         if name in BUILTINS:
             return _Reference()
-        raise UnlinkableError("an unknown name" if name != "__name__" else "uses __name__")
+        raise UnlinkableError(f"an unknown name: {name}")
 
     def _follow(self, module: Module, name: str, depth: int) -> _Reference:
         imported = symbols_of(module).imported[name]
         full = f"{imported.module}.{imported.name}" if imported.name else imported.module
+        if is_pure_module(imported.module) and (
+            module.origin.name == PYTHON or imported.module not in self.world
+        ):
+            return _Reference(text=_import_text(imported.module, imported.name, name))
         if full in self.world:
             return _Reference(home=self.world[full])
         home = self.world.get(imported.module)
@@ -200,9 +203,7 @@ class Linker:
             return self.resolve(home, imported.name, depth + 1)
         if imported.module == "typing_extensions" and imported.name in vars(typing):
             return _Reference(text=_import_text("typing", imported.name, name))
-        if is_pure_module(imported.module):
-            return _Reference(text=_import_text(imported.module, imported.name, name))
-        if imported.module == "sys" and imported.name in _SYS_CONSTANTS:
+        if imported.module == "sys" and imported.name in ("", *SYS_CONSTANTS):
             return _Reference(text=_import_text("sys", imported.name, name))
         root = imported.module.partition(".")[0]
         raise UnlinkableError(f"imports {root}")

@@ -26,6 +26,7 @@ _IMPURE_ATTRIBUTES = frozenset(
     write writelines read_text write_text f_globals f_locals tb_frame stdout stderr stdin
     warn warn_explicit simplefilter currentframe stack getsource getsourcefile getmodule""".split()
 )
+SYS_CONSTANTS = frozenset({"maxsize", "maxunicode", "float_info", "version_info", "byteorder"})
 _CHANGING = frozenset(
     """append add update pop setdefault clear extend insert remove discard sort reverse popitem
     appendleft popleft""".split()
@@ -54,6 +55,8 @@ def _impurity_of(node: ast.AST, own: set[str]) -> str:
     if isinstance(node, ast.Name) and node.id in _IMPURE_CALLS and node.id not in own:
         return f"uses {node.id}" if isinstance(node.ctx, ast.Load) else ""
     if isinstance(node, ast.Attribute):
+        if _root(node.value) == "sys" and node.attr not in SYS_CONSTANTS:
+            return f"uses sys.{node.attr}"
         if node.attr in _IMPURE_ATTRIBUTES:
             return f"uses .{node.attr}"
         if isinstance(node.ctx, ast.Store | ast.Del) and _root(node) not in own:

@@ -18,7 +18,7 @@ from pathlib import Path
 from codegym.errors import ConfigError
 from codegym.mining.licences import UNKNOWN, licence_of_metadata, licence_of_tree
 
-STDLIB = "stdlib"
+STDLIB, PYTHON = "stdlib", "python"
 _SKIPPED_FOLDERS = {
     "test", "tests", "testing", "docs", "doc", "examples", "site-packages", "dist-packages",
     "idlelib", "lib2to3", "turtledemo", "ensurepip", "__pycache__", "node_modules", "build",
@@ -98,7 +98,7 @@ def find_modules(target: str) -> list[Module]:
     place = Path(target).expanduser()
     if target == STDLIB:
         place = Path(sysconfig.get_path("stdlib"))
-        origin = Origin("python", platform.python_version(), "PSF-2.0")
+        origin = Origin(PYTHON, platform.python_version(), "PSF-2.0")
         return [_module(file, place, origin) for file in _files(place)]
     if not place.exists():
         place = _installed(target)
