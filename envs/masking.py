@@ -16,7 +16,7 @@ def shared_mask(tokenizer: Tokenizer) -> PythonMask:
 
     Raises:
         MissingExtraError: lark is not installed.
-        ConfigError: A tokenizer whose ids have no text of their own.
+        ConfigError: A printable ASCII character has no id.
     """
     return PythonMask(tokenizer)
 

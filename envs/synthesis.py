@@ -162,8 +162,8 @@ class SynthesisEnv(gym.Env[Obs, np.int64]):
 
         Raises:
             MissingExtraError: lark is not installed (extra ``grammar``).
-            ConfigError: The tokenizer's ids have no text of their own, or the prompt is not of the
-                Python that masks know.
+            ConfigError: A printable ASCII character has no id, or the prompt is not of the Python
+                that masks know.
         """
         if self._over or self._opening is None:
             return np.ones(self._vocab, dtype=np.bool_)

@@ -13,14 +13,11 @@ from numpy.typing import NDArray
 
 from codegym.errors import ConfigError
 from codegym.grammar.lexer import LINE, Event, Lex, finish, read, ways_out
-from codegym.grammar.subset import BRACKETS, KEYWORDS, OPERATORS
 from codegym.grammar.tables import END, Node, Stacks, load_tables
+from codegym.grammar.vocabulary import DEEPEST_INDENT, Vocabulary, bracket
 from codegym.tokenizers.base import Tokenizer
-from codegym.tokenizers.bytes import ByteTokenizer
-from codegym.tokenizers.lexemes import LexemeTokenizer
 
 NEVER = np.iinfo(np.int16).max
-_DEEPEST_INDENT = 64
 _DEEPEST_STACK = 600
 _STATES_KEPT = 20_000
 
@@ -46,22 +43,24 @@ class PythonMask:
 
     The set of tokens allowed is exact for the grammar of ``codegym.grammar.subset``: a token is
     allowed if and only if some whole program of the grammar begins with the text it gives and fits
-    the budget. (One exception errs on the safe side: a ``try`` without its handlers counts the
-    dearest indentation.) CPython parses every such program; what it refuses later, when it
-    compiles, is a parameter or a keyword argument named twice.
+    the budget. What closing takes is estimated, on the safe side, in three places: a ``try``
+    without its handlers counts the dearest indentation, a dot counts the space it needs after a
+    number, and subwords count by characters. CPython parses every such program; what it refuses
+    later, when it compiles, is a parameter or a keyword argument named twice.
 
     Cost: a dictionary look-up and one comparison of V numbers for a state seen before; about a
     millisecond for a new one.
 
     Args:
-        tokenizer: A LexemeTokenizer or a ByteTokenizer.
+        tokenizer: Any that has an id for each printable ASCII character: lexemes, bytes, or a
+            byte-level one of subwords.
 
     Attributes:
         size: Number of ids.
 
     Raises:
         MissingExtraError: lark is not installed (extra ``grammar``).
-        ConfigError: A tokenizer whose ids have no text of their own.
+        ConfigError: A printable ASCII character has no id.
 
     Example:
         >>> from codegym.tokenizers.lexemes import LexemeTokenizer
@@ -74,12 +73,11 @@ class PythonMask:
     """
 
     def __init__(self, tokenizer: Tokenizer) -> None:
-        self._tokenizer = tokenizer
-        self.size = tokenizer.vocab_size
-        self._pieces = _pieces(tokenizer)
-        self._stacks = Stacks(load_tables(), _prices(tokenizer))
+        self._vocabulary = Vocabulary(tokenizer)
+        self.size = self._vocabulary.size
+        spaced, self._saved = self._vocabulary.prices()
+        self._stacks = Stacks(load_tables(), spaced)
         self._known: dict[MaskState, NDArray[np.int16]] = {}
-        self._lexed: dict[tuple[Lex, bool], list[_Reading]] = {}
         self._started: dict[str, MaskState] = {}
 
     def start(self, text: str = "") -> MaskState:
@@ -109,7 +107,7 @@ class PythonMask:
 
     def advance(self, state: MaskState, token: int) -> MaskState | None:
         """Return the state after one more token, or None where the text is no prefix any more."""
-        piece = self._pieces[token]
+        piece = self._vocabulary.pieces[token]
         if not piece:
             return None
         here: MaskState | None = state
@@ -148,47 +146,26 @@ class PythonMask:
 
     def ends(self, state: MaskState) -> bool:
         """Return whether the text is a whole program as it stands."""
-        return bool(self.needs(state)[self._tokenizer.end_id] == 0)
+        return bool(self.needs(state)[self._vocabulary.end_id] == 0)
 
     def _find_needs(self, state: MaskState) -> NDArray[np.int16]:
+        key = (state.lex, min(state.depth, self._vocabulary.deepest))
         needs = np.full(self.size, NEVER, dtype=np.int16)
-        for events, bracket, lex, ids in self._readings(state.lex, state.depth > 0):
-            after = self._apply(state, events, lex, bracket)
+        for events, opened, lex, ids in self._vocabulary.readings(*key):
+            after = self._apply(state, events, lex, opened)
             left = inf if after is None else self._closing(after)
             if left < NEVER - 1:
                 needs[ids] = left + 1
         if self._is_whole(state):
-            needs[self._tokenizer.end_id] = 0
+            needs[self._vocabulary.end_id] = 0
         needs.flags.writeable = False
         return needs
-
-    def _readings(self, lex: Lex, inside: bool) -> "list[_Reading]":
-        """Group the tokens by what they complete and leave pending, whatever the parser's state."""
-        known = self._lexed.get((lex, inside))
-        if known is not None:
-            return known
-        groups: dict[tuple[tuple[Event, ...], int, Lex], list[int]] = {}
-        for token, piece in enumerate(self._pieces):
-            events: tuple[Event, ...] = ()
-            bracket, here = 0, lex if piece else None
-            for character in piece:
-                step = read(here, character, inside) if here is not None else None
-                if step is None:
-                    here = None
-                    break
-                bracket += _bracket(character, step[0])
-                events, here = events + step[0], step[1]
-            if here is not None:
-                groups.setdefault((events, bracket, here), []).append(token)
-        made = [_Reading(*key, np.array(ids)) for key, ids in groups.items()]
-        self._lexed[lex, inside] = made
-        return made
 
     def _read(self, state: MaskState, character: str) -> MaskState | None:
         step = read(state.lex, character, state.depth > 0)
         if step is None:
             return None
-        return self._apply(state, step[0], step[1], _bracket(character, step[0]))
+        return self._apply(state, step[0], step[1], bracket(character, step[0]))
 
     def _apply(
         self, state: MaskState, events: tuple[Event, ...], lex: Lex, bracket: int
@@ -211,7 +188,7 @@ class PythonMask:
     ) -> tuple[Node | None, tuple[int, ...]]:
         deeper = self._stacks.feed(stack, "INDENT")
         if deeper is not None:
-            fits = indents[-1] < column <= _DEEPEST_INDENT
+            fits = indents[-1] < column <= DEEPEST_INDENT
             return (deeper if fits else None), (*indents, column)
         here: Node | None = stack
         while here is not None and column < indents[-1]:
@@ -248,21 +225,23 @@ class PythonMask:
                 return inf
             return 0 if self._ends(line, indents) else 1 + self._closing_line(line, indents, 0)
         if lex.kind in ("between", "comment"):
-            return self._stacks.price(stack) + (lex.kind == "comment")
+            # Nothing stands directly before: a word needs no space.
+            price = self._stacks.price(stack)
+            return price - self._saved.get(stack.first or "", 0) + (lex.kind == "comment")
         return min((self._way(stack, *way) for way in ways_out(lex)), default=inf)
 
     def _way(self, stack: Node, rest: str, terminal: str) -> float:
         after = self._stacks.feed(stack, terminal)
         if after is None:
             return inf
-        return (len(self._tokenizer.encode(rest)) if rest else 0) + self._stacks.price(after)
+        return (self._vocabulary.cost(rest) if rest else 0) + self._stacks.price(after)
 
     def _closing_line(self, stack: Node, indents: tuple[int, ...], column: int) -> float:
         deeper = self._stacks.feed(stack, "INDENT")
         if self._ends(stack, indents):
             return 0
         needed = max(column, indents[-1] + 1)
-        if column > _DEEPEST_INDENT or (deeper is None and needed == column):
+        if column > DEEPEST_INDENT or (deeper is None and needed == column):
             return 1 + self._closing_line(stack, indents, 0)  # a line of spaces alone
         if deeper is not None:
             return self._spaces(needed - column) + self._stacks.price(deeper)
@@ -281,50 +260,4 @@ class PythonMask:
         return best
 
     def _spaces(self, count: int) -> int:
-        return len(self._tokenizer.encode(" " * count)) if count else 0
-
-
-class _Reading(NamedTuple):
-    """Tokens that complete the same terminals and leave the same pending."""
-
-    events: tuple[Event, ...]
-    bracket: int
-    lex: Lex
-    ids: NDArray[np.int64]
-
-
-def _bracket(character: str, events: tuple[Event, ...]) -> int:
-    change = BRACKETS.get(character, 0)
-    return change if change and events and events[-1] == OPERATORS[character] else 0
-
-
-def _pieces(tokenizer: Tokenizer) -> list[str]:
-    if isinstance(tokenizer, LexemeTokenizer):
-        return [tokenizer.piece(one) for one in range(tokenizer.vocab_size)]
-    if isinstance(tokenizer, ByteTokenizer):
-        return [tokenizer.decode([one]) if one < 130 else "" for one in range(258)]
-    raise ConfigError(
-        "masks need a tokenizer whose every id is a text",
-        value=tokenizer.name,
-        expected="lexemes or bytes",
-    )
-
-
-def _prices(tokenizer: Tokenizer) -> dict[str, float]:
-    """Return what each terminal costs in tokens wherever a shortest way out writes it."""
-
-    def cost(text: str) -> int:
-        return len(tokenizer.encode(text))
-
-    prices: dict[str, float] = {word.upper(): cost(f" {word}") for word in KEYWORDS}
-    prices |= {name: cost(sign) for sign, name in reversed(OPERATORS.items())}
-    words = tokenizer.words if isinstance(tokenizer, LexemeTokenizer) else ()
-    named = any(
-        word[0] == " " and word[1:].isidentifier() and word[1:] not in KEYWORDS for word in words
-    )
-    prices |= {"NAME": 1 if named else cost(" x"), "NUMBER": cost(" 0"), "STRING": cost(" ''")}
-    # A way out writes a new line only before the handlers of a `try`.
-    new_line = cost("\n") + cost(" " * (_DEEPEST_INDENT - 1)) + 1
-    for word in ("except", "finally"):
-        prices[word.upper()] = new_line + cost(word)
-    return prices
+        return self._vocabulary.cost(" " * count) if count else 0

@@ -22,7 +22,7 @@ _NODES_KEPT = 200_000
 class Node:
     """A parser stack: a state on top of the stack below it."""
 
-    __slots__ = ("above", "below", "closing", "depth", "moves", "state")
+    __slots__ = ("above", "below", "closing", "depth", "first", "moves", "state")
 
     def __init__(self, state: int, below: Node | None) -> None:
         self.state = state
@@ -31,6 +31,7 @@ class Node:
         self.above: dict[int, Node] = {}
         self.moves: dict[str, Node | None] = {}
         self.closing: float | None = None
+        self.first: str | None = None  # the first terminal of the cheapest way to close it
 
 
 class Tables:
@@ -124,7 +125,7 @@ class Stacks:
 
     def __init__(self, tables: Tables, prices: Mapping[str, float]) -> None:
         self._tables = tables
-        self._prices = _symbol_prices(tables, prices)
+        self._prices, self._firsts = _symbol_prices(tables, prices)
         self._count = 0
         self.root = Node(tables.start, None)
         self.root.closing = 0.0  # an empty file is whole
@@ -156,30 +157,31 @@ class Stacks:
         The way out of a stack is to finish a rule begun in its top state and go on from what lies
         below it; this is the shortest such way.
         """
-        if node.closing is not None:
-            return node.closing
+        if node.closing is None:
+            node.closing, node.first = self._search(node)
+        return node.closing
+
+    def _search(self, node: Node) -> tuple[float, str | None]:
         costs: dict[int, float] = {id(node): 0.0}
-        heap: list[tuple[float, int, Node]] = [(0.0, 0, node)]
+        heap: list[tuple[float, int, str | None, Node]] = [(0.0, 0, None, node)]
         counter = 0
         while heap:
-            cost, _, here = heappop(heap)
+            cost, _, first, here = heappop(heap)
             if cost > costs[id(here)]:
                 continue
             if here.closing is not None:
-                node.closing = cost + here.closing
-                return node.closing
+                return cost + here.closing, first or here.first
             if here.state == self._tables.accepting:
-                node.closing = cost
-                return cost
+                return cost, first
             for name, read, rest in self._tables.items[here.state]:
-                extra = sum(self._prices[symbol] for symbol in rest)
+                total = cost + sum(self._prices[symbol] for symbol in rest)
                 after = self._reduce(here, name, read)
-                if cost + extra < costs.get(id(after), inf):
-                    costs[id(after)] = cost + extra
+                if total < costs.get(id(after), inf):
+                    costs[id(after)] = total
                     counter += 1
-                    heappush(heap, (cost + extra, counter, after))
-        node.closing = inf
-        return inf
+                    begins = first or next(filter(None, map(self._firsts.get, rest)), None)
+                    heappush(heap, (total, counter, begins, after))
+        return inf, None
 
     def _reduce(self, node: Node, name: str, length: int) -> Node:
         here = node
@@ -240,16 +242,22 @@ def _build() -> tuple[dict[int, dict[Any, Any]], int, int]:
     return conf.states, conf.start_state, conf.end_state
 
 
-def _symbol_prices(tables: Tables, prices: Mapping[str, float]) -> dict[str, float]:
+def _symbol_prices(
+    tables: Tables, prices: Mapping[str, float]
+) -> tuple[dict[str, float], dict[str, str | None]]:
+    """Return for every symbol the price of its cheapest text, and the first terminal of that."""
     symbols = {part for bodies in tables.rules.values() for body in bodies for part in body}
     terminals = symbols - set(tables.rules)
     known = {terminal: float(prices.get(terminal, 0.0)) for terminal in terminals}
     known |= dict.fromkeys(tables.rules, inf)
+    first: dict[str, str | None] = {terminal: terminal for terminal in terminals}
     changed = True
     while changed:
         changed = False
         for symbol, bodies in tables.rules.items():
-            best = min(sum(known[part] for part in body) for body in bodies)
-            if best < known[symbol]:
-                known[symbol], changed = best, True
-    return known
+            for body in bodies:
+                price = sum(known[part] for part in body)
+                if price < known[symbol]:
+                    known[symbol], changed = price, True
+                    first[symbol] = next(filter(None, map(first.get, body)), None)
+    return known, first
