@@ -158,6 +158,14 @@ def test_what_cannot_be_carried_is_refused(tmp_path):
             linked(world, "one", name)
 
 
+def test_the_preface_is_the_modules_docstring(tmp_path):
+    text = '"""About f."""\nA = 1\nB = 2\ndef f(n):\n    """Do it."""\n    return A + B\n'
+    world = tree_of(tmp_path, one=text)
+    node = candidate(world, "one", "f").node
+    head = Linker(world).link(world["one"], node, preface=True).head
+    assert head == ('"""About f.\n"""\n\n\nA = 1\nB = 2\n\n\ndef f(n):\n    """Do it."""')
+
+
 def test_annotations_alone_do_not_stop_a_function(tmp_path):
     text = "from graphs import Graph\ndef f(a: int) -> Graph:\n    '''Do it.'''\n    return a\n"
     found = linked(tree_of(tmp_path, one=text), "one", "f")

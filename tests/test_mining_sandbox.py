@@ -208,9 +208,7 @@ def test_the_judge_kills_as_many_mutants_as_the_metadata_say(mined, sandbox):
         for one in ast.parse(task.program(task.canonical_solution)).body
         if isinstance(one, ast.FunctionDef)
     )
-    programs = {
-        f'VOWELS = "aeiou"\n{ast.unparse(make(node, site).tree)}\n' for site in sites(node)
-    }
+    programs = {f'VOWELS = "aeiou"\n{ast.unparse(make(node, site).tree)}\n' for site in sites(node)}
     terminating = [one for one in programs if "while" not in one]
     verdicts = codegym.judge_many([(one, task) for one in terminating], sandbox=sandbox)
     killed = sum(not verdict.passed for verdict in verdicts)
@@ -244,6 +242,31 @@ def test_the_same_seed_gives_the_same_tasks(mined, sandbox, folder):
 def test_licences_are_a_filter(sandbox, folder):
     config = MiningConfig(licences=("BSD-3-Clause",))
     assert list(Miner(find_modules(str(folder)), sandbox, config=config).mine()) == []
+
+
+def test_no_two_tasks_share_a_prompt(sandbox, tmp_path):
+    for name, factor in (("one", 2), ("two", 3), ("three", 5)):
+        docs = '"""About two."""\n' if name == "two" else ""
+        text = f'def f(n: int) -> int:\n    """Scale the number."""\n    return n * {factor}\n'
+        (tmp_path / f"{name}.py").write_text(docs + text)
+    rows = list(Miner(find_modules(str(tmp_path)), sandbox).mine())
+    assert [(fate.stage, fate.reason) for fate, _ in rows] == [
+        (KEPT, ""),
+        ("new", "the prompt of an earlier one"),
+        (KEPT, ""),
+    ]
+    prompts = [task.prompt for _, task in rows if task is not None]
+    assert prompts[1] == '"""About two.\n"""\n\n\n' + prompts[0]
+
+
+def test_mutants_that_compile_to_the_same_code_do_not_count(sandbox):
+    job = {"seed": 0, "params": ["int"], "required": 1, "rest": None, "keywords": {},
+           "examples": [], "literals": [], "patterns": [], "given": [], "loose": []}  # fmt: skip
+    text = "def f(n):\n    a = +n\n    while True:\n        return a + 1\n"
+    (result,) = sandbox.run([study_job([["load", text, "f"], ["explore", job], ["strength"]])])
+    report = answers(result)[2]
+    assert report["equivalent"] >= 1
+    assert report["killed"] == report["mutants"] - len(report["survivors"])
 
 
 def test_a_benchmark_is_recognised_by_its_behaviour(sandbox, folder):

@@ -23,6 +23,7 @@ class Fate:
         reason: Why, in words.
         tree: Digest of its normalised tree, "" where it did not come that far.
         behaviour: Digest of its behaviour, "" where that says too little.
+        prompt: Digest of its prompt, "" where it did not come that far.
     """
 
     key: str
@@ -30,6 +31,7 @@ class Fate:
     reason: str = ""
     tree: str = ""
     behaviour: str = ""
+    prompt: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """Return the fate as JSON values."""

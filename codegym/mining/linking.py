@@ -17,6 +17,7 @@ from codegym.mining.symbols import BUILTINS, Definition, free_names, symbols_of
 from codegym.mining.tree import PYTHON, Module
 
 MOST_CARRIED, MOST_CHARS = 40, 12_000
+_PREFACE_CHARS = 1200
 _FUTURE = "from __future__ import annotations"
 
 
@@ -74,8 +75,14 @@ class Linker:
     _emitted: set[int] = field(default_factory=set)
     _deferred: bool = False
 
-    def link(self, module: Module, node: ast.FunctionDef) -> Linked:
+    def link(self, module: Module, node: ast.FunctionDef, *, preface: bool = False) -> Linked:
         """Return a function as a program of its own.
+
+        Args:
+            module: Where it stands.
+            node: The function.
+            preface: Whether the program begins with the module's docstring, for a function whose
+                own docstring says too little.
 
         Raises:
             UnlinkableError: It needs what cannot be carried along.
@@ -96,7 +103,9 @@ class Linker:
             "\n".join([*([_FUTURE] if self._deferred else []), *sorted(set(self._bound.values()))])
         ]
         blocks += self._texts
-        before = "\n\n\n".join(block for block in blocks if block)
+        if preface:
+            blocks[:0] = [_module_docstring(module)]
+        before = _joined([block for block in blocks if block])
         head = (before + "\n\n\n" if before else "") + "\n".join(lines[:docstring_end])
         body = "\n" + "\n".join(lines[docstring_end:]).rstrip() + "\n"
         if len(head) + len(body) > MOST_CHARS:
@@ -258,6 +267,23 @@ class _Rewriter(ast.NodeTransformer):
             return None
         reference = self._linker.resolve(self._module, node.id)
         return reference.home if reference.node is None else None
+
+
+def _module_docstring(module: Module) -> str:
+    docstring = (ast.get_docstring(module.tree) or "")[:_PREFACE_CHARS].strip()
+    if not docstring or '"""' in docstring:
+        return ""
+    return f'r"""{docstring}\n"""' if "\\" in docstring else f'"""{docstring}\n"""'
+
+
+def _joined(blocks: list[str]) -> str:
+    """Join definitions as people do: constants line by line, all else two lines apart."""
+    text = ""
+    for before, block in zip(["", *blocks], blocks, strict=False):
+        plain = [not one.startswith(("def ", "class ", "@", '"', "import", "from", 'r"'))
+                 for one in (before, block)]  # fmt: skip
+        text += (("\n" if all(plain) else "\n\n\n") if text else "") + block
+    return text
 
 
 def _import_text(module: str, name: str, local: str) -> str:

@@ -79,6 +79,7 @@ class Work:
     signature: Signature = field(default_factory=Signature)
     linked: Linked = field(default_factory=lambda: Linked("", "", ()))
     tree: str = ""
+    prompt: str = ""
     behaviour: dict[str, str] = field(default_factory=dict)
     report: Report | None = None
     recordings: dict[int, ExecutionResult] = field(default_factory=dict)
@@ -91,6 +92,7 @@ class Work:
             reason=reason,
             tree=self.tree,
             behaviour=behaviour_key(self.behaviour),
+            prompt=self.prompt,
         )
 
 
@@ -139,11 +141,13 @@ class Miner:
         self._keys: set[str] = set()
         self._trees: set[str] = set()
         self._behaviours: set[str] = set()
+        self._prompts: set[str] = set()
         self._tickets: dict[Ticket, tuple[Work, int]] = {}
         self._broken = 0
         for fate in done:
             self._keys.add(fate.key)
             self._trees |= {fate.tree} - {""}
+            self._prompts |= {fate.prompt} - {""}
             if fate.stage == KEPT:
                 self._behaviours |= {fate.behaviour} - {""}
 
@@ -211,11 +215,31 @@ class Miner:
         if work.tree in self._trees:
             return work.stop("new", "the code of an earlier one")
         self._trees.add(work.tree)
+        if not self._has_prompt_of_its_own(work):
+            return work.stop("new", "the prompt of an earlier one")
         sign = self._benchmarks.text_sign(candidate.node, candidate.docstring)
         if sign:
             return work.stop("new", f"in a benchmark: {sign}")
         self._submit(work, 0, study_job(self._operations(work)))
         return None
+
+    def _has_prompt_of_its_own(self, work: Work) -> bool:
+        """Tell prompts apart, by the module's docstring if need be: twins cannot both be right."""
+        candidate = work.candidate
+        for preface in (False, True):
+            if preface:
+                linker = Linker(self._world)
+                try:
+                    work.linked = linker.link(candidate.module, candidate.node, preface=True)
+                except UnlinkableError:
+                    return False  # too long with it
+            text = " ".join(work.linked.head.split())
+            digest = hashlib.sha256(text.encode()).hexdigest()[:24]
+            if digest not in self._prompts:
+                self._prompts.add(digest)
+                work.prompt = digest
+                return True
+        return False
 
     def _operations(self, work: Work) -> list[list[Any]]:
         candidate, signature = work.candidate, work.signature

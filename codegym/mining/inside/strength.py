@@ -4,8 +4,8 @@ Runs inside the sandbox.
 """
 
 import ast
-import marshal
 from collections import Counter
+from types import CodeType
 from typing import Any
 
 from codegym.compare import same
@@ -57,21 +57,21 @@ class Strength:
         places = sites(function)
         if len(places) > MOST_MUTANTS:
             places = sorted(self._explorer.rng.sample(places, MOST_MUTANTS))
-        own = _code(function)
-        seen = {marshal.dumps(own)}
+        own = _shape(_code(function))
+        seen = {own}
         for place in places:
             mutant = make(function, place)
             try:
                 code = _code(mutant.tree)
             except (SyntaxError, ValueError):
                 continue
-            text = marshal.dumps(code)
-            if text == marshal.dumps(own):
+            shape = _shape(code)
+            if shape == own:
                 self.equivalent += 1
-            elif text in seen:
+            elif shape in seen:
                 self.alike += 1
             else:
-                seen.add(text)
+                seen.add(shape)
                 self.trials.append(Trial(mutant, _code(mutant.tree, ticking=True)))
 
     def run(self) -> None:
@@ -207,6 +207,16 @@ def _code(function: ast.FunctionDef, *, ticking: bool = False) -> Any:
     if ticking:
         tree = Ticking().visit(tree)
     return compile(ast.fix_missing_locations(tree), "<mutant>", "exec", dont_inherit=True)
+
+
+def _shape(code: Any) -> tuple[Any, ...]:
+    """Return what a code object does, without where in the text it stands."""
+    constants = tuple(
+        _shape(one) if isinstance(one, CodeType) else (type(one), repr(one))
+        for one in code.co_consts
+    )
+    return (code.co_code, constants, code.co_names, code.co_varnames, code.co_exceptiontable,
+            code.co_freevars, code.co_cellvars, code.co_flags)  # fmt: skip
 
 
 def _without_annotations(function: ast.FunctionDef) -> ast.FunctionDef:
