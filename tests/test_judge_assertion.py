@@ -257,6 +257,32 @@ def test_the_candidate_cannot_write_the_report(sandbox):
     assert verdict_of(sandbox, "def f(x): return 8", "assert f(7) == 8").passed
 
 
+@pytest.mark.parametrize(
+    "deed",
+    [
+        "os.close(fd)",
+        "os.set_blocking(fd, False)",
+        "os.write(fd, bytes(9))",
+        "os.write(fd, struct.pack('<I', 5 + 2 * 10**5) + b'{\"r\":' + b'[' * 10**5 + b']' * 10**5)",
+        "os.write(fd, struct.pack('<I', 10) + b'{\"r\":NaN}}')",
+        "os.write(fd, b'\\xff' * 64)",
+        "socket.socket(fileno=os.dup(fd)).shutdown(2)",
+    ],
+)
+def test_a_candidate_cannot_bring_the_examiner_down(sandbox, deed):
+    program = (
+        f"import os, socket, struct\ndef f(x):\n    for fd in range(3, 64):\n"
+        f"        try:\n            {deed}\n        except OSError:\n            pass\n"
+        "    return 0\n"
+    )
+    restarts = sandbox.restarts
+    for _ in range(3):
+        verdict = verdict_of(sandbox, program, THREE)
+        assert not verdict.passed
+    assert verdict_of(sandbox, "def f(x): return x", THREE).passed
+    assert sandbox.restarts == restarts
+
+
 def test_a_test_kept_busy_by_an_answer_times_out_and_is_replaced(sandbox):
     test = "n = 0\nfor _ in range(f(1)):\n    n += 1\nassert n"
     task = Task.from_assertions("w", "f", test, limits=Limits(wall_s=0.5, cpu_s=0.3))

@@ -108,8 +108,9 @@ class Line:
         if "r" in reply:
             if type(reply.get("a")) is list:
                 _patch_all([*args, *kwargs.values()], reply["a"], self._decode)
+            answer = self._decode(reply["r"])
             self.last = [reply["r"]]
-            return self._decode(reply["r"])
+            return answer
         if "u" in reply:
             raise self._faulty(
                 CandidateError, ["UnencodableError", "", f"cannot cross: {reply['u']}", None]

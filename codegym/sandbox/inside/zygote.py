@@ -34,6 +34,7 @@ LAST_WORDS_S = 0.02
 NOT_READY_EXIT = 98
 MAX_FDS = 64
 STACK_BYTES = 8 << 20
+EXAMINER_BYTES = 4 << 30
 PRELOADED = (
     "math collections itertools re typing heapq string random functools bisect copy operator"
 ).split()
@@ -76,6 +77,9 @@ def main(text: str) -> None:
         gc.freeze()
         if locked is not None:
             locked.install()
+        # A candidate that hangs up must not take the examiner along.
+        signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_AS, (EXAMINER_BYTES, EXAMINER_BYTES))
         # Imported here only: what a candidate's zygote has loaded, each of its forks pays for.
         from codegym.sandbox.inside import examiner
 
