@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from codegym.envs.batching import read_mask, read_mode, spread
 from codegym.envs.grading import Verdicts
 from codegym.envs.rendering import check_mode, render
 from codegym.envs.setting import Ending, Opening, Played, Setting, check_options
@@ -87,7 +88,7 @@ class SynthesisVectorEnv(VectorEnv[Obs, NDArray[np.int64], NDArray[Any]]):
         self.num_envs, self._copy = num_envs, copy
         self.render_mode = check_mode(render_mode, _RENDER_MODES)
         self.tokenizer = self.setting.tokenizer
-        self.autoreset_mode = _autoreset(autoreset_mode)
+        self.autoreset_mode = read_mode(autoreset_mode)
         self.metadata = {"render_modes": list(_RENDER_MODES), "autoreset_mode": self.autoreset_mode}
         self._vocab, self._end = self.tokenizer.vocab_size, self.tokenizer.end_id
         self.single_observation_space = spaces.Box(0, self._vocab - 1, (max_tokens,), np.int32)
@@ -148,9 +149,9 @@ class SynthesisVectorEnv(VectorEnv[Obs, NDArray[np.int64], NDArray[Any]]):
             PromptTooLongError: A task's prompt leaves no room for a program.
         """
         options = check_options(options, ("task_id", "reset_mask"))
-        mask = self._mask(options.get("reset_mask"))
-        seeds = self._spread("seed", seed, add=True)
-        task_ids = self._spread("task_id", options.get("task_id"))
+        mask = read_mask(options.get("reset_mask"), self.num_envs)
+        seeds = spread("seed", seed, self.num_envs, add=True)
+        task_ids = spread("task_id", options.get("task_id"), self.num_envs)
         infos: Infos = {}
         for row in np.flatnonzero(mask).tolist():
             self._rng(row, seeds[row])
@@ -333,38 +334,3 @@ class SynthesisVectorEnv(VectorEnv[Obs, NDArray[np.int64], NDArray[Any]]):
                 expected=f"0..{self._vocab - 1}",
             )
         return tokens
-
-    def _mask(self, mask: Any) -> Flags:
-        if mask is None:
-            return np.ones(self.num_envs, dtype=np.bool_)
-        marks = np.asarray(mask)
-        if marks.shape != (self.num_envs,) or marks.dtype != np.bool_ or not marks.any():
-            raise ConfigError(
-                "option 'reset_mask' is unusable",
-                value=mask,
-                expected=f"({self.num_envs},) bool, at least one True",
-            )
-        return marks
-
-    def _spread(self, name: str, value: Any, *, add: bool = False) -> list[Any]:
-        if value is None or isinstance(value, str):
-            return [value] * self.num_envs
-        if isinstance(value, int | np.integer):
-            return [int(value) + row * add for row in range(self.num_envs)]
-        each = list(value)
-        if len(each) != self.num_envs:
-            raise ConfigError(
-                f"{name!r} has the wrong length", value=value, expected=f"{self.num_envs} of them"
-            )
-        return each
-
-
-def _autoreset(mode: str | AutoresetMode) -> AutoresetMode:
-    try:
-        return AutoresetMode(mode)
-    except ValueError:
-        raise ConfigError(
-            "autoreset_mode is unusable",
-            value=mode,
-            expected=" or ".join(repr(one.value) for one in AutoresetMode),
-        ) from None

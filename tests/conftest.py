@@ -1,4 +1,4 @@
-"""A tiny task source and a judge without a sandbox, for tests of the environments."""
+"""A tiny task source and a judge without a sandbox, and what is left out unless asked for."""
 
 import pytest
 
@@ -54,3 +54,12 @@ def _verdict(program, task):
 def tiny():
     """Keyword arguments of an env over the tiny source, judged without a sandbox."""
     return {"tasks": "tiny", "tokenizer": "lexemes", "max_tokens": 48, "judge": judge}
+
+
+def pytest_collection_modifyitems(config, items):
+    """Leave tests marked slow out, unless -m says what to run."""
+    if config.option.markexpr:
+        return
+    slow = [item for item in items if item.get_closest_marker("slow")]
+    items[:] = [item for item in items if not item.get_closest_marker("slow")]
+    config.hook.pytest_deselected(items=slow)

@@ -26,6 +26,9 @@ from codegym.errors import (
     TaskError,
     UnknownNameError,
 )
+from codegym.judging import Judge
+from codegym.rewards import make_reward
+from codegym.sources import load_tasks
 from codegym.trajectory import Trajectory
 from codegym.verdict import Outcome
 
@@ -331,3 +334,29 @@ def test_an_episode_depends_neither_on_the_process_nor_on_its_hash_seed():
         for seed in ("0", "1")
     }
     assert len(outputs) == 1
+
+
+def test_the_rollout_without_an_environment_gives_the_same_numbers():
+    """Reference solutions and a policy's own, priced by both roads, judged in the sandbox."""
+    rollout = pytest.importorskip("codegym.rollout")
+    gpt = pytest.importorskip("codegym.policies.gpt")
+    source = load_tasks("composites?depth=2")
+    tasks = [source[index] for index in range(4)]
+    policy = gpt.GPTPolicy.specimen(seed=0)
+    reward = make_reward("rltf")
+    sampling = rollout.Sampling(n=2, budget=12)
+    judge = Judge()
+    written = rollout.collect(policy, tasks, judge=judge, reward=reward, sampling=sampling)
+    env = SynthesisEnv(
+        tasks=source, tokenizer=policy.tokenizer, reward=reward, max_tokens=512, budget=12
+    )
+    for one in written:
+        obs, _ = env.reset(options={"task_id": one.task_id})
+        assert obs[: len(one.prompt)].tolist() == one.prompt.tolist()
+        for action in one.actions:
+            _, price, terminated, _, info = env.step(int(action))
+        assert terminated
+        assert (price, info["program"], info["cut"]) == (one.reward, one.program, not one.finished)
+        assert (info["verdict"], info["feedback"]) == (one.verdict, one.feedback)
+        np.testing.assert_array_equal(np.float32(info["token_rewards"]), one.token_rewards)
+    assert validate(env.setting, written[0]).ok

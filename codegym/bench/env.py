@@ -8,6 +8,7 @@ import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from itertools import islice, product
 from statistics import median
 from string import ascii_lowercase
@@ -191,10 +192,12 @@ def vector_figures(steps: int, repeats: int) -> list[Figure]:
     return figures
 
 
-def programs_per_second(env: VectorEnv[Any, Any, Any], program: list[int], rounds: int) -> float:
+def programs_per_second(
+    env: VectorEnv[Any, Any, Any], tokens: LexemeTokenizer, program: list[int], rounds: int
+) -> float:
     """Write whole programs in all sub-envs, no two alike; return env-steps per second."""
-    digits = [one for one, at in enumerate(program) if at == LexemeTokenizer().encode("0")[0]][:6]
-    figures = LexemeTokenizer().encode("0123456789")
+    figures = tokens.encode("0123456789")
+    digits = [one for one, at in enumerate(program) if at == figures[0]][:6]
     rng = np.random.default_rng(0)
     scripts = np.tile(np.array(program), (rounds, env.num_envs, 1))
     scripts[:, :, digits] = rng.choice(figures, size=(rounds, env.num_envs, len(digits)))
@@ -222,11 +225,11 @@ def graded_figures(repeats: int) -> list[Figure]:
 
         def ours(options: dict[str, Any] = options) -> float:
             envs = SynthesisVectorEnv(64, **options, autoreset_mode="SameStep")
-            return programs_per_second(envs, program, 8)
+            return programs_per_second(envs, tokens, program, 8)
 
         def theirs(options: dict[str, Any] = options) -> float:
             envs = SyncVectorEnv([lambda: SynthesisEnv(**options)] * 64, autoreset_mode="SameStep")
-            return programs_per_second(envs, program, 2)
+            return programs_per_second(envs, tokens, program, 2)
 
         figures.append(
             compare(
@@ -276,6 +279,58 @@ def length_figures(repeats: int) -> list[Figure]:
     ]
 
 
+def mask_figures(repeats: int) -> list[Figure]:
+    """Measure a masked step against a plain one: along a program seen before, and at random."""
+    tokens = LexemeTokenizer()
+    program = tokens.encode(str(OneTask()[0].canonical_solution))
+    options: dict[str, Any] = {"tasks": OneTask(), "judge": ungraded, "tokenizer": tokens}
+
+    def seen(*, masked: bool) -> float:
+        env = SynthesisEnv(**options)
+        spent = []
+        for _ in range(20):
+            env.reset(seed=0)
+            start = time.perf_counter()
+            for token in program:
+                if masked:
+                    env.action_masks()
+                env.step(token)
+            spent.append((time.perf_counter() - start) / len(program))
+        return median(spent) * 1e6
+
+    def random(*, masked: bool) -> float:
+        env = SynthesisEnv(**options, budget=64)
+        rng = np.random.default_rng(0)
+        spent, steps = 0.0, 0
+        for episode in range(10):
+            env.reset(seed=episode)
+            ended = False
+            while not ended:
+                start = time.perf_counter()
+                mask = env.action_masks()
+                if masked:
+                    spent += time.perf_counter() - start
+                token = int(rng.choice(np.flatnonzero(mask)))
+                start = time.perf_counter()
+                _, _, ended, _, _ = env.step(token)
+                spent += 0.0 if ended else time.perf_counter() - start
+                steps += 1
+        return spent / steps * 1e6
+
+    figures = []
+    for name, measure in (("known program's", seen), ("random program's", random)):
+        figures.append(
+            compare(
+                f"a {name} step with its mask, one without",
+                partial(measure, masked=True),
+                partial(measure, masked=False),
+                repeats=repeats,
+                unit="us",
+            )
+        )
+    return figures
+
+
 @click.command()
 @click.option("--steps", default=40_000, show_default=True, help="Steps of a single env.")
 @click.option("--repeats", default=3, show_default=True, help="Turns of each pair of measures.")
@@ -288,6 +343,7 @@ def command(steps: int, repeats: int, graded: bool, as_json: bool) -> None:
         *single_figures(steps, repeats),
         *vector_figures(190, repeats),
         *length_figures(repeats),
+        *mask_figures(repeats),
         *(graded_figures(repeats) if graded else []),
     ]
     if as_json:

@@ -1,0 +1,67 @@
+"""Batching: what a vector env is told for all its sub-envs at once, read and checked."""
+
+from typing import Any
+
+import numpy as np
+from gymnasium.vector import AutoresetMode
+from numpy.typing import NDArray
+
+from codegym.errors import ConfigError
+
+
+def read_mode(mode: str | AutoresetMode) -> AutoresetMode:
+    """Return an autoreset mode by its name.
+
+    Raises:
+        ConfigError: There is no such mode.
+    """
+    try:
+        return AutoresetMode(mode)
+    except ValueError:
+        raise ConfigError(
+            "autoreset_mode is unusable",
+            value=mode,
+            expected=" or ".join(repr(one.value) for one in AutoresetMode),
+        ) from None
+
+
+def read_mask(mask: Any, count: int) -> NDArray[np.bool_]:
+    """Return which sub-envs to reset, (count,) bool; all of them for None.
+
+    Raises:
+        ConfigError: Of another shape or type, or it marks none.
+    """
+    if mask is None:
+        return np.ones(count, dtype=np.bool_)
+    marks = np.asarray(mask)
+    if marks.shape != (count,) or marks.dtype != np.bool_ or not marks.any():
+        raise ConfigError(
+            "option 'reset_mask' is unusable",
+            value=mask,
+            expected=f"({count},) bool, at least one True",
+        )
+    return marks
+
+
+def spread(name: str, value: Any, count: int, *, add: bool = False) -> list[Any]:
+    """Return one value for each sub-env, of a value for all or a sequence of them.
+
+    Args:
+        name: What it is, for the error message.
+        value: None, a text or an integer for all; else one for each.
+        count: Number of sub-envs.
+        add: Whether an integer grows by one from each sub-env to the next.
+
+    Raises:
+        ConfigError: A sequence of another length.
+    """
+    if value is None or isinstance(value, str):
+        return [value] * count
+    if isinstance(value, int | np.integer):
+        return [int(value) + row * add for row in range(count)]
+    each = list(value)
+    if len(each) != count:
+        raise ConfigError(
+            f"{name!r} has the wrong length", value=value, expected=f"{count} of them"
+        )
+    return each
