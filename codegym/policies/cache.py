@@ -14,6 +14,9 @@ from typing import Protocol
 import torch
 from torch.nn import functional as F
 
+# Below this many columns MKL's batched products take several times as long.
+_LEAST_COLUMNS = 16
+
 
 class KeyValueCache(Protocol):
     """What the transformer asks of a cache."""
@@ -158,8 +161,10 @@ class SharedCache:
         key = prompt.layers[0][0]
         _, heads, width, size = key.shape
         self._prompt = torch.stack([torch.stack(pair) for pair in prompt.layers])
+        # Zeros, not whatever was there: columns ahead are read with weight 0.
         shape = (len(prompt.layers), 2, len(rows), heads, room, size)
-        self._written = key.new_empty(shape)
+        self._written = key.new_zeros(shape)
+        self._ahead = key.new_full((room, room), -torch.inf).triu_(1)
         self._column = 0
         self._scale = size**-0.5
         self._mask: torch.Tensor | None = None
@@ -203,18 +208,22 @@ class SharedCache:
         self, layer: int, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor
     ) -> torch.Tensor:
         """Write one column of every row; read the prompt and all columns so far."""
-        end, width = self._column + 1, self._prompt.shape[-2]
-        keys, values = self._written[layer, 0], self._written[layer, 1]
+        width, end = self._prompt.shape[-2], max(self._column + 1, _LEAST_COLUMNS)
+        keys, values = self._written[layer]
         keys[:, :, self._column] = key
         values[:, :, self._column] = value
+        keys, values = keys[:, :, :end], values[:, :, :end]
         query = query * self._scale
         shared = self._to_slots(query) @ self._prompt[layer, 0].transpose(2, 3)
         if self._mask is not None:
             shared += self._mask
-        own = query[:, :, None] @ keys[:, :, :end].transpose(2, 3)
+        own = query[:, :, None] @ keys.transpose(2, 3)
+        if self._column + 1 < end:
+            own += self._ahead[self._column, :end]
         weights = torch.cat((self._to_rows(shared), own[:, :, 0]), dim=-1).softmax(dim=-1)
         found = self._to_rows(self._to_slots(weights[..., :width]) @ self._prompt[layer, 1])
-        return found + (weights[:, :, None, width:] @ values[:, :, :end])[:, :, 0]
+        written: torch.Tensor = (weights[:, :, None, width:] @ values)[:, :, 0]
+        return found + written
 
     def advance(self) -> None:
         """Go to the next column, after every layer has attended."""
@@ -235,7 +244,7 @@ def _select_rows(pairs: torch.Tensor, rows: torch.Tensor, written: int) -> torch
     """Return (L, 2, B, H, columns, e) with some rows, copying only the columns written so far."""
     shape = list(pairs.shape)
     shape[2] = len(rows)
-    selected = pairs.new_empty(shape)
+    selected = pairs.new_zeros(shape)
     selected[..., :written, :] = pairs[:, :, rows, :, :written]
     return selected
 
