@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from codegym.errors import ConfigError, PromptTooLongError, UnknownNameError
+from codegym.policies.drawing import Drawing
 from codegym.policies.gpt import GPTConfig, GPTPolicy, SamplingConfig
-from codegym.policies.sampling import Drawing
 from codegym.tokenizers.bytes import ByteTokenizer
 from codegym.trajectory import Batch, Trajectory
 

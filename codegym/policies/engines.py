@@ -18,7 +18,8 @@ import torch
 from numpy.typing import NDArray
 
 from codegym.errors import CodegymError, ConfigError
-from codegym.policies.sampling import Drawing, check_prompts
+from codegym.policies.drawing import Drawing
+from codegym.policies.sampling import check_prompts
 from codegym.policy import Generation
 from codegym.trajectory import Batch
 

@@ -17,7 +17,8 @@ from codegym import checkpoint, registry
 from codegym.errors import CheckpointError, ConfigError
 from codegym.policies import sampling
 from codegym.policies.cache import PromptCache, RaggedCache, sampled_cache
-from codegym.policies.sampling import Drawing, SamplingConfig
+from codegym.policies.drawing import Drawing, uniforms
+from codegym.policies.sampling import SamplingConfig
 from codegym.policies.scoring import gather_actions, row_lengths, score
 from codegym.policies.transformer import GPTConfig, Transformer
 from codegym.policies.value_head import ValueHead
@@ -149,7 +150,7 @@ class GPTPolicy(Policy):
             logits.masked_fill_(torch.from_numpy(~mask).to(self.device), -torch.inf)
         random = None
         if not deterministic:
-            random = sampling.uniforms((rows, 1), rng or self.rng, self.device)
+            random = uniforms((rows, 1), rng or self.rng, self.device)
         tokens, log_probs, _ = Drawing(deterministic=deterministic).choose(logits, random)
         return Step(
             actions=tokens.cpu().numpy(),

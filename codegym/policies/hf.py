@@ -7,7 +7,7 @@ The model stands in ``hf_model``, its caches in ``hf_cache``, templates and stop
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Self, cast
 
@@ -20,10 +20,11 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from codegym import checkpoint
 from codegym.errors import CheckpointError, ConfigError
 from codegym.policies import sampling
+from codegym.policies.drawing import Drawing, uniforms
 from codegym.policies.engines import Engine
 from codegym.policies.hf_cache import HFActState, HFDecoder
+from codegym.policies.hf_config import HFConfig, locate, open_tokenizer
 from codegym.policies.hf_model import (
-    DTYPES,
     HFModule,
     Merger,
     add_lora,
@@ -34,49 +35,16 @@ from codegym.policies.hf_model import (
     read_lora,
 )
 from codegym.policies.prompting import Prompting, StopWatch
-from codegym.policies.sampling import Drawing, SamplingConfig
+from codegym.policies.sampling import SamplingConfig
 from codegym.policies.scoring import gather_actions, row_lengths, score_by_parts
-from codegym.policies.smollm2 import find_smollm2
 from codegym.policy import Evaluation, Generation, Policy, Step
 from codegym.tokenizers.base import Tokenizer
 from codegym.tokenizers.hf import HFTokenizer
 from codegym.trajectory import Batch
 
+__all__ = ["HFConfig", "HFPolicy"]
+
 _SETTINGS = "codegym_hf.json"
-_NAMED = {"smollm2": find_smollm2}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HFConfig:
-    """How a language model is opened and trained.
-
-    Attributes:
-        max_tokens: Longest prompt plus program.
-        lora_rank: Rank of LoRA adapters on all linear layers; 0 trains every weight.
-        lora_alpha: Their scale is ``lora_alpha / lora_rank``.
-        dtype: Of the weights: ``float32``, ``bfloat16`` or ``float16``. Adapters and the value head
-            stay in float32.
-        gradient_checkpointing: Save memory in training at the price of a second forward pass.
-        prompting: How tasks are shown, and what ends a program.
-        score_rows: Actions scored at once against the vocabulary.
-    """
-
-    max_tokens: int = 1024
-    lora_rank: int = 0
-    lora_alpha: int = 16
-    dtype: str = "float32"
-    gradient_checkpointing: bool = False
-    prompting: Prompting = field(default_factory=Prompting)
-    score_rows: int = 1024
-
-    def __post_init__(self) -> None:
-        if self.dtype not in DTYPES:
-            raise ConfigError("dtype is unusable", value=self.dtype, expected=", ".join(DTYPES))
-        for name, least in (("max_tokens", 2), ("lora_rank", 0), ("score_rows", 1)):
-            if getattr(self, name) < least:
-                raise ConfigError(
-                    f"{name} is unusable", value=getattr(self, name), expected=f">= {least}"
-                )
 
 
 class HFPolicy(Policy):
@@ -141,7 +109,7 @@ class HFPolicy(Policy):
             ConfigError: There is no such model, or it cannot be used.
         """
         config = config or HFConfig()
-        folder = _locate(name)
+        folder = locate(name)
         model = open_model(folder, dtype=config.dtype, device=device)
         limit = getattr(model.config, "max_position_embeddings", None)
         if isinstance(limit, int) and config.max_tokens > limit:
@@ -150,7 +118,7 @@ class HFPolicy(Policy):
                 value=config.max_tokens,
                 expected=f"at most {limit}",
             )
-        tokenizer = _open_tokenizer(folder)
+        tokenizer = open_tokenizer(folder)
         adapted: nn.Module = model
         if config.lora_rank:
             adapted = add_lora(model, rank=config.lora_rank, alpha=config.lora_alpha, seed=seed)
@@ -283,7 +251,7 @@ class HFPolicy(Policy):
             logits = logits.masked_fill(torch.from_numpy(~mask).to(self.device), -torch.inf)
         random = None
         if not deterministic:
-            random = sampling.uniforms((len(obs), 1), rng or self.rng, self.device)
+            random = uniforms((len(obs), 1), rng or self.rng, self.device)
         tokens, log_probs, _ = Drawing(deterministic=deterministic).choose(logits, random)
         return Step(
             actions=tokens.cpu().numpy(),
@@ -411,10 +379,8 @@ class HFPolicy(Policy):
         row = checkpoint.read_json(folder / _SETTINGS)
         try:
             base, base_hash = row.pop("base"), row.pop("base_hash", "")
-            stops = row["prompting"]["stops"]
-            prompting = row["prompting"] | {"stops": None if stops is None else tuple(stops)}
-            config = HFConfig(**row | {"prompting": Prompting(**prompting)})
-            source = _locate(base) if base_hash else str(folder)
+            config = HFConfig.from_json(row)
+            source = locate(base) if base_hash else str(folder)
             model: nn.Module = open_model(source, dtype=config.dtype, device="cpu")
         except (KeyError, TypeError, ConfigError) as error:
             raise CheckpointError(f"{folder} does not open as an hf policy: {error}") from error
@@ -431,19 +397,3 @@ class HFPolicy(Policy):
         policy._module.value_head.read(folder)
         policy.version = manifest.weight_version
         return policy
-
-
-def _locate(name: str) -> str:
-    return str(_NAMED[name]()) if name in _NAMED else name
-
-
-def _open_tokenizer(name: str) -> HFTokenizer:
-    if Path(name).is_dir():
-        try:
-            return HFTokenizer.load(Path(name))
-        except CheckpointError as error:
-            raise ConfigError(f"the model has no usable tokenizer: {error}") from error
-    from huggingface_hub import snapshot_download
-
-    patterns = ["tokenizer*.json", "*.jinja"]
-    return HFTokenizer.load(Path(snapshot_download(name, allow_patterns=patterns)))

@@ -1,4 +1,4 @@
-"""The decode loop: choosing tokens, chunks of rows, dropping finished rows, storing what was drawn.
+"""The decode loop: chunks of rows, stepping, dropping finished rows, storing what was drawn.
 
 It knows nothing of transformers: a ``Decoder`` reads prompts and single tokens and answers with
 scores and values. Randomness is one uniform number per row and step, drawn before the loop, so that
@@ -18,10 +18,9 @@ import torch
 from numpy.typing import NDArray
 
 from codegym.errors import ConfigError, PromptTooLongError
+from codegym.policies.drawing import Drawing, uniforms
 from codegym.policy import Generation
 
-# Keeps a uniform number times a sum of probabilities below that sum after rounding.
-_BELOW_ONE = 1.0 - 2.0**-22
 _LEAST_ROWS = 32
 
 
@@ -81,69 +80,6 @@ class SamplingConfig:
                 raise ConfigError(f"{name} is unusable", value=value, expected=">= 1")
         if not 0.0 <= self.keep_share <= 1.0:
             raise ConfigError("keep_share is unusable", value=self.keep_share, expected="0 to 1")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Drawing:
-    """How one token is drawn from scores.
-
-    Attributes:
-        temperature: Divides the scores.
-        top_p: Share of the probability that is kept, most probable tokens first.
-        deterministic: Take the most probable token.
-    """
-
-    temperature: float = 1.0
-    top_p: float = 1.0
-    deterministic: bool = False
-
-    def __post_init__(self) -> None:
-        if not self.temperature > 0:
-            raise ConfigError(
-                "temperature is unusable",
-                value=self.temperature,
-                expected="> 0",
-                cure="deterministic=True takes the most probable token",
-            )
-        if not 0 < self.top_p <= 1:
-            raise ConfigError("top_p is unusable", value=self.top_p, expected="0 < top_p <= 1")
-
-    def choose(
-        self, logits: torch.Tensor, uniform: torch.Tensor | None = None
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Draw one token per row by inverting the cumulated probabilities.
-
-        Args:
-            logits: (R, V); ``-inf`` where a token is not allowed.
-            uniform: (R, 1) from ``uniforms``; unused when deterministic.
-
-        Returns:
-            (R,) tokens, (R,) log-probabilities of them and the (R, V) probabilities, all at the
-            temperature; ``top_p`` decides what is drawn but does not alter them.
-        """
-        if self.temperature != 1.0:
-            logits = logits / self.temperature
-        probs = torch.softmax(logits, dim=-1, dtype=torch.float32)
-        if self.deterministic or uniform is None:
-            tokens = probs.argmax(dim=-1, keepdim=True)
-        else:
-            drawn = probs if self.top_p == 1.0 else _nucleus(probs, self.top_p)
-            sums = drawn.cumsum(dim=-1)
-            tokens = torch.searchsorted(sums, uniform * sums[:, -1:], right=True)
-        return tokens[:, 0], probs.gather(1, tokens)[:, 0].log(), probs
-
-
-def uniforms(shape: tuple[int, int], rng: torch.Generator, device: torch.device) -> torch.Tensor:
-    """Draw uniform numbers in [0, 1) on the generator's device and bring them to another."""
-    drawn = torch.rand(shape, generator=rng, device=rng.device)
-    return drawn.mul_(_BELOW_ONE).to(device)
-
-
-def _nucleus(probs: torch.Tensor, top_p: float) -> torch.Tensor:
-    ranked, order = probs.sort(dim=-1, descending=True)
-    # A token stays while the probability ranked before it is below top_p: the first always does.
-    ranked = ranked * ((ranked.cumsum(dim=-1) - ranked) < top_p)
-    return torch.zeros_like(probs).scatter_(1, order, ranked)
 
 
 def generate(
