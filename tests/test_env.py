@@ -251,13 +251,15 @@ def test_a_fork_goes_its_own_way(tiny):
     for token in tokens.encode("    return x+"):
         env.step(token)
     twin = env.fork()
-    right, wrong = (
-        [one.step(token) for token in [*tokens.encode(text), tokens.end_id]][-1]
-        for one, text in ((twin, "3"), (env, "44"))
-    )
-    assert right[4]["program"].endswith("return x+3")
-    assert wrong[4]["program"].endswith("return x+44")
-    assert (right[1], wrong[1]) == (1.0, 0.5)
+    right, wrong = [*tokens.encode("3"), tokens.end_id], [*tokens.encode("44"), tokens.end_id]
+    # In turns, so that what they share would show.
+    for one, other in zip(right, wrong, strict=False):
+        theirs, ours = twin.step(one), env.step(other)
+    ours = env.step(wrong[-1])
+    assert theirs[4]["program"].endswith("return x+3")
+    assert ours[4]["program"].endswith("return x+44")
+    assert (theirs[1], ours[1]) == (1.0, 0.5)
+    assert twin.view().pieces[-2:] == ("3", "")
     draws = [[one.reset()[1]["task_id"] for _ in range(9)] for one in (env, twin)]
     assert draws[0] == draws[1]
 

@@ -88,7 +88,16 @@ def test_a_nonlocal_error_is_the_statement_that_names_the_variable(message):
 
 @pytest.mark.parametrize(
     "kind",
-    "NameError TypeError IndexError ValueError KeyError UnboundLocalError ZeroDivisionError ImportError".split(),
+    [
+        "NameError",
+        "TypeError",
+        "IndexError",
+        "ValueError",
+        "KeyError",
+        "UnboundLocalError",
+        "ZeroDivisionError",
+        "ImportError",
+    ],
 )
 def test_an_exception_is_the_line_it_was_raised_on(kind):
     feedback, text = find(runtime(kind, 3))

@@ -129,6 +129,7 @@ class A(B, c=1): x: int = 3
 with open(f) as g, h: x = lambda: 1
 raise E("a" 'b' \"\"\"c\"\"\") from None
 x = 1.5 + 2. - 1e-3 == 0 or 10
+assert'a'in"b"
 """.strip().splitlines()
 
 

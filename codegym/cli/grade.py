@@ -86,9 +86,7 @@ def command(
         if kept is not None:
             stack.callback(kept.close)
         left = _skip_done(chosen, file, summary)
-        graded = (
-            _graded(left, sandbox, kept) if times == 1 else _repeated(left, times, sandbox)
-        )
+        graded = _graded(left, sandbox, kept) if times == 1 else _repeated(left, times, sandbox)
         for sample, verdicts in _with_progress(graded, len(left)):
             summary.add(sample, verdicts)
             if file is not None:

@@ -93,8 +93,6 @@ def read(lex: Lex, character: str, inside: bool) -> tuple[tuple[Event, ...], Lex
     done = finish(lex)
     if done is None or (lex.kind in ("word", "number") and character in _LETTERS | _DIGITS):
         return None
-    if lex.kind == "word" and character in "'\"":
-        return None  # a prefixed string
     if character == "\n":
         return (done, BETWEEN) if inside else ((*done, "NEWLINE"), LINE)
     begun = _begin(character)
