@@ -269,6 +269,21 @@ def test_mutants_that_compile_to_the_same_code_do_not_count(sandbox):
     assert report["killed"] == report["mutants"] - len(report["survivors"])
 
 
+def test_slow_mutants_are_no_wrong_mutants(sandbox):
+    job = {"seed": 0, "params": ["int"], "required": 1, "rest": None, "keywords": {},
+           "examples": ["3"], "literals": [], "patterns": [], "given": [], "loose": []}  # fmt: skip
+    text = (
+        "def f(n):\n    stride = 3001 | 1\n    wasted = 0\n    while wasted < 3000:\n"
+        "        wasted += stride\n    return n + 7\n"
+    )
+    (result,) = sandbox.run([study_job([["load", text, "f"], ["explore", job], ["strength"]])])
+    report = answers(result)[2]
+    told = {(operator, line) for operator, line in report["survivors"]}
+    assert ("arithmetic", 2) in told  # 3001 & 1: thousands of times slower, and right
+    assert ("arithmetic", 5) not in told  # wasted -= stride: endless
+    assert report["killed"] < report["mutants"]
+
+
 def test_a_benchmark_is_recognised_by_its_behaviour(sandbox, folder):
     prompt = "def number_of_vowels(s):\n"
     body = "    return sum(map(s.lower().count, 'aeiou'))\n"

@@ -55,6 +55,23 @@ def split_of(distribution: str, module: str) -> str:
     return _SPLITS[digest[0] % len(_SPLITS)]
 
 
+def can_be_written_alike(trees: Any) -> bool:
+    """Tell whether values are written alike by every process: sets of texts are not.
+
+    Args:
+        trees: Wire trees.
+    """
+    if isinstance(trees, list):
+        return all(map(can_be_written_alike, trees))
+    if isinstance(trees, dict):
+        for tag, body in trees.items():
+            if tag in ("s", "z") and len(body) > 1 and not all(type(one) is int for one in body):
+                return False
+            if not can_be_written_alike(body):
+                return False
+    return True
+
+
 def _case(args: list[Any], kwargs: dict[str, Any], reply: Reply) -> CallCase:
     kind, body = reply
     return CallCase(

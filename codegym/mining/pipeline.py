@@ -28,7 +28,7 @@ from codegym.mining.funnel import KEPT, Fate
 from codegym.mining.harness import answers, study_job
 from codegym.mining.inference import Signature, UntypedError, examples_for, infer
 from codegym.mining.linking import ImpureError, Linked, Linker, UnlinkableError
-from codegym.mining.making import make_task
+from codegym.mining.making import can_be_written_alike, make_task
 from codegym.mining.recording import read_recording, recording_jobs
 from codegym.mining.report import Report, read_report
 from codegym.mining.strategies import draw_inputs
@@ -327,6 +327,8 @@ class Miner:
         if isinstance(replies, str):
             return work.stop("deterministic", replies)
         replies = replies[:count]
+        if not can_be_written_alike([*map(list, report.cases), *map(list, replies)]):
+            return work.stop("deterministic", "a set of texts has no order")
         if not report.agrees(replies):
             return work.stop("deterministic", "another answer than when studied")
         work.task = make_task(

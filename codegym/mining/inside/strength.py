@@ -15,6 +15,7 @@ from codegym.mining.inside.probe import Explorer, Run, Subject
 
 MOST_MUTANTS, MOST_CASES, KILLS_KEPT = 80, 36, 3
 HUNT_RUNS, HUNT_STEPS, CASE_STEPS = 350, 200_000, 30_000
+ENDLESS_STEPS = 150_000
 TOLERANCE = 1e-9
 MOST_KEPT, FEWEST_KEPT = 20, 4
 
@@ -22,12 +23,13 @@ MOST_KEPT, FEWEST_KEPT = 20, 4
 class Trial:
     """One mutant, compiled, and the cases that kill it, by their number."""
 
-    __slots__ = ("code", "killers", "mutant")
+    __slots__ = ("code", "endless", "killers", "mutant")
 
     def __init__(self, mutant: Mutant, code: Any) -> None:
         self.mutant = mutant
         self.code = code
         self.killers: list[int] = []
+        self.endless = False
 
 
 class Strength:
@@ -84,7 +86,7 @@ class Strength:
                 if self._kills(trial, self.cases[number]):
                     trial.killers.append(number)
                     credit[number] += 1
-                    if len(trial.killers) >= KILLS_KEPT:
+                    if len(trial.killers) >= KILLS_KEPT or trial.endless:
                         break
         self._hunt()
 
@@ -113,6 +115,9 @@ class Strength:
         try:
             exec(trial.code, names)
             run = self._subject.call(case.args, case.kwargs, 10 * case.steps + 201)
+            if run.kind == "x":  # slow is not wrong: only what seems endless is
+                run = self._subject.call(case.args, case.kwargs, ENDLESS_STEPS)
+                trial.endless = run.kind == "x"
         except BaseException:
             return True  # it cannot even be defined
         finally:
