@@ -4,7 +4,7 @@
 import pytest
 
 import codegym
-from codegym import Limits, Outcome, Task
+from codegym import AssertionCase, Limits, Outcome, Task, TestSuite
 
 LIMITS = Limits(wall_s=5.0, cpu_s=0.5)
 
@@ -289,6 +289,22 @@ def test_a_test_kept_busy_by_an_answer_times_out_and_is_replaced(sandbox):
     verdict = codegym.judge("def f(x): return 10**18", task, sandbox=sandbox)
     assert verdict.outcome is Outcome.TIMEOUT
     assert verdict_of(sandbox, "def f(x): return x", THREE).passed
+
+
+def test_a_long_test_does_not_cost_the_candidate_its_time(sandbox):
+    cases = "\n".join(f"assert f({k}) == {k}  # {'long ' * 20}" for k in range(600))
+    suite = TestSuite(
+        form="assertion",
+        cases=(AssertionCase(code=""),) * 600,
+        test_code=cases,
+        limits=Limits(wall_s=30.0, cpu_s=5.0),
+    )
+    task = Task(task_id="long", prompt="f", entry_point="f", tests=suite)
+    for number in range(2):
+        verdict = codegym.judge(f"def f(x): return x  # {number}", task, sandbox=sandbox)
+        assert verdict.passed, verdict
+    wrong = codegym.judge("def f(x): return x if x < 599 else 0", task, sandbox=sandbox)
+    assert [case.passed for case in wrong.cases] == [True] * 599 + [False]
 
 
 def test_a_candidate_cannot_call_more_than_it_was_given(sandbox):

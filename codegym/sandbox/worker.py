@@ -4,9 +4,7 @@ A worker lives in the pool's thread. It never blocks: the pool tells it what its
 say, and asks it when it wants to be looked at again.
 """
 
-import json
 import socket
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -16,6 +14,7 @@ from codegym.errors import SandboxError, SandboxUnavailableError
 from codegym.limits import Limits
 from codegym.sandbox.base import ExecutionResult, Job
 from codegym.sandbox.cures import explain
+from codegym.sandbox.examiner import Examiner, Lost, check_hello
 from codegym.sandbox.inside.frames import HEAD_BYTES
 from codegym.sandbox.launch import Launch, Status
 from codegym.sandbox.launcher import Launcher, Process
@@ -29,84 +28,11 @@ START_S = 30.0
 LEAVE_S = 0.05
 # How long an examiner may go on once its candidate is dead.
 REPORT_S = 3.0
-_MAX_REPORT_BYTES = 1 << 26
+COMPILE_S = 60.0
 _LEAST_S = 0.001
 
 Done = Callable[[ExecutionResult | SandboxError], None]
 Listen = Callable[[int, int, Callable[[], None] | None], None]
-
-
-class Lost(Exception):
-    """A zygote is gone, wedged, or says what it must not; the job is tried once more."""
-
-
-class Examiner:
-    """The trusted process that runs test code, and the stream to it."""
-
-    def __init__(self, process: Process) -> None:
-        self.process = process
-        self.process.line.setblocking(False)
-        self._inbox = bytearray()
-        self._outbox: bytes | memoryview = b""
-        self._greeted = False
-
-    def request(self, rpc: socket.socket, max_frame_bytes: int, payload: bytes) -> None:
-        """Send a test and the candidate's socket.
-
-        Raises:
-            Lost: The examiner is gone.
-        """
-        try:
-            head = max_frame_bytes.to_bytes(8, "little")
-            socket.send_fds(self.process.line, [head], [rpc.fileno()])
-        except OSError as error:
-            raise Lost(f"the examiner is gone: {error}") from None
-        self._outbox = len(payload).to_bytes(HEAD_BYTES, "little") + payload
-        self.write()
-
-    def write(self) -> None:
-        """Send what fits of the test."""
-        try:
-            sent = self.process.line.send(self._outbox)
-            self._outbox = memoryview(self._outbox)[sent:] if sent < len(self._outbox) else b""
-        except BlockingIOError:
-            return
-        except OSError as error:
-            raise Lost(f"the examiner is gone: {error}") from None
-
-    @property
-    def unsent(self) -> bool:
-        """Whether some of the test has still to be sent."""
-        return bool(self._outbox)
-
-    def read(self) -> bytes | None:
-        """Read what has arrived; return the report once it is whole.
-
-        Raises:
-            Lost: The examiner is gone, or is not the interpreter it should be.
-        """
-        try:
-            data = self.process.line.recv(1 << 20)
-        except BlockingIOError:
-            return None
-        except OSError as error:
-            raise Lost(f"the examiner is gone: {error}") from None
-        if not data:
-            raise Lost(f"the examiner ended: {self.process.complaint()}")
-        self._inbox += data
-        while len(self._inbox) >= HEAD_BYTES:
-            count = int.from_bytes(self._inbox[:HEAD_BYTES], "little")
-            if count > _MAX_REPORT_BYTES:
-                raise Lost("the examiner's report is too long")
-            if len(self._inbox) < HEAD_BYTES + count:
-                return None
-            frame = bytes(self._inbox[HEAD_BYTES : HEAD_BYTES + count])
-            del self._inbox[: HEAD_BYTES + count]
-            if self._greeted:
-                return frame
-            _check_hello(frame)
-            self._greeted = True
-        return None
 
 
 class Worker:
@@ -127,6 +53,7 @@ class Worker:
         self._job: Job | None = None
         self._done: Done | None = None
         self._launch: Launch | None = None
+        self._compiling = False
         self.restarts = 0
 
     @property
@@ -165,6 +92,8 @@ class Worker:
             self._greeted = False
             self._candidate.line.setblocking(False)
             self._listen(self._candidate.line.fileno(), 1, self._on_status)
+        if job.mode == "assertion" and self._compile_first(job):
+            return
         self._run_ids += 1
         limits, stdin, payload, rpc_fd = job.limits, None, job.payload, None
         if job.mode == "stdio":
@@ -184,9 +113,19 @@ class Worker:
         self._wedged_at = launch.started + limits.wall_s + grace
         self._leave_at = self._report_by = float("inf")
 
-    def _examine(self, job: Job) -> int:
+    def _compile_first(self, job: Job) -> bool:
+        """Have a long test compiled; return whether the candidate must wait for it."""
         if self._examiner is None:
             self._examiner = Examiner(self._launcher.start("examiner"))
+        self._compiling = self._examiner.must_compile(job.payload)
+        if self._compiling:
+            self._report_by = time.monotonic() + COMPILE_S
+            self._examiner.request(None, 0, job.payload)
+            self._listen_examiner()
+        return self._compiling
+
+    def _examine(self, job: Job) -> int:
+        assert self._examiner is not None
         ours, theirs = socket.socketpair()
         try:
             self._examiner.request(ours, job.limits.output_bytes, job.payload)
@@ -237,7 +176,7 @@ class Worker:
             if not message:
                 raise Lost("the zygote ended")
             if not self._greeted:
-                _check_hello(message)
+                check_hello(message)
                 self._greeted = True
                 return
             status = Status.read(message)
@@ -285,6 +224,10 @@ class Worker:
                 return
             if self._job is None:
                 raise Lost("the examiner reports on nothing")
+            if self._compiling:
+                self._compiling = False
+                self._start()
+                return
             self._report = report
             self._leave_at = time.monotonic() + LEAVE_S
             self._conclude()
@@ -318,7 +261,9 @@ class Worker:
             return
         launch = self._launch
         if launch is None:
-            if now >= self._report_by:
+            if now >= self._report_by and self._compiling:
+                self._retry("the examiner does not compile a test")
+            elif now >= self._report_by:
                 self._give_up_report()
             return
         if now >= self._wedged_at:
@@ -400,16 +345,6 @@ class Worker:
             self._candidate.forget()
         if self._examiner is not None:
             self._examiner.process.forget()
-
-
-def _check_hello(message: bytes) -> None:
-    facts = json.loads(message)
-    if facts["version"] != sys.version:
-        raise SandboxError(
-            "the interpreter inside the sandbox is not the caller's",
-            value=facts["version"],
-            expected=sys.version,
-        )
 
 
 def _remaining(limits: Limits, parts: list[ExecutionResult]) -> Limits:

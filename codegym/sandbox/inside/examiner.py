@@ -45,8 +45,9 @@ _BUILTIN_NAMES = frozenset(dir(builtins))
 def serve(fd: int, hello: bytes) -> None:
     """Answer examination requests on a stream socket until the driver hangs up.
 
-    A request is a frame ``{"max_frame_bytes": n}`` that carries the candidate's socket, then a
-    frame with the test; the answer is one frame, the report.
+    A request is the longest reply in eight bytes, with the candidate's socket attached, then a
+    frame with the test; the answer is one frame, the report. Without a socket the test is only
+    compiled, so that its size is not held against the candidate's time.
 
     Args:
         fd: The socket to the driver.
@@ -63,6 +64,9 @@ def serve(fd: int, hello: bytes) -> None:
             if len(kept) >= KEPT_TESTS:
                 kept.pop(next(iter(kept)))
             examination = kept[payload] = Examination(wire.loads(payload))
+        if candidate_fd is None:
+            frames.write_frame(fd, b"{}")
+            continue
         try:
             report = examination.run(Line(candidate_fd, max_frame_bytes))
         finally:
@@ -70,13 +74,14 @@ def serve(fd: int, hello: bytes) -> None:
         frames.write_frame(fd, json.dumps(report).encode())
 
 
-def _receive(line: socket.socket) -> tuple[int, int]:
+def _receive(line: socket.socket) -> tuple[int | None, int]:
     data, ancillary, _, _ = line.recvmsg(8, socket.CMSG_SPACE(4))
     if not data:
         os._exit(0)
     while len(data) < 8:
         data += line.recv(8 - len(data))
-    return memoryview(ancillary[0][2]).cast("i")[0], int.from_bytes(data, "little")
+    fd = memoryview(ancillary[0][2]).cast("i")[0] if ancillary else None
+    return fd, int.from_bytes(data, "little")
 
 
 class Examination:

@@ -15,6 +15,7 @@ from typing import Any
 
 from codegym import wire
 from codegym.sandbox.inside import frames
+from codegym.sandbox.inside.mutation import patch_all
 from codegym.sandbox.inside.served import BUILTIN_HOMES
 
 # Raised again in the test as what they are; everything else as CandidateError. StopIteration would
@@ -107,7 +108,10 @@ class Line:
             reply = self._exchange(self._call_back(reply["c"]))
         if "r" in reply:
             if type(reply.get("a")) is list:
-                _patch_all([*args, *kwargs.values()], reply["a"], self._decode)
+                try:
+                    patch_all([*args, *kwargs.values()], reply["a"], self._decode)
+                except (TypeError, ValueError, AttributeError, LookupError):
+                    raise self._lost("bad reply: a change that is none") from None
             answer = self._decode(reply["r"])
             self.last = [reply["r"]]
             return answer
@@ -225,48 +229,6 @@ def _generator(stand: Any) -> Iterator[Any]:
         except StopIteration:
             return
         sent = yield value
-
-
-def _patch_all(values: list[Any], trees: list[Any], decode: Callable[[Any], Any]) -> None:
-    for value, tree in zip(values, trees, strict=False):
-        _patch(value, tree, decode)
-
-
-def _patch(value: Any, tree: Any, decode: Callable[[Any], Any]) -> None:
-    """Make a mutable argument look as the candidate left it, keeping the inner identities."""
-    kind = type(value)
-    if kind is list and type(tree) is list:
-        old = list(value)
-        value[:] = [
-            _patched(old[i] if i < len(old) else None, item, decode) for i, item in enumerate(tree)
-        ]
-    elif type(tree) is not dict:
-        return
-    elif isinstance(value, dict) and "d" in tree:
-        fresh = [(decode(key), item) for key, item in tree["d"]]
-        items = [(key, _patched(value.get(key), item, decode)) for key, item in fresh]
-        value.clear()
-        value.update(items)
-    elif kind is set and "s" in tree:
-        fresh_set = decode(tree)
-        value.clear()
-        value.update(fresh_set)
-    elif kind.__name__ == "deque" and "q" in tree:
-        items = [decode(item) for item in tree["q"]]
-        value.clear()
-        value.extend(items)
-    elif kind is bytearray and "B" in tree:
-        value[:] = decode(tree)
-    elif kind is tuple and "t" in tree:
-        _patch_all(list(value), tree["t"], decode)
-
-
-def _patched(old: Any, tree: Any, decode: Callable[[Any], Any]) -> Any:
-    new = decode(tree)
-    if type(old) is type(new) and type(old) in (list, dict, set, bytearray):
-        _patch(old, tree, decode)
-        return old
-    return new
 
 
 class Remote:
