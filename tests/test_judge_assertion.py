@@ -5,6 +5,7 @@ import pytest
 
 import codegym
 from codegym import AssertionCase, Limits, Outcome, Task, TestSuite
+from codegym.sandbox.inside.confine import landlock_version
 
 LIMITS = Limits(wall_s=5.0, cpu_s=0.5)
 
@@ -281,6 +282,22 @@ def test_a_candidate_cannot_bring_the_examiner_down(sandbox, deed):
         assert not verdict.passed
     assert verdict_of(sandbox, "def f(x): return x", THREE).passed
     assert sandbox.restarts == restarts
+
+
+@pytest.mark.parametrize("isolation", ["namespace", "landlock"])
+def test_a_candidate_that_answers_and_leaves_does_not_take_the_examiner_along(isolation):
+    program = (
+        "import os, struct\ndef f(x):\n    body = b'{\"r\":1}'\n    for fd in range(3, 64):\n"
+        "        try:\n            os.write(fd, struct.pack('<I', len(body)) + body)\n"
+        "        except OSError:\n            pass\n    os._exit(0)\n"
+    )
+    test = "assert f(1) == 1\nimport time\ntime.sleep(0.1)\nassert f(2) == 1\nassert f(3) == 1"
+    if isolation == "landlock" and not landlock_version():
+        pytest.skip("this kernel has no Landlock")
+    with codegym.make_sandbox(isolation, workers=1) as sandbox:
+        verdict = verdict_of(sandbox, program, test)
+        assert [case.passed for case in verdict.cases] == [True, False, False], verdict
+        assert verdict.error_type == "ProcessDied" and sandbox.restarts == 0
 
 
 def test_a_test_kept_busy_by_an_answer_times_out_and_is_replaced(sandbox):

@@ -328,6 +328,17 @@ def test_a_program_that_breaks_the_zygote_twice_is_an_error_never_a_verdict(end)
         assert sandbox.collect() == []
 
 
+def test_a_child_that_was_never_ready_is_the_sandboxs_fault():
+    # Run 1 or 2 ended well, says the zygote; but no child ever reported for duty.
+    status = "s.send(struct.pack('<IiddQB', struct.unpack('<I', data[:4])[0], 0, 0.1, 0.1, 9, 0))\n"
+    script = "import struct\n" + HELLO + "data = s.recvmsg(99, 99)[0]\n" + status
+    launcher = Broken(script + "s.recv(9)\n")
+    with PoolSandbox(launcher, workers=1) as sandbox:
+        with pytest.raises(SandboxError, match="did not start"):
+            sandbox.run([job("")])
+        assert launcher.started == 2
+
+
 def test_another_interpreter_inside_is_refused():
     launcher = Broken(HELLO.replace("sys.version}", "'2.7'}") + "s.recvmsg(99, 99)\n")
     with PoolSandbox(launcher, workers=1) as sandbox:

@@ -1,6 +1,7 @@
 """``make_sandbox``: choose an isolation by name, and prove that it works by running a program."""
 
 import os
+import sys
 from collections.abc import Sequence
 
 from codegym import registry, wire
@@ -32,6 +33,13 @@ def make_sandbox(
         ConfigError: ``workers`` is not positive, or a package is not installed.
         SandboxUnavailableError: This machine refuses the isolation; holds the cure.
     """
+    if sys.platform != "linux":
+        raise SandboxUnavailableError(
+            "programs are isolated by Linux's own means",
+            value=sys.platform,
+            expected="linux",
+            cure="run codegym on Linux: a container or a virtual machine will do",
+        )
     known = registry.names("sandboxes")
     if isolation != "auto" and isolation not in known:
         raise UnknownNameError("isolation", isolation, ["auto", *known])
