@@ -116,17 +116,17 @@ class Demonstrations:
 
     Args:
         tasks: Whose reference solutions.
-        tokenizer: What the ids mean.
+        policy: Who is shown the prompts; its tokenizer says what the ids mean.
         judge: Grades the programs; collects nothing else until ``wait`` has returned.
 
     Raises:
         TaskError: A task has no reference solution.
     """
 
-    def __init__(self, tasks: Sequence[Task], tokenizer: Tokenizer, *, judge: Judge) -> None:
+    def __init__(self, tasks: Sequence[Task], policy: Policy, *, judge: Judge) -> None:
         self._judge = judge
-        self._tokenizer = tokenizer
-        self._drafts = [_reference(task, tokenizer) for task in tasks]
+        self._tokenizer = policy.tokenizer
+        self._drafts = [_reference(task, policy) for task in tasks]
         self._tickets = {
             judge.submit(draft.text, draft.task): row for row, draft in enumerate(self._drafts)
         }
@@ -145,7 +145,7 @@ class Demonstrations:
 def _write(
     policy: Policy, tasks: Sequence[Task], sampling: Sampling, rng: "torch.Generator | None"
 ) -> list[_Draft]:
-    prompts = [policy.tokenizer.encode(task.prompt) for task in tasks]
+    prompts = [policy.encode_prompt(task.prompt) for task in tasks]
     for task, prompt in zip(tasks, prompts, strict=True):
         if len(prompt) >= policy.max_tokens:
             raise TaskError(
@@ -197,7 +197,7 @@ def _drafts(
     ]
 
 
-def _reference(task: Task, tokenizer: Tokenizer) -> _Draft:
+def _reference(task: Task, policy: Policy) -> _Draft:
     solution = task.canonical_solution
     if solution is None:
         raise TaskError(
@@ -207,11 +207,12 @@ def _reference(task: Task, tokenizer: Tokenizer) -> _Draft:
         )
     if task.prompt_is_code:
         solution = solution.removeprefix(task.prompt)
-    actions = np.array([*tokenizer.encode(solution), tokenizer.end_id], dtype=np.int64)
+    ids = [*policy.tokenizer.encode(solution), policy.tokenizer.end_id]
+    actions = np.array(ids, dtype=np.int64)
     nothing = np.zeros(len(actions), dtype=np.float32)
     return _Draft(
         task=task,
-        prompt=tokenizer.encode(task.prompt),
+        prompt=policy.encode_prompt(task.prompt),
         actions=actions,
         log_probs=nothing,
         values=nothing,

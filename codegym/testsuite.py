@@ -137,8 +137,9 @@ class TestSuite:
         checks = [
             node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == "check"
         ]
+        lines = test_code.encode().splitlines(keepends=True)
         cases = tuple(
-            AssertionCase(code=ast.get_source_segment(test_code, node) or ast.unparse(node))
+            AssertionCase(code=_source(lines, node))
             for node in (checks[-1].body if checks else tree.body)
             if any(isinstance(inner, ast.Assert) for inner in ast.walk(node))
             and not isinstance(node, ast.FunctionDef | ast.ClassDef)
@@ -226,6 +227,15 @@ def take(row: Any, name: str, kind: type[Any], field_name: str = "") -> Any:
             "wrong type", field=field_name or name, value=value, expected=f"a {kind.__name__}"
         )
     return value
+
+
+def _source(lines: Sequence[bytes], node: ast.stmt) -> str:
+    """Return a statement's text; syntax trees count columns in bytes."""
+    last = node.end_lineno or node.lineno
+    part = list(lines[node.lineno - 1 : last])
+    part[-1] = part[-1][: node.end_col_offset]
+    part[0] = part[0][node.col_offset :]
+    return b"".join(part).decode()
 
 
 def _some(cases: tuple[Any, ...]) -> tuple[Any, ...]:

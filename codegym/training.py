@@ -250,7 +250,7 @@ class Trainer:
     def _submit(self, policy: Policy, wanted: Request, phase: int, update: int) -> _Ahead:
         rng = np.random.default_rng([self.config.seed, phase, update, 1])
         tasks = self._draw(rng, wanted.demonstrations)
-        shown = Demonstrations(tasks, policy.tokenizer, judge=Judge(self._sandbox))
+        shown = Demonstrations(tasks, policy, judge=Judge(self._sandbox))
         return (phase, update, wanted), shown
 
     def _draw(self, rng: np.random.Generator, count: int) -> list[Task]:

@@ -1,6 +1,12 @@
 """A tiny task source and a judge without a sandbox, and what is left out unless asked for."""
 
+import os
+
 import pytest
+
+# Before torch is imported, here and in the processes that tests start: the tests' networks are so
+# small that a second thread mostly waits for the first.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from codegym import registry
 from codegym.sources import TaskSource
