@@ -146,9 +146,14 @@ class Zygote:
     def _run(self, header: tuple[int, int, float, float, int, int], fds: list[int]) -> None:
         run_id, mode, wall_s, cpu_s, memory_bytes, output_bytes = header
         started = time.monotonic()
+        zygote = os.getpid()
         pid = os.fork()
         if pid == 0:
             try:
+                # A fork forgets it. Where no namespace dies with the driver, the program must.
+                confine.die_with_parent(signal.SIGKILL)
+                if os.getppid() != zygote:
+                    os._exit(NOT_READY_EXIT)
                 self._ctl.detach()
                 os.close(CTL_FD)
                 self._lock_in(cpu_s, memory_bytes, output_bytes)
