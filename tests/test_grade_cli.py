@@ -47,8 +47,9 @@ def rows_of(path):
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
-def test_canonical_solutions_pass(tasks):
-    result = grade(tasks, "--canonical")
+@pytest.mark.parametrize("prefix", ["", "jsonl:"])
+def test_canonical_solutions_pass(tasks, prefix):
+    result = grade(prefix + tasks, "--canonical")
     assert result.exit_code == 0 and "3/3" in result.output and "1.0000" in result.output
 
 

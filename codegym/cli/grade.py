@@ -70,7 +70,9 @@ def command(
         raise click.UsageError("--resume needs --out")
     if times < 1:
         raise ConfigError("unusable --repeat", value=times, expected="1 or more")
-    tasks = load_tasks(f"jsonl:{source}" if source.endswith((".jsonl", ".jsonl.gz")) else source)
+    # A file by its bare name is a file of tasks; a URI such as jsonl:/f or mbpp:/f says its reader.
+    bare = ":" not in source and source.endswith((".jsonl", ".jsonl.gz"))
+    tasks = load_tasks(f"jsonl:{source}" if bare else source)
     chosen = _choose(tasks, canonical, samples, program)
     if not chosen:
         raise ConfigError("nothing to grade", value=source, expected="at least one program")
