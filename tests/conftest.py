@@ -8,10 +8,16 @@ import pytest
 # small that a second thread mostly waits for the first.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+from hypothesis import settings
+
 from codegym import registry
 from codegym.sources import TaskSource
 from codegym.task import Task
 from codegym.verdict import CaseResult, Outcome, Verdict
+
+# The same examples on every machine, and no time limit that a busy one could miss.
+settings.register_profile("same-everywhere", derandomize=True, deadline=None)
+settings.load_profile("same-everywhere")
 
 
 @registry.plugin("sources", "tiny")
