@@ -86,7 +86,8 @@ def test_presets_are_settings_of_their_agents() -> None:
     for name in registry.names("agents"):
         cls = registry.get("agents", name)
         for settings in cls.presets.values():
-            cls.config_class(**settings)
+            made = cls.config_class(**settings)
+            assert {key: getattr(made, key) for key in settings} == dict(settings)
 
 
 class Stub(Agent):
