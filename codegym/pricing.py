@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from codegym.feedback import Feedback, locate
+from codegym.feedback import Feedback, find_fault, locate
 from codegym.rewards.base import Reward
 from codegym.task import Task
 from codegym.tokenizers.base import Tokenizer
@@ -67,15 +67,13 @@ def price(
     ids = actions.tolist() if isinstance(actions, np.ndarray) else list(actions)
     if program is None:
         program = program_of(task, tokenizer.decode(ids))
-    return price_spans(
-        task,
-        program,
-        spans=tokenizer.spans(ids),
-        start=len(task.prompt) if task.prompt_is_code else 0,
-        finished=finished,
-        verdict=verdict,
-        reward=reward,
-    )
+    verdict = verdict if finished else verdict.as_cut()
+    fault = find_fault(verdict, program)
+    # Where no line is at fault nobody asks where the tokens stand.
+    if fault.line is None:
+        return _priced(task, program, verdict, fault.in_tokens(len(ids)), reward)
+    start = len(task.prompt) if task.prompt_is_code else 0
+    return _priced(task, program, verdict, fault.among(tokenizer.spans(ids), start), reward)
 
 
 def price_spans(
@@ -99,9 +97,14 @@ def price_spans(
         verdict: Of the program.
         reward: What the verdict is worth.
     """
-    if not finished:
-        verdict = verdict.as_cut()
+    verdict = verdict if finished else verdict.as_cut()
     feedback = locate(verdict, program, spans=spans, program_start=start)
+    return _priced(task, program, verdict, feedback, reward)
+
+
+def _priced(
+    task: Task, program: str, verdict: Verdict, feedback: Feedback, reward: Reward
+) -> Priced:
     bound = reward.bind(task, program)
     return Priced(
         verdict=verdict,

@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
 
@@ -49,9 +50,7 @@ class Task:
     @property
     def prompt_is_code(self) -> bool:
         """Whether the prompt is the head of the program, which a policy continues."""
-        name = re.escape(self.entry_point)
-        head = rf"^(?:async\s+)?(?:def|class)\s+{name}\b"
-        return bool(self.entry_point) and bool(re.search(head, self.prompt, re.MULTILINE))
+        return _continues(self.entry_point, self.prompt)
 
     def program(self, text: str) -> str:
         r"""Return the whole program that a policy's text stands for.
@@ -252,3 +251,9 @@ class Task:
 
     def __str__(self) -> str:
         return json.dumps(self.to_json(), ensure_ascii=False)
+
+
+@lru_cache(maxsize=1024)
+def _continues(entry_point: str, prompt: str) -> bool:
+    head = rf"^(?:async\s+)?(?:def|class)\s+{re.escape(entry_point)}\b"
+    return bool(entry_point) and bool(re.search(head, prompt, re.MULTILINE))
