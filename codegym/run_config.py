@@ -20,6 +20,8 @@ class TrainConfig:
         agent: Name of the learning agent.
         policy: ``gpt:tiny`` and the like, or the folder of a checkpoint to start from.
         tokenizer: Name of the tokenizer of a new policy.
+        words: Most words of a new policy's vocabulary, chosen by how often the training tasks'
+            prompts and reference solutions hold them; 0 for the vocabulary as it is shipped.
         tasks: URI of the training tasks.
         eval_tasks: URI of the held-out tasks.
         reward: Name or expression of the reward.
@@ -43,6 +45,7 @@ class TrainConfig:
     agent: str = "rft"
     policy: str = "gpt:tiny"
     tokenizer: str = "lexemes"
+    words: int = 0
     tasks: str = "composites?domain=small&depth=1-2&split=train"
     eval_tasks: str = "composites?domain=small&depth=2&split=test"
     reward: str = "binary"

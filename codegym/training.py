@@ -23,6 +23,7 @@ from torch.utils.tensorboard import SummaryWriter
 from codegym import registry
 from codegym.agent import Agent, Request
 from codegym.checkpoint import load_policy, load_trainer, save_policy
+from codegym.errors import ConfigError
 from codegym.evaluation import EvaluationReport, evaluate, held_out
 from codegym.judging import Judge
 from codegym.policies.making import make_policy
@@ -32,10 +33,13 @@ from codegym.rollout import Clock, Demonstrations, Sampling, collect
 from codegym.run_config import Phase, TrainConfig, agent_config, phases_of
 from codegym.run_folder import RunFolder
 from codegym.sandbox import make_sandbox
-from codegym.sources.base import load_tasks
+from codegym.sources.base import TaskSource, load_tasks
 from codegym.task import Task
+from codegym.tokenizers import Tokenizer, make_tokenizer
+from codegym.tokenizers.lexemes import LexemeTokenizer
 from codegym.trajectory import Trajectory
 
+_TASKS_READ_FOR_WORDS = 20_000
 _Ahead = tuple[tuple[int, int, Request], Demonstrations]
 
 
@@ -159,7 +163,9 @@ class Trainer:
     def _begin(self, resume: bool) -> tuple[Policy, Position, dict[str, Any] | None]:
         if not resume:
             policy = make_policy(
-                self.config.policy, tokenizer=self.config.tokenizer, seed=self.config.seed
+                self.config.policy,
+                tokenizer=tokenizer_for(self.train_tasks, self.config.tokenizer, self.config.words),
+                seed=self.config.seed,
             )
             # So that even a run killed in its first minute can be resumed.
             self._save(policy, None, Position())
@@ -346,6 +352,31 @@ def _short(report: EvaluationReport, *, full: bool) -> dict[str, Any]:
     if not full:
         del row["rows"]
     return row
+
+
+def tokenizer_for(source: TaskSource, name: str, words: int) -> Tokenizer:
+    """Make a tokenizer as it is shipped, or with the words that a source's tasks use most.
+
+    Args:
+        source: Its tasks; of a long source as many as say enough, spread over it.
+        name: Of the tokenizer.
+        words: How many words; 0 for the tokenizer as it is shipped.
+
+    Raises:
+        ConfigError: Words are asked of a tokenizer that has none.
+    """
+    made = make_tokenizer(name)
+    if not words:
+        return made
+    if not isinstance(made, LexemeTokenizer):
+        raise ConfigError(
+            "this tokenizer has no word list", value=name, expected="lexemes", cure="words=0"
+        )
+    step = max(1, len(source) // _TASKS_READ_FOR_WORDS)
+    tasks = (source[number] for number in range(0, len(source), step))
+    return LexemeTokenizer.fit(
+        (task.prompt + (task.canonical_solution or "") for task in tasks), words
+    )
 
 
 def _mix(seed: int, number: int) -> int:

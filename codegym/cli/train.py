@@ -52,8 +52,16 @@ class _Watcher:
 )
 @click.option("--agent", help="Learning agent (codegym list agents).")
 @click.option("--agent-preset", help="Its named settings: small, paper, ... (codegym list agents).")
-@click.option("--policy", help="gpt:tiny, gpt:small, ... or the folder of a checkpoint.")
+@click.option(
+    "--policy",
+    help="gpt:tiny, gpt:small@512 (with a context of 512 tokens), ... or a checkpoint's folder.",
+)
 @click.option("--tokenizer", help="Tokenizer of a new policy.")
+@click.option(
+    "--words",
+    type=click.IntRange(min=0),
+    help="Words of a new policy's vocabulary, taken from the training tasks; 0: as it is shipped.",
+)
 @click.option("--tasks", help="URI of the training tasks.")
 @click.option("--eval-tasks", help="URI of the held-out tasks.")
 @click.option("--reward", help="Name or expression, such as 0.8*pass_rate+0.2*coderl.")
