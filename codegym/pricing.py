@@ -52,6 +52,7 @@ def price(
     tokenizer: Tokenizer,
     reward: Reward,
     program: str | None = None,
+    given: Sequence[int] = (),
 ) -> Priced:
     """Price one judged episode.
 
@@ -59,18 +60,20 @@ def price(
         task: The task that was played.
         actions: (T,) ids the policy chose, the end token included where it was chosen.
         finished: Whether the policy ended the program itself; False if the budget cut it.
-        verdict: Of ``program_of(task, tokenizer.decode(actions))``.
+        verdict: Of ``program_of(task, tokenizer.decode(given + actions))``.
         tokenizer: What the ids mean.
         reward: What the verdict is worth.
         program: That text, where the caller has it already.
+        given: Ids the program began with before the policy's first action; they earn nothing.
     """
-    ids = actions.tolist() if isinstance(actions, np.ndarray) else list(actions)
+    written = actions.tolist() if isinstance(actions, np.ndarray) else list(actions)
+    ids = [*given, *written]
     if program is None:
         program = program_of(task, tokenizer.decode(ids))
     return price_spans(
         task,
         program,
-        spans=tokenizer.spans(ids),
+        spans=tokenizer.spans(ids)[len(given) :],
         start=len(task.prompt) if task.prompt_is_code else 0,
         finished=finished,
         verdict=verdict,
