@@ -52,6 +52,7 @@ def price(
     tokenizer: Tokenizer,
     reward: Reward,
     program: str | None = None,
+    given: Sequence[int] = (),
 ) -> Priced:
     """Price one judged episode.
 
@@ -59,21 +60,24 @@ def price(
         task: The task that was played.
         actions: (T,) ids the policy chose, the end token included where it was chosen.
         finished: Whether the policy ended the program itself; False if the budget cut it.
-        verdict: Of ``program_of(task, tokenizer.decode(actions))``.
+        verdict: Of ``program_of(task, tokenizer.decode(given + actions))``.
         tokenizer: What the ids mean.
         reward: What the verdict is worth.
         program: That text, where the caller has it already.
+        given: Ids the program began with before the policy's first action; they earn nothing.
     """
-    ids = actions.tolist() if isinstance(actions, np.ndarray) else list(actions)
+    written = actions.tolist() if isinstance(actions, np.ndarray) else list(actions)
+    ids = [*given, *written]
     if program is None:
         program = program_of(task, tokenizer.decode(ids))
     verdict = verdict if finished else verdict.as_cut()
     fault = find_fault(verdict, program)
     # Where no line is at fault nobody asks where the tokens stand.
     if fault.line is None:
-        return _priced(task, program, verdict, fault.in_tokens(len(ids)), reward)
+        return _priced(task, program, verdict, fault.in_tokens(len(written)), reward)
+    spans = tokenizer.spans(ids)[len(given) :]
     start = len(task.prompt) if task.prompt_is_code else 0
-    return _priced(task, program, verdict, fault.among(tokenizer.spans(ids), start), reward)
+    return _priced(task, program, verdict, fault.among(spans, start), reward)
 
 
 def price_spans(

@@ -1,6 +1,6 @@
 """Batching: what a vector env is told for all its sub-envs at once, read and checked."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np

@@ -30,6 +30,7 @@ TINY: dict[str, dict[str, Any]] = {
     "ppo": {"tasks": 4, "samples": 2, "batch_size": 4},
     "rloo": {"tasks": 4, "samples": 2},
     "rltf": {"tasks": 4, "samples": 2, "capacity": 12, "minimum_fill": 4, "batch_size": 4},
+    "uniform": {"tasks": 4, "samples": 2},
 }
 
 
