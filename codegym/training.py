@@ -275,7 +275,8 @@ class Trainer:
                 seed=self.config.seed,
                 name=self.config.eval_tasks,
             )
-            row[kind] = _short(report, full=moment != "curve")
+            # Without the rows of a full evaluation nobody could pair it with another.
+            row[kind] = _short(report, full=count == self.config.eval_count)
             self._board.add_scalar(
                 f"held-out/{kind}", report.pass_at[1].mean, position.total_programs
             )
