@@ -90,9 +90,7 @@ def test_atom_is_documented_and_worded(one):
     for phrase in one.phrases:
         assert set(re.findall(r"\{.*?\}", phrase)) == slots
         assert phrase[0].islower() and phrase[-1] != "." and len(phrase) <= 64
-    assert len(set(one.phrases)) == len(one.phrases)
-    if one.level > 1:
-        assert len(one.phrases) >= 2
+    assert len(set(one.phrases)) == len(one.phrases) >= 3
 
 
 @each_atom
@@ -118,6 +116,13 @@ def test_the_vocabulary_of_all_prompts_is_modest():
         return set(re.findall(r"[a-z]+", re.sub(r"\{.\}", "", " ".join(texts))))
 
     assert len(words(1)) < 90 and len(words(3)) < 250
+
+
+def test_no_phrase_says_two_things_of_arguments_of_the_same_types():
+    said: dict[tuple, str] = {}
+    for one in ATOMS:
+        for phrase in one.phrases:
+            assert said.setdefault((phrase, one.arguments), one.name) == one.name
 
 
 def test_samples_are_seeded_different_and_hold_boundaries():

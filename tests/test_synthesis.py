@@ -88,16 +88,25 @@ def test_leaving_an_atom_out_reaches_into_both_branches():
 
 def test_the_prompt_is_two_lines_in_each_of_three_templates():
     composition = chain("take_first", "total")
-    prompts = {render_prompt(composition, ({"k": 2}, {}), Random(i)) for i in range(60)}
+    prompts = {render_prompt(composition, ({"k": 2}, {}), Random(i)) for i in range(200)}
     for prompt in prompts:
         signature, docstring, rest = prompt.split("\n")
         assert signature == "def f(xs: list[int]) -> int:"
         assert docstring.startswith('    """') and docstring.endswith('."""') and rest == ""
         ast.parse(prompt)
     text = "".join(prompts)
-    assert "Keep the first 2 items, then return the sum." in text
-    assert "First keep the first 2 items, finally return the sum." in text
-    assert "Return the sum, but before that keep the first 2 items." in text
+    assert "Keep the first 2 items, then take the sum." in text
+    assert "First take the first 2 items, finally add up all numbers." in text
+    assert "Take the sum, but before that keep only the first 2 items." in text
+
+
+def test_one_item_is_said_in_the_singular():
+    composition = chain("take_first", "drop_last")
+    prompts = [render_prompt(composition, ({"k": 1}, {"k": 11}), Random(i)) for i in range(60)]
+    assert any("Take the first item, then drop the last 11 items." in one for one in prompts)
+    assert not any("1 item," in one or "first 1 " in one for one in prompts)
+    letters = {render_prompt(chain("keep_long"), ({"k": 1},), Random(i)) for i in range(30)}
+    assert all("1 letter." in one for one in letters)
 
 
 def test_two_arguments_are_named_in_the_signature_and_in_the_words():

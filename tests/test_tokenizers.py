@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from codegym.atoms import catalogue
 from codegym.errors import CheckpointError, ConfigError, UnknownNameError
 from codegym.tokenizers import load_tokenizer, make_tokenizer
 from codegym.tokenizers.bytes import ByteTokenizer
@@ -101,8 +102,18 @@ def test_ids_do_not_depend_on_the_hash_seed():
 
 def test_the_default_vocabulary_is_small_and_covers_python():
     tokens = make_tokenizer("lexemes")
-    assert tokens.vocab_size <= 512
+    assert tokens.vocab_size <= 540
     assert len(tokens.encode("    return sorted(xs)[:3]\n")) == 11
+
+
+def test_the_default_vocabulary_holds_every_word_of_every_prompt():
+    known = set(make_tokenizer("lexemes").words)
+    for atom in catalogue().values():
+        for phrase in atom.phrases:
+            text = phrase.format(a="xs", b="ys", k=2)
+            lexemes = LEXEME.findall(f" {text}") + LEXEME.findall(text.capitalize())[:1]
+            words = {one for one in lexemes if len(one.strip()) > 1 and one.strip().isalpha()}
+            assert words <= known, words - known
 
 
 @pytest.mark.parametrize("name", MADE)

@@ -4,7 +4,12 @@ from codegym.atoms.base import atom
 from codegym.atoms.inputs import often_positive
 
 
-@atom("return the sum", "add up all numbers", level=1)
+@atom(
+    "take the sum",
+    "add up all numbers",
+    "compute the sum of the numbers",
+    level=1,
+)
 def total(xs: list[int]) -> int:
     """Add up all numbers; an empty list gives 0.
 
@@ -14,7 +19,12 @@ def total(xs: list[int]) -> int:
     return sum(xs)
 
 
-@atom("return the number of items", "count the items", level=1)
+@atom(
+    "count the items",
+    "compute the number of items",
+    "take the length of the list",
+    level=1,
+)
 def count_items(xs: list[int]) -> int:
     """Count the items of a list.
 
@@ -24,7 +34,12 @@ def count_items(xs: list[int]) -> int:
     return len(xs)
 
 
-@atom("return the maximum or 0 if empty", "return the largest or 0 if empty", level=1)
+@atom(
+    "take the maximum or 0 if empty",
+    "take the largest or 0 if empty",
+    "find the largest number or 0 if empty",
+    level=1,
+)
 def largest(xs: list[int]) -> int:
     """Return the largest number, or 0 for an empty list.
 
@@ -34,7 +49,12 @@ def largest(xs: list[int]) -> int:
     return max(xs, default=0)
 
 
-@atom("return the minimum or 0 if empty", level=1)
+@atom(
+    "take the minimum or 0 if empty",
+    "take the smallest or 0 if empty",
+    "find the smallest number or 0 if empty",
+    level=1,
+)
 def smallest(xs: list[int]) -> int:
     """Return the smallest number, or 0 for an empty list.
 
@@ -44,7 +64,13 @@ def smallest(xs: list[int]) -> int:
     return min(xs, default=0)
 
 
-@atom("count the even numbers", level=1, inline="sum(x % 2 == 0 for x in xs)")
+@atom(
+    "count the even numbers",
+    "compute how many numbers are even",
+    "count how many numbers are even",
+    level=1,
+    inline="sum(x % 2 == 0 for x in xs)",
+)
 def count_even(xs: list[int]) -> int:
     """Count the numbers that two divides.
 
@@ -58,7 +84,12 @@ def count_even(xs: list[int]) -> int:
     return count
 
 
-@atom("count the vowels", "return the number of vowels", level=2)
+@atom(
+    "count the vowels",
+    "compute the number of vowels",
+    "count how many letters are vowels",
+    level=2,
+)
 def count_vowels(s: str) -> int:
     """Count the letters a, e, i, o and u in either case.
 
@@ -68,7 +99,12 @@ def count_vowels(s: str) -> int:
     return sum(c.lower() in "aeiou" for c in s)
 
 
-@atom("count the upper case letters", "return the number of capital letters", level=2)
+@atom(
+    "count the upper case letters",
+    "compute the number of capital letters",
+    "count the capital letters",
+    level=2,
+)
 def count_capitals(s: str) -> int:
     """Count the upper case letters.
 
@@ -78,7 +114,12 @@ def count_capitals(s: str) -> int:
     return sum(c.isupper() for c in s)
 
 
-@atom("count the words", "return the number of words", level=2)
+@atom(
+    "count the words",
+    "compute the number of words",
+    "count how many words there are",
+    level=2,
+)
 def count_words(ws: list[str]) -> int:
     """Count the words of a list.
 
@@ -89,8 +130,9 @@ def count_words(ws: list[str]) -> int:
 
 
 @atom(
-    "compute the largest minus the smallest",
-    "return the range of the numbers",
+    "compute the largest minus the smallest or 0 if empty",
+    "subtract the smallest from the largest or give 0 if empty",
+    "compute the range of the numbers or 0 if empty",
     inline="max(xs, default=0) - min(xs, default=0)",
 )
 def spread(xs: list[int]) -> int:
@@ -107,6 +149,7 @@ def spread(xs: list[int]) -> int:
 @atom(
     "check that all numbers are positive",
     "tell whether each number is positive",
+    "tell whether all numbers are greater than 0",
     sampler=often_positive,
 )
 def all_positive(xs: list[int]) -> bool:

@@ -4,7 +4,12 @@ from codegym.atoms.base import atom
 from codegym.atoms.inputs import around_zero
 
 
-@atom("divide by {k}", "divide it by {k}", draw={"k": (2, 4, 5, 10)})
+@atom(
+    "divide by {k}",
+    "divide it by {k}",
+    "divide the number by {k}",
+    draw={"k": (2, 4, 5, 10)},
+)
 def divide(n: int, k: int) -> float:
     """Divide a whole number and keep the fraction.
 
@@ -14,7 +19,12 @@ def divide(n: int, k: int) -> float:
     return n / k
 
 
-@atom("increase by {k} percent", "add {k} percent", draw={"k": (10, 25, 50)})
+@atom(
+    "increase by {k} percent",
+    "add {k} percent",
+    "increase it by {k} percent",
+    draw={"k": (10, 25, 50)},
+)
 def increase_percent(x: float, k: int) -> float:
     """Add a percentage of a number to it.
 
@@ -24,7 +34,12 @@ def increase_percent(x: float, k: int) -> float:
     return x + x * k / 100
 
 
-@atom("round to the nearest integer", "convert to the nearest integer", sampler=around_zero)
+@atom(
+    "round to the nearest integer",
+    "convert to the nearest integer",
+    "round it to an integer",
+    sampler=around_zero,
+)
 def round_to_integer(x: float) -> int:
     """Round to the nearest whole number, a half to the even one.
 
@@ -34,7 +49,12 @@ def round_to_integer(x: float) -> int:
     return round(x)
 
 
-@atom("cut off the fraction", "drop the digits after the point", sampler=around_zero)
+@atom(
+    "cut off the fraction",
+    "drop the digits after the point",
+    "cut off what is after the point",
+    sampler=around_zero,
+)
 def cut_fraction(x: float) -> int:
     """Drop what stands after the point, towards zero.
 
@@ -44,7 +64,12 @@ def cut_fraction(x: float) -> int:
     return int(x)
 
 
-@atom("check that it is above {k}", "tell whether it is above {k}", draw={"k": range(0, 9)})
+@atom(
+    "check that it is above {k}",
+    "tell whether it is above {k}",
+    "tell whether it is greater than {k}",
+    draw={"k": range(0, 9)},
+)
 def is_above(x: float, k: int) -> bool:
     """Tell whether a number is above a bound.
 
@@ -56,7 +81,8 @@ def is_above(x: float, k: int) -> bool:
 
 @atom(
     "compute the mean or 0 if empty",
-    "return the average or 0 if empty",
+    "take the average or 0 if empty",
+    "compute the average or 0 if empty",
     inline="sum(xs) / len(xs) if xs else 0.0",
 )
 def mean(xs: list[int]) -> float:
@@ -70,7 +96,12 @@ def mean(xs: list[int]) -> float:
     return sum(xs) / len(xs)
 
 
-@atom("divide each number by {k}", "divide all numbers by {k}", draw={"k": (2, 4, 5)})
+@atom(
+    "divide each number by {k}",
+    "divide all numbers by {k}",
+    "divide every number by {k}",
+    draw={"k": (2, 4, 5)},
+)
 def divide_each(xs: list[int], k: int) -> list[float]:
     """Divide each number and keep the fractions.
 
@@ -80,7 +111,11 @@ def divide_each(xs: list[int], k: int) -> list[float]:
     return [x / k for x in xs]
 
 
-@atom("round each to the nearest integer", "round all decimals")
+@atom(
+    "round each to the nearest integer",
+    "round all decimals",
+    "round each decimal to an integer",
+)
 def round_each(fs: list[float]) -> list[int]:
     """Round each number to the nearest whole one, a half to the even one.
 
@@ -90,7 +125,11 @@ def round_each(fs: list[float]) -> list[int]:
     return [round(x) for x in fs]
 
 
-@atom("add up all decimals", "return the sum of the decimals")
+@atom(
+    "add up all decimals",
+    "take the sum of the decimals",
+    "compute the sum of the decimals",
+)
 def total_decimals(fs: list[float]) -> float:
     """Add up all numbers; an empty list gives 0.
 
@@ -100,7 +139,11 @@ def total_decimals(fs: list[float]) -> float:
     return sum(fs, 0.0)
 
 
-@atom("divide {a} by {b} or return 0 if {b} is 0", "return 0 if {b} is 0 or else divide {a} by {b}")
+@atom(
+    "divide {a} by {b} or give 0 if {b} is 0",
+    "give 0 if {b} is 0 or else divide {a} by {b}",
+    "compute {a} divided by {b} or 0 if {b} is 0",
+)
 def ratio(n: int, m: int) -> float:
     """Divide one number by another; dividing by 0 gives 0.
 

@@ -4,7 +4,12 @@ from codegym.atoms.base import atom
 from codegym.atoms.inputs import overlapping
 
 
-@atom("keep the even numbers", "drop the odd numbers", level=1)
+@atom(
+    "keep the even numbers",
+    "drop the odd numbers",
+    "remove the odd numbers",
+    level=1,
+)
 def keep_even(xs: list[int]) -> list[int]:
     """Keep the numbers that two divides.
 
@@ -14,7 +19,12 @@ def keep_even(xs: list[int]) -> list[int]:
     return [x for x in xs if x % 2 == 0]
 
 
-@atom("keep the odd numbers", "drop the even numbers", level=1)
+@atom(
+    "keep the odd numbers",
+    "drop the even numbers",
+    "remove the even numbers",
+    level=1,
+)
 def keep_odd(xs: list[int]) -> list[int]:
     """Keep the numbers that two does not divide.
 
@@ -24,7 +34,12 @@ def keep_odd(xs: list[int]) -> list[int]:
     return [x for x in xs if x % 2 != 0]
 
 
-@atom("keep the positive numbers", level=1)
+@atom(
+    "keep the positive numbers",
+    "keep only the positive numbers",
+    "keep numbers greater than 0",
+    level=1,
+)
 def keep_positive(xs: list[int]) -> list[int]:
     """Keep the numbers above zero.
 
@@ -34,7 +49,12 @@ def keep_positive(xs: list[int]) -> list[int]:
     return [x for x in xs if x > 0]
 
 
-@atom("keep the negative numbers", level=1)
+@atom(
+    "keep the negative numbers",
+    "keep only the negative numbers",
+    "keep numbers less than 0",
+    level=1,
+)
 def keep_negative(xs: list[int]) -> list[int]:
     """Keep the numbers below zero.
 
@@ -47,6 +67,7 @@ def keep_negative(xs: list[int]) -> list[int]:
 @atom(
     "keep numbers greater than {k}",
     "keep numbers above {k}",
+    "drop numbers not above {k}",
     level=1,
     draw={"k": range(1, 10)},
 )
@@ -59,7 +80,13 @@ def keep_above(xs: list[int], k: int) -> list[int]:
     return [x for x in xs if x > k]
 
 
-@atom("keep numbers less than {k}", "keep numbers below {k}", level=1, draw={"k": range(1, 10)})
+@atom(
+    "keep numbers less than {k}",
+    "keep numbers below {k}",
+    "drop numbers not below {k}",
+    level=1,
+    draw={"k": range(1, 10)},
+)
 def keep_below(xs: list[int], k: int) -> list[int]:
     """Keep the numbers below a bound.
 
@@ -69,7 +96,12 @@ def keep_below(xs: list[int], k: int) -> list[int]:
     return [x for x in xs if x < k]
 
 
-@atom("remove duplicates", "keep only the first copy of each number", level=1)
+@atom(
+    "remove duplicates",
+    "drop duplicates",
+    "keep only the first copy of each number",
+    level=1,
+)
 def unique(xs: list[int]) -> list[int]:
     """Keep the first copy of each number, in order.
 
@@ -82,6 +114,7 @@ def unique(xs: list[int]) -> list[int]:
 @atom(
     "keep words longer than {k} letters",
     "drop words not longer than {k} letters",
+    "keep words with more than {k} letters",
     level=2,
     draw={"k": range(1, 6)},
 )
@@ -97,6 +130,7 @@ def keep_long(ws: list[str], k: int) -> list[str]:
 @atom(
     "keep the multiples of {k}",
     "keep numbers that {k} divides",
+    "drop numbers that {k} does not divide",
     draw={"k": range(3, 8)},
     inline="[x for x in xs if x % k == 0]",
 )
@@ -116,6 +150,7 @@ def keep_multiples(xs: list[int], k: int) -> list[int]:
 @atom(
     "keep the items of {a} that are also in {b}",
     "remove from {a} what is not in {b}",
+    "drop the items of {a} that are not in {b}",
     sampler=overlapping,
 )
 def keep_common(xs: list[int], ys: list[int]) -> list[int]:

@@ -3,7 +3,12 @@
 from codegym.atoms.base import atom
 
 
-@atom("square each number", level=1)
+@atom(
+    "square each number",
+    "square all numbers",
+    "multiply each number by itself",
+    level=1,
+)
 def square_each(xs: list[int]) -> list[int]:
     """Multiply each number by itself.
 
@@ -13,7 +18,12 @@ def square_each(xs: list[int]) -> list[int]:
     return [x * x for x in xs]
 
 
-@atom("negate each number", "flip the sign of each number", level=1)
+@atom(
+    "negate each number",
+    "flip the sign of each number",
+    "negate all numbers",
+    level=1,
+)
 def negate_each(xs: list[int]) -> list[int]:
     """Change the sign of each number.
 
@@ -23,7 +33,12 @@ def negate_each(xs: list[int]) -> list[int]:
     return [-x for x in xs]
 
 
-@atom("take absolute values", level=1)
+@atom(
+    "take absolute values",
+    "drop the sign of each number",
+    "take the absolute value of each number",
+    level=1,
+)
 def absolute_each(xs: list[int]) -> list[int]:
     """Drop the sign of each number.
 
@@ -33,7 +48,13 @@ def absolute_each(xs: list[int]) -> list[int]:
     return [abs(x) for x in xs]
 
 
-@atom("add {k} to each number", "increase each number by {k}", level=1, draw={"k": range(1, 10)})
+@atom(
+    "add {k} to each number",
+    "increase each number by {k}",
+    "add {k} to all numbers",
+    level=1,
+    draw={"k": range(1, 10)},
+)
 def add_to_each(xs: list[int], k: int) -> list[int]:
     """Add a constant to each number.
 
@@ -43,7 +64,13 @@ def add_to_each(xs: list[int], k: int) -> list[int]:
     return [x + k for x in xs]
 
 
-@atom("subtract {k} from each number", level=1, draw={"k": range(1, 10)})
+@atom(
+    "subtract {k} from each number",
+    "decrease each number by {k}",
+    "subtract {k} from all numbers",
+    level=1,
+    draw={"k": range(1, 10)},
+)
 def subtract_from_each(xs: list[int], k: int) -> list[int]:
     """Subtract a constant from each number.
 
@@ -53,7 +80,13 @@ def subtract_from_each(xs: list[int], k: int) -> list[int]:
     return [x - k for x in xs]
 
 
-@atom("multiply each number by {k}", level=1, draw={"k": range(2, 10)})
+@atom(
+    "multiply each number by {k}",
+    "multiply all numbers by {k}",
+    "multiply every number by {k}",
+    level=1,
+    draw={"k": range(2, 10)},
+)
 def multiply_each(xs: list[int], k: int) -> list[int]:
     """Multiply each number by a constant.
 
@@ -65,6 +98,8 @@ def multiply_each(xs: list[int], k: int) -> list[int]:
 
 @atom(
     "compute running totals",
+    "compute the running totals of the numbers",
+    "add to each number all numbers before it",
     level=1,
     inline="[sum(xs[:i + 1]) for i in range(len(xs))]",
 )
@@ -84,6 +119,8 @@ def running_totals(xs: list[int]) -> list[int]:
 
 @atom(
     "compute differences of neighbours",
+    "subtract each number from the next",
+    "subtract each number from the one after it",
     level=1,
     inline="[y - x for x, y in zip(xs, xs[1:])]",
 )
@@ -96,7 +133,12 @@ def differences(xs: list[int]) -> list[int]:
     return [xs[i + 1] - xs[i] for i in range(len(xs) - 1)]
 
 
-@atom("list the character codes", "list the codes of the characters", level=2)
+@atom(
+    "list the character codes",
+    "list the codes of the characters",
+    "convert each character to its code",
+    level=2,
+)
 def character_codes(s: str) -> list[int]:
     """List the number that stands for each character.
 
@@ -106,7 +148,12 @@ def character_codes(s: str) -> list[int]:
     return [ord(c) for c in s]
 
 
-@atom("list the word lengths", "list the length of each word", level=2)
+@atom(
+    "list the word lengths",
+    "list the length of each word",
+    "count the letters of each word",
+    level=2,
+)
 def word_lengths(ws: list[str]) -> list[int]:
     """List how many letters each word has.
 

@@ -3,7 +3,13 @@
 from codegym.atoms.base import atom
 
 
-@atom("add {k}", "increase by {k}", level=1, draw={"k": range(1, 10)})
+@atom(
+    "add {k}",
+    "increase by {k}",
+    "add {k} to it",
+    level=1,
+    draw={"k": range(1, 10)},
+)
 def add(n: int, k: int) -> int:
     """Add a constant to a number.
 
@@ -13,7 +19,13 @@ def add(n: int, k: int) -> int:
     return n + k
 
 
-@atom("multiply by {k}", level=1, draw={"k": range(2, 10)})
+@atom(
+    "multiply by {k}",
+    "multiply it by {k}",
+    "multiply the number by {k}",
+    level=1,
+    draw={"k": range(2, 10)},
+)
 def multiply(n: int, k: int) -> int:
     """Multiply a number by a constant.
 
@@ -23,7 +35,13 @@ def multiply(n: int, k: int) -> int:
     return n * k
 
 
-@atom("take the remainder modulo {k}", level=1, draw={"k": range(2, 10)})
+@atom(
+    "take the remainder modulo {k}",
+    "take it modulo {k}",
+    "compute the remainder after division by {k}",
+    level=1,
+    draw={"k": range(2, 10)},
+)
 def remainder(n: int, k: int) -> int:
     """Divide and keep the remainder, which is never negative.
 
@@ -33,7 +51,12 @@ def remainder(n: int, k: int) -> int:
     return n % k
 
 
-@atom("take the absolute value", level=1)
+@atom(
+    "take the absolute value",
+    "drop the sign",
+    "compute its distance from 0",
+    level=1,
+)
 def absolute_value(n: int) -> int:
     """Drop the sign of a number.
 
@@ -43,7 +66,12 @@ def absolute_value(n: int) -> int:
     return abs(n)
 
 
-@atom("square it", level=1)
+@atom(
+    "square it",
+    "compute the square",
+    "multiply it by itself",
+    level=1,
+)
 def square(n: int) -> int:
     """Multiply a number by itself.
 
@@ -53,7 +81,12 @@ def square(n: int) -> int:
     return n * n
 
 
-@atom("convert to a string", "make it a string", level=2)
+@atom(
+    "convert to a string",
+    "make it a string",
+    "write it as a string",
+    level=2,
+)
 def to_text(n: int) -> str:
     """Write a number in decimal digits.
 
@@ -63,7 +96,12 @@ def to_text(n: int) -> str:
     return str(n)
 
 
-@atom("list the digits", "split into digits", level=2)
+@atom(
+    "list the digits",
+    "split into digits",
+    "make a list of the digits",
+    level=2,
+)
 def list_digits(n: int) -> list[int]:
     """List the decimal digits from the left; the sign is ignored.
 
@@ -76,6 +114,7 @@ def list_digits(n: int) -> list[int]:
 @atom(
     "add up the digits",
     "compute the sum of the digits",
+    "take the sum of all digits",
     inline="sum(int(c) for c in str(abs(n)))",
 )
 def sum_digits(n: int) -> int:
@@ -92,7 +131,11 @@ def sum_digits(n: int) -> int:
     return total
 
 
-@atom("check that it is even", "tell whether it is even")
+@atom(
+    "check that it is even",
+    "tell whether it is even",
+    "tell whether 2 divides it",
+)
 def is_even(n: int) -> bool:
     """Tell whether two divides a number.
 
@@ -102,7 +145,11 @@ def is_even(n: int) -> bool:
     return n % 2 == 0
 
 
-@atom("take the gap between {a} and {b}", "compute how far {a} is from {b}")
+@atom(
+    "take the gap between {a} and {b}",
+    "compute how far {a} is from {b}",
+    "compute the distance between {a} and {b}",
+)
 def gap(n: int, m: int) -> int:
     """Measure how far apart two numbers are.
 

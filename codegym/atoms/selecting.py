@@ -3,7 +3,12 @@
 from codegym.atoms.base import atom
 
 
-@atom("reverse the list", "flip the order of the list", level=1)
+@atom(
+    "reverse the list",
+    "flip the order of the list",
+    "put the items in reverse order",
+    level=1,
+)
 def reverse(xs: list[int]) -> list[int]:
     """List the items from the last to the first.
 
@@ -13,7 +18,13 @@ def reverse(xs: list[int]) -> list[int]:
     return xs[::-1]
 
 
-@atom("keep the first {k} items", level=1, draw={"k": range(1, 6)})
+@atom(
+    "keep the first {k} items",
+    "take the first {k} items",
+    "keep only the first {k} items",
+    level=1,
+    draw={"k": range(1, 6)},
+)
 def take_first(xs: list[int], k: int) -> list[int]:
     """Keep at most the first k items.
 
@@ -23,7 +34,13 @@ def take_first(xs: list[int], k: int) -> list[int]:
     return xs[:k]
 
 
-@atom("drop the first {k} items", "skip the first {k} items", level=1, draw={"k": range(1, 6)})
+@atom(
+    "drop the first {k} items",
+    "skip the first {k} items",
+    "remove the first {k} items",
+    level=1,
+    draw={"k": range(1, 6)},
+)
 def drop_first(xs: list[int], k: int) -> list[int]:
     """Drop the first k items.
 
@@ -33,7 +50,13 @@ def drop_first(xs: list[int], k: int) -> list[int]:
     return xs[k:]
 
 
-@atom("keep the last {k} items", level=1, draw={"k": range(1, 6)})
+@atom(
+    "keep the last {k} items",
+    "take the last {k} items",
+    "keep only the last {k} items",
+    level=1,
+    draw={"k": range(1, 6)},
+)
 def take_last(xs: list[int], k: int) -> list[int]:
     """Keep at most the last k items.
 
@@ -43,7 +66,12 @@ def take_last(xs: list[int], k: int) -> list[int]:
     return xs[-k:]
 
 
-@atom("take every other item", level=1)
+@atom(
+    "take every other item",
+    "keep every other item from the first",
+    "drop every second item",
+    level=1,
+)
 def every_other(xs: list[int]) -> list[int]:
     """Keep the first item, the third, the fifth and so on.
 
@@ -53,7 +81,12 @@ def every_other(xs: list[int]) -> list[int]:
     return xs[::2]
 
 
-@atom("return the first item or 0 if empty", level=1)
+@atom(
+    "take the first item or 0 if empty",
+    "find the first item or 0 if empty",
+    "keep only the first item or 0 if empty",
+    level=1,
+)
 def first_item(xs: list[int]) -> int:
     """Return the first item, or 0 for an empty list.
 
@@ -63,7 +96,12 @@ def first_item(xs: list[int]) -> int:
     return xs[0] if xs else 0
 
 
-@atom("return the last item or 0 if empty", level=1)
+@atom(
+    "take the last item or 0 if empty",
+    "find the last item or 0 if empty",
+    "keep only the last item or 0 if empty",
+    level=1,
+)
 def last_item(xs: list[int]) -> int:
     """Return the last item, or 0 for an empty list.
 
@@ -73,7 +111,12 @@ def last_item(xs: list[int]) -> int:
     return xs[-1] if xs else 0
 
 
-@atom("drop the last {k} items", "remove the last {k} items", draw={"k": range(1, 4)})
+@atom(
+    "drop the last {k} items",
+    "remove the last {k} items",
+    "cut off the last {k} items",
+    draw={"k": range(1, 4)},
+)
 def drop_last(xs: list[int], k: int) -> list[int]:
     """Drop the last k items.
 
@@ -85,7 +128,8 @@ def drop_last(xs: list[int], k: int) -> list[int]:
 
 @atom(
     "move the first {k} items to the end",
-    "rotate the list left by {k}",
+    "put the first {k} items at the end",
+    "put the first {k} items after the others",
     draw={"k": range(1, 4)},
     inline="xs[k:] + xs[:k]",
 )
@@ -99,7 +143,11 @@ def rotate(xs: list[int], k: int) -> list[int]:
     return back + front
 
 
-@atom("append {b} to {a}", "put {b} after {a}")
+@atom(
+    "append {b} to {a}",
+    "put {b} after {a}",
+    "join the lists {a} and {b}",
+)
 def join_lists(xs: list[int], ys: list[int]) -> list[int]:
     """Put a second list after a first.
 

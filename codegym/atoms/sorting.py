@@ -4,7 +4,12 @@ from codegym.atoms.base import atom
 from codegym.atoms.inputs import often_sorted
 
 
-@atom("sort in ascending order", "sort from small to large", level=1)
+@atom(
+    "sort in ascending order",
+    "sort from small to large",
+    "put the numbers in ascending order",
+    level=1,
+)
 def sort_up(xs: list[int]) -> list[int]:
     """Sort from the smallest to the largest.
 
@@ -14,7 +19,12 @@ def sort_up(xs: list[int]) -> list[int]:
     return sorted(xs)
 
 
-@atom("sort in descending order", "sort from large to small", level=1)
+@atom(
+    "sort in descending order",
+    "sort from large to small",
+    "put the numbers in descending order",
+    level=1,
+)
 def sort_down(xs: list[int]) -> list[int]:
     """Sort from the largest to the smallest.
 
@@ -24,7 +34,12 @@ def sort_down(xs: list[int]) -> list[int]:
     return sorted(xs, reverse=True)
 
 
-@atom("sort the characters", "put the characters in ascending order", level=2)
+@atom(
+    "sort the characters",
+    "put the characters in ascending order",
+    "sort the characters by code",
+    level=2,
+)
 def sort_characters(s: str) -> str:
     """Sort the characters of a text by their codes, capitals first.
 
@@ -34,7 +49,12 @@ def sort_characters(s: str) -> str:
     return "".join(sorted(s))
 
 
-@atom("sort the words alphabetically", "put the words in ascending order", level=2)
+@atom(
+    "sort the words alphabetically",
+    "put the words in ascending order",
+    "put the words in alphabetical order",
+    level=2,
+)
 def sort_words(ws: list[str]) -> list[str]:
     """Sort words by their characters' codes, capitals first.
 
@@ -44,7 +64,12 @@ def sort_words(ws: list[str]) -> list[str]:
     return sorted(ws)
 
 
-@atom("sort the words by length", "put the words in order of length", level=2)
+@atom(
+    "sort the words by length",
+    "put the words in order of length",
+    "sort the words from short to long",
+    level=2,
+)
 def sort_words_by_length(ws: list[str]) -> list[str]:
     """Sort words by length; words of one length keep their order.
 
@@ -54,7 +79,12 @@ def sort_words_by_length(ws: list[str]) -> list[str]:
     return sorted(ws, key=len)
 
 
-@atom("reverse the word order", "flip the order of the words", level=2)
+@atom(
+    "reverse the word order",
+    "flip the order of the words",
+    "put the words in reverse order",
+    level=2,
+)
 def reverse_words(ws: list[str]) -> list[str]:
     """List the words from the last to the first.
 
@@ -64,7 +94,11 @@ def reverse_words(ws: list[str]) -> list[str]:
     return ws[::-1]
 
 
-@atom("sort by absolute value", "sort by distance from 0")
+@atom(
+    "sort by absolute value",
+    "sort by distance from 0",
+    "put the numbers in order of absolute value",
+)
 def sort_by_size(xs: list[int]) -> list[int]:
     """Sort by distance from zero; equal distances keep their order.
 
@@ -76,7 +110,8 @@ def sort_by_size(xs: list[int]) -> list[int]:
 
 @atom(
     "keep the {k} largest numbers in descending order",
-    "return the {k} largest numbers from large to small",
+    "take the {k} largest numbers from large to small",
+    "find the {k} largest numbers in descending order",
     draw={"k": range(2, 5)},
     inline="sorted(xs, reverse=True)[:k]",
 )
@@ -91,8 +126,9 @@ def top(xs: list[int], k: int) -> list[int]:
 
 
 @atom(
-    "return the middle item in sorted order or 0 if empty",
-    "return the upper median or 0 if empty",
+    "take the middle item in sorted order or 0 if empty",
+    "take the upper median or 0 if empty",
+    "find the upper of the middle numbers in order or 0 if empty",
     inline="sorted(xs)[len(xs) // 2] if xs else 0",
 )
 def median(xs: list[int]) -> int:
@@ -110,6 +146,7 @@ def median(xs: list[int]) -> int:
 @atom(
     "check that the list is sorted",
     "tell whether the list is in ascending order",
+    "tell whether no number is less than the one before it",
     sampler=often_sorted,
 )
 def is_sorted(xs: list[int]) -> bool:

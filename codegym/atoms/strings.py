@@ -3,7 +3,12 @@
 from codegym.atoms.base import atom
 
 
-@atom("reverse the string", "spell it backwards", level=2)
+@atom(
+    "reverse the string",
+    "spell it backwards",
+    "put the characters in reverse order",
+    level=2,
+)
 def reverse_text(s: str) -> str:
     """Write a text from its last character to its first.
 
@@ -13,7 +18,12 @@ def reverse_text(s: str) -> str:
     return s[::-1]
 
 
-@atom("convert to upper case", "make all letters capital", level=2)
+@atom(
+    "convert to upper case",
+    "make all letters capital",
+    "make it upper case",
+    level=2,
+)
 def upper_case(s: str) -> str:
     """Turn every letter into a capital.
 
@@ -23,7 +33,12 @@ def upper_case(s: str) -> str:
     return s.upper()
 
 
-@atom("convert to lower case", "make all letters small", level=2)
+@atom(
+    "convert to lower case",
+    "make all letters small",
+    "make it lower case",
+    level=2,
+)
 def lower_case(s: str) -> str:
     """Turn every letter into a small one.
 
@@ -33,7 +48,12 @@ def lower_case(s: str) -> str:
     return s.lower()
 
 
-@atom("swap the case", "flip the case", level=2)
+@atom(
+    "swap the case",
+    "flip the case",
+    "swap upper and lower case",
+    level=2,
+)
 def swap_case(s: str) -> str:
     """Turn capitals into small letters and small letters into capitals.
 
@@ -43,7 +63,12 @@ def swap_case(s: str) -> str:
     return s.swapcase()
 
 
-@atom("remove the vowels", "drop the vowels", level=2)
+@atom(
+    "remove the vowels",
+    "drop the vowels",
+    "keep all characters but the vowels",
+    level=2,
+)
 def remove_vowels(s: str) -> str:
     """Drop the letters a, e, i, o and u in either case.
 
@@ -53,7 +78,12 @@ def remove_vowels(s: str) -> str:
     return "".join(c for c in s if c.lower() not in "aeiou")
 
 
-@atom("keep only the vowels", "drop all but the vowels", level=2)
+@atom(
+    "keep only the vowels",
+    "drop all but the vowels",
+    "remove all characters but the vowels",
+    level=2,
+)
 def keep_vowels(s: str) -> str:
     """Keep the letters a, e, i, o and u in either case.
 
@@ -66,6 +96,7 @@ def keep_vowels(s: str) -> str:
 @atom(
     "keep the first {k} characters",
     "take the first {k} characters",
+    "cut off all but the first {k} characters",
     level=2,
     draw={"k": range(1, 7)},
 )
@@ -79,7 +110,11 @@ def take_characters(s: str, k: int) -> str:
 
 
 @atom(
-    "keep the last {k} characters", "take the last {k} characters", level=2, draw={"k": range(1, 7)}
+    "keep the last {k} characters",
+    "take the last {k} characters",
+    "cut off all but the last {k} characters",
+    level=2,
+    draw={"k": range(1, 7)},
 )
 def last_characters(s: str, k: int) -> str:
     """Keep at most the last k characters.
@@ -90,7 +125,12 @@ def last_characters(s: str, k: int) -> str:
     return s[-k:]
 
 
-@atom("double each character", "put a copy after each character", level=2)
+@atom(
+    "double each character",
+    "put a copy after each character",
+    "write each character two times",
+    level=2,
+)
 def double_characters(s: str) -> str:
     """Write every character twice.
 
@@ -100,7 +140,12 @@ def double_characters(s: str) -> str:
     return "".join(c * 2 for c in s)
 
 
-@atom("return the length", "count the characters", level=2)
+@atom(
+    "take the length of the string",
+    "count the characters",
+    "compute the number of characters",
+    level=2,
+)
 def length(s: str) -> int:
     """Count the characters of a text.
 

@@ -6,6 +6,7 @@ from codegym.atoms.base import atom
 @atom(
     "count how often each character occurs",
     "map each character to its count",
+    "make a table of character counts",
     inline="{c: s.count(c) for c in s}",
 )
 def count_characters(s: str) -> dict[str, int]:
@@ -23,6 +24,7 @@ def count_characters(s: str) -> dict[str, int]:
 @atom(
     "count how often each word occurs",
     "map each word to its count",
+    "make a table of word counts",
     inline="{w: ws.count(w) for w in ws}",
 )
 def count_each_word(ws: list[str]) -> dict[str, int]:
@@ -37,7 +39,11 @@ def count_each_word(ws: list[str]) -> dict[str, int]:
     return counts
 
 
-@atom("map each word to its length", "make a table of word lengths")
+@atom(
+    "map each word to its length",
+    "make a table of word lengths",
+    "make a table from word to length",
+)
 def length_table(ws: list[str]) -> dict[str, int]:
     """Map each word to how many letters it has.
 
@@ -47,7 +53,11 @@ def length_table(ws: list[str]) -> dict[str, int]:
     return {w: len(w) for w in ws}
 
 
-@atom("list the keys", "return the keys in order")
+@atom(
+    "list the keys",
+    "take the keys in order",
+    "make a list of the keys",
+)
 def list_keys(d: dict[str, int]) -> list[str]:
     """List the keys of a table, in order.
 
@@ -57,7 +67,11 @@ def list_keys(d: dict[str, int]) -> list[str]:
     return list(d)
 
 
-@atom("list the values", "return the values in order")
+@atom(
+    "list the values",
+    "take the values in order",
+    "make a list of the values",
+)
 def list_values(d: dict[str, int]) -> list[int]:
     """List the values of a table, in order.
 
@@ -67,7 +81,11 @@ def list_values(d: dict[str, int]) -> list[int]:
     return list(d.values())
 
 
-@atom("add up the values", "return the sum of the values")
+@atom(
+    "add up the values",
+    "take the sum of the values",
+    "compute the sum of all values",
+)
 def total_values(d: dict[str, int]) -> int:
     """Add up the values of a table.
 
@@ -77,7 +95,12 @@ def total_values(d: dict[str, int]) -> int:
     return sum(d.values())
 
 
-@atom("keep the entries above {k}", "drop entries not above {k}", draw={"k": range(1, 4)})
+@atom(
+    "keep the entries with values above {k}",
+    "drop entries with values not above {k}",
+    "keep entries with values greater than {k}",
+    draw={"k": range(1, 4)},
+)
 def keep_entries(d: dict[str, int], k: int) -> dict[str, int]:
     """Keep the entries whose value is above a bound.
 
@@ -87,7 +110,12 @@ def keep_entries(d: dict[str, int], k: int) -> dict[str, int]:
     return {w: v for w, v in d.items() if v > k}
 
 
-@atom("add {k} to each value", "increase each value by {k}", draw={"k": range(1, 10)})
+@atom(
+    "add {k} to each value",
+    "increase each value by {k}",
+    "add {k} to all values",
+    draw={"k": range(1, 10)},
+)
 def add_to_values(d: dict[str, int], k: int) -> dict[str, int]:
     """Add a constant to each value of a table.
 
@@ -98,8 +126,9 @@ def add_to_values(d: dict[str, int], k: int) -> dict[str, int]:
 
 
 @atom(
-    "return the key of the largest value or an empty string",
-    "find the key of the largest value or an empty string",
+    "take the key of the largest value or an empty string if empty",
+    "find the key of the largest value or an empty string if empty",
+    "find the key with the largest value or an empty string if empty",
     inline='max(d, key=d.get, default="")',
 )
 def best_key(d: dict[str, int]) -> str:
@@ -119,6 +148,7 @@ def best_key(d: dict[str, int]) -> str:
 @atom(
     "map each word of {a} to its number in {b}",
     "pair the words {a} with the numbers {b}",
+    "make a table from the words {a} to the numbers {b}",
     inline="dict(zip(ws, xs))",
 )
 def pair_up(ws: list[str], xs: list[int]) -> dict[str, int]:

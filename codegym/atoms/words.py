@@ -3,7 +3,12 @@
 from codegym.atoms.base import atom
 
 
-@atom("split into words", "make a list of the words", level=2)
+@atom(
+    "split into words",
+    "make a list of the words",
+    "split it at the spaces",
+    level=2,
+)
 def split_words(s: str) -> list[str]:
     """Split a text at its spaces.
 
@@ -13,7 +18,12 @@ def split_words(s: str) -> list[str]:
     return s.split()
 
 
-@atom("join with spaces", "join the words with spaces", level=2)
+@atom(
+    "join with spaces",
+    "join the words with spaces",
+    "put the words in one string with spaces between",
+    level=2,
+)
 def join_with_spaces(ws: list[str]) -> str:
     """Write words one after another with a space between them.
 
@@ -23,7 +33,12 @@ def join_with_spaces(ws: list[str]) -> str:
     return " ".join(ws)
 
 
-@atom("join with dashes", "join the words with dashes", level=2)
+@atom(
+    "join with dashes",
+    "join the words with dashes",
+    "put the words in one string with dashes between",
+    level=2,
+)
 def join_with_dashes(ws: list[str]) -> str:
     """Write words one after another with a dash between them.
 
@@ -33,7 +48,11 @@ def join_with_dashes(ws: list[str]) -> str:
     return "-".join(ws)
 
 
-@atom("capitalize each word", "start each word with a capital")
+@atom(
+    "capitalize each word",
+    "capitalize all words",
+    "write each word with one capital and then small letters",
+)
 def capitalize_each(ws: list[str]) -> list[str]:
     """Give each word one capital, its first letter.
 
@@ -43,7 +62,11 @@ def capitalize_each(ws: list[str]) -> list[str]:
     return [w.capitalize() for w in ws]
 
 
-@atom("return the first letters", "join the first letter of each word")
+@atom(
+    "join the first letters",
+    "join the first letter of each word",
+    "make a string of the first letters of the words",
+)
 def initials(ws: list[str]) -> str:
     """Write the first letter of each word.
 
@@ -54,8 +77,9 @@ def initials(ws: list[str]) -> str:
 
 
 @atom(
-    "return the longest word or an empty string",
-    "find the first longest word",
+    "find the longest word or an empty string if empty",
+    "take the longest word or an empty string if empty",
+    "find the first longest word or an empty string if empty",
     inline='max(ws, key=len, default="")',
 )
 def longest_word(ws: list[str]) -> str:
@@ -74,6 +98,7 @@ def longest_word(ws: list[str]) -> str:
 @atom(
     'keep words that hold the letter "{k}"',
     'keep words with the letter "{k}"',
+    'drop words without the letter "{k}"',
     draw={"k": tuple("aeot")},
 )
 def keep_words_with(ws: list[str], k: str) -> list[str]:
@@ -85,7 +110,11 @@ def keep_words_with(ws: list[str], k: str) -> list[str]:
     return [w for w in ws if k in w]
 
 
-@atom("check that it reads the same backwards", "tell whether it is a palindrome")
+@atom(
+    "check that it reads the same backwards",
+    "tell whether it is a palindrome",
+    "check that it is a palindrome",
+)
 def is_palindrome(s: str) -> bool:
     """Tell whether a text reads the same from both ends.
 
@@ -95,7 +124,11 @@ def is_palindrome(s: str) -> bool:
     return s == s[::-1]
 
 
-@atom('write "yes" if true and "no" if false', 'answer "yes" or "no"')
+@atom(
+    'write "yes" if true and "no" if false',
+    'answer "yes" if true or "no" if false',
+    'convert true to "yes" and false to "no"',
+)
 def yes_or_no(p: bool) -> str:
     """Say a truth value in words.
 
@@ -105,7 +138,11 @@ def yes_or_no(p: bool) -> str:
     return "yes" if p else "no"
 
 
-@atom("write {a} and then {b}", "join the strings {a} and {b}")
+@atom(
+    "write {a} and then {b}",
+    "join the strings {a} and {b}",
+    "append {b} to {a}",
+)
 def join_texts(s: str, t: str) -> str:
     """Write a second text right after a first.
 

@@ -4,6 +4,7 @@ The prompt is the head of a function: a typed signature on one line, one line of
 break. The solution continues it. Nothing here runs a composition.
 """
 
+import re
 from random import Random
 from typing import Literal
 
@@ -13,6 +14,7 @@ from codegym.synthesis.composition import Composition, Fork, Parameters
 Style = Literal["inline", "helpers"]
 BRANCHES = ("a", "b")
 """What the results of a fork's branches are called, in prompts and in solutions."""
+_ONE_OF_MANY = re.compile(r"\b(?:(first|last) )?1 (item|character|letter)s\b")
 
 
 def argument_names(types: tuple[str, ...]) -> list[str]:
@@ -71,7 +73,13 @@ def _say(atom: Atom, values: dict[str, object], names: list[str], rng: Random) -
     phrase = atom.phrases[int(rng.random() * len(atom.phrases))]
     if "{" not in phrase:
         return phrase
-    return phrase.format(**dict(zip("ab", names, strict=False)), **values)
+    text = phrase.format(**dict(zip("ab", names, strict=False)), **values)
+    return _ONE_OF_MANY.sub(_singular, text)
+
+
+def _singular(match: re.Match[str]) -> str:
+    """Say "the first item" for "the first 1 items", and "1 letter" for "1 letters"."""
+    return f"{match[1] or 1} {match[2]}"
 
 
 def _say_fork(

@@ -11,9 +11,9 @@ copy join split strip lower upper replace find startswith endswith isdigit isalp
 isupper islower title capitalize swapcase keys values items get update add fromkeys key default
 self xs ys ws fs result total out ch words text nums item value start end seen
 counts first last yes no aeiou
-Add Answer Append Capitalize Check Compute Convert Count Cut Divide Double Drop Find First Flip
-Increase Join Keep List Make Map Move Multiply Negate Pair Put Remove Return Reverse Rotate Round
-Skip Sort Spell Split Square Start Subtract Swap Take Tell Write
+Add Answer Append Capitalize Check Compute Convert Count Cut Decrease Divide Double Drop Find First
+Flip Give Increase Join Keep List Make Map Move Multiply Negate Pair Put Remove Reverse
+Round Skip Sort Spell Split Square Subtract Swap Take Tell Write
 """.split()
 
 _SPACED = """
@@ -29,8 +29,9 @@ into up running totals duplicates copy absolute vowels keys remainder modulo dif
 longest longer large small sign flip whether skip often occurs decimals percent alphabetically
 backwards nearest integer dashes entries palindrome middle capital codes divides far mean gap minus
 multiples point fraction table true false end hold reads same average distance median convert
-split divide join move rotate tell double check swap put append spell find capitalize start make map
-write answer cut pair
+split divide join move tell double check swap put append spell find capitalize make map
+write answer cut pair times division divided itself as one decimal decrease give second at others
+lists more does code many there short long alphabetical no two without counts
 """.split()
 
 _OPERATORS = "= + - * / % < > ! & | ( [ { \" '"
