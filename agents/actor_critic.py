@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 
 from codegym import registry
-from codegym.advantages import Floats, explained_variance, gae, spread, standardise
+from codegym.advantages import Floats, damp, explained_variance, gae, spread, standardise
 from codegym.agent import Request
 from codegym.losses import policy_gradient, value_error
 from codegym.optimisation import Columns, Learner, Optimiser, Tally
@@ -126,5 +126,5 @@ class ActorCritic(Learner):
             advantages, returns = gae(
                 last, batch.values, batch.mask, gae_lambda=self.config.gae_lambda
             )
-        damped = np.where(advantages < 0, advantages * self.config.negative_scale, advantages)
-        return standardise(damped.astype(np.float32), batch.mask, centre=False), returns
+        damped = damp(advantages, self.config.negative_scale)
+        return standardise(damped, batch.mask, centre=False), returns

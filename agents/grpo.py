@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from codegym import registry
-from codegym.advantages import Floats, group_relative, spread
+from codegym.advantages import Floats, damp, group_relative, spread
 from codegym.agent import Request
 from codegym.losses import clipped_surrogate, kl_to_reference
 from codegym.optimisation import Columns, Learner, Optimiser, Tally
@@ -38,6 +38,7 @@ class GRPOConfig:
         clip_low: Lower bound of the ratio is 1 less this.
         clip_high: Upper bound of the ratio is 1 plus this.
         kl_coef: Weight of the divergence from the policy that training began with.
+        negative_scale: Factor on negative advantages, see ``advantages.damp``; 1 in the papers.
         minibatches: Optimiser steps per epoch.
         epochs: Passes over each update's programs.
         warmup_updates: Updates over which the learning rate rises.
@@ -54,6 +55,7 @@ class GRPOConfig:
     clip_low: float = 0.2
     clip_high: float = 0.2
     kl_coef: float = 0.0
+    negative_scale: float = 0.2
     minibatches: int = 2
     epochs: int = 1
     warmup_updates: int = 8
@@ -72,9 +74,11 @@ class GRPO(Learner):
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "small": {},
         "paper": {"lr": 1e-6, "average": "sequence", "drop_even_groups": False, "kl_coef": 0.04,
-                  "samples": 64, "tasks": 16, "minibatches": 1},
-        "dr_grpo": {"scale": False, "average": "constant", "drop_even_groups": False},
-        "dapo": {"average": "token", "clip_high": 0.28, "drop_even_groups": True},
+                  "negative_scale": 1.0, "samples": 64, "tasks": 16, "minibatches": 1},
+        "dr_grpo": {"scale": False, "average": "constant", "drop_even_groups": False,
+                    "negative_scale": 1.0},
+        "dapo": {"average": "token", "clip_high": 0.28, "drop_even_groups": True,
+                 "negative_scale": 1.0},
     }  # fmt: skip
 
     def __init__(self, policy: Policy, config: GRPOConfig, *, seed: int) -> None:
@@ -98,6 +102,7 @@ class GRPO(Learner):
         batch = Batch.from_trajectories(trajectories, pad_id=policy.tokenizer.pad_id)
         groups = np.unique([one.task_id for one in trajectories], return_inverse=True)[1]
         per_program = group_relative(batch.rewards, groups, scale=config.scale)
+        per_program = damp(per_program, config.negative_scale)
         batch = batch.with_columns(advantages=self._weigh(spread(per_program, batch.mask), batch))
         used = (
             np.flatnonzero(per_program != 0) if config.drop_even_groups else np.arange(len(batch))

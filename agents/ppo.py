@@ -17,6 +17,7 @@ import numpy as np
 import torch
 
 from codegym import registry
+from codegym.advantages import damp, standardise
 from codegym.agent import Agent, Request
 from codegym.policies.sb3 import load_rollout, make_ppo, ppo_state, restore_ppo
 from codegym.policy import Policy
@@ -41,6 +42,8 @@ class PPOConfig:
         kl_coef: First value of beta, the charge on leaving the policy that training began with.
         kl_target: Divergence per program that beta steers to, in nats.
         kl_horizon: Programs over which beta adapts.
+        negative_scale: Factor on negative advantages, see ``advantages.damp``. Below 1, advantages
+            are divided by their deviation and keep their signs; at 1 PPO centres them as well.
         warmup_updates: Updates over which the learning rate rises.
         tasks: Tasks drawn for one update.
         samples: Programs written for each.
@@ -60,6 +63,7 @@ class PPOConfig:
     kl_coef: float = 0.0
     kl_target: float = 1.0
     kl_horizon: float = 10_000.0
+    negative_scale: float = 0.2
     warmup_updates: int = 8
     tasks: int = 64
     samples: int = 4
@@ -76,7 +80,8 @@ class PPO(Agent):
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "small": {},
         "ppocoder": {"lr": 1e-6, "value_lr": 1e-6, "gae_lambda": 0.95, "vf_coef": 1e-3,
-                     "kl_coef": 0.1, "batch_size": 32, "tasks": 32, "samples": 1},
+                     "kl_coef": 0.1, "negative_scale": 1.0, "batch_size": 32, "tasks": 32,
+                     "samples": 1},
     }  # fmt: skip
 
     def __init__(self, policy: Policy, config: PPOConfig, *, seed: int) -> None:
@@ -115,6 +120,7 @@ class PPO(Agent):
         self._ppo.lr_schedule = lambda remaining: config.lr * scale
         charged, metrics = self._charge(trajectories)
         load_rollout(self._ppo, charged, token_rewards=True)
+        self._damp()
         self._ppo.train()
         self.policy.mark_updated()
         logged = self._ppo.logger.name_to_value
@@ -128,6 +134,14 @@ class PPO(Agent):
             "explained_variance": float(logged["train/explained_variance"]),
             "lr": config.lr * scale,
         }
+
+    def _damp(self) -> None:
+        """Damp the negative advantages in PPO's buffer; its own centring would undo that."""
+        scale, buffer = self.config.negative_scale, self._ppo.rollout_buffer
+        if scale < 1.0:
+            damped = damp(buffer.advantages, scale)
+            buffer.advantages = standardise(damped, np.ones_like(damped, dtype=bool), centre=False)
+        self._ppo.normalize_advantage = scale >= 1.0
 
     def _charge(
         self, trajectories: Sequence[Trajectory]

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from codegym import registry
-from codegym.advantages import Floats
+from codegym.advantages import Floats, damp
 from codegym.agent import Request
 from codegym.losses import policy_gradient
 from codegym.optimisation import Columns, Learner, Optimiser, Tally
@@ -222,8 +222,7 @@ class RLTF(Learner):
         assert one.verdict is not None and one.feedback is not None
         whole = self.value(one) - baseline if self.config.coarse or self.config.adaptive else 0.0
         weights = np.float32(whole) + self._reward.fine(one.verdict, one.feedback)
-        scaled = np.where(weights < 0, weights * self.config.negative_scale, weights)
-        return scaled.astype(np.float32)
+        return damp(weights, self.config.negative_scale)
 
     def _baselines(self, trajectories: Sequence[Trajectory]) -> dict[str, float]:
         values: dict[str, list[float]] = {}

@@ -32,9 +32,9 @@ class SFTConfig:
         demonstrations: Drawn for one update and sorted into batches of like length.
     """
 
-    lr: float = 2e-3
+    lr: float = 3e-3
     weight_decay: float = 0.05
-    batch_size: int = 32
+    batch_size: int = 16
     warmup_steps: int = 50
     demonstrations: int = 512
 

@@ -302,7 +302,8 @@ class Trainer:
                 seed=self.config.seed,
                 name=self.config.eval_tasks,
             )
-            row[kind] = _short(report, full=moment != "curve")
+            # Without the rows of a full evaluation nobody could pair it with another.
+            row[kind] = _short(report, full=count == self.config.eval_count)
         shown = {f"held-out/{kind}": row[kind]["pass_at"]["1"]["mean"] for kind in KINDS}
         self._trackers.log(shown, position.total_programs)
         self.folder.append("curve", row)

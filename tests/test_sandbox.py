@@ -226,7 +226,7 @@ def test_a_job_that_needs_a_package_is_refused_where_it_is_not_offered(pool):
 
 def test_a_slow_program_does_not_delay_the_others(pool):
     slow = pool.submit(job("import time\ntime.sleep(3)\n", limits=Limits(wall_s=1.5)))
-    _ = [pool.submit(job("def f():\n    return 1\n")) for _ in range(20)]
+    quick = [pool.submit(job("def f():\n    return 1\n")) for _ in range(20)]
     order = []
     while len(order) < 21:
         order += [ticket for ticket, _ in pool.collect()]
@@ -238,7 +238,8 @@ def test_a_program_held_behind_a_slow_one_is_given_to_whoever_is_free_first(pool
     sleeps = "import time\ntime.sleep({})\ndef f():\n    return 1\n"
     pool.run([job("def f():\n    return 0\n")] * 8)
     slow = [pool.submit(job(sleeps.format(pause))) for pause in (1.0, 0.2)]
-    _ = [pool.submit(job("def f():\n    return 1\n")) for _ in range(2)]
+    for _ in range(2):
+        pool.submit(job("def f():\n    return 1\n"))
     order = []
     while len(order) < 4:
         order += [ticket for ticket, _ in pool.collect()]

@@ -1,170 +1,281 @@
 """``codegym bench learning``: what each agent gains on held-out tasks, by seeds, from one start.
 
-For every seed one warm start is trained; every agent then begins from that same policy with the
-same budget. Gains are per task and paired, so that a seed's luck with its warm start cancels out.
+For every seed one warm start is trained; every variant then begins from that same policy. A variant
+is written ``AGENT[:PRESET][?KEY=VALUE&...][@MINUTES]``, so an ablation is the same command::
+
+    codegym bench learning --agents "rltf?fine=0,rltf,actor_critic?critic=frozen" --programs 7680
+    codegym bench learning --acceptance
+
+Runs that are complete are read, those that were stopped are continued, and a run that another
+process is at work on is waited for; so seeds may be spread over processes.
 """
 
+import fcntl
+import hashlib
 import json
-from collections.abc import Sequence
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl
 
 import click
-import numpy as np
 from rich.console import Console
 from rich.progress import Progress
-from rich.table import Table
 
 from codegym import registry
-from codegym.errors import ConfigError, UnknownNameError
+from codegym.bench.learning_report import Run, describe, plot, tables, verdicts
+from codegym.errors import ConfigError
 
 _AGENTS = "rft,actor_critic,ppo,rltf,grpo"
+_ACCEPTANCE = "rft@2,actor_critic@1.5,ppo@3,rltf@3,grpo@3"
+_SHAPE = re.compile(
+    r"(?P<agent>\w+)(:(?P<preset>\w+))?(\?(?P<query>[^@]*))?(@(?P<minutes>\d+\.?\d*))?"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Variant:
+    """An agent with settings and, where it has one of its own, a budget.
+
+    Attributes:
+        text: As it was written; names its folder.
+        label: The text without the budget.
+        agent: Name of the agent.
+        preset: Its named settings.
+        settings: Settings that win over the preset.
+        reward: Of its training; "" for the comparison's own.
+        minutes: Its budget; 0 for the comparison's own.
+    """
+
+    text: str
+    label: str
+    agent: str
+    preset: str
+    settings: Mapping[str, str]
+    reward: str
+    minutes: float
+
+    @classmethod
+    def parse(cls, text: str) -> "Variant":
+        """Read ``AGENT[:PRESET][?KEY=VALUE&...][@MINUTES]``; the key ``reward`` is the reward.
+
+        Raises:
+            ConfigError: The text is of another form.
+            UnknownNameError: No such agent.
+        """
+        match = _SHAPE.fullmatch(text.strip())
+        try:
+            pairs = (
+                parse_qsl(match["query"], strict_parsing=True) if match and match["query"] else []
+            )
+        except ValueError:
+            match = None
+        if match is None:
+            raise ConfigError(
+                "an unreadable variant",
+                value=text,
+                expected="AGENT[:PRESET][?KEY=VALUE&...][@MINUTES]",
+            )
+        registry.get("agents", match["agent"])
+        settings = dict(pairs)
+        return cls(
+            text=text.strip(),
+            label=text.strip().partition("@")[0],
+            agent=match["agent"],
+            preset=match["preset"] or "small",
+            reward=settings.pop("reward", ""),
+            settings=settings,
+            minutes=float(match["minutes"] or 0.0),
+        )
+
+    def config(self, shared: Mapping[str, Any], budget: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what ``TrainConfig`` is made from, but for the seed and the start."""
+        own = {"minutes": self.minutes} if self.minutes else dict(budget)
+        if not own:
+            raise ConfigError(
+                "a variant without a budget",
+                value=self.text,
+                expected="--minutes, --programs, or one of its own such as rft@2",
+            )
+        chosen = {"agent": self.agent, "agent_preset": self.preset}
+        reward = {"reward": self.reward} if self.reward else {}
+        return {**shared, **own, **chosen, **reward, "agent_settings": dict(self.settings)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """Variants and seeds, and where their runs lie.
+
+    Attributes:
+        configs: Per variant: its folder's name, its label and its settings.
+        start: Settings of the warm start.
+        seeds: Of the warm starts and of the runs.
+        out: Folder of the runs.
+    """
+
+    configs: Sequence[tuple[str, str, Mapping[str, Any]]]
+    start: Mapping[str, Any]
+    seeds: Sequence[int]
+    out: Path
+
+    def runs(self) -> Iterator[Run]:
+        """Yield the warm start and then every variant, seed by seed."""
+        for seed in self.seeds:
+            # Another warm start is another policy, so what was run from the old one is not reused.
+            digest = hashlib.sha256(repr(sorted(self.start.items())).encode()).hexdigest()[:8]
+            folder = self.out / f"start-{digest}-{seed}"
+            start = Run("warm start", seed, _run(folder, {**self.start, "seed": seed}))
+            yield start
+            for name, label, config in self.configs:
+                settings = {**config, "seed": seed, "policy": str(folder / "checkpoint")}
+                yield Run(label, seed, _run(self.out / f"{name}-{seed}", settings, start=start))
 
 
 @click.command()
-@click.option("--agents", default=_AGENTS, show_default=True, help="Names, separated by commas.")
+@click.option("--agents", help=f"Variants, separated by commas.  [default: {_AGENTS}]")
+@click.option("--acceptance", is_flag=True, help=f"Three seeds of {_ACCEPTANCE} with their bounds.")
 @click.option("--seeds", type=click.IntRange(min=1), default=3, show_default=True, help="How many.")
 @click.option("--first-seed", type=int, default=0, show_default=True)
-@click.option("--minutes", type=float, help="Budget of each agent: minutes of training.")
-@click.option("--programs", type=int, help="Budget of each agent: programs written.")
-@click.option("--warm-start-programs", type=int, default=20_480, show_default=True)
+@click.option("--minutes", type=float, help="Budget of each variant: minutes of training.")
+@click.option("--programs", type=int, help="Budget of each variant: programs written.")
+@click.option(
+    "--warm-start-minutes", type=float, default=1.0, show_default=True, help="Of imitation."
+)
+@click.option("--warm-start-programs", type=int, help="The same, as a number of demonstrations.")
 @click.option("--policy", default="gpt:tiny", show_default=True)
 @click.option("--tasks", default="composites?domain=small&depth=1-2&split=train", show_default=True)
 @click.option(
     "--eval-tasks", default="composites?domain=small&depth=2&split=test", show_default=True
 )
 @click.option("--eval-count", type=int, default=300, show_default=True)
+@click.option("--curve-points", type=int, default=3, show_default=True, help="In between.")
+@click.option("--reward", default="rltf", show_default=True, help="Where a variant names none.")
 @click.option("--threads", type=click.IntRange(min=1), help="Threads of torch.")
 @click.option(
     "--out",
     type=click.Path(file_okay=False, path_type=Path),
     default=Path("runs/bench-learning"),
     show_default=True,
-    help="Folder of the runs; those that are complete are not run again.",
+    help="Folder of the runs, of results.json and of learning.png.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print the rows as JSON.")
-def command(
+@click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")
+def command(as_json: bool, threads: int | None, acceptance: bool, **options: Any) -> None:
+    """Compare agents from the same warm starts, at equal minutes and at equal programs.
+
+    A variant is AGENT[:PRESET][?KEY=VALUE&...][@MINUTES].
+    """
+    import torch
+
+    if threads:
+        torch.set_num_threads(threads)
+    if acceptance and options["agents"]:
+        raise ConfigError("--acceptance names its own variants", value=options["agents"])
+    options["agents"] = _ACCEPTANCE if acceptance else options["agents"] or _AGENTS
+    comparison = _comparison(**options)
+    console = Console(stderr=True)
+    with Progress(console=console, disable=not console.is_terminal) as progress:
+        total = len(comparison.seeds) * (len(comparison.configs) + 1)
+        bar = progress.add_task("runs", total=total)
+        runs = []
+        for run in comparison.runs():
+            runs.append(run)
+            progress.advance(bar)
+    results = describe(runs) | {"options": {**options, "out": str(options["out"])}}
+    if acceptance:
+        results["acceptance"] = verdicts(results)
+    (options["out"] / "results.json").write_text(json.dumps(results, indent=1) + "\n")
+    plot(runs, options["out"] / "learning.png")
+    if as_json:
+        click.echo(json.dumps(results))
+        return
+    out = Console()
+    # A table of figures is better too wide for a file or a pipe than folded.
+    out.width = out.width if out.is_terminal else 140
+    for drawn in tables(results):
+        out.print(drawn)
+    for line in results.get("acceptance", ()):
+        out.print(line["text"], highlight=False)
+
+
+def _comparison(
+    *,
     agents: str,
     seeds: int,
     first_seed: int,
     minutes: float | None,
     programs: int | None,
-    warm_start_programs: int,
+    warm_start_minutes: float,
+    warm_start_programs: int | None,
     policy: str,
-    tasks: str,
-    eval_tasks: str,
-    eval_count: int,
-    threads: int | None,
     out: Path,
-    as_json: bool,
-) -> None:
-    """Compare agents from the same warm starts at the same budget."""
-    import torch
+    **shared: Any,
+) -> Comparison:
+    """Check the options, settings of agents included, before anything slow begins."""
+    from codegym.run_config import TrainConfig, agent_config, phases_of
 
-    if threads:
-        torch.set_num_threads(threads)
-    names = [name.strip() for name in agents.split(",")]
-    for name in names:
-        if name not in registry.names("agents"):
-            raise UnknownNameError("agent", name, registry.names("agents"))
-    if (minutes is None) == (programs is None):
+    if minutes and programs:
         raise ConfigError(
             "the agents need exactly one budget",
             value=(minutes, programs),
             expected="--minutes or --programs",
         )
-    shared = {
-        "tasks": tasks,
-        "eval_tasks": eval_tasks,
-        "eval_count": eval_count,
-        "curve_points": 0,
-        "reward": "rltf",
-    }
-    budget = {"minutes": minutes} if minutes is not None else {"programs": programs}
-    rows: list[dict[str, Any]] = []
-    console = Console(stderr=True)
-    with Progress(console=console, disable=not console.is_terminal) as progress:
-        bar = progress.add_task("runs", total=seeds * (len(names) + 1))
-        for seed in range(first_seed, first_seed + seeds):
-            start = out / f"start-{seed}"
-            _run(
-                start,
-                {
-                    **shared,
-                    "agent": "sft",
-                    "policy": policy,
-                    "seed": seed,
-                    "programs": warm_start_programs,
-                },
-            )
-            progress.advance(bar)
-            for name in names:
-                summary = _run(
-                    out / f"{name}-{seed}",
-                    {
-                        **shared,
-                        **budget,
-                        "agent": name,
-                        "seed": seed,
-                        "policy": str(start / "checkpoint"),
-                    },
-                )
-                rows.append({"agent": name, "seed": seed, **summary})
-                progress.advance(bar)
-    if as_json:
-        click.echo(json.dumps(rows))
-    else:
-        Console().print(
-            _table(rows, names, f"{minutes} minutes" if minutes else f"{programs} programs")
-        )
+    budget = {"minutes": minutes} if minutes else {"programs": programs} if programs else {}
+    shared["curve_count"] = shared["eval_count"]
+    configs = []
+    for variant in map(Variant.parse, agents.split(",")):
+        config = variant.config(shared, budget)
+        phase = phases_of(TrainConfig.from_mapping({**config, "warm_start_programs": 0}))[-1]
+        agent_config(registry.get("agents", variant.agent), phase)
+        configs.append((re.sub(r"[^\w.@=-]+", "-", variant.text), variant.label, config))
+    length = (
+        {"programs": warm_start_programs}
+        if warm_start_programs
+        else {"minutes": warm_start_minutes}
+    )
+    return Comparison(
+        configs=configs,
+        start={**shared, **length, "agent": "sft", "policy": policy, "curve_points": 0},
+        seeds=range(first_seed, first_seed + seeds),
+        out=out,
+    )
 
 
-def _run(path: Path, settings: dict[str, Any]) -> dict[str, Any]:
-    """Train, or read what a run of the same settings left; return its summary."""
-    from codegym.report import summarise
+def _run(
+    path: Path, settings: Mapping[str, Any], *, start: Run | None = None
+) -> list[dict[str, Any]]:
+    """Train, or go on with, or read what a run of the same settings left; return its curve."""
     from codegym.run_config import TrainConfig
     from codegym.run_folder import RunFolder
     from codegym.training import Trainer
 
     folder = RunFolder(path)
     config = TrainConfig.from_mapping(settings)
-    same = folder.exists and folder.read_config() == config.to_mapping()
-    if not (same and any(row["moment"] == "after" for row in folder.rows("curve"))):
-        folder.create(config.to_mapping(), overwrite=True)
-        if not Trainer(config, folder).run():
-            raise click.Abort
-    return summarise(list(folder.rows("curve")))
+    with _alone(path):
+        curve = list(folder.rows("curve"))
+        same = folder.exists and folder.read_config() == config.to_mapping()
+        if start is not None and curve:
+            # A warm start that was deleted and trained anew is another policy too.
+            same = same and curve[0]["sampled"]["rows"] == start.curve[-1]["sampled"]["rows"]
+        if not (same and curve and curve[-1]["moment"] == "after"):
+            resume = same and (folder.checkpoint / "trainer").is_dir()
+            if not resume:
+                folder.create(config.to_mapping(), overwrite=True)
+            if not Trainer(config, folder).run(resume=resume):
+                raise click.Abort
+        return list(folder.rows("curve"))
 
 
-def _table(rows: Sequence[dict[str, Any]], names: Sequence[str], budget: str) -> Table:
-    table = Table(
-        title=f"gain in pass@1 on held-out tasks, {budget} each",
-        caption="mean over seeds [lowest, highest]",
-    )
-    for head in (
-        "agent",
-        "greedy before",
-        "greedy gain",
-        "sampled before",
-        "sampled gain",
-        "programs",
-        "seconds",
-    ):
-        table.add_column(head, justify="left" if head == "agent" else "right")
-    for name in names:
-        own = [row for row in rows if row["agent"] == name]
-        cells = []
-        for kind in ("greedy", "sampled"):
-            before = [row[kind]["before"]["mean"] for row in own]
-            gain = [row[kind]["gain"]["mean"] for row in own]
-            cells += [
-                f"{np.mean(before):.3f}",
-                f"{np.mean(gain):+.3f} [{min(gain):+.3f}, {max(gain):+.3f}]",
-            ]
-        table.add_row(
-            name,
-            *cells,
-            f"{np.mean([row['programs'] for row in own]):.0f}",
-            f"{np.mean([row['train_s'] for row in own]):.0f}",
-        )
-    return table
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Keep other processes from a run's folder; the lock goes when this process does."""
+    path.mkdir(parents=True, exist_ok=True)
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
