@@ -238,7 +238,8 @@ def test_a_program_held_behind_a_slow_one_is_given_to_whoever_is_free_first(pool
     sleeps = "import time\ntime.sleep({})\ndef f():\n    return 1\n"
     pool.run([job("def f():\n    return 0\n")] * 8)
     slow = [pool.submit(job(sleeps.format(pause))) for pause in (1.0, 0.2)]
-    quick = [pool.submit(job("def f():\n    return 1\n")) for _ in range(2)]
+    for _ in range(2):
+        pool.submit(job("def f():\n    return 1\n"))
     order = []
     while len(order) < 4:
         order += [ticket for ticket, _ in pool.collect()]
