@@ -4,6 +4,7 @@ A task knows how a policy's text becomes a whole program (``Task.program``) but 
 """
 
 import json
+import keyword
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -102,17 +103,10 @@ class Task:
         Raises:
             TaskError: A case is not a pair, or holds a value that cannot cross the sandbox line.
         """
-        if not entry_point.isidentifier():
-            raise TaskError(
-                "no function to call",
-                field="entry_point",
-                value=entry_point,
-                expected="the name of a function",
-            )
         return cls(
             task_id=task_id,
             prompt=prompt,
-            entry_point=entry_point,
+            entry_point=_name(entry_point),
             tests=TestSuite.of_calls(cases, float_tolerance=float_tolerance, limits=limits),
             canonical_solution=canonical_solution,
             metadata=dict(metadata or {}),
@@ -152,7 +146,7 @@ class Task:
         return cls(
             task_id=task_id,
             prompt=prompt,
-            entry_point=entry_point,
+            entry_point=_name(entry_point),
             tests=TestSuite.of_assertions(test_code, setup_code, limits=limits),
             canonical_solution=canonical_solution,
             metadata=dict(metadata or {}),
@@ -252,3 +246,15 @@ class Task:
 
     def __str__(self) -> str:
         return json.dumps(self.to_json(), ensure_ascii=False)
+
+
+def _name(entry_point: Any) -> str:
+    named = isinstance(entry_point, str) and entry_point.isidentifier()
+    if not named or keyword.iskeyword(entry_point):
+        raise TaskError(
+            "no function to call",
+            field="entry_point",
+            value=entry_point,
+            expected="the name of a function",
+        )
+    return str(entry_point)

@@ -1,8 +1,8 @@
 """TestSuite: the ordered checks of one task, in one of the three forms a test case can take."""
 
 import ast
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Literal, get_args
 
 from codegym import wire
@@ -21,14 +21,14 @@ class CallCase:
         args: Positional arguments, plain values.
         kwargs: Keyword arguments, plain values.
         expected: The value it must return; unused when ``raises`` is set.
-        raises: Name of the exception it must raise instead, or "".
+        raises: Name of the exception it must raise instead, or its class; "" for none.
     """
 
     __test__: ClassVar[bool] = False
     args: tuple[Any, ...] = ()
     kwargs: Mapping[str, Any] = field(default_factory=dict)
     expected: Any = None
-    raises: str = ""
+    raises: str | type[BaseException] = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +95,7 @@ class TestSuite:
             raise TaskError(
                 "wrong type", field="float_tolerance", value=float_tolerance, expected="a number"
             )
-        made = tuple(_call_case(case, number) for number, case in enumerate(cases))
+        made = tuple(_call_case(case, number) for number, case in enumerate(_listed(cases)))
         return cls(
             form="call",
             cases=_some(made),
@@ -119,7 +119,7 @@ class TestSuite:
                 value=output_rule,
                 expected=", ".join(get_args(OutputRule)),
             )
-        made = tuple(_stdio_case(case, number) for number, case in enumerate(cases))
+        made = tuple(_stdio_case(case, number) for number, case in enumerate(_listed(cases)))
         return cls(
             form="stdio", cases=_some(made), output_rule=output_rule, limits=limits or Limits()
         )
@@ -130,9 +130,11 @@ class TestSuite:
     ) -> "TestSuite":
         """Make a suite of test code; see ``Task.from_assertions``."""
         for name, text in (("setup_code", setup_code), ("test_code", test_code)):
+            if not isinstance(text, str):
+                raise TaskError("not text", field=name, value=text, expected="Python code")
             try:
                 tree = ast.parse(text)
-            except (SyntaxError, ValueError) as error:
+            except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
                 raise TaskError(f"{name} does not parse: {error}", field=name) from None
         checks = [
             node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == "check"
@@ -238,12 +240,19 @@ def _source(lines: Sequence[bytes], node: ast.stmt) -> str:
     return b"".join(part).decode()
 
 
+def _listed(cases: Any) -> Sequence[Any]:
+    if isinstance(cases, str | bytes | Mapping) or not isinstance(cases, Iterable):
+        raise TaskError("not cases", field="cases", value=cases, expected="a list of cases")
+    return list(cases)
+
+
 def _some(cases: tuple[Any, ...]) -> tuple[Any, ...]:
     if not cases:
         raise TaskError(
             "a task without tests would accept every program",
             field="tests",
-            expected="at least one case",
+            expected="at least one case; of test code, an assert statement at the top level or in "
+            "the body of check(candidate)",
         )
     return cases
 
@@ -267,7 +276,24 @@ def _call_case(case: CallCase | tuple[Sequence[Any], Any], number: int) -> CallC
                 expected="a tuple of positional arguments, such as (3,)",
             )
         case = CallCase(args=tuple(args), expected=expected)
-    return case
+    if not isinstance(case.args, tuple | list) or not isinstance(case.kwargs, Mapping):
+        raise TaskError("not arguments", field=where, value=case, expected="a tuple and a mapping")
+    if not all(isinstance(name, str) for name in case.kwargs):
+        raise TaskError("a keyword is not text", field=f"{where}.kwargs", value=case.kwargs)
+    return replace(case, args=tuple(case.args), raises=_exception_name(case.raises, where))
+
+
+def _exception_name(raises: Any, where: str) -> str:
+    if isinstance(raises, type) and issubclass(raises, BaseException):
+        return raises.__name__
+    if not isinstance(raises, str):
+        raise TaskError(
+            "not an exception",
+            field=f"{where}.raises",
+            value=raises,
+            expected="the name of an exception, such as 'ValueError', or its class",
+        )
+    return raises
 
 
 def _stdio_case(case: StdioCase | tuple[str, str], number: int) -> StdioCase:
