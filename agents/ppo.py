@@ -32,6 +32,8 @@ class PPOConfig:
         lr: Learning rate of the actor.
         value_lr: Learning rate of the critic.
         clip_range: How far the ratio of probabilities may move from 1.
+        clip_range_vf: How far a value may move from the one when the program was written; 0 does
+            not clip it.
         gae_lambda: 1 gives every token the return less the critic's estimate. The usual 0.95 would
             leave the first of thirty tokens a fifth of the credit.
         gamma: Discount per token.
@@ -54,6 +56,7 @@ class PPOConfig:
     lr: float = 1.5e-4
     value_lr: float = 1e-3
     clip_range: float = 0.2
+    clip_range_vf: float = 0.0
     gae_lambda: float = 1.0
     gamma: float = 1.0
     vf_coef: float = 0.5
@@ -80,7 +83,8 @@ class PPO(Agent):
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "small": {},
         "ppocoder": {"lr": 1e-6, "value_lr": 1e-6, "gae_lambda": 0.95, "vf_coef": 1e-3,
-                     "kl_coef": 0.1, "negative_scale": 1.0, "batch_size": 32, "tasks": 32,
+                     "clip_range_vf": 0.2, "kl_coef": 0.1, "negative_scale": 1.0,
+                     "batch_size": 32, "tasks": 32,
                      "samples": 1},
     }  # fmt: skip
 
@@ -104,6 +108,8 @@ class PPO(Agent):
             gae_lambda=config.gae_lambda,
             seed=seed,
         )
+        if config.clip_range_vf:
+            self._ppo.clip_range_vf = lambda remaining: config.clip_range_vf
 
     def request(self) -> Request:
         """Ask for several programs per task."""
