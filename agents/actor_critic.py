@@ -15,7 +15,7 @@ from codegym import registry
 from codegym.advantages import Floats, damp, explained_variance, gae, spread, standardise
 from codegym.agent import Request
 from codegym.losses import policy_gradient, value_error
-from codegym.optimisation import Columns, Learner, Optimiser
+from codegym.optimisation import Columns, Learner, Optimiser, Tally
 from codegym.policy import Policy
 from codegym.trajectory import Batch, Trajectory
 
@@ -88,8 +88,8 @@ class ActorCritic(Learner):
         critic_learns = config.critic == "synced" or critic_alone
         scale = min(1.0, max(0, self.updates + 1 - head_start) / config.warmup_updates)
         self.updates += 1
-        sums = dict.fromkeys(("policy_loss", "value_loss", "entropy", "approx_kl"), 0.0)
-        norms = []
+        sums = dict.fromkeys(("policy_loss", "value_loss"), 0.0)
+        tally, norms = Tally(), []
         for minibatch in batch.minibatches(config.minibatches, self.rng):
             losses, count = [], minibatch.n_tokens
             for piece in minibatch.pieces(32):
@@ -100,19 +100,20 @@ class ActorCritic(Learner):
                 losses.append(actor + critic if critic_learns else actor)
                 sums["policy_loss"] += float(actor.detach()) * count
                 sums["value_loss"] += float(critic.detach()) * count
-                sums["entropy"] += float(scored.entropy.detach().sum())
-                sums["approx_kl"] += float(
-                    (columns.old_log_probs - scored.log_probs.detach()).sum()
-                )
+                tally.add(scored, columns)
             norms.append(self.optimiser.step(losses, lr_scale=scale, train_actor=not critic_alone))
         metrics = {name: value / batch.n_tokens for name, value in sums.items()}
         real = batch.mask
-        return metrics | {
-            "loss": metrics["policy_loss"] + metrics["value_loss"],
-            "grad_norm": float(np.mean(norms)),
-            "lr": config.lr * scale,
-            "explained_variance": explained_variance(batch.values[real], returns[real]),
-        }
+        return (
+            metrics
+            | tally.means()
+            | {
+                "loss": metrics["policy_loss"] + metrics["value_loss"],
+                "grad_norm": float(np.mean(norms)),
+                "lr": config.lr * scale,
+                "explained_variance": explained_variance(batch.values[real], returns[real]),
+            }
+        )
 
     def _credit(self, batch: Batch) -> tuple[Floats, Floats]:
         """Return the advantages and returns of a batch, both (B, T)."""

@@ -21,7 +21,7 @@ from torch import nn
 from codegym import registry
 from codegym.agent import Request
 from codegym.losses import policy_gradient
-from codegym.optimisation import Columns, Learner, Optimiser
+from codegym.optimisation import Columns, Learner, Optimiser, Tally
 from codegym.policy import Evaluation, Policy
 from codegym.replay import ReplayBuffer
 from codegym.rewards import make_reward
@@ -144,14 +144,18 @@ class CodeRL(Learner):
             metrics |= self._weigh()
         self.policy.module.train()
         losses: dict[str, list[float]] = {"supervised_loss": [], "critic_weighted_loss": []}
-        norms = []
+        tally, norms = Tally(), []
         for _ in range(config.steps):
             supervised = self._steps % 2 == 0 and config.supervised != "none"
+            shown = supervised and config.supervised == "reference"
             self._steps += 1
             batch = self._supervised_batch() if supervised else self._draw(self.buffer)
             if batch is None:
                 continue
-            terms = [self._loss(piece, batch.n_tokens) for piece in batch.pieces(32)]
+            terms = [
+                self._loss(piece, batch.n_tokens, None if shown else tally)
+                for piece in batch.pieces(32)
+            ]
             scale = min(1.0, self._steps / config.warmup_steps)
             norms.append(self.optimiser.step(terms, lr_scale=scale))
             name = "supervised_loss" if supervised else "critic_weighted_loss"
@@ -160,6 +164,7 @@ class CodeRL(Learner):
         return (
             metrics
             | means
+            | tally.means()
             | {
                 "loss": sum(means.values()),
                 "grad_norm": float(np.mean(norms)) if norms else 0.0,
@@ -167,9 +172,13 @@ class CodeRL(Learner):
             }
         )
 
-    def _loss(self, piece: Batch, count: int) -> torch.Tensor:
+    def _loss(self, piece: Batch, count: int, tally: Tally | None) -> torch.Tensor:
+        """Return a piece's share of the loss; programs of the policy's own are tallied."""
         scored = self.policy.evaluate(piece)
-        return policy_gradient(scored.log_probs, Columns.of(piece, scored).extra["weights"], count)
+        columns = Columns.of(piece, scored)
+        if tally is not None:
+            tally.add(scored, columns)
+        return policy_gradient(scored.log_probs, columns.extra["weights"], count)
 
     def _fill(self, trajectories: Sequence[Trajectory]) -> None:
         greedy = {one.task_id: self._value(one) for one in trajectories if one.greedy}

@@ -19,7 +19,7 @@ from codegym import registry
 from codegym.advantages import Floats, damp, group_relative, spread
 from codegym.agent import Request
 from codegym.losses import clipped_surrogate, kl_to_reference
-from codegym.optimisation import Columns, Learner, Optimiser
+from codegym.optimisation import Columns, Learner, Optimiser, Tally
 from codegym.policy import Policy
 from codegym.trajectory import Batch, Trajectory
 
@@ -113,16 +113,20 @@ class GRPO(Learner):
         batch = batch.select(used)
         policy.module.train()
         scale = min(1.0, self.updates / config.warmup_updates)
-        sums = dict.fromkeys(("policy_loss", "kl", "entropy", "approx_kl", "clipfrac"), 0.0)
+        sums = dict.fromkeys(("policy_loss", "kl"), 0.0)
+        tally = Tally(clip_low=config.clip_low, clip_high=config.clip_high)
         norms = []
         for _ in range(config.epochs):
             for minibatch in batch.minibatches(config.minibatches, self.rng):
-                losses = [self._loss(piece, minibatch, sums) for piece in minibatch.pieces(32)]
+                losses = [
+                    self._loss(piece, minibatch, sums, tally) for piece in minibatch.pieces(32)
+                ]
                 norms.append(self.optimiser.step(losses, lr_scale=scale))
         means = {name: value / len(norms) for name, value in sums.items()}
         return (
             metrics
             | means
+            | tally.means()
             | {
                 "loss": means["policy_loss"] + config.kl_coef * means["kl"],
                 "grad_norm": float(np.mean(norms)),
@@ -130,7 +134,9 @@ class GRPO(Learner):
             }
         )
 
-    def _loss(self, piece: Batch, minibatch: Batch, sums: dict[str, float]) -> torch.Tensor:
+    def _loss(
+        self, piece: Batch, minibatch: Batch, sums: dict[str, float], tally: Tally
+    ) -> torch.Tensor:
         """Return a piece's share of the minibatch's loss, and add what is logged to ``sums``."""
         config, count = self.config, minibatch.n_tokens
         scored = self.policy.evaluate(piece)
@@ -151,12 +157,7 @@ class GRPO(Learner):
             kl = kl_to_reference(scored.log_probs, anchor, columns.mask, count)
             loss = loss + config.kl_coef * kl
             sums["kl"] += float(kl.detach())
-        drift = scored.log_probs.detach() - columns.old_log_probs
-        ratio = drift.exp()[columns.mask]
-        outside = (ratio > 1 + config.clip_high) | (ratio < 1 - config.clip_low)
-        sums["clipfrac"] += float(outside.sum()) / count
-        sums["approx_kl"] -= float(drift.sum()) / count
-        sums["entropy"] += float(scored.entropy.detach().sum()) / count
+        tally.add(scored, columns)
         return loss
 
     def _weigh(self, advantages: Floats, batch: Batch) -> Floats:

@@ -15,7 +15,7 @@ import torch
 from codegym import registry
 from codegym.agent import Request
 from codegym.losses import policy_gradient
-from codegym.optimisation import Learner, Optimiser
+from codegym.optimisation import Columns, Learner, Optimiser, Tally
 from codegym.policy import Policy
 from codegym.trajectory import Batch, Trajectory
 
@@ -76,19 +76,22 @@ class RFT(Learner):
         policy.module.train()
         batch = Batch.from_trajectories(kept, pad_id=policy.tokenizer.pad_id)
         scale = min(1.0, self.updates / config.warmup_updates)
-        total, entropy, norms = 0.0, 0.0, []
+        total, tally, norms = 0.0, Tally(), []
         for minibatch in batch.minibatches(config.minibatches, self.rng):
             losses = []
             for piece in minibatch.pieces(32):
                 scored = policy.evaluate(piece)
                 ones = torch.ones_like(scored.log_probs)
                 losses.append(policy_gradient(scored.log_probs, ones, minibatch.n_tokens))
-                entropy += float(scored.entropy.detach().sum())
+                tally.add(scored, Columns.of(piece, scored))
             norms.append(self.optimiser.step(losses, lr_scale=scale))
             total += sum(float(loss.detach()) for loss in losses) * minibatch.n_tokens
-        return metrics | {
-            "loss": total / batch.n_tokens,
-            "entropy": entropy / batch.n_tokens,
-            "grad_norm": float(np.mean(norms)),
-            "lr": config.lr * scale,
-        }
+        return (
+            metrics
+            | tally.means()
+            | {
+                "loss": total / batch.n_tokens,
+                "grad_norm": float(np.mean(norms)),
+                "lr": config.lr * scale,
+            }
+        )

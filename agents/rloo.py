@@ -14,7 +14,7 @@ from codegym import registry
 from codegym.advantages import leave_one_out, spread, standardise
 from codegym.agent import Request
 from codegym.losses import policy_gradient
-from codegym.optimisation import Columns, Learner, Optimiser
+from codegym.optimisation import Columns, Learner, Optimiser, Tally
 from codegym.policy import Policy
 from codegym.trajectory import Batch, Trajectory
 
@@ -82,19 +82,23 @@ class RLOO(Learner):
         batch = batch.select(used)
         policy.module.train()
         scale = min(1.0, self.updates / config.warmup_updates)
-        total, entropy, norms = 0.0, 0.0, []
+        total, tally, norms = 0.0, Tally(), []
         for minibatch in batch.minibatches(config.minibatches, self.rng):
             losses = []
             for piece in minibatch.pieces(32):
                 scored = policy.evaluate(piece)
-                advantage = Columns.of(piece, scored).extra["advantages"]
-                losses.append(policy_gradient(scored.log_probs, advantage, minibatch.n_tokens))
-                entropy += float(scored.entropy.detach().sum())
+                columns = Columns.of(piece, scored)
+                advantages = columns.extra["advantages"]
+                losses.append(policy_gradient(scored.log_probs, advantages, minibatch.n_tokens))
+                tally.add(scored, columns)
             norms.append(self.optimiser.step(losses, lr_scale=scale))
             total += sum(float(loss.detach()) for loss in losses) * minibatch.n_tokens
-        return metrics | {
-            "loss": total / batch.n_tokens,
-            "entropy": entropy / batch.n_tokens,
-            "grad_norm": float(np.mean(norms)),
-            "lr": config.lr * scale,
-        }
+        return (
+            metrics
+            | tally.means()
+            | {
+                "loss": total / batch.n_tokens,
+                "grad_norm": float(np.mean(norms)),
+                "lr": config.lr * scale,
+            }
+        )

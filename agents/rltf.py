@@ -22,7 +22,7 @@ from codegym import registry
 from codegym.advantages import Floats, damp
 from codegym.agent import Request
 from codegym.losses import policy_gradient
-from codegym.optimisation import Columns, Learner, Optimiser
+from codegym.optimisation import Columns, Learner, Optimiser, Tally
 from codegym.policy import Policy
 from codegym.replay import Experience, ReplayBuffer
 from codegym.rewards.rltf import RLTF as RLTFReward
@@ -133,14 +133,18 @@ class RLTF(Learner):
             return metrics
         self.policy.module.train()
         losses: dict[str, list[float]] = {"supervised_loss": [], "feedback_loss": []}
-        norms = []
+        tally, norms = Tally(), []
         for _ in range(self.config.steps):
             supervised = self._steps % 2 == 0 and self.config.supervised != "none"
+            shown = supervised and self.config.supervised == "reference"
             batch = self._supervised_batch() if supervised else self._feedback_batch()
             self._steps += 1
             if batch is None:
                 continue
-            terms = [self._loss(piece, batch.n_tokens) for piece in batch.pieces(32)]
+            terms = [
+                self._loss(piece, batch.n_tokens, None if shown else tally)
+                for piece in batch.pieces(32)
+            ]
             scale = min(1.0, self._steps / self.config.warmup_steps)
             norms.append(self.optimiser.step(terms, lr_scale=scale))
             total = sum(float(term.detach()) for term in terms)
@@ -150,6 +154,7 @@ class RLTF(Learner):
         return (
             metrics
             | means
+            | tally.means()
             | {
                 "loss": sum(means.values()),
                 "grad_norm": float(np.mean(norms)) if norms else 0.0,
@@ -159,10 +164,13 @@ class RLTF(Learner):
             }
         )
 
-    def _loss(self, piece: Batch, count: int) -> torch.Tensor:
+    def _loss(self, piece: Batch, count: int, tally: Tally | None) -> torch.Tensor:
+        """Return a piece's share of the loss; programs of the policy's own are tallied."""
         scored = self.policy.evaluate(piece)
-        weights = Columns.of(piece, scored).extra["weights"]
-        return policy_gradient(scored.log_probs, weights, count)
+        columns = Columns.of(piece, scored)
+        if tally is not None:
+            tally.add(scored, columns)
+        return policy_gradient(scored.log_probs, columns.extra["weights"], count)
 
     def _feedback_batch(self) -> Batch:
         entries = self.buffer.sample(self.rng, self.config.batch_size)

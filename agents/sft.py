@@ -45,6 +45,7 @@ class SFT(Learner):
 
     name = "sft"
     config_class = SFTConfig
+    from_demonstrations = True
 
     def __init__(self, policy: Policy, config: SFTConfig, *, seed: int) -> None:
         optimiser = Optimiser(
@@ -70,18 +71,21 @@ class SFT(Learner):
         batch = Batch.from_trajectories(trajectories, pad_id=policy.tokenizer.pad_id)
         batches = list(batch.pieces(config.batch_size))
         cosine = 0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * min(progress, 1.0)))
-        loss_sum, grad_norms = 0.0, []
+        loss_sum, entropy, grad_norms = 0.0, 0.0, []
         for index in self.rng.permutation(len(batches)):
             piece = batches[index]
-            log_probs = policy.evaluate(piece).log_probs
-            loss = policy_gradient(log_probs, torch.ones_like(log_probs), piece.n_tokens)
+            scored = policy.evaluate(piece)
+            ones = torch.ones_like(scored.log_probs)
+            loss = policy_gradient(scored.log_probs, ones, piece.n_tokens)
             self._steps += 1
             scale = cosine * min(1.0, self._steps / config.warmup_steps)
             grad_norms.append(self.optimiser.step([loss], lr_scale=scale))
             loss_sum += loss.item() * piece.n_tokens
+            entropy += float(scored.entropy.detach().sum())
         self.updates += 1
         return {
             "loss": loss_sum / batch.n_tokens,
+            "entropy": entropy / batch.n_tokens,
             "grad_norm": float(np.mean(grad_norms)),
             "lr": config.lr * scale,
         }

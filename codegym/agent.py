@@ -50,6 +50,9 @@ class Agent(ABC):
         config_class: The dataclass of its settings; its defaults are the preset ``small``.
         presets: Further named settings, as differences from the defaults; ``paper`` among them
             where a paper gives numbers.
+        learns: Whether ``update`` changes weights at all; a floor to compare with does not.
+        from_demonstrations: Whether it learns from reference solutions alone, so that a warm start
+            before it would be more of the same.
         policy: What it trains.
         config: Its settings.
         updates: How many times ``update`` has run.
@@ -58,6 +61,8 @@ class Agent(ABC):
     name: ClassVar[str]
     config_class: ClassVar[type[Any]]
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"small": {}}
+    learns: ClassVar[bool] = True
+    from_demonstrations: ClassVar[bool] = False
 
     policy: Policy
     config: Any

@@ -18,9 +18,10 @@ import itertools
 import re
 from typing import Any
 
-from codegym.wire import MAX_DEPTH
+from codegym.wire import MAX_DEPTH, dumps
 
 NUMBER_CHARS = 400_000
+MORE_BRACKETS = 20_000
 # Possessive, and content with an unfinished string, so that no text makes it look twice.
 _STRINGS = re.compile(rb'"(?:[^"\\]|\\.|\\\Z)*+(?:"|\Z)', re.DOTALL)
 _NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
@@ -34,6 +35,16 @@ def too_deep(data: bytes) -> bool:
         return False
     brackets = _STRINGS.sub(b"", data).translate(None, _NOT_BRACKETS)
     return max(itertools.accumulate(map(_STEP.__getitem__, brackets)), default=0) > deepest
+
+
+def outsized(data: bytes, expected: bytes) -> bool:
+    """Say whether JSON text holds far more values than a trusted one, without parsing it.
+
+    What is compared is the number of brackets: building a million small lists would keep the
+    driver busy long after the program's time is up.
+    """
+    allowed = MORE_BRACKETS + 2 * (expected.count(b"[") + expected.count(b"{"))
+    return data.count(b"[") + data.count(b"{") > allowed
 
 
 def same(got: Any, expected: Any, tolerance: float = 0.0) -> bool:
@@ -89,6 +100,11 @@ def _same(got: Any, expected: Any, tolerance: float) -> bool:
     answer = got[tag]
     if type(answer) is not type(body):
         return False
+    if tag in ("s", "z", "K", "d", "X"):
+        if len(answer) != len(body):
+            return False
+        if sorted(map(dumps, answer)) == sorted(map(dumps, body)):
+            return True  # by far the quickest, where no number is written in two ways
     if tag in ("s", "z", "K"):
         return _same(sorted(answer, key=_rank), sorted(body, key=_rank), tolerance)
     if tag in ("d", "X"):

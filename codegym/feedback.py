@@ -9,6 +9,7 @@ set here.
 import re
 from dataclasses import dataclass
 from enum import Enum, StrEnum, auto
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -91,6 +92,47 @@ _OUTCOMES: dict[Outcome, _Rule] = {
 _NEWLINE = re.compile(r"\r\n|\r|\n")
 
 
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A fault's place in the text of a program, before tokens are looked at.
+
+    Attributes:
+        granularity: As of ``Feedback``.
+        line: Of the program, from 1; None unless LINE.
+        characters: ``[start, end)`` of that line in the program.
+    """
+
+    granularity: Granularity
+    line: int | None = None
+    characters: tuple[int, int] = (0, 0)
+
+    def in_tokens(self, count: int) -> Feedback:
+        """Return the feedback of a fault that is no line, for an episode of so many tokens."""
+        whole = self.granularity is Granularity.GLOBAL
+        return _no_line(self.granularity, count if whole else 0, count)
+
+    def among(self, spans: NDArray[np.int64], program_start: int = 0) -> Feedback:
+        """Return the feedback for an episode whose tokens stand at ``spans``; see ``locate``."""
+        if self.line is None:
+            return self.in_tokens(len(spans))
+        start, end = self.characters
+        return Feedback(
+            granularity=Granularity.LINE,
+            lines=(self.line, self.line),
+            tokens=_tokens_in(spans, start - program_start, end - program_start),
+            n_tokens=len(spans),
+        )
+
+
+_NOWHERE = Fault(Granularity.IGNORE)
+_EVERYWHERE = Fault(Granularity.GLOBAL)
+
+
+@lru_cache(maxsize=4096)
+def _no_line(granularity: Granularity, end: int, count: int) -> Feedback:
+    return Feedback(granularity=granularity, tokens=(0, end), n_tokens=count)
+
+
 def locate(
     verdict: Verdict,
     program: str,
@@ -114,19 +156,18 @@ def locate(
 
     Source: RLTF (2307.04349), section 3.3; the alternatives of its table are in ``_SYNTAX``.
     """
+    return find_fault(verdict, program, cut=cut).among(spans, program_start)
+
+
+def find_fault(verdict: Verdict, program: str, *, cut: bool | None = None) -> Fault:
+    """Find the part of a program's text that a verdict finds fault with; see ``locate``."""
     rule, line = _categorise(verdict, program, verdict.cut if cut is None else cut)
-    count = len(spans)
     if rule is _Rule.GLOBAL:
-        return Feedback(granularity=Granularity.GLOBAL, tokens=(0, count), n_tokens=count)
+        return _EVERYWHERE
+    if rule is _Rule.IGNORE or line is None:
+        return _NOWHERE
     span = _line_span(program, line, keep_indent=rule is _Rule.INDENTED_LINE)
-    if rule is _Rule.IGNORE or line is None or span is None:
-        return Feedback(granularity=Granularity.IGNORE, n_tokens=count)
-    return Feedback(
-        granularity=Granularity.LINE,
-        lines=(line, line),
-        tokens=_tokens_in(spans, span[0] - program_start, span[1] - program_start),
-        n_tokens=count,
-    )
+    return _NOWHERE if span is None else Fault(Granularity.LINE, line, span)
 
 
 def _categorise(verdict: Verdict, program: str, cut: bool) -> tuple[_Rule, int | None]:

@@ -110,6 +110,39 @@ class Columns:
         )
 
 
+class Tally:
+    """Adds up what every agent logs of its policy while it learns, as means over real tokens.
+
+    ``approx_kl`` is the estimate ``r - 1 - log r`` of the divergence of the policy from the one
+    that wrote the programs, ``r`` the ratio of their probabilities (Schulman's k3, never negative);
+    ``clipfrac`` the share of tokens whose ratio has left ``[1 - clip_low, 1 + clip_high]``.
+
+    Args:
+        clip_low: See above.
+        clip_high: See above.
+    """
+
+    def __init__(self, *, clip_low: float = 0.2, clip_high: float = 0.2) -> None:
+        self._low, self._high = 1.0 - clip_low, 1.0 + clip_high
+        self._sums = dict.fromkeys(("entropy", "approx_kl", "clipfrac"), 0.0)
+        self._tokens = 0
+
+    def add(self, scored: Evaluation, columns: Columns) -> None:
+        """Take one piece of a batch, as it was scored before its step."""
+        drift = (scored.log_probs.detach() - columns.old_log_probs)[columns.mask]
+        ratio = drift.exp()
+        self._sums["entropy"] += float(scored.entropy.detach()[columns.mask].sum())
+        self._sums["approx_kl"] += float((ratio - 1.0 - drift).sum())
+        self._sums["clipfrac"] += float(((ratio < self._low) | (ratio > self._high)).sum())
+        self._tokens += len(drift)
+
+    def means(self) -> dict[str, float]:
+        """Return the metrics; none if nothing was added."""
+        if not self._tokens:
+            return {}
+        return {name: value / self._tokens for name, value in self._sums.items()}
+
+
 class Learner(Agent):
     """An agent that takes gradient steps: one optimiser, one generator, and their state.
 

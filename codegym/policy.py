@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -84,9 +84,11 @@ class Policy(ABC):
         tokenizer: What its ids mean.
         max_tokens: Longest prompt plus program it can read.
         version: Rises with every change of weights; caches of another version are dropped.
+        learns: Whether its actor has weights that training changes.
     """
 
     name: str
+    learns: ClassVar[bool] = True
     tokenizer: Tokenizer
     max_tokens: int
     version: int

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from codegym.feedback import Feedback, locate
+from codegym.feedback import Feedback, find_fault, locate
 from codegym.rewards.base import Reward
 from codegym.task import Task
 from codegym.tokenizers.base import Tokenizer
@@ -52,6 +52,7 @@ def price(
     tokenizer: Tokenizer,
     reward: Reward,
     program: str | None = None,
+    given: Sequence[int] = (),
 ) -> Priced:
     """Price one judged episode.
 
@@ -59,23 +60,24 @@ def price(
         task: The task that was played.
         actions: (T,) ids the policy chose, the end token included where it was chosen.
         finished: Whether the policy ended the program itself; False if the budget cut it.
-        verdict: Of ``program_of(task, tokenizer.decode(actions))``.
+        verdict: Of ``program_of(task, tokenizer.decode(given + actions))``.
         tokenizer: What the ids mean.
         reward: What the verdict is worth.
         program: That text, where the caller has it already.
+        given: Ids the program began with before the policy's first action; they earn nothing.
     """
-    ids = actions.tolist() if isinstance(actions, np.ndarray) else list(actions)
+    written = actions.tolist() if isinstance(actions, np.ndarray) else list(actions)
+    ids = [*given, *written]
     if program is None:
         program = program_of(task, tokenizer.decode(ids))
-    return price_spans(
-        task,
-        program,
-        spans=tokenizer.spans(ids),
-        start=len(task.prompt) if task.prompt_is_code else 0,
-        finished=finished,
-        verdict=verdict,
-        reward=reward,
-    )
+    verdict = verdict if finished else verdict.as_cut()
+    fault = find_fault(verdict, program)
+    # Where no line is at fault nobody asks where the tokens stand.
+    if fault.line is None:
+        return _priced(task, program, verdict, fault.in_tokens(len(written)), reward)
+    spans = tokenizer.spans(ids)[len(given) :]
+    start = len(task.prompt) if task.prompt_is_code else 0
+    return _priced(task, program, verdict, fault.among(spans, start), reward)
 
 
 def price_spans(
@@ -99,9 +101,14 @@ def price_spans(
         verdict: Of the program.
         reward: What the verdict is worth.
     """
-    if not finished:
-        verdict = verdict.as_cut()
+    verdict = verdict if finished else verdict.as_cut()
     feedback = locate(verdict, program, spans=spans, program_start=start)
+    return _priced(task, program, verdict, feedback, reward)
+
+
+def _priced(
+    task: Task, program: str, verdict: Verdict, feedback: Feedback, reward: Reward
+) -> Priced:
     bound = reward.bind(task, program)
     return Priced(
         verdict=verdict,

@@ -27,7 +27,7 @@ from dataclasses import replace
 from typing import Any
 
 from codegym import wire
-from codegym.compare import same, same_output, show, too_deep
+from codegym.compare import outsized, same, same_output, show, too_deep
 from codegym.plan import Plan
 from codegym.sandbox.base import ExecutionResult
 from codegym.verdict import MESSAGE_CHARS, CaseResult, Outcome, Usage, Verdict
@@ -63,6 +63,10 @@ def _read_call(result: ExecutionResult, plan: Plan, usage: Usage, lines: int) ->
     for index, reply in enumerate(result.replies[: plan.n_cases]):
         if not plan.raises[index] and reply == plan.answers[index]:
             cases.append(_PASSED)
+            continue
+        if outsized(reply, plan.answers[index]):
+            shown = f"<{len(reply)} bytes, far more than expected>"
+            cases.append(CaseResult(outcome=Outcome.FAILED, got=shown))
             continue
         try:
             told = _parse(reply)
@@ -140,7 +144,9 @@ def _read_assertion(result: ExecutionResult, plan: Plan, usage: Usage, lines: in
             return Verdict.from_cases([_error(report.get("load"), lines)] * plan.n_cases, usage)
     except Unreadable as error:
         return Verdict.from_cases([_protocol_error(error)] * plan.n_cases, usage)
-    cases = [_PASSED] * plan.n_cases
+    until = report.get("until", plan.n_cases)  # the examiner had to be stopped in that case
+    cases = [_PASSED] * until
+    cases += [_stopped(result, plan, lines)] * (plan.n_cases - until)
     for index, kind, name, message, line, got in report["cases"]:
         if kind == "gone":
             cases[index] = _gone(result, plan, message, lines)

@@ -28,9 +28,15 @@ _TABLES = {
         "landlock": "codegym.sandbox.landlock:LandlockLauncher",
         "unsafe": "codegym.sandbox.unsafe:UnsafeLauncher",
     },
+    "samplers": {
+        "uniform": "codegym.task_sampling:UniformSampler",
+        "success": "codegym.task_sampling:SuccessSampler",
+        "curriculum": "codegym.task_sampling:CurriculumSampler",
+    },
     "policies": {
         "gpt": "codegym.policies.gpt:GPTPolicy",
         "hf": "codegym.policies.hf:HFPolicy",
+        "uniform": "codegym.policies.uniform:UniformPolicy",
     },
 }
 _KIND = {
@@ -40,6 +46,7 @@ _KIND = {
     "tokenizers": "tokenizer",
     "policies": "policy",
     "agents": "agent",
+    "samplers": "task sampler",
 }
 _NEEDS_TORCH = ("policies", "agents")
 _registered: dict[str, dict[str, Any]] = {group: {} for group in _KIND}
@@ -49,7 +56,8 @@ def register(group: str, name: str, target: Any) -> None:
     """Register a plug-in under a name, replacing what stood there.
 
     Args:
-        group: One of ``sandboxes, sources, rewards, tokenizers, policies, agents``.
+        group: One of ``sandboxes, sources, rewards, tokenizers, policies, agents,
+            samplers``.
         name: The name users will write.
         target: The object itself, or ``"module:attribute"`` to import it at first use.
 

@@ -4,10 +4,10 @@ This is the fast path of learning: programs are written whole by ``Policy.genera
 the pool while the next ones are being written. It gives the numbers that stepping the env gives.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from time import perf_counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -45,6 +45,8 @@ class Sampling:
         deterministic: Take the most probable token instead of drawing.
         greedy: Write one more program per task that way, after the drawn ones.
         rows: Programs written side by side; the grader works on the last rows meanwhile.
+        prefix: Share in [0, 1) of the reference solution's tokens that a program begins with.
+            They are part of the trajectory's prompt, so that nothing is learnt about them.
     """
 
     n: int = 1
@@ -54,6 +56,7 @@ class Sampling:
     deterministic: bool = False
     greedy: bool = False
     rows: int = 128
+    prefix: float = 0.0
 
 
 @dataclass(slots=True)
@@ -65,6 +68,7 @@ class _Draft:
     values: np.ndarray
     finished: bool
     text: str
+    given: int = 0
     demonstration: bool = False
     greedy: bool = False
     verdict: Verdict | None = None
@@ -96,19 +100,87 @@ def collect(
         SandboxError: The sandbox broke.
     """
     clock = clock or Clock()
-    drafts: list[_Draft] = []
-    tickets: dict[int, int] = {}
-    per_chunk = max(1, sampling.rows // sampling.n)
-    for start in range(0, len(tasks), per_chunk):
-        began = perf_counter()
-        for draft in _write(policy, tasks[start : start + per_chunk], sampling, rng):
-            tickets[judge.submit(draft.text, draft.task)] = len(drafts)
-            drafts.append(draft)
-        clock.sampling_s += perf_counter() - began
     began = perf_counter()
-    _await(judge, tickets, drafts)
-    clock.waiting_s += perf_counter() - began
-    return [_finish(draft, policy.tokenizer, reward, policy.version) for draft in drafts]
+    programs = Programs(policy, tasks, judge=judge, sampling=sampling, rng=rng)
+    written = perf_counter()
+    trajectories = programs.wait(reward)
+    clock.sampling_s += written - began
+    clock.waiting_s += perf_counter() - written
+    return trajectories
+
+
+class Programs:
+    """Programs that a policy has written, being graded meanwhile.
+
+    Args:
+        policy: Who writes.
+        tasks: What it writes for.
+        judge: Grades the programs; collects nothing else until ``wait`` has returned.
+        sampling: How the programs are written.
+        rng: Source of randomness; the policy's own if None.
+
+    Raises:
+        TaskError: A task's prompt leaves no room for a program in the policy's context, or it has
+            no reference solution where programs begin with a part of it.
+    """
+
+    def __init__(
+        self,
+        policy: Policy,
+        tasks: Sequence[Task],
+        *,
+        judge: Judge,
+        sampling: Sampling,
+        rng: "torch.Generator | None" = None,
+    ) -> None:
+        self._judge = judge
+        self._tokenizer = policy.tokenizer
+        self._version = policy.version
+        self._drafts: list[_Draft] = []
+        self._tickets: dict[int, int] = {}
+        per_chunk = max(1, sampling.rows // sampling.n)
+        for start in range(0, len(tasks), per_chunk):
+            self._submit(_write(policy, tasks[start : start + per_chunk], sampling, rng))
+
+    def _submit(self, drafts: Sequence[_Draft]) -> None:
+        for draft in drafts:
+            self._tickets[self._judge.submit(draft.text, draft.task)] = len(self._drafts)
+            self._drafts.append(draft)
+
+    def wait(self, reward: Reward) -> list[Trajectory]:
+        """Return them priced, those of one task together.
+
+        Raises:
+            SandboxError: The sandbox broke.
+        """
+        _await(self._judge, self._tickets, self._drafts)
+        return [_finish(draft, self._tokenizer, reward, self._version) for draft in self._drafts]
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the programs as plain values, without their verdicts."""
+        fields = ("prompt", "actions", "log_probs", "values", "finished", "text", "given", "greedy")
+        return {
+            "version": self._version,
+            "drafts": [
+                {name: getattr(draft, name) for name in fields} | {"task": draft.task.to_json()}
+                for draft in self._drafts
+            ],
+        }
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any], policy: Policy, *, judge: Judge) -> Self:
+        """Take up what ``state_dict`` returned; the programs are graded anew."""
+        programs = cls(policy, (), judge=judge, sampling=Sampling())
+        programs._version = state["version"]
+        tasks: dict[str, Task] = {}
+        drafts = []
+        for row in state["drafts"]:
+            task = Task.from_json(row["task"])
+            # Programs of one task share it, so that equal ones are graded once.
+            task = tasks.setdefault(task.task_id, task)
+            drafts.append(_Draft(**{**row, "task": task}))
+        programs._submit(drafts)
+        return programs
 
 
 class Demonstrations:
@@ -145,7 +217,10 @@ class Demonstrations:
 def _write(
     policy: Policy, tasks: Sequence[Task], sampling: Sampling, rng: "torch.Generator | None"
 ) -> list[_Draft]:
-    prompts = [policy.encode_prompt(task.prompt) for task in tasks]
+    given = [_given(task, policy, sampling.prefix) for task in tasks]
+    prompts = [
+        policy.encode_prompt(task.prompt) + ids for task, ids in zip(tasks, given, strict=True)
+    ]
     for task, prompt in zip(tasks, prompts, strict=True):
         if len(prompt) >= policy.max_tokens:
             raise TaskError(
@@ -155,10 +230,10 @@ def _write(
                 expected=f"fewer than {policy.max_tokens} tokens",
                 cure="a policy with a longer context, or tasks with shorter prompts",
             )
-    drafts = _drafts(policy, tasks, prompts, sampling, rng)
+    drafts = _drafts(policy, tasks, prompts, given, sampling, rng)
     if not sampling.greedy:
         return drafts
-    once = _drafts(policy, tasks, prompts, replace(sampling, n=1, deterministic=True), rng)
+    once = _drafts(policy, tasks, prompts, given, replace(sampling, n=1, deterministic=True), rng)
     return [
         draft
         for number, last in enumerate(once)
@@ -170,6 +245,7 @@ def _drafts(
     policy: Policy,
     tasks: Sequence[Task],
     prompts: list[list[int]],
+    given: list[list[int]],
     sampling: Sampling,
     rng: "torch.Generator | None",
 ) -> list[_Draft]:
@@ -182,31 +258,54 @@ def _drafts(
         deterministic=sampling.deterministic,
         rng=rng,
     )
-    return [
-        _Draft(
-            task=tasks[row // sampling.n],
-            prompt=prompts[row // sampling.n],
-            actions=actions,
-            log_probs=written.log_probs[row],
-            values=written.values[row],
-            finished=bool(written.finished[row]),
-            text=program_of(tasks[row // sampling.n], policy.tokenizer.decode(actions.tolist())),
-            greedy=sampling.deterministic,
+    drafts = []
+    for row, actions in enumerate(written.actions):
+        task, before = tasks[row // sampling.n], given[row // sampling.n]
+        drafts.append(
+            _Draft(
+                task=task,
+                prompt=prompts[row // sampling.n],
+                actions=actions,
+                log_probs=written.log_probs[row],
+                values=written.values[row],
+                finished=bool(written.finished[row]),
+                text=program_of(task, policy.tokenizer.decode([*before, *actions.tolist()])),
+                given=len(before),
+                greedy=sampling.deterministic,
+            )
         )
-        for row, actions in enumerate(written.actions)
-    ]
+    return drafts
 
 
-def _reference(task: Task, policy: Policy) -> _Draft:
+def _given(task: Task, policy: Policy, share: float) -> list[int]:
+    """Return the first tokens of a task's reference solution, rounded down, never all of them."""
+    if not share:
+        return []
+    solution = _solution(task, cure="train without a prefix curriculum")
+    ids = policy.tokenizer.encode(solution)
+    return ids[: int(share * len(ids))]
+
+
+def _solution(task: Task, *, cure: str) -> str:
+    """Return what a policy would write to give the reference solution.
+
+    Raises:
+        TaskError: The task has none.
+    """
     solution = task.canonical_solution
     if solution is None:
         raise TaskError(
             f"task {task.task_id!r} has no reference solution to learn from",
             field="canonical_solution",
-            cure="train from tests alone: leave the warm start out, or start from a checkpoint",
+            cure=cure,
         )
-    if task.prompt_is_code:
-        solution = solution.removeprefix(task.prompt)
+    return solution.removeprefix(task.prompt) if task.prompt_is_code else solution
+
+
+def _reference(task: Task, policy: Policy) -> _Draft:
+    solution = _solution(
+        task, cure="train from tests alone: leave the warm start out, or start from a checkpoint"
+    )
     ids = [*policy.tokenizer.encode(solution), policy.tokenizer.end_id]
     actions = np.array(ids, dtype=np.int64)
     nothing = np.zeros(len(actions), dtype=np.float32)
@@ -233,6 +332,7 @@ def _finish(draft: _Draft, tokenizer: Tokenizer, reward: Reward, version: int) -
     priced = price(
         draft.task,
         draft.actions,
+        given=draft.prompt[len(draft.prompt) - draft.given :],
         finished=draft.finished,
         verdict=draft.verdict,
         tokenizer=tokenizer,
@@ -251,6 +351,7 @@ def _finish(draft: _Draft, tokenizer: Tokenizer, reward: Reward, version: int) -
         verdict=priced.verdict,
         feedback=priced.feedback,
         policy_version=version,
+        given=draft.given,
         demonstration=draft.demonstration,
         greedy=draft.greedy,
     )

@@ -1,15 +1,18 @@
 """TrainConfig: what a training run is asked to do, and the phases that follow from it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from math import inf
 from pathlib import Path
 from typing import Any
 
+from codegym import registry
 from codegym.agent import Agent
 from codegym.errors import ConfigError, UnknownNameError
 from codegym.settings import settings_of
 
 BUDGETS = ("minutes", "updates", "programs")
+GROUPS = ("agent_settings", "warm_start_settings", "guard_settings")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,14 +23,25 @@ class TrainConfig:
         agent: Name of the learning agent.
         policy: ``gpt:tiny`` and the like, or the folder of a checkpoint to start from.
         tokenizer: Name of the tokenizer of a new policy.
+        words: Most words of a new policy's vocabulary, chosen by how often the training tasks'
+            prompts and reference solutions hold them; 0 for the vocabulary as it is shipped.
         tasks: URI of the training tasks.
         eval_tasks: URI of the held-out tasks.
+        task_sampler: How training tasks are drawn: ``uniform``, ``success`` (prefers those that are
+            sometimes solved), ``curriculum`` (from shallow to deep); with options,
+            ``name?key=value``.
+        prefix_curriculum: ``none``, or ``success`` or ``progress``: programs begin with a part of
+            the reference solution, less and less of it.
         reward: Name or expression of the reward.
         minutes: Budget of the agent in minutes of training, evaluation left out.
         updates: Budget of the agent in updates.
         programs: Budget of the agent in programs written; 25,600 where no budget is given.
+        ahead: 1 writes the next update's programs before this update is learnt from, so that they
+            are graded meanwhile; they come from weights that are one update old.
         warm_start_programs: Demonstrations to learn from first; 0 for no warm start. Where nothing
             is said, 20,480 for a new policy and none for one from a checkpoint.
+        warm_start_minutes: The same as minutes of training. The learning rate is annealed to
+            whichever is given.
         max_new_tokens: Longest program, the end token included.
         eval_count: Held-out tasks of the first and last evaluation.
         curve_count: Held-out tasks of each evaluation in between.
@@ -35,21 +49,30 @@ class TrainConfig:
         seed: Of everything that is drawn.
         isolation: Of the sandbox.
         workers: Of the sandbox; 0 lets it choose.
+        track: Where metrics go beside the run's own files: ``tensorboard``, ``wandb``, ``trackio``,
+            several separated by commas, or ``none``.
+        guard: Whether a run whose policy collapses is stopped.
         agent_preset: Named settings of the agent to begin from.
         agent_settings: Settings of the agent, by name; they win over the preset.
         warm_start_settings: Settings of the warm start, by name.
+        guard_settings: Settings of the guard, by name.
     """
 
     agent: str = "rft"
     policy: str = "gpt:tiny"
     tokenizer: str = "lexemes"
+    words: int = 0
     tasks: str = "composites?domain=small&depth=1-2&split=train"
     eval_tasks: str = "composites?domain=small&depth=2&split=test"
+    task_sampler: str = "uniform"
+    prefix_curriculum: str = "none"
     reward: str = "binary"
     minutes: float = 0.0
     updates: int = 0
     programs: int = 0
+    ahead: int = 0
     warm_start_programs: int = 0
+    warm_start_minutes: float = 0.0
     max_new_tokens: int = 64
     eval_count: int = 300
     curve_count: int = 100
@@ -57,9 +80,12 @@ class TrainConfig:
     seed: int = 0
     isolation: str = "auto"
     workers: int = 0
+    track: str = "tensorboard"
+    guard: bool = True
     agent_preset: str = "small"
     agent_settings: Mapping[str, Any] = field(default_factory=dict)
     warm_start_settings: Mapping[str, Any] = field(default_factory=dict)
+    guard_settings: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def from_mapping(cls, settings: Mapping[str, Any]) -> "TrainConfig":
@@ -72,22 +98,66 @@ class TrainConfig:
         given = dict(settings)
         if not any(name in given for name in BUDGETS):
             given["programs"] = 25_600
-        if "warm_start_programs" not in given:
-            pretrained = Path(str(given.get("policy", ""))).is_dir() or given.get("agent") == "sft"
-            given["warm_start_programs"] = 0 if pretrained else 20_480
         config = settings_of(cls, given, "setting")
-        if sum(getattr(config, name) > 0 for name in BUDGETS) != 1:
+        if not {"warm_start_programs", "warm_start_minutes"} & given.keys():
+            config = replace(config, warm_start_programs=_default_warm_start(config))
+        config._check()
+        return config
+
+    def _check(self) -> None:
+        """Refuse what contradicts itself.
+
+        Raises:
+            ConfigError: Not exactly one budget, or a number out of range.
+        """
+        if sum(getattr(self, name) > 0 for name in BUDGETS) != 1:
             raise ConfigError(
                 "a run needs exactly one budget",
-                value={name: getattr(config, name) for name in BUDGETS},
+                value={name: getattr(self, name) for name in BUDGETS},
                 expected="one of minutes, updates, programs above 0",
             )
-        return config
+        if self.warm_start_programs and self.warm_start_minutes:
+            raise ConfigError(
+                "a warm start needs at most one budget",
+                value=(self.warm_start_programs, self.warm_start_minutes),
+                expected="warm_start_programs or warm_start_minutes",
+            )
+        for name, lowest, highest in _RANGES:
+            if not lowest <= getattr(self, name) <= highest:
+                raise ConfigError(
+                    f"setting {name!r} is out of range",
+                    value=getattr(self, name),
+                    expected=f"at least {lowest}" if highest == inf else f"{lowest} to {highest}",
+                )
 
     def to_mapping(self) -> dict[str, Any]:
         """Return the config as plain values; ``from_mapping`` is its inverse."""
         row = {name: getattr(self, name) for name in self.__slots__}
-        return row | {name: dict(row[name]) for name in ("agent_settings", "warm_start_settings")}
+        return row | {name: dict(row[name]) for name in GROUPS}
+
+
+_RANGES = (
+    ("minutes", 0, inf),
+    ("updates", 0, inf),
+    ("programs", 0, inf),
+    ("ahead", 0, 1),
+    ("warm_start_programs", 0, inf),
+    ("warm_start_minutes", 0, inf),
+    ("max_new_tokens", 1, inf),
+    ("eval_count", 1, inf),
+    ("curve_count", 1, inf),
+    ("curve_points", 0, inf),
+    ("seed", 0, inf),
+    ("workers", 0, inf),
+)
+
+
+def _default_warm_start(config: TrainConfig) -> int:
+    """Return how many demonstrations a run begins with where nothing is said."""
+    agent_class = registry.get("agents", config.agent)
+    pretrained = Path(config.policy).is_dir() or config.policy.startswith("hf:")
+    needless = agent_class.from_demonstrations or not agent_class.learns
+    return 0 if pretrained or needless else 20_480
 
 
 PRESETS: dict[str, dict[str, Any]] = {
@@ -125,13 +195,14 @@ def phases_of(config: TrainConfig) -> list[Phase]:
         config.updates,
         config.programs,
     )
-    if not config.warm_start_programs:
+    if not (config.warm_start_programs or config.warm_start_minutes):
         return [main]
     warm = Phase(
         "warm start",
         "sft",
         "small",
         config.warm_start_settings,
+        minutes=config.warm_start_minutes,
         programs=config.warm_start_programs,
     )
     return [warm, main]

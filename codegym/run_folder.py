@@ -4,6 +4,7 @@ run/
   config.yaml          what was asked, with every default filled in
   metrics.jsonl        one line per update
   curve.jsonl          one line per evaluation
+  checkpoint-good/     the last state before anything looked like a collapse
   checkpoint/          the newest resumable state: policy in Hugging Face layout + trainer/
   tensorboard/         the same metrics for TensorBoard
   report.json          written at the end
@@ -19,7 +20,10 @@ from typing import Any
 
 import yaml
 
+from codegym.checkpoint import replacing
 from codegym.errors import CheckpointError, ConfigError
+
+_FOLDERS = ("warm_start", "checkpoint", "checkpoint-good", "tensorboard", "wandb", "trackio")
 
 
 class RunFolder:
@@ -33,6 +37,7 @@ class RunFolder:
         self.path = path
         self.warm_start = path / "warm_start"
         self.checkpoint = path / "checkpoint"
+        self.good = path / "checkpoint-good"
         self.tensorboard = path / "tensorboard"
         self.plot = path / "learning_curve.png"
 
@@ -64,7 +69,18 @@ class RunFolder:
                 )
             self._clear()
         self.path.mkdir(parents=True, exist_ok=True)
-        (self.path / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
+        self.write_config(config)
+
+    def write_config(self, config: dict[str, Any]) -> None:
+        """Write ``config.yaml`` aside and put it in place."""
+        aside = self.path / "config.yaml.new"
+        aside.write_text(yaml.safe_dump(config, sort_keys=False))
+        aside.replace(self.path / "config.yaml")
+
+    def keep_good(self) -> None:
+        """Keep the newest checkpoint as the last good one; its files are shared, not copied."""
+        with replacing(self.good) as aside:
+            shutil.copytree(self.checkpoint, aside, copy_function=os.link, dirs_exist_ok=True)
 
     def read_config(self) -> dict[str, Any]:
         """Return what ``create`` was given.
@@ -111,9 +127,9 @@ class RunFolder:
 
     def _clear(self) -> None:
         """Remove what a run writes, and only that."""
-        for name in ("warm_start", "checkpoint", "tensorboard"):
+        for name in _FOLDERS:
             shutil.rmtree(self.path / name, ignore_errors=True)
-        for name in ("config.yaml", "report.json", "learning_curve.png"):
+        for name in ("config.yaml", "report.json", "learning_curve.png", "wandb_id"):
             (self.path / name).unlink(missing_ok=True)
         for log in self.path.glob("*.jsonl"):
             log.unlink()

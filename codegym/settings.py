@@ -1,6 +1,7 @@
 """Settings: plain values from a file or the command line become a config dataclass."""
 
-from collections.abc import Mapping
+import inspect
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, TypeVar, get_args, get_type_hints
 
@@ -23,6 +24,30 @@ def settings_of(cls: type[Config], settings: Mapping[str, Any], kind: str) -> Co
             raise UnknownNameError(kind, name, types)
         made[name] = _as(value, types[name], kind, name)
     return cls(**made)
+
+
+def arguments_of(
+    function: Callable[..., Any], options: Mapping[str, str], kind: str, known: Sequence[str]
+) -> dict[str, Any]:
+    """Read the options behind a name, ``name?key=value``, as keyword arguments.
+
+    Args:
+        function: What will be called; its annotations say what the texts mean.
+        options: Key -> text.
+        kind: What has these options, for messages.
+        known: The parameters that may be set.
+
+    Raises:
+        UnknownNameError: A key that is no option; names the nearest.
+        ConfigError: A text that cannot be read as the parameter's type.
+    """
+    parameters = inspect.signature(function).parameters
+    made: dict[str, Any] = {}
+    for key, text in options.items():
+        if key not in known:
+            raise UnknownNameError(f"option of {kind}", key, known)
+        made[key] = _as(text, parameters[key].annotation, f"option of {kind}", key)
+    return made
 
 
 def _as(value: Any, wanted: Any, kind: str, name: str) -> Any:

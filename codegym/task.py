@@ -7,7 +7,8 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from types import MappingProxyType
+from functools import lru_cache
+from keyword import iskeyword
 from typing import Any
 
 from codegym.errors import TaskError
@@ -44,14 +45,38 @@ class Task:
     entry_point: str
     tests: TestSuite
     canonical_solution: str | None = None
-    metadata: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name, kind in _KINDS.items():
+            if not isinstance(getattr(self, name), kind):
+                raise TaskError(
+                    "wrong type",
+                    field=name,
+                    value=getattr(self, name),
+                    expected=f"a {kind.__name__}",
+                )
+        if not self.task_id:
+            raise TaskError("empty", field="task_id", value="", expected="a name of its own")
+        solution = self.canonical_solution
+        if solution is not None and not isinstance(solution, str):
+            raise TaskError("not text", field="canonical_solution", value=solution)
+        name = self.entry_point
+        if self.tests.form != "stdio" and (not name.isidentifier() or iskeyword(name)):
+            raise TaskError(
+                "no function to call",
+                field="entry_point",
+                value=name,
+                expected="the name of a function",
+            )
+
+    def __hash__(self) -> int:
+        return hash((self.task_id, self.prompt))
 
     @property
     def prompt_is_code(self) -> bool:
         """Whether the prompt is the head of the program, which a policy continues."""
-        name = re.escape(self.entry_point)
-        head = rf"^(?:async\s+)?(?:def|class)\s+{name}\b"
-        return bool(self.entry_point) and bool(re.search(head, self.prompt, re.MULTILINE))
+        return _continues(self.entry_point, self.prompt)
 
     def program(self, text: str) -> str:
         r"""Return the whole program that a policy's text stands for.
@@ -102,20 +127,13 @@ class Task:
         Raises:
             TaskError: A case is not a pair, or holds a value that cannot cross the sandbox line.
         """
-        if not entry_point.isidentifier():
-            raise TaskError(
-                "no function to call",
-                field="entry_point",
-                value=entry_point,
-                expected="the name of a function",
-            )
         return cls(
             task_id=task_id,
             prompt=prompt,
             entry_point=entry_point,
             tests=TestSuite.of_calls(cases, float_tolerance=float_tolerance, limits=limits),
             canonical_solution=canonical_solution,
-            metadata=dict(metadata or {}),
+            metadata=_mapping(metadata),
         )
 
     @classmethod
@@ -155,7 +173,7 @@ class Task:
             entry_point=entry_point,
             tests=TestSuite.of_assertions(test_code, setup_code, limits=limits),
             canonical_solution=canonical_solution,
-            metadata=dict(metadata or {}),
+            metadata=_mapping(metadata),
         )
 
     @classmethod
@@ -190,15 +208,25 @@ class Task:
             entry_point="",
             tests=TestSuite.of_stdio(cases, output_rule=output_rule, limits=limits),
             canonical_solution=canonical_solution,
-            metadata=dict(metadata or {}),
+            metadata=_mapping(metadata),
         )
 
     def to_json(self) -> dict[str, Any]:
         """Return the task as JSON values; ``from_json`` is its inverse.
 
         Raises:
-            TaskError: A case holds a value that cannot cross the sandbox line.
+            TaskError: A case holds a value that cannot cross the sandbox line, or the metadata
+                are not JSON.
         """
+        try:
+            json.dumps(self.metadata, allow_nan=False)
+        except (TypeError, ValueError, RecursionError) as error:
+            raise TaskError(
+                f"not JSON ({error})",
+                field="metadata",
+                value=self.metadata,
+                expected="texts, finite numbers, booleans, null, lists and dictionaries of these",
+            ) from None
         return {
             "task_id": self.task_id,
             "prompt": self.prompt,
@@ -236,9 +264,7 @@ class Task:
                 raise TaskError(
                     "unknown field", field=name, expected="one of " + ", ".join(cls.__slots__)
                 )
-        solution, metadata = row.get("canonical_solution"), row.get("metadata") or {}
-        if solution is not None and not isinstance(solution, str):
-            raise TaskError("not text", field="canonical_solution", value=solution)
+        metadata = row.get("metadata") or {}
         if not isinstance(metadata, Mapping):
             raise TaskError("not a JSON object", field="metadata", value=metadata)
         return cls(
@@ -246,9 +272,30 @@ class Task:
             prompt=take(row, "prompt", str),
             entry_point=take(row, "entry_point", str),
             tests=TestSuite.from_json(take(row, "tests", Mapping)),
-            canonical_solution=solution,
+            canonical_solution=row.get("canonical_solution"),
             metadata=dict(metadata),
         )
 
     def __str__(self) -> str:
         return json.dumps(self.to_json(), ensure_ascii=False)
+
+
+@lru_cache(maxsize=1024)
+def _continues(entry_point: str, prompt: str) -> bool:
+    head = rf"^(?:async\s+)?(?:def|class)\s+{re.escape(entry_point)}\b"
+    return bool(entry_point) and bool(re.search(head, prompt, re.MULTILINE))
+
+
+_KINDS: dict[str, type] = {
+    "task_id": str,
+    "prompt": str,
+    "entry_point": str,
+    "tests": TestSuite,
+    "metadata": Mapping,
+}
+
+
+def _mapping(metadata: Mapping[str, Any] | None) -> dict[str, Any]:
+    if metadata is not None and not isinstance(metadata, Mapping):
+        raise TaskError("not a JSON object", field="metadata", value=metadata)
+    return dict(metadata or {})

@@ -1,8 +1,9 @@
 """TestSuite: the ordered checks of one task, in one of the three forms a test case can take."""
 
 import ast
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import inf
 from typing import Any, ClassVar, Literal, get_args
 
 from codegym import wire
@@ -11,6 +12,12 @@ from codegym.limits import Limits
 
 Form = Literal["call", "stdio", "assertion"]
 OutputRule = Literal["trailing", "exact", "tokens"]
+_FIELDS: dict[str, tuple[str, ...]] = {
+    "call": ("cases", "float_tolerance"),
+    "stdio": ("cases", "output_rule"),
+    "assertion": ("setup_code", "test_code"),
+}
+_UNCHANGING = frozenset({int, str, bool, float, type(None), bytes})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,16 +98,17 @@ class TestSuite:
         limits: Limits | None = None,
     ) -> "TestSuite":
         """Make a suite whose cases call the entry point; see ``Task.from_calls``."""
-        if isinstance(float_tolerance, bool) or not isinstance(float_tolerance, int | float):
+        is_number = isinstance(float_tolerance, int | float)
+        if isinstance(float_tolerance, bool) or not is_number or not 0 <= float_tolerance < inf:
             raise TaskError(
-                "wrong type", field="float_tolerance", value=float_tolerance, expected="a number"
+                "unusable", field="float_tolerance", value=float_tolerance, expected="a number >= 0"
             )
-        made = tuple(_call_case(case, number) for number, case in enumerate(cases))
+        made = tuple(_call_case(case, number) for number, case in enumerate(_listed(cases)))
         return cls(
             form="call",
             cases=_some(made),
             float_tolerance=float_tolerance,
-            limits=limits or Limits(),
+            limits=_limits(limits),
         )
 
     @classmethod
@@ -119,10 +127,8 @@ class TestSuite:
                 value=output_rule,
                 expected=", ".join(get_args(OutputRule)),
             )
-        made = tuple(_stdio_case(case, number) for number, case in enumerate(cases))
-        return cls(
-            form="stdio", cases=_some(made), output_rule=output_rule, limits=limits or Limits()
-        )
+        made = tuple(_stdio_case(case, number) for number, case in enumerate(_listed(cases)))
+        return cls(form="stdio", cases=_some(made), output_rule=output_rule, limits=_limits(limits))
 
     @classmethod
     def of_assertions(
@@ -130,9 +136,17 @@ class TestSuite:
     ) -> "TestSuite":
         """Make a suite of test code; see ``Task.from_assertions``."""
         for name, text in (("setup_code", setup_code), ("test_code", test_code)):
+            if not isinstance(text, str):
+                raise TaskError(
+                    "wrong type",
+                    field=name,
+                    value=text,
+                    expected="text",
+                    cure='join several assertions with "\\n"',
+                )
             try:
                 tree = ast.parse(text)
-            except (SyntaxError, ValueError) as error:
+            except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
                 raise TaskError(f"{name} does not parse: {error}", field=name) from None
         checks = [
             node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == "check"
@@ -150,7 +164,7 @@ class TestSuite:
             setup_code=setup_code,
             test_code=test_code,
             check="check" if checks else "",
-            limits=limits or Limits(),
+            limits=_limits(limits),
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -176,23 +190,22 @@ class TestSuite:
             TaskError: A field is missing, unknown or of the wrong type.
         """
         form = take(row, "form", str, "tests.form")
-        try:
-            limits = Limits(**row.get("limits", {}))
-        except (ConfigError, TypeError) as error:
-            raise TaskError(str(error), field="tests.limits") from None
-        if form == "assertion":
-            setup = row.get("setup_code", "")
-            return cls.of_assertions(
-                take(row, "test_code", str, "tests.test_code"),
-                setup if isinstance(setup, str) else "",
-                limits=limits,
-            )
-        if form not in get_args(Form):
+        if form not in _FIELDS:
             raise TaskError(
                 "unknown form of test",
                 field="tests.form",
                 value=form,
                 expected=", ".join(get_args(Form)),
+            )
+        _refuse_unknown(row, ("form", "limits", *_FIELDS[form]), "tests")
+        try:
+            limits = Limits(**row.get("limits", {}))
+        except (ConfigError, TypeError) as error:
+            raise TaskError(str(error), field="tests.limits") from None
+        if form == "assertion":
+            setup = take(row, "setup_code", str, "tests.setup_code") if "setup_code" in row else ""
+            return cls.of_assertions(
+                take(row, "test_code", str, "tests.test_code"), setup, limits=limits
             )
         cases = take(row, "cases", list, "tests.cases")
         if form == "stdio":
@@ -238,6 +251,30 @@ def _source(lines: Sequence[bytes], node: ast.stmt) -> str:
     return b"".join(part).decode()
 
 
+def _refuse_unknown(row: Mapping[str, Any], known: Sequence[str], where: str) -> None:
+    for name in row:
+        if name not in known:
+            raise TaskError(
+                "unknown field", field=f"{where}.{name}", expected="one of " + ", ".join(known)
+            )
+
+
+def _listed(cases: Any) -> Iterable[Any]:
+    if isinstance(cases, str | bytes | Mapping) or not isinstance(cases, Iterable):
+        raise TaskError(
+            "the cases are not a list", field="cases", value=cases, expected="a list of cases"
+        )
+    return cases
+
+
+def _limits(limits: Limits | None) -> Limits:
+    if limits is None:
+        return Limits()
+    if not isinstance(limits, Limits):
+        raise TaskError("wrong type", field="limits", value=limits, expected="codegym.Limits(...)")
+    return limits
+
+
 def _some(cases: tuple[Any, ...]) -> tuple[Any, ...]:
     if not cases:
         raise TaskError(
@@ -267,7 +304,53 @@ def _call_case(case: CallCase | tuple[Sequence[Any], Any], number: int) -> CallC
                 expected="a tuple of positional arguments, such as (3,)",
             )
         case = CallCase(args=tuple(args), expected=expected)
-    return case
+    else:
+        _check_call(case, where)
+    try:
+        return CallCase(
+            args=tuple([_crossed(value) for value in case.args]),
+            kwargs={name: _crossed(value) for name, value in case.kwargs.items()},
+            expected=_crossed(case.expected),
+            raises=case.raises,
+        )
+    except wire.UnencodableError as error:
+        exception = _is_exception(case.expected)
+        raise TaskError(
+            "a value cannot cross the sandbox line",
+            field=where,
+            value=str(error),
+            cure="CallCase(args=..., raises='ValueError') for an exception"
+            if exception
+            else "use plain values, or an assertion test",
+        ) from None
+
+
+def _is_exception(value: Any) -> bool:
+    is_class = isinstance(value, type) and issubclass(value, BaseException)
+    return is_class or isinstance(value, BaseException)
+
+
+def _crossed(value: Any) -> Any:
+    """Return a value as the sandbox will see it: a copy, which nobody else can change."""
+    return value if type(value) in _UNCHANGING else wire.decode(wire.encode(value))
+
+
+def _check_call(case: CallCase, where: str) -> None:
+    named = isinstance(case.kwargs, Mapping) and all(isinstance(one, str) for one in case.kwargs)
+    raising = isinstance(case.raises, str) and case.raises.replace(".", "_").isidentifier()
+    for name, value, is_right, expected in (
+        ("args", case.args, isinstance(case.args, tuple | list), "a tuple, such as (3,)"),
+        ("kwargs", case.kwargs, named, "a dictionary of parameter names and values"),
+        (
+            "raises",
+            case.raises,
+            raising or case.raises == "",
+            "the name of an exception, such as 'ValueError'",
+        ),
+        ("expected", case.expected, not case.raises or case.expected is None, "raises, or this"),
+    ):
+        if not is_right:
+            raise TaskError("unusable", field=f"{where}.{name}", value=value, expected=expected)
 
 
 def _stdio_case(case: StdioCase | tuple[str, str], number: int) -> StdioCase:
@@ -314,6 +397,7 @@ def _call_to_json(case: Any, number: int) -> dict[str, Any]:
 def _call_from_json(row: Any, number: int) -> CallCase:
     where = f"tests.cases[{number}]"
     args = take(row, "args", list, f"{where}.args")
+    _refuse_unknown(row, ("args", "kwargs", "expected", "raises"), where)
     kwargs = take(row, "kwargs", Mapping, f"{where}.kwargs") if "kwargs" in row else {}
     if "raises" not in row and "expected" not in row:
         raise TaskError("missing", field=f"{where}.expected")

@@ -17,26 +17,32 @@ from types import FrameType
 from typing import Any
 
 import numpy as np
-import torch
-from torch.utils.tensorboard import SummaryWriter
 
 from codegym import registry
-from codegym.agent import Agent, Request
+from codegym.agent import Agent
 from codegym.checkpoint import load_policy, load_trainer, save_policy
+from codegym.divergence import DivergenceGuard, GuardConfig
+from codegym.errors import ConfigError, TaskError, TrainingDivergedError
 from codegym.evaluation import EvaluationReport, evaluate, held_out
+from codegym.gathering import Gatherer
 from codegym.judging import Judge
 from codegym.policies.making import make_policy
 from codegym.policy import Policy
+from codegym.report import KINDS
 from codegym.rewards import make_reward
-from codegym.rollout import Clock, Demonstrations, Sampling, collect
+from codegym.rollout import Clock
 from codegym.run_config import Phase, TrainConfig, agent_config, phases_of
 from codegym.run_folder import RunFolder
 from codegym.sandbox import make_sandbox
-from codegym.sources.base import load_tasks
-from codegym.task import Task
+from codegym.settings import settings_of
+from codegym.sources.base import TaskSource, load_tasks
+from codegym.tokenizers import Tokenizer, make_tokenizer
+from codegym.tokenizers.lexemes import LexemeTokenizer
+from codegym.tracking import Trackers, require_trackers
 from codegym.trajectory import Trajectory
 
-_Ahead = tuple[tuple[int, int, Request], Demonstrations]
+_TASKS_READ_FOR_WORDS = 20_000
+_SAVE_EVERY_S = 20.0
 
 
 @dataclass(slots=True)
@@ -90,11 +96,12 @@ class Trainer:
         self.folder = folder
         self.watch = watch
         self._stop = threading.Event()
-        self._ahead: _Ahead | None = None
         self.phases = phases_of(config)
         # Names are looked up before anything slow begins.
         for phase in self.phases:
             agent_config(registry.get("agents", phase.agent), phase)
+        self.guard_config = settings_of(GuardConfig, config.guard_settings, "setting of guard")
+        require_trackers(config.track)
         self.reward = make_reward(config.reward)
         self.train_tasks = load_tasks(config.tasks)
         self.eval_tasks = load_tasks(config.eval_tasks)
@@ -103,11 +110,12 @@ class Trainer:
         """Ask the run to save itself and end after the update under way."""
         self._stop.set()
 
-    def run(self, *, resume: bool = False) -> bool:
+    def run(self, *, resume: bool = False, good: bool = False) -> bool:
         """Train to the end of the budget, or until ``stop``.
 
         Args:
             resume: Continue from the folder's checkpoint.
+            good: Continue from the last good one instead, after a run has diverged.
 
         Returns:
             True if the run is complete, False if it was stopped and can be resumed.
@@ -115,6 +123,7 @@ class Trainer:
         Raises:
             CheckpointError: There is nothing to resume, or it is damaged.
             SandboxError: The sandbox broke.
+            TrainingDivergedError: The policy collapsed; the last good checkpoint is kept.
         """
         with ExitStack() as stack:
             self._sandbox = stack.enter_context(
@@ -122,24 +131,37 @@ class Trainer:
             )
             stack.enter_context(_stopping_on_signals(self.stop))
             judge = Judge(self._sandbox)
-            policy, position, state = self._begin(resume)
+            self._gatherer = Gatherer(
+                self.config, self._sandbox, reward=self.reward, tasks=self.train_tasks
+            )
+            policy, position, state = self._begin(resume, good)
             if position.phase >= len(self.phases):
                 return True
             # What a stopped run logged after its checkpoint is done again, and replaced.
-            self._board = SummaryWriter(
-                str(self.folder.tensorboard), purge_step=position.total_programs
+            self._trackers = Trackers(
+                self.config.track,
+                self.folder.path,
+                config=self.config.to_mapping(),
+                step=position.total_programs,
             )
-            stack.callback(self._board.close)
+            stack.callback(self._trackers.close)
             while position.phase < len(self.phases):
                 phase = self.phases[position.phase]
                 agent = self._agent(policy, position.phase)
+                policy = agent.policy
+                self._guard = DivergenceGuard(
+                    self.guard_config, vocab_size=policy.tokenizer.vocab_size
+                )
                 if state is not None:
-                    agent.load_state_dict(state)
+                    agent.load_state_dict(state["agent"])
+                    self._guard.load_state_dict(state["guard"])
                     state = None
                 elif position.phase == len(self.phases) - 1 and position.updates == 0:
                     self._measure(policy, judge, position, "before", self.config.eval_count)
+                self.folder.keep_good()
                 if not self._run_phase(phase, agent, judge, position):
                     return False
+                self._gatherer.forget()
                 if position.phase < len(self.phases) - 1:
                     save_policy(policy, self.folder.warm_start)
                 position = dataclasses.replace(
@@ -156,18 +178,22 @@ class Trainer:
             self._save(policy, None, position)
         return True
 
-    def _begin(self, resume: bool) -> tuple[Policy, Position, dict[str, Any] | None]:
+    def _begin(self, resume: bool, good: bool) -> tuple[Policy, Position, dict[str, Any] | None]:
         if not resume:
             policy = make_policy(
-                self.config.policy, tokenizer=self.config.tokenizer, seed=self.config.seed
+                self.config.policy,
+                tokenizer=tokenizer_for(self.train_tasks, self.config.tokenizer, self.config.words),
+                seed=self.config.seed,
             )
             # So that even a run killed in its first minute can be resumed.
             self._save(policy, None, Position())
             return policy, Position(), None
-        policy = load_policy(self.folder.checkpoint)
-        saved = load_trainer(self.folder.checkpoint)
+        found = self.folder.good if good else self.folder.checkpoint
+        policy = load_policy(found)
+        saved = load_trainer(found)
         self.folder.cut(saved["log_sizes"])
-        return policy, Position(**saved["position"]), saved["agent"]
+        self._gatherer.load_state_dict(saved["gatherer"], policy)
+        return policy, Position(**saved["position"]), saved if saved["agent"] else None
 
     def _agent(self, policy: Policy, phase_number: int) -> Agent:
         phase = self.phases[phase_number]
@@ -178,23 +204,34 @@ class Trainer:
 
     def _run_phase(self, phase: Phase, agent: Agent, judge: Judge, position: Position) -> bool:
         """Run one phase to its end; False if it was stopped before."""
-        last_saved = perf_counter()
+        last_saved, save_s = perf_counter(), 0.0
         while position.progress(phase) < 1.0:
             if self._stop.is_set():
                 self._save(agent.policy, agent, position)
                 return False
             began = perf_counter()
             clock = Clock()
-            wanted = agent.request()
-            trajectories = self._demonstrations(agent.policy, wanted, position, clock)
-            trajectories = (
-                self._programs(agent.policy, wanted, judge, position, clock) + trajectories
+            progress = position.progress(phase)
+            metrics = self._gatherer.metrics(progress)
+            version, wanted = agent.policy.version, agent.request()
+            trajectories = self._gatherer.gather(
+                agent.policy,
+                wanted,
+                phase=position.phase,
+                update=position.updates,
+                progress=progress,
+                clock=clock,
             )
-            self._look_ahead(agent.policy, wanted, position)
+            if wanted.demonstrations and not trajectories:
+                raise TaskError(
+                    "none of the reference solutions passed its tests",
+                    value=self.config.tasks,
+                    cure="codegym check source URI says which tasks are unfit",
+                )
             learning = perf_counter()
-            metrics = agent.update(trajectories, progress=position.progress(phase))
+            metrics |= agent.update(trajectories, progress=progress)
             now = perf_counter()
-            metrics |= _summary(trajectories, clock, now - learning, now - began)
+            metrics |= _summary(trajectories, clock, now - learning, now - began, version)
             position.updates += 1
             count = int(metrics.get("programs", len(trajectories)))
             position.programs += count
@@ -202,59 +239,49 @@ class Trainer:
             position.elapsed_s += now - began
             position.total_s += now - began
             self._log(phase, position, metrics)
+            self._check(phase, position, metrics, trajectories)
             if position.progress(phase) >= position.next_point / (self.config.curve_points + 1):
                 if position.progress(phase) < 1.0:
                     self._measure(agent.policy, judge, position, "curve", self.config.curve_count)
                 position.next_point += 1
-            if perf_counter() - last_saved > 60.0:
+            if perf_counter() - last_saved > max(_SAVE_EVERY_S, 50.0 * save_s):
+                began = perf_counter()
                 self._save(agent.policy, agent, position)
+                if self._guard.healthy:
+                    self.folder.keep_good()
                 last_saved = perf_counter()
+                save_s = last_saved - began
         return True
 
-    def _programs(
-        self, policy: Policy, wanted: Request, judge: Judge, position: Position, clock: Clock
-    ) -> list[Trajectory]:
-        rng = np.random.default_rng([self.config.seed, position.phase, position.updates])
-        tasks = self._draw(rng, wanted.tasks)
-        return collect(
-            policy,
-            tasks,
-            judge=judge,
-            reward=self.reward,
-            sampling=Sampling(
-                n=wanted.samples,
-                budget=self.config.max_new_tokens,
-                temperature=wanted.temperature,
-                greedy=wanted.greedy,
-            ),
-            rng=torch.Generator().manual_seed(int(rng.integers(2**62))),
-            clock=clock,
-        )
+    def _check(
+        self,
+        phase: Phase,
+        position: Position,
+        metrics: Mapping[str, float],
+        trajectories: Sequence[Trajectory],
+    ) -> None:
+        """Stop a run whose policy has collapsed.
 
-    def _demonstrations(
-        self, policy: Policy, wanted: Request, position: Position, clock: Clock
-    ) -> list[Trajectory]:
-        ahead, self._ahead = self._ahead, None
-        if ahead is None or ahead[0] != (position.phase, position.updates, wanted):
-            ahead = self._submit(policy, wanted, position.phase, position.updates)
-        began = perf_counter()
-        shown = ahead[1].wait(self.reward)
-        clock.waiting_s += perf_counter() - began
-        return shown
-
-    def _look_ahead(self, policy: Policy, wanted: Request, position: Position) -> None:
-        """Let the sandbox grade the next update's demonstrations while this one is learnt from."""
-        if wanted.demonstrations:
-            self._ahead = self._submit(policy, wanted, position.phase, position.updates + 1)
-
-    def _submit(self, policy: Policy, wanted: Request, phase: int, update: int) -> _Ahead:
-        rng = np.random.default_rng([self.config.seed, phase, update, 1])
-        tasks = self._draw(rng, wanted.demonstrations)
-        shown = Demonstrations(tasks, policy, judge=Judge(self._sandbox))
-        return (phase, update, wanted), shown
-
-    def _draw(self, rng: np.random.Generator, count: int) -> list[Task]:
-        return [self.train_tasks[int(i)] for i in rng.integers(len(self.train_tasks), size=count)]
+        Raises:
+            TrainingDivergedError: It has.
+        """
+        if not self.config.guard:
+            return
+        try:
+            self._guard.check(
+                metrics,
+                programs=sum(not one.demonstration for one in trajectories),
+                stage=self._gatherer.stage,
+                even=self._gatherer.even,
+                where=f"update {position.updates} of {phase.name}",
+            )
+        except TrainingDivergedError as error:
+            raise TrainingDivergedError(
+                error.message,
+                value=error.value,
+                cure=f"the last good state is kept: codegym train --resume {self.folder.path} "
+                "--good --set lr=LOWER; --no-guard goes on regardless",
+            ) from None
 
     def _measure(
         self, policy: Policy, judge: Judge, position: Position, moment: str, count: int
@@ -264,12 +291,12 @@ class Trainer:
         policy.module.eval()
         row: dict[str, Any] = {"moment": moment, "phase": self._phase_name(position)}
         row |= {"programs": position.total_programs, "train_s": position.total_s}
-        for kind, deterministic in (("greedy", True), ("sampled", False)):
+        for kind in KINDS:
             report = evaluate(
                 policy,
                 tasks,
                 judge=judge,
-                deterministic=deterministic,
+                deterministic=kind == "greedy",
                 budget=self.config.max_new_tokens,
                 # The same draws at every moment: gains are compared pair by pair.
                 seed=self.config.seed,
@@ -277,9 +304,8 @@ class Trainer:
             )
             # Without the rows of a full evaluation nobody could pair it with another.
             row[kind] = _short(report, full=count == self.config.eval_count)
-            self._board.add_scalar(
-                f"held-out/{kind}", report.pass_at[1].mean, position.total_programs
-            )
+        shown = {f"held-out/{kind}": row[kind]["pass_at"]["1"]["mean"] for kind in KINDS}
+        self._trackers.log(shown, position.total_programs)
         self.folder.append("curve", row)
 
     def _phase_name(self, position: Position) -> str:
@@ -292,9 +318,9 @@ class Trainer:
             "programs": position.programs,
             "train_s": round(position.elapsed_s, 3),
         }
-        self.folder.append("metrics", row | dict(metrics))
-        for name, value in metrics.items():
-            self._board.add_scalar(f"{phase.name}/{name}", value, position.total_programs)
+        self.folder.append("metrics", dict(metrics) | row)
+        shown = {f"{phase.name}/{name}": value for name, value in metrics.items()}
+        self._trackers.log(shown, position.total_programs)
         if self.watch is not None:
             self.watch(
                 Update(
@@ -312,15 +338,29 @@ class Trainer:
             trainer={
                 "position": dataclasses.asdict(position),
                 "agent": agent.state_dict() if agent else None,
+                "gatherer": self._gatherer.state_dict(),
+                "guard": self._guard.state_dict() if agent else None,
                 "log_sizes": self.folder.sizes(),
             },
         )
 
 
 def _summary(
-    trajectories: Sequence[Trajectory], clock: Clock, learning_s: float, total_s: float
+    trajectories: Sequence[Trajectory],
+    clock: Clock,
+    learning_s: float,
+    total_s: float,
+    version: int,
 ) -> dict[str, float]:
-    """Return what an update's episodes were like and where its time went."""
+    """Return what an update's episodes were like and where its time went.
+
+    Args:
+        trajectories: The episodes.
+        clock: Where the time went before learning.
+        learning_s: How long the agent learnt.
+        total_s: How long the update took in all.
+        version: The policy's weight version before it learnt.
+    """
     if not trajectories:
         return {"programs_per_s": 0.0}
     own = [one for one in trajectories if not one.demonstration]
@@ -338,6 +378,7 @@ def _summary(
         "pass_rate": outcomes["passed"] / len(own),
         "tokens": float(np.mean([len(one) for one in own])),
         "finished": float(np.mean([one.finished for one in own])),
+        "sampling_lag": version - float(np.mean([one.policy_version for one in own])),
         **{f"outcome/{name}": count / len(own) for name, count in outcomes.items()},
     }
 
@@ -347,6 +388,31 @@ def _short(report: EvaluationReport, *, full: bool) -> dict[str, Any]:
     if not full:
         del row["rows"]
     return row
+
+
+def tokenizer_for(source: TaskSource, name: str, words: int) -> Tokenizer:
+    """Make a tokenizer as it is shipped, or with the words that a source's tasks use most.
+
+    Args:
+        source: Its tasks; of a long source as many as say enough, spread over it.
+        name: Of the tokenizer.
+        words: How many words; 0 for the tokenizer as it is shipped.
+
+    Raises:
+        ConfigError: Words are asked of a tokenizer that has none.
+    """
+    made = make_tokenizer(name)
+    if not words:
+        return made
+    if not isinstance(made, LexemeTokenizer):
+        raise ConfigError(
+            "this tokenizer has no word list", value=name, expected="lexemes", cure="words=0"
+        )
+    step = max(1, len(source) // _TASKS_READ_FOR_WORDS)
+    tasks = (source[number] for number in range(0, len(source), step))
+    return LexemeTokenizer.fit(
+        (task.prompt + (task.canonical_solution or "") for task in tasks), words
+    )
 
 
 def _mix(seed: int, number: int) -> int:

@@ -32,6 +32,8 @@ class Trajectory:
         verdict: None for an episode that was not judged.
         feedback: None for an episode that was not judged.
         policy_version: The policy's weight version that chose the actions.
+        given: How many of the prompt's last tokens are the beginning of the program, given to the
+            policy and not written by it.
         demonstration: Whether it is a reference solution played back instead of the policy's own.
         greedy: Whether the most probable token was taken throughout.
     """
@@ -48,6 +50,7 @@ class Trajectory:
     verdict: Verdict | None = None
     feedback: Feedback | None = None
     policy_version: int = 0
+    given: int = 0
     demonstration: bool = False
     greedy: bool = False
 

@@ -1,5 +1,6 @@
 """Batching: what a vector env is told for all its sub-envs at once, read and checked."""
 
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -65,3 +66,39 @@ def spread(name: str, value: Any, count: int, *, add: bool = False) -> list[Any]
             f"{name!r} has the wrong length", value=value, expected=f"{count} of them"
         )
     return each
+
+
+def stack_infos(
+    infos: Collection[dict[str, Any]], rows: Collection[int], count: int
+) -> dict[str, Any]:
+    """Return the infos of some sub-envs in the layout of Gymnasium's vector envs.
+
+    It is what ``VectorEnv._add_info`` builds one sub-env at a time: an array and a mask ``_key``
+    for each key, numbers in arrays of their type, dicts in dicts, all else in arrays of objects.
+
+    Args:
+        infos: One for each row.
+        rows: Which sub-envs they come from.
+        count: How many sub-envs there are.
+    """
+    stacked: dict[str, Any] = {}
+    for key in dict.fromkeys(key for info in infos for key in info):
+        held = [(row, info[key]) for row, info in zip(rows, infos, strict=True) if key in info]
+        owners, values = [row for row, _ in held], [value for _, value in held]
+        mask = np.zeros(count, dtype=np.bool_)
+        mask[owners] = True
+        stacked[key], stacked[f"_{key}"] = _stack(values, owners, count), mask
+    return stacked
+
+
+def _stack(values: list[Any], rows: list[int], count: int) -> Any:
+    if isinstance(values[0], dict):
+        return stack_infos(values, rows, count)
+    if type(values[0]) in (int, float, bool):
+        column = np.zeros(count, dtype=type(values[0]))
+        column[rows] = values
+        return column
+    column = np.full(count, None, dtype=object)
+    for row, value in zip(rows, values, strict=True):
+        column[row] = value
+    return column

@@ -183,14 +183,11 @@ class Setting:
         return program_of(played.task, self.tokenizer.decode(played.actions))
 
     def _end(self, played: Played, program: str, graded: Graded) -> Ending:
-        info: dict[str, Any] = {
-            "length": len(played.actions),
-            "task_id": played.task.task_id,
-            "program": program,
-        }
+        task_id, length = played.task.task_id, len(played.actions)
         if isinstance(graded, SandboxError):
             if not self._truncate:
                 raise graded
+            info = {"length": length, "task_id": task_id, "program": program}
             return Ending(0.0, False, info | {"infrastructure_error": str(graded)})
         priced = price(
             played.task,
@@ -201,10 +198,15 @@ class Setting:
             reward=self.reward,
             program=program,
         )
-        info["verdict"] = priced.verdict
-        info["feedback"] = priced.feedback
-        info["token_rewards"] = tuple(priced.token_rewards.tolist())
-        info["cut"] = not played.finished
+        info = {
+            "length": length,
+            "task_id": task_id,
+            "program": program,
+            "verdict": priced.verdict,
+            "feedback": priced.feedback,
+            "token_rewards": tuple(priced.token_rewards.tolist()),
+            "cut": not played.finished,
+        }
         return Ending(priced.reward, True, info)
 
 

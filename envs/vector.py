@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from codegym.envs.batching import read_mask, read_mode, spread
+from codegym.envs.batching import read_mask, read_mode, spread, stack_infos
 from codegym.envs.grading import Verdicts
 from codegym.envs.rendering import check_mode, render
 from codegym.envs.setting import Ending, Opening, Played, Setting, check_options
@@ -152,13 +152,13 @@ class SynthesisVectorEnv(VectorEnv[Obs, NDArray[np.int64], NDArray[Any]]):
         mask = read_mask(options.get("reset_mask"), self.num_envs)
         seeds = spread("seed", seed, self.num_envs, add=True)
         task_ids = spread("task_id", options.get("task_id"), self.num_envs)
-        infos: Infos = {}
+        told: dict[int, Infos] = {}
         for row in np.flatnonzero(mask).tolist():
             self._rng(row, seeds[row])
-            infos = self._add_info(infos, self._open(row, task_ids[row]), row)
+            told[row] = self._open(row, task_ids[row])
         self._any_over = bool(self._over.any())
         self._never_reset = False
-        return self._observe(), infos
+        return self._observe(), stack_infos(told.values(), told.keys(), self.num_envs)
 
     def step(
         self, actions: NDArray[np.int64]
@@ -171,25 +171,24 @@ class SynthesisVectorEnv(VectorEnv[Obs, NDArray[np.int64], NDArray[Any]]):
             SandboxError: A program could not be judged. Never a reward of zero.
         """
         tokens = self._check(actions)
-        infos: Infos = {}
         rewards = np.zeros(self.num_envs)
         truncated = np.zeros(self.num_envs, dtype=np.bool_)
         lengths = self._lengths
-        resetting = self._over if self._any_over else None
-        if resetting is None:
+        told: dict[int, Infos] = {}
+        if not self._any_over:
             self._flat[self._first + lengths] = tokens
             lengths += 1
             ended = (tokens == self._end) | (lengths == self._limits)
         else:
-            playing = ~resetting
+            playing = ~self._over
             self._flat[(self._first + lengths)[playing]] = tokens[playing]
             lengths += playing
             ended = ((tokens == self._end) | (lengths == self._limits)) & playing
-            for row in np.flatnonzero(resetting).tolist():
-                infos = self._add_info(infos, self._open(row), row)
-        self._over, self._any_over = ended.copy(), bool(ended.any())
+            told = {row: self._open(row) for row in np.flatnonzero(self._over).tolist()}
+        self._over, self._any_over = ended, bool(ended.any())
         if self._any_over:
-            infos = self._finish(ended, tokens, rewards, truncated, infos)
+            told |= self._finish(ended, tokens, rewards, truncated)
+        infos = stack_infos(told.values(), told.keys(), self.num_envs) if told else {}
         self._add_lengths(infos)
         return self._observe(), rewards, ended & ~truncated, truncated, infos
 
@@ -258,17 +257,22 @@ class SynthesisVectorEnv(VectorEnv[Obs, NDArray[np.int64], NDArray[Any]]):
         tokens: NDArray[Any],
         rewards: NDArray[np.float64],
         truncated: Flags,
-        infos: Infos,
-    ) -> Infos:
+    ) -> dict[int, Infos]:
         rows = np.flatnonzero(ended).tolist()
-        played = [self._played(row, finished=bool(tokens[row] == self._end)) for row in rows]
+        finished = (tokens == self._end).tolist()
+        played = [self._played(row, finished=finished[row]) for row in rows]
         endings = self._defer(played) if self._deferred else self.setting.close(played)
-        for row, ending in zip(rows, endings, strict=True):
-            rewards[row], truncated[row] = ending.reward, not ending.judged
-            infos = self._add_ending(infos, row, ending)
+        rewards[rows] = [ending.reward for ending in endings]
+        truncated[rows] = [not ending.judged for ending in endings]
+        infos = [ending.info for ending in endings]
         if self.autoreset_mode is AutoresetMode.SAME_STEP:
             self._over, self._any_over = np.zeros_like(ended), False
-        return infos
+            last = self._rows[rows]
+            infos = [
+                {"final_obs": obs, "final_info": info, **self._open(row)}
+                for row, obs, info in zip(rows, last, infos, strict=True)
+            ]
+        return dict(zip(rows, infos, strict=True))
 
     def _defer(self, played: list[Played]) -> list[Ending]:
         return [
@@ -283,12 +287,6 @@ class SynthesisVectorEnv(VectorEnv[Obs, NDArray[np.int64], NDArray[Any]]):
             )
             for one in played
         ]
-
-    def _add_ending(self, infos: Infos, row: int, ending: Ending) -> Infos:
-        if self.autoreset_mode is not AutoresetMode.SAME_STEP:
-            return self._add_info(infos, ending.info, row)
-        final = {"final_obs": self._rows[row].copy(), "final_info": ending.info}
-        return self._add_info(self._add_info(infos, final, row), self._open(row), row)
 
     def _open(self, row: int, task_id: str | None = None) -> dict[str, Any]:
         opening = self.setting.choose(self._rng(row), task_id)

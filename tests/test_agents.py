@@ -32,6 +32,7 @@ FAST: dict[str, dict[str, Any]] = {
             "batch_size": 64},
     "rltf": {"lr": 1e-3, "warmup_steps": 1, "tasks": 16, "samples": 8, "capacity": 256,
              "minimum_fill": 128},
+    "uniform": {"tasks": 16, "samples": 8},
 }  # fmt: skip
 
 
@@ -56,10 +57,22 @@ def test_learns_something_tiny(name: str) -> None:
     world = SymbolWorld(seed=0)
     agent = make(name, world)
     before = world.pass_rate(agent.policy)
-    for update in range(90):
+    for update in range(90 if agent.learns else 2):
         agent.update(world.experience(agent.policy, agent.request(), update))
     assert before < 0.15
-    assert world.pass_rate(agent.policy) > 0.8
+    after = world.pass_rate(agent.policy)
+    assert after > 0.8 if agent.learns else after == before
+
+
+def test_uniform_writes_by_chance_whatever_it_is_given() -> None:
+    # Seven tokens beside the pad id, two of them right in turn: 1/49 whatever the policy was.
+    world = SymbolWorld(seed=0)
+    agent = make("uniform", world)
+    assert world.pass_rate(agent.policy) == pytest.approx(1 / 49)
+    episodes = world.experience(agent.policy, agent.request(), 0)
+    for one in episodes:
+        np.testing.assert_allclose(one.log_probs, -np.log(7.0), rtol=1e-5)
+    assert len({token for one in episodes for token in one.actions.tolist()}) == 7
 
 
 @pytest.mark.parametrize(

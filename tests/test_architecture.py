@@ -18,6 +18,7 @@ TORCH_ROOMS = (
     "codegym.checks",
     "codegym.cli",
     "codegym.evaluation",
+    "codegym.gathering",
     "codegym.losses",
     "codegym.optimisation",
     "codegym.policies",

@@ -1,6 +1,8 @@
 """Assertion tests: the candidate is a stand-in, its objects are handles, its word is not taken."""
 
 # ruff: noqa: E501 - tables of programs read best one to a line
+import time
+
 import pytest
 
 import codegym
@@ -306,6 +308,39 @@ def test_a_test_kept_busy_by_an_answer_times_out_and_is_replaced(sandbox):
     verdict = codegym.judge("def f(x): return 10**18", task, sandbox=sandbox)
     assert verdict.outcome is Outcome.TIMEOUT
     assert verdict_of(sandbox, "def f(x): return x", THREE).passed
+
+
+KEEPS_BUSY = {
+    "a power": ("f(1) ** f(1)", "10 ** 7"),
+    "a pattern": ("__import__('re').match('(a|a)*$', f(1))", "'a' * 40 + 'b'"),
+    "colliding numbers": ("len(set(f(1)))", "[k * (2 ** 61 - 1) for k in range(30000)]"),
+    "an endless generator": ("list(f(1))", "(None for _ in iter(int, 1))"),
+    "a long range": ("sum(range(f(1)))", "10 ** 12"),
+    "a program that spins": ("f(1)", "[1 for _ in iter(int, 1)]"),
+}
+
+
+@pytest.mark.parametrize("way", KEEPS_BUSY)
+def test_cases_before_one_that_does_not_end_keep_their_verdict(sandbox, way):
+    expression, answer = KEEPS_BUSY[way]
+    test = f"assert f(0) == 0\nassert f(0) == 5\nassert {expression} == 0\nassert f(0) == 0"
+    task = Task.from_assertions("w", "f", test, limits=Limits(wall_s=0.4, cpu_s=0.4))
+    program = f"def f(x):\n    return {answer} if x else 0"
+    began = time.monotonic()
+    verdict = codegym.judge(program, task, sandbox=sandbox)
+    # The bound itself is measured elsewhere; this one tells a bound from none.
+    assert time.monotonic() - began < 2.0
+    ended = [Outcome.PASSED, Outcome.FAILED, Outcome.TIMEOUT, Outcome.TIMEOUT]
+    assert [case.outcome for case in verdict.cases] == ended
+
+
+def test_a_test_may_work_on_after_its_candidate_left(sandbox):
+    test = (
+        "assert f(0) == 0\ntry:\n    f(1)\nexcept BaseException:\n    pass\n"
+        "import time\ntime.sleep(0.3)\nassert True"
+    )
+    verdict = verdict_of(sandbox, "import os\ndef f(x): return os._exit(3) if x else 0", test)
+    assert [case.error_type for case in verdict.cases] == ["ProcessDied"] * 2
 
 
 def test_a_long_test_does_not_cost_the_candidate_its_time(sandbox):

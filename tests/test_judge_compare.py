@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from codegym import wire
-from codegym.compare import same, same_output, show, too_deep
+from codegym.compare import outsized, same, same_output, show, too_deep
 
 
 def equal(got, expected, tolerance=1e-9):
@@ -171,6 +171,13 @@ def test_depth_is_seen_without_parsing():
 )
 def test_printed_text(rule, got, agree):
     assert same_output(got, "1 2\n3\n", rule) is agree
+
+
+def test_far_more_values_than_expected_are_told_without_parsing():
+    small, large = wire.dumps([1, 2]), wire.dumps([[]] * 60_000)
+    assert outsized(large, small) and not outsized(large, large)
+    assert not outsized(wire.dumps([[]] * 10_000), small)
+    assert not outsized(large, wire.dumps([[]] * 30_000))
 
 
 @pytest.mark.parametrize(

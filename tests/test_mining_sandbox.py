@@ -9,7 +9,7 @@ from click.testing import CliRunner
 import codegym
 from codegym.checks.source import check_source
 from codegym.cli.mine import command
-from codegym.errors import ConfigError, TaskError
+from codegym.errors import ConfigError, TaskError, UnknownNameError
 from codegym.limits import Limits
 from codegym.mining.contamination import Benchmarks
 from codegym.mining.finding import find_candidates
@@ -180,7 +180,6 @@ def test_a_task_says_where_it_comes_from(mined):
         "evidence": {"text": "annotation", "times": "annotation"},
     }
     assert told["branch_coverage"] == 1.0
-    assert told["split"] in ("train", "validation", "test")
     assert task.prompt.endswith('"""')
     assert task.canonical_solution.startswith("\n    if times < 0:")
     json.dumps(task.to_json())
@@ -367,11 +366,15 @@ def test_the_command_writes_what_the_source_reads(folder, tmp_path, sandbox):
     assert report.ok
     source = codegym.load_tasks(f"mined:{out}?licence=MIT,ISC&min_strength=0.9")
     assert "shout" in {task.entry_point for task in source}
-    for options in ("licence=GPL-3.0", "max_prompt=5", "distribution=other"):
+    for options in ("licence=GPL-3.0", "max_prompt=5", "max_solution=5", "distribution=other"):
         with pytest.raises(TaskError, match="no task left"):
             codegym.load_tasks(f"mined:{out}?{options}")
     with pytest.raises(ConfigError, match="no share"):
         codegym.load_tasks(f"mined:{out}?min_strength=90")
+    with pytest.raises(ConfigError, match="no length"):
+        codegym.load_tasks(f"mined:{out}?max_solution=-1")
+    with pytest.raises(UnknownNameError, match="did you mean 'train'"):
+        codegym.load_tasks(f"mined:{out}?split=trian")
 
 
 def test_funnels_count(mined):

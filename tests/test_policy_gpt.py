@@ -70,6 +70,13 @@ def test_presets_have_the_sizes_they_promise(preset, weights):
     assert transformer == weights
 
 
+def test_a_variant_may_name_its_context():
+    policy = GPTPolicy.create("tiny@512", tokenizer=ByteTokenizer(), seed=0)
+    assert (policy.max_tokens, policy.config.d_model) == (512, 96)
+    with pytest.raises(ConfigError, match="unusable context"):
+        GPTPolicy.create("tiny@lots", tokenizer=ByteTokenizer(), seed=0)
+
+
 def test_generate_agrees_with_evaluate(policy):
     prompts = prompts_of([3, 9, 1, 20])
     generation = drawn(policy, prompts, n=8, budget=30)

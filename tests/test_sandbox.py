@@ -234,6 +234,51 @@ def test_a_slow_program_does_not_delay_the_others(pool):
     assert pool.collect() == []
 
 
+def test_a_program_held_behind_a_slow_one_is_given_to_whoever_is_free_first(pool):
+    sleeps = "import time\ntime.sleep({})\ndef f():\n    return 1\n"
+    pool.run([job("def f():\n    return 0\n")] * 8)
+    slow = [pool.submit(job(sleeps.format(pause))) for pause in (1.0, 0.2)]
+    for _ in range(2):
+        pool.submit(job("def f():\n    return 1\n"))
+    order = []
+    while len(order) < 4:
+        order += [ticket for ticket, _ in pool.collect()]
+    assert order[0] == slow[1] and order[3] == slow[0]
+    assert pool.restarts == 0
+
+
+def test_the_next_request_waits_at_the_zygote():
+    with made("auto", workers=1) as sandbox:
+        run(sandbox, "def f():\n    return 0\n")
+        held = []
+        worker = sandbox._workers[0]
+        take = worker.take
+        worker.take = lambda job, done: (held.append(not worker.idle), take(job, done))
+        pause = "import time\ntime.sleep(0.002)\n"
+        results = sandbox.run([job(f"{pause}def f():\n    return {n}\n") for n in range(20)])
+        assert [values(result) for result in results] == [[n] for n in range(20)]
+        assert sum(held) > 10
+
+
+def test_a_zygote_lost_while_a_request_waits_there_runs_both_again():
+    with made("auto", workers=1) as sandbox:
+        run(sandbox, "def f():\n    return 0\n")
+        worker = sandbox._workers[0]
+        take = worker.take
+
+        def kill_once(job, done):
+            take(job, done)
+            if worker._next is not None:
+                worker.take = take
+                worker._candidate._process.kill()
+
+        worker.take = kill_once
+        pause = "import time\ntime.sleep(0.01)\n"
+        results = sandbox.run([job(f"{pause}def f():\n    return {n}\n") for n in range(4)])
+        assert [values(result) for result in results] == [[n] for n in range(4)]
+        assert sandbox.restarts == 1
+
+
 def test_channels_do_not_take_each_others_results(pool):
     with pool.channel() as one, pool.channel() as other:
         mine = one.submit(job("def f():\n    return 1\n"))

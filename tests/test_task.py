@@ -1,11 +1,14 @@
 """Tasks: the three forms, how a text becomes a program, and the JSON round trip."""
 
+import copy
 import json
+import pickle
 
 import pytest
 
 from codegym import CallCase, Limits, Task
 from codegym.errors import TaskError
+from codegym.testsuite import TestSuite
 
 PROMPT = 'def f(x):\n    """Add one."""\n'
 
@@ -110,3 +113,93 @@ def test_unencodable_values_are_named() -> None:
 def test_limits_must_be_positive() -> None:
     with pytest.raises(ValueError, match="limit 'cpu_s' is unusable"):
         Limits(cpu_s=0)
+
+
+@pytest.mark.parametrize(
+    ("cases", "field"),
+    [
+        (None, "cases"),
+        (5, "cases"),
+        ("ab", "cases"),
+        ({(1,): 2}, "cases"),
+        ([((1,), 2, 3)], "cases[0]"),
+        ([((1,), 2), (1, 2)], "cases[1]"),
+        ([((1,), ValueError("no"))], "cases[0]"),
+        ([((object(),), 1)], "cases[0]"),
+        ([CallCase(args=5, expected=1)], "cases[0].args"),
+        ([CallCase(args="ab", expected=1)], "cases[0].args"),
+        ([CallCase(kwargs=[1], expected=1)], "cases[0].kwargs"),
+        ([CallCase(kwargs={1: 2}, expected=1)], "cases[0].kwargs"),
+        ([CallCase(args=(1,), raises=ValueError)], "cases[0].raises"),
+        ([CallCase(args=(1,), raises="no name")], "cases[0].raises"),
+        ([CallCase(args=(1,), raises="ValueError", expected=3)], "cases[0].expected"),
+    ],
+)
+def test_a_malformed_case_is_named(cases, field):
+    with pytest.raises(TaskError) as caught:
+        Task.from_calls("p", "f", cases)
+    assert caught.value.field == field
+
+
+@pytest.mark.parametrize(
+    ("options", "field"),
+    [
+        ({"prompt": None}, "prompt"),
+        ({"entry_point": None}, "entry_point"),
+        ({"entry_point": "def"}, "entry_point"),
+        ({"entry_point": "Solution.f"}, "entry_point"),
+        ({"task_id": ""}, "task_id"),
+        ({"task_id": 3}, "task_id"),
+        ({"canonical_solution": 3}, "canonical_solution"),
+        ({"metadata": [1]}, "metadata"),
+        ({"float_tolerance": -1.0}, "float_tolerance"),
+        ({"float_tolerance": float("nan")}, "float_tolerance"),
+        ({"limits": {"wall_s": 1}}, "limits"),
+    ],
+)
+def test_a_malformed_field_is_named(options, field):
+    with pytest.raises(TaskError) as caught:
+        Task.from_calls(**({"prompt": "p", "entry_point": "f", "cases": [((1,), 2)]} | options))
+    assert caught.value.field == field
+
+
+@pytest.mark.parametrize("code", [None, ["assert f(1) == 2"], "assert f(1=2", "a\0", "(" * 900])
+def test_test_code_that_is_no_program_is_named(code):
+    with pytest.raises(TaskError) as caught:
+        Task.from_assertions("p", "f", code)
+    assert caught.value.field == "test_code"
+
+
+@pytest.mark.parametrize(
+    ("tests", "field"),
+    [
+        ({"form": "call", "cases": [{"args": [1], "expected": 1, "x": 2}]}, "tests.cases[0].x"),
+        ({"form": "call", "cases": [{"args": [1], "expected": 1}], "x": 2}, "tests.x"),
+        ({"form": "stdio", "cases": [], "test_code": ""}, "tests.test_code"),
+        ({"form": "assertion", "test_code": "assert 1", "setup_code": 5}, "tests.setup_code"),
+    ],
+)
+def test_unknown_fields_of_tests_are_refused(tests, field):
+    row = {"task_id": "a", "prompt": "p", "entry_point": "f", "tests": tests}
+    with pytest.raises(TaskError) as caught:
+        Task.from_json(row)
+    assert caught.value.field == field
+
+
+def test_a_task_owns_its_values():
+    args = [[1, 2]]
+    task = Task.from_calls("p", "f", [(args, 3)])
+    args[0].append(9)
+    assert task.tests.cases[0].args == ([1, 2],)
+
+
+def test_cases_may_come_from_an_iterator():
+    task = Task.from_calls("p", "f", zip([(1,), (2,)], [1, 4], strict=True))
+    assert [case.expected for case in task.tests.cases] == [1, 4]
+
+
+def test_tasks_can_be_hashed_copied_and_pickled():
+    plain = Task(task_id="a", prompt="p", entry_point="f", tests=TestSuite.of_calls([((1,), [2])]))
+    for again in (copy.deepcopy(plain), pickle.loads(pickle.dumps(plain))):
+        assert again == plain and hash(again) == hash(plain)
+    assert len({plain, copy.deepcopy(plain)}) == 1

@@ -17,7 +17,9 @@ from codegym.checkpoint import load_policy
 from codegym.errors import CheckpointError, ConfigError, UnknownNameError
 from codegym.run_config import TrainConfig
 from codegym.run_folder import RunFolder
-from codegym.training import Trainer, Update
+from codegym.sources import load_tasks
+from codegym.tokenizers.lexemes import LexemeTokenizer
+from codegym.training import Trainer, Update, tokenizer_for
 
 TINY: dict[str, dict[str, Any]] = {
     "sft": {"demonstrations": 16, "batch_size": 8},
@@ -28,6 +30,7 @@ TINY: dict[str, dict[str, Any]] = {
     "ppo": {"tasks": 4, "samples": 2, "batch_size": 4},
     "rloo": {"tasks": 4, "samples": 2},
     "rltf": {"tasks": 4, "samples": 2, "capacity": 12, "minimum_fill": 4, "batch_size": 4},
+    "uniform": {"tasks": 4, "samples": 2},
 }
 
 
@@ -181,6 +184,21 @@ def test_bad_settings_name_the_nearest_good_one(
         trainer = Trainer(asked, run)
         run.create(asked.to_mapping())
         trainer.run()
+
+
+def test_the_word_list_can_be_taken_from_the_training_tasks(tmp_path: Path) -> None:
+    tasks = "composites?domain=all&depth=2&size=40"
+    assert train(
+        tmp_path / "run", config("sft", tasks=tasks, words=60, policy="gpt:tiny@128", updates=1)
+    )
+    policy = load_policy(tmp_path / "run" / "checkpoint")
+    assert isinstance(policy.tokenizer, LexemeTokenizer) and policy.max_tokens == 128
+    words = policy.tokenizer.words
+    assert len(words) == 60 and {"\n    ", " list", " for"} <= set(words)
+    assert words == tokenizer_for(load_tasks(tasks), "lexemes", 60).words
+    assert tokenizer_for(load_tasks(tasks), "lexemes", 0) == LexemeTokenizer()
+    with pytest.raises(ConfigError, match="no word list"):
+        tokenizer_for(load_tasks(tasks), "bytes", 60)
 
 
 def test_resuming_nothing_is_a_clear_error(tmp_path: Path) -> None:

@@ -31,6 +31,8 @@ _TEXTS = (
 def check_policy(policy: type[Policy] | Callable[[], Policy]) -> None:
     """Run a policy through its contract, with weights that are stirred first.
 
+    What concerns learning is left out for a policy that declares ``learns = False``.
+
     Args:
         policy: A Policy class, of which ``specimen`` is checked, or a function that makes a small
             policy on the CPU; each call must give the same fresh weights.
@@ -41,15 +43,17 @@ def check_policy(policy: type[Policy] | Callable[[], Policy]) -> None:
     make = _maker(policy)
     checked = make()
     _check_attributes(checked)
-    _check_learning(checked)
-    checked = _stirred(make())
+    if checked.learns:
+        _check_learning(checked)
+    checked = _stirred(make()) if checked.learns else make()
     _check_generation(checked)
     _check_stepping(checked)
     _check_mask(checked)
     _check_padding(checked)
     _check_randomness(checked)
     _check_update(checked)
-    _check_gradients(checked)
+    if checked.learns:
+        _check_gradients(checked)
     _check_checkpoint(checked)
 
 
@@ -152,7 +156,8 @@ def _check_attributes(policy: Policy) -> None:
     head = policy.value_parameters()
     _require(bool(head), "value_parameters is empty")
     _require(all(id(weight) in every for weight in head), "a value parameter is not in module")
-    _require(len(head) < len(every), "module has no weights but the value head's")
+    alone = len(head) == len(every)
+    _require(not (alone and policy.learns), "module has no weights but the value head's")
 
 
 def _check_learning(policy: Policy) -> None:

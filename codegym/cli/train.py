@@ -52,17 +52,33 @@ class _Watcher:
 )
 @click.option("--agent", help="Learning agent (codegym list agents).")
 @click.option("--agent-preset", help="Its named settings: small, paper, ... (codegym list agents).")
-@click.option("--policy", help="gpt:tiny, gpt:small, ... or the folder of a checkpoint.")
+@click.option(
+    "--policy",
+    help="gpt:tiny, gpt:small@512 (with a context of 512 tokens), ... or a checkpoint's folder.",
+)
 @click.option("--tokenizer", help="Tokenizer of a new policy.")
+@click.option(
+    "--words",
+    type=click.IntRange(min=0),
+    help="Words of a new policy's vocabulary, taken from the training tasks; 0: as it is shipped.",
+)
 @click.option("--tasks", help="URI of the training tasks.")
 @click.option("--eval-tasks", help="URI of the held-out tasks.")
+@click.option("--task-sampler", help="How training tasks are drawn: uniform, success, curriculum.")
+@click.option(
+    "--prefix-curriculum",
+    help="Begin programs with a part of the solution: none, success, progress.",
+)
 @click.option("--reward", help="Name or expression, such as 0.8*pass_rate+0.2*coderl.")
 @click.option("--minutes", type=float, help="Budget: minutes of training, evaluation left out.")
 @click.option("--updates", type=int, help="Budget: updates of the agent.")
 @click.option("--programs", type=int, help="Budget: programs written.")
+@click.option("--ahead", type=int, help="1 writes the next programs before learning from these.")
 @click.option("--warm-start-programs", type=int, help="Demonstrations to learn from first.")
+@click.option("--warm-start-minutes", type=float, help="The same as minutes of training.")
 @click.option("--max-new-tokens", type=int, help="Longest program in tokens.")
 @click.option("--eval-count", type=int, help="Held-out tasks of the first and last evaluation.")
+@click.option("--curve-count", type=int, help="Held-out tasks of each evaluation in between.")
 @click.option("--curve-points", type=int, help="Evaluations in between.")
 @click.option("--seed", type=int, help="Of everything that is drawn.")
 @click.option("--isolation", help="Of the sandbox: auto, namespace, landlock, unsafe.")
@@ -72,8 +88,11 @@ class _Watcher:
     "assignments",
     multiple=True,
     metavar="KEY=VALUE",
-    help="A setting of the agent (lr=1e-4), or of the warm start (warm_start.lr=1e-3).",
+    help="A setting of the agent (lr=1e-4), of the warm start (warm_start.lr=1e-3) or of the "
+    "guard (guard.max_kl=2).",
 )
+@click.option("--track", help="tensorboard, wandb, trackio; several with commas, or none.")
+@click.option("--guard/--no-guard", default=None, help="Stop a run whose policy collapses.")
 @click.option("--threads", type=click.IntRange(min=1), help="Threads of torch.")
 @click.option(
     "--out",
@@ -86,6 +105,11 @@ class _Watcher:
     type=click.Path(file_okay=False, path_type=Path),
     help="Continue the run in this folder; takes no other setting.",
 )
+@click.option(
+    "--good",
+    is_flag=True,
+    help="With --resume: go on from the last good checkpoint; --set and --no-guard may be given.",
+)
 def command(
     preset: str | None,
     config_file: Path | None,
@@ -94,6 +118,7 @@ def command(
     out: Path | None,
     overwrite: bool,
     resume: Path | None,
+    good: bool,
     **settings: Any,
 ) -> None:
     """Train a policy: warm start, reinforcement learning from unit tests, evaluation.
@@ -114,15 +139,19 @@ def command(
         torch.set_num_threads(threads)
     given = {name: value for name, value in settings.items() if value is not None}
     if resume is not None:
-        if given or assignments or preset or config_file or out:
+        changed = {name: value for name, value in given.items() if name == "guard"} if good else {}
+        if given.keys() - changed or (assignments and not good) or preset or config_file or out:
             raise ConfigError(
                 "--resume takes no other setting",
                 value=sorted(given),
-                cure="the run's own config.yaml is used",
+                cure="the run's own config.yaml is used; after a collapse, --good allows --set",
             )
         folder = RunFolder(resume)
-        config = TrainConfig.from_mapping(folder.read_config())
+        merged = folder.read_config() | changed
+        config = TrainConfig.from_mapping(_assign(merged, assignments))
         trainer = Trainer(config, folder)
+        if changed or assignments:
+            folder.write_config(config.to_mapping())
     else:
         config = TrainConfig.from_mapping(_merge(preset, config_file, given, assignments))
         folder = RunFolder(out or Path("runs") / f"{config.agent}-{config.seed}")
@@ -131,7 +160,7 @@ def command(
     watcher = _Watcher(console)
     trainer.watch = watcher
     with watcher.progress:
-        complete = trainer.run(resume=resume is not None)
+        complete = trainer.run(resume=resume is not None, good=good)
     if not complete:
         console.print(f"stopped; continue with: codegym train --resume {folder.path}")
         return
@@ -170,14 +199,27 @@ def _merge(
         merged |= loaded
     if any(name in given for name in BUDGETS):
         merged = {name: value for name, value in merged.items() if name not in BUDGETS}
-    merged |= given
+    return _assign(merged | given, assignments)
+
+
+def _assign(settings: Mapping[str, Any], assignments: tuple[str, ...]) -> dict[str, Any]:
+    """Lay ``KEY=VALUE`` over settings; ``warm_start.KEY`` and ``guard.KEY`` have their own groups.
+
+    Raises:
+        ConfigError: An assignment without a value.
+    """
+    from codegym.run_config import GROUPS
+
+    merged = dict(settings)
     for assignment in assignments:
         key, equals, value = assignment.partition("=")
         if not equals:
             raise ConfigError("--set needs a value", value=assignment, expected="KEY=VALUE")
-        group = "agent_settings"
-        if key.startswith("warm_start."):
-            group, key = "warm_start_settings", key.removeprefix("warm_start.")
+        head, dot, rest = key.partition(".")
+        group, key = (f"{head}_settings", rest) if dot else ("agent_settings", key)
+        if group not in GROUPS:
+            heads = [name.removesuffix("_settings") for name in GROUPS]
+            raise UnknownNameError("group of settings", head, heads)
         merged[group] = {**merged.get(group, {}), key: value}
     return merged
 

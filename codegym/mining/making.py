@@ -1,6 +1,5 @@
 """Making: a task from a function, its cases and what was recorded of them."""
 
-import hashlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,8 +13,6 @@ from codegym.mining.report import Report
 from codegym.task import CallCase, Task
 
 _LIMITS = Limits()
-# Of ten modules eight are for training; a module's functions stay together, since they are alike.
-_SPLITS = ("test", "validation", *("train",) * 8)
 
 
 def make_task(
@@ -47,12 +44,6 @@ def make_task(
         metadata=_metadata(candidate, linked, signature, report, seed),
         limits=_LIMITS,
     )  # fmt: skip
-
-
-def split_of(distribution: str, module: str) -> str:
-    """Return the split that a module's tasks belong to."""
-    digest = hashlib.sha256(f"{distribution}/{module}".encode()).digest()
-    return _SPLITS[digest[0] % len(_SPLITS)]
 
 
 def can_be_written_alike(trees: Any) -> bool:
@@ -88,7 +79,6 @@ def _metadata(
     module = candidate.module
     return {
         "source": "mined",
-        "split": split_of(module.origin.name, module.name),
         "licence": module.origin.licence,
         "origin": {
             "distribution": module.origin.name,

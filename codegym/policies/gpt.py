@@ -5,6 +5,7 @@ contract of ``codegym.policy``. Checkpoints are GPT-NeoX folders that transforme
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -85,10 +86,20 @@ class GPTPolicy(Policy):
     def create(cls, variant: str, *, tokenizer: Tokenizer, seed: int) -> Self:
         """Make a new policy of a preset shape; ``tiny`` where none is named.
 
+        Args:
+            variant: A preset, with its context where the preset's own will not do: ``small@512``.
+            tokenizer: What its ids mean.
+            seed: Of the first weights.
+
         Raises:
             UnknownNameError: No such preset.
+            ConfigError: The context is no number of tokens.
         """
-        return cls(tokenizer, GPTConfig.preset(variant or "tiny"), seed=seed)
+        name, at, context = variant.partition("@")
+        if at and not context.isdecimal():
+            raise ConfigError("unusable context", value=variant, expected="a name such as tiny@512")
+        shape = GPTConfig.preset(name or "tiny")
+        return cls(tokenizer, replace(shape, max_tokens=int(context)) if at else shape, seed=seed)
 
     @classmethod
     def specimen(cls, *, seed: int) -> Policy:

@@ -5,14 +5,15 @@ from pathlib import Path
 from codegym import registry
 from codegym.checkpoint import load_policy
 from codegym.policy import Policy
+from codegym.tokenizers.base import Tokenizer
 
 
-def make_policy(text: str, *, tokenizer: str = "lexemes", seed: int = 0) -> Policy:
+def make_policy(text: str, *, tokenizer: str | Tokenizer = "lexemes", seed: int = 0) -> Policy:
     """Make the policy that a string names.
 
     Args:
         text: ``name[:variant]`` such as ``gpt:tiny``, or the folder of a checkpoint.
-        tokenizer: Name of a new policy's tokenizer.
+        tokenizer: A new policy's tokenizer, or its name.
         seed: Of a new policy's first weights.
 
     Raises:
@@ -24,7 +25,7 @@ def make_policy(text: str, *, tokenizer: str = "lexemes", seed: int = 0) -> Poli
         return load_policy(text)
     name, _, variant = text.partition(":")
     policy_class = registry.get("policies", name)
-    policy: Policy = policy_class.create(
-        variant, tokenizer=registry.get("tokenizers", tokenizer)(), seed=seed
-    )
+    if isinstance(tokenizer, str):
+        tokenizer = registry.get("tokenizers", tokenizer)()
+    policy: Policy = policy_class.create(variant, tokenizer=tokenizer, seed=seed)
     return policy

@@ -4,11 +4,13 @@ The examiner itself, which runs test code, is ``codegym.sandbox.inside.examiner`
 """
 
 import json
+import os
 import socket
 import sys
 
 from codegym.errors import SandboxError
 from codegym.sandbox.inside.frames import HEAD_BYTES
+from codegym.sandbox.inside.protocol import NOTEBOOK, NOTEBOOK_BYTES
 from codegym.sandbox.launcher import Process
 
 # A test longer than this is compiled before the candidate's clock starts.
@@ -22,7 +24,17 @@ class Lost(Exception):
 
 
 class Examiner:
-    """The trusted process that runs test code, and the stream to it."""
+    """The trusted process that runs test code, the stream to it, and its notebook.
+
+    In the notebook, memory that both share, it keeps what became of each case, so that this is
+    known even when the process must be killed in the middle of a test.
+
+    Args:
+        process: Started for the role ``examiner``.
+
+    Raises:
+        Lost: The examiner is gone.
+    """
 
     def __init__(self, process: Process) -> None:
         self.process = process
@@ -31,10 +43,17 @@ class Examiner:
         self._outbox: bytes | memoryview = b""
         self._greeted = False
         self._compiled: set[bytes] = set()
+        self._notebook = os.memfd_create("codegym-notebook", os.MFD_CLOEXEC)
+        os.ftruncate(self._notebook, NOTEBOOK_BYTES)
+        try:
+            socket.send_fds(self.process.line, [bytes(8)], [self._notebook])
+        except OSError as error:
+            self.close()
+            raise Lost(f"the examiner is gone: {error}") from None
 
-    def must_compile(self, payload: bytes) -> bool:
-        """Say whether compiling a test would take a noticeable part of a candidate's time."""
-        return len(payload) > LONG_TEST_BYTES and payload not in self._compiled
+    def knows(self, payload: bytes) -> bool:
+        """Say whether a test can begin at once: it is short, or was compiled before."""
+        return len(payload) <= LONG_TEST_BYTES or payload in self._compiled
 
     def request(self, rpc: socket.socket | None, max_frame_bytes: int, payload: bytes) -> None:
         """Send a test, and the candidate's socket unless the test shall only be compiled.
@@ -71,33 +90,65 @@ class Examiner:
         return bool(self._outbox)
 
     def read(self) -> bytes | None:
-        """Read what has arrived; return the report once it is whole.
+        """Read what has arrived; return a report once it is whole.
 
         Raises:
             Lost: The examiner is gone, or is not the interpreter it should be.
         """
-        try:
-            data = self.process.line.recv(1 << 20)
-        except BlockingIOError:
-            return None
-        except OSError as error:
-            raise Lost(f"the examiner is gone: {error}") from None
-        if not data:
-            raise Lost(f"the examiner ended: {self.process.complaint()}")
-        self._inbox += data
-        while len(self._inbox) >= HEAD_BYTES:
-            count = int.from_bytes(self._inbox[:HEAD_BYTES], "little")
-            if count > _MAX_REPORT_BYTES:
-                raise Lost("the examiner's report is too long")
-            if len(self._inbox) < HEAD_BYTES + count:
+        frame = self._frame()
+        if frame is None:
+            try:
+                data = self.process.line.recv(1 << 20)
+            except BlockingIOError:
                 return None
-            frame = bytes(self._inbox[HEAD_BYTES : HEAD_BYTES + count])
-            del self._inbox[: HEAD_BYTES + count]
-            if self._greeted:
-                return frame
+            except OSError as error:
+                raise Lost(f"the examiner is gone: {error}") from None
+            if not data:
+                raise Lost(f"the examiner ended: {self.process.complaint()}")
+            self._inbox += data
+            frame = self._frame()
+        if frame is not None and not self._greeted:
             check_hello(frame)
             self._greeted = True
-        return None
+            frame = self._frame()
+        return frame
+
+    def _frame(self) -> bytes | None:
+        if len(self._inbox) < HEAD_BYTES:
+            return None
+        end = HEAD_BYTES + int.from_bytes(self._inbox[:HEAD_BYTES], "little")
+        if end > _MAX_REPORT_BYTES:
+            raise Lost("the examiner's report is too long")
+        if len(self._inbox) < end:
+            return None
+        frame = bytes(self._inbox[HEAD_BYTES:end])
+        del self._inbox[:end]
+        return frame
+
+    def so_far(self) -> bytes:
+        """Return a report of the cases that are over, from the notebook.
+
+        Its ``until`` is the number of the first case of which nothing is known.
+        """
+        head = os.pread(self._notebook, NOTEBOOK.size, 0)
+        until, used = NOTEBOOK.unpack(head)
+        rows = os.pread(self._notebook, used, NOTEBOOK.size)
+        return b'{"cases":[%b],"until":%d}' % (rows.rstrip(b","), until)
+
+    def close(self) -> None:
+        """Kill the process."""
+        self._close_notebook()
+        self.process.stop()
+
+    def forget(self) -> None:
+        """Close this process's copies of the descriptors after a fork."""
+        self._close_notebook()
+        self.process.forget()
+
+    def _close_notebook(self) -> None:
+        if self._notebook >= 0:
+            os.close(self._notebook)
+            self._notebook = -1
 
 
 def check_hello(message: bytes) -> None:

@@ -52,7 +52,7 @@ class Status:
 
 
 class Launch:
-    """A child at work.
+    """A child at work, or the request for one.
 
     Args:
         run_id: Number that the zygote's status must repeat.
@@ -78,7 +78,7 @@ class Launch:
         self.stop_reason: Limit = ""
         self.listening = 0
         self._mode = mode
-        self._limits = limits
+        self.limits = limits
         self._outbox: bytes | memoryview = data
         self._inbox = bytearray()
         self._frames: list[bytes] = []
@@ -86,6 +86,7 @@ class Launch:
         self._stdin = stdin
         self._rpc_fd = rpc_fd
         self._stdout = -1
+        self._line: socket.socket | None = None
 
     @property
     def ready(self) -> bool:
@@ -103,18 +104,17 @@ class Launch:
         Raises:
             OSError: The zygote is gone.
         """
-        self.line, theirs = socket.socketpair()
-        fds = [theirs.fileno()]
-        self._stdout = os.memfd_create("stdout", os.MFD_CLOEXEC)
-        fds.append(self._stdout)
+        given = [] if self._rpc_fd is None else [self._rpc_fd]
+        self._rpc_fd = None
         try:
+            self._line, theirs = socket.socketpair()
+            given.insert(0, theirs.detach())
+            self._stdout = os.memfd_create("stdout", os.MFD_CLOEXEC)
             if self._mode == "stdio":
-                fds.append(_memory_file(self._stdin or b""))
-            elif self._rpc_fd is not None:
-                fds.append(self._rpc_fd)
-            self.line.setblocking(False)
+                given.append(_memory_file(self._stdin or b""))
+            self._line.setblocking(False)
             self.write()
-            limits = self._limits
+            limits = self.limits
             header = HEADER.pack(
                 self.run_id,
                 MODES[self._mode],
@@ -123,12 +123,16 @@ class Launch:
                 limits.memory_bytes,
                 limits.output_bytes,
             )
-            socket.send_fds(ctl, [header], fds)
+            socket.send_fds(ctl, [header], [given[0], self._stdout, *given[1:]])
         finally:
-            theirs.close()
-            for fd in fds[2:]:
+            for fd in given:
                 os.close(fd)
-            self._rpc_fd = None
+
+    @property
+    def line(self) -> socket.socket:
+        """Our end of the child's socket, once the request was sent."""
+        assert self._line is not None
+        return self._line
 
     def write(self) -> None:
         """Send what fits of the job."""
@@ -142,7 +146,7 @@ class Launch:
 
     def drain(self) -> bool:
         """Read what has arrived; return False once it is more than the program may say."""
-        bound = self._limits.output_bytes + OVERHEAD_BYTES
+        bound = self.limits.output_bytes + OVERHEAD_BYTES
         try:
             while self._received <= bound:
                 data = self.line.recv(_RECEIVE_BYTES)
@@ -173,7 +177,7 @@ class Launch:
     def _oversize(self) -> bool:
         return (
             len(self._inbox) >= HEAD_BYTES
-            and int.from_bytes(self._inbox[:HEAD_BYTES], "little") > self._limits.output_bytes
+            and int.from_bytes(self._inbox[:HEAD_BYTES], "little") > self.limits.output_bytes
         )
 
     def events(self) -> int:
@@ -206,7 +210,7 @@ class Launch:
         return "output" if killed == signal.SIGXFSZ else ""
 
     def _printed(self) -> bytes:
-        return os.pread(self._stdout, self._limits.output_bytes, 0)
+        return os.pread(self._stdout, self.limits.output_bytes, 0)
 
     def _running_line(self) -> int | None:
         size = os.fstat(self._stdout).st_size
@@ -217,10 +221,12 @@ class Launch:
 
     def close(self) -> None:
         """Close what this launch still holds."""
-        if self._stdout >= 0:
-            self.line.close()
-            os.close(self._stdout)
-            self._stdout = -1
+        for fd in (self._rpc_fd, self._stdout):
+            if fd is not None and fd >= 0:
+                os.close(fd)
+        self._rpc_fd, self._stdout = None, -1
+        if self._line is not None:
+            self._line.close()
 
 
 def _memory_file(data: bytes) -> int:

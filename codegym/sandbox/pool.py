@@ -20,6 +20,7 @@ from typing import Self
 from codegym.errors import ConfigError, SandboxError
 from codegym.sandbox.base import ExecutionResult, Job, Sandbox, Ticket
 from codegym.sandbox.launcher import Launcher
+from codegym.sandbox.run import Done
 from codegym.sandbox.worker import Worker
 
 QUEUE_PER_WORKER = 256
@@ -148,7 +149,7 @@ class PoolSandbox(Channel):
     def _begin(self) -> None:
         self._lock = threading.Lock()
         self._space = threading.Condition(self._lock)
-        self._queue: deque[tuple[Channel, Ticket, Job]] = deque()
+        self._queue: deque[tuple[Job, Done]] = deque()
         self._workers: list[Worker] = []
         self._handlers: dict[int, Callable[[], None]] = {}
         self._masks: dict[int, int] = {}
@@ -182,7 +183,7 @@ class PoolSandbox(Channel):
             ticket = self._tickets
             self._channels.add(channel)
             channel._opened(ticket)
-            self._queue.append((channel, ticket, job))
+            self._queue.append((job, self._answerer(channel, ticket)))
             os.eventfd_write(self._wake_fd, 1)
         return ticket
 
@@ -243,14 +244,25 @@ class PoolSandbox(Channel):
         while self._queue and not self._closed:
             worker = next((one for one in self._workers if one.idle), None)
             if worker is None:
-                if len(self._workers) >= self.n_workers:
-                    return
-                worker = Worker(self._launcher, self._listen)
-                self._workers.append(worker)
+                worker = self._another_worker()
+            if worker is None:
+                return
             with self._space:
-                channel, ticket, job = self._queue.popleft()
+                job, done = self._queue.popleft()
                 self._space.notify()
-            worker.take(job, self._answerer(channel, ticket))
+            worker.take(job, done)
+
+    def _another_worker(self) -> Worker | None:
+        """Return a new worker, or else one that can hold the next job until it is free."""
+        if len(self._workers) < self.n_workers:
+            self._workers.append(Worker(self._launcher, self._listen, self._take_back))
+            return self._workers[-1]
+        job, _ = self._queue[0]
+        return next((one for one in self._workers if one.can_hold(job)), None)
+
+    def _take_back(self, job: Job, done: Done) -> None:
+        with self._space:
+            self._queue.appendleft((job, done))
 
     @staticmethod
     def _answerer(channel: Channel, ticket: Ticket) -> Callable[[Answer], None]:

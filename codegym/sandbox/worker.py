@@ -1,139 +1,163 @@
-"""A worker: one candidate zygote, one examiner beside it when needed, one job at a time.
+"""A worker: one candidate zygote, one examiner beside it when needed, one program at a time.
 
 A worker lives in the pool's thread. It never blocks: the pool tells it what its sockets have to
-say, and asks it when it wants to be looked at again.
+say, and asks it when it wants to be looked at again. The request for the next program may wait at
+the zygote while a program runs, so that the zygote need not wait for the driver in between.
 """
 
 import socket
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 
-from codegym import wire
 from codegym.errors import SandboxError, SandboxUnavailableError
-from codegym.limits import Limits
 from codegym.sandbox.base import ExecutionResult, Job
 from codegym.sandbox.cures import explain
 from codegym.sandbox.examiner import Examiner, Lost, check_hello
-from codegym.sandbox.inside.frames import HEAD_BYTES
+from codegym.sandbox.inside.protocol import STOP
 from codegym.sandbox.launch import Launch, Status
 from codegym.sandbox.launcher import Launcher, Process
+from codegym.sandbox.run import Done, Run
 
 # A child's socket is read before the child is dead only if it works longer than this: a wake-up
-# of the driver for every reply would cost more than most programs.
+# of the driver for every reply would cost more than most programs. A program that waits behind
+# one that works longer is given back.
 LISTEN_AFTER_S = 0.03
 WEDGED_AFTER_S = 10.0
 START_S = 30.0
 # How long a candidate may take to leave once its test is over.
 LEAVE_S = 0.05
-# How long an examiner may go on once its candidate is dead.
-REPORT_S = 3.0
+# How long an examiner may go on once its candidate is dead and the test's time is up.
+REPORT_S = 0.04
 COMPILE_S = 60.0
-_LEAST_S = 0.001
 
-Done = Callable[[ExecutionResult | SandboxError], None]
 Listen = Callable[[int, int, Callable[[], None] | None], None]
+GiveBack = Callable[[Job, Done], None]
 
 
 class Worker:
-    """One job at a time, tried twice at most.
+    """One program at a time, and perhaps the next one's request.
 
     Args:
         launcher: Starts its zygotes.
         listen: ``listen(fd, epoll mask, callback)``: hear of a descriptor; mask 0 ends it.
+        give_back: ``give_back(job, done)``: a job that was taken and will not be begun here.
     """
 
-    def __init__(self, launcher: Launcher, listen: Listen) -> None:
+    def __init__(self, launcher: Launcher, listen: Listen, give_back: GiveBack) -> None:
         self._launcher = launcher
         self._listen = listen
+        self._give_back = give_back
         self._candidate: Process | None = None
         self._examiner: Examiner | None = None
         self._greeted = False
         self._run_ids = 0
-        self._job: Job | None = None
-        self._done: Done | None = None
-        self._launch: Launch | None = None
+        self._run: Run | None = None
+        self._next: Run | None = None
+        self._recalled: set[int] = set()
+        self._examined: deque[Run] = deque()
         self._compiling = False
+        self._may_hold = False
         self.restarts = 0
 
     @property
     def idle(self) -> bool:
-        """Whether it can take a job."""
-        return self._job is None
+        """Whether it can begin a job."""
+        return self._run is None
+
+    def can_hold(self, job: Job) -> bool:
+        """Say whether a job's request may wait at the zygote behind the program that runs."""
+        run = self._run
+        if run is None or run.launch is None or self._next is not None or not self._may_hold:
+            return False
+        if not run.on_its_last_part or time.monotonic() > run.launch.started + LISTEN_AFTER_S:
+            return False
+        if job.mode != "assertion":
+            return True
+        examiner = self._examiner
+        return examiner is not None and not examiner.unsent and examiner.knows(job.payload)
 
     def take(self, job: Job, done: Done) -> None:
-        """Begin a job; ``done`` is called with its result or its SandboxError."""
-        self._job, self._done, self._tries = job, done, 0
-        self._frame = job.program.encode("utf-8", "surrogatepass")
-        self._frame = len(self._frame).to_bytes(HEAD_BYTES, "little") + self._frame
-        self._begin()
-
-    def _begin(self) -> None:
-        assert self._job is not None
-        self._tries += 1
-        self._parts: list[ExecutionResult] = []
-        self._report: bytes | None = None
-        self._candidate_result: ExecutionResult | None = None
-        job = self._job
-        self._inputs = wire.loads(job.payload) if job.mode == "stdio" else []
+        """Begin a job, or hold it until the one under way is over."""
+        run = Run(job, done)
+        if self._run is None:
+            self._begin(run)
+            return
         try:
-            self._start()
+            self._send(run)
+            self._next = run
+        except (Lost, OSError):
+            # If a process is gone, its socket will say so; the program that runs may go on.
+            self._may_hold = False
+            self._abandon(run)
+            self._give_back(job, done)
+
+    def _begin(self, run: Run) -> None:
+        self._run = run
+        run.tries += 1
+        run.reset()
+        try:
+            self._start(run)
         except (Lost, OSError) as error:
             self._retry(str(error))
         except SandboxError as error:
             self._finish(error)
 
-    def _start(self) -> None:
+    def _start(self, run: Run) -> None:
         """Fork once for the job, or for its next part."""
-        job = self._job
-        assert job is not None
         if self._candidate is None:
             self._candidate = self._launcher.start("candidate")
             self._greeted = False
             self._candidate.line.setblocking(False)
             self._listen(self._candidate.line.fileno(), 1, self._on_status)
-        if job.mode == "assertion" and self._compile_first(job):
+        if run.job.mode == "assertion" and self._compile_first(run):
             return
+        self._send(run)
+        self._now_runs(run)
+
+    def _now_runs(self, run: Run) -> None:
+        launch = run.launch
+        assert launch is not None
+        launch.started = time.monotonic()
+        self._may_hold = self._greeted
+        grace = WEDGED_AFTER_S if self._greeted else START_S
+        run.wedged_at = launch.started + launch.limits.wall_s + grace
+        if run.report is not None:
+            run.leave_at = launch.started + LEAVE_S
+
+    def _send(self, run: Run) -> None:
+        """Write a run's request to the zygote, and to the examiner."""
+        assert self._candidate is not None
         self._run_ids += 1
-        limits, stdin, payload, rpc_fd = job.limits, None, job.payload, None
-        if job.mode == "stdio":
-            limits = _remaining(job.limits, self._parts)
-            stdin = self._inputs[len(self._parts)].encode("utf-8", "surrogatepass")
-            payload = b"null"
-        elif job.mode == "assertion":
-            rpc_fd = self._examine(job)
-            payload = b"null"
-        data = self._frame + len(payload).to_bytes(HEAD_BYTES, "little") + payload
-        launch = Launch(self._run_ids, job.mode, limits, data, stdin=stdin, rpc_fd=rpc_fd)
-        self._launch = launch
+        rpc_fd = self._examine(run) if run.job.mode == "assertion" else None
+        launch = run.next_launch(self._run_ids, rpc_fd)
         launch.send(self._candidate.line)
         if launch.unsent:
             self._hear(launch)
-        grace = WEDGED_AFTER_S if self._greeted else START_S
-        self._wedged_at = launch.started + limits.wall_s + grace
-        self._leave_at = self._report_by = float("inf")
 
-    def _compile_first(self, job: Job) -> bool:
+    def _compile_first(self, run: Run) -> bool:
         """Have a long test compiled; return whether the candidate must wait for it."""
         if self._examiner is None:
             self._examiner = Examiner(self._launcher.start("examiner"))
-        self._compiling = self._examiner.must_compile(job.payload)
+        self._compiling = not self._examiner.knows(run.job.payload)
         if self._compiling:
-            self._report_by = time.monotonic() + COMPILE_S
-            self._examiner.request(None, 0, job.payload)
+            run.report_by = time.monotonic() + COMPILE_S
+            self._examiner.request(None, 0, run.job.payload)
             self._listen_examiner()
         return self._compiling
 
-    def _examine(self, job: Job) -> int:
+    def _examine(self, run: Run) -> int:
         assert self._examiner is not None
         ours, theirs = socket.socketpair()
         try:
-            self._examiner.request(ours, job.limits.output_bytes, job.payload)
+            self._examiner.request(ours, run.job.limits.output_bytes, run.job.payload)
         except BaseException:
             theirs.close()
             raise
         finally:
             ours.close()
+        self._examined.append(run)
         self._listen_examiner()
         return theirs.detach()
 
@@ -146,23 +170,20 @@ class Worker:
         mask = launch.events()
         if launch.listening != mask:
             launch.listening = mask
-            self._listen(launch.line.fileno(), mask, self._on_launch)
+            self._listen(launch.line.fileno(), mask, lambda: self._on_launch(launch))
 
-    def _on_launch(self) -> None:
-        launch = self._launch
-        if launch is None:
-            return
+    def _on_launch(self, launch: Launch) -> None:
         if launch.unsent:
             launch.write()
             self._hear(launch)
         if not launch.drain() and not launch.stop_reason:
             launch.stop_reason = "output"
-            self._stop_child()
+            self._stop_child(launch)
 
-    def _stop_child(self) -> None:
+    def _stop_child(self, launch: Launch) -> None:
         try:
             if self._candidate is not None:
-                self._candidate.line.send(b"s")
+                self._candidate.line.send(STOP.pack(launch.run_id))
         except OSError:
             return  # the zygote is gone: its socket will say so
 
@@ -180,38 +201,45 @@ class Worker:
                 self._greeted = True
                 return
             status = Status.read(message)
-            if status is None or self._launch is None or status.run_id != self._launch.run_id:
+            if status is not None and status.run_id in self._recalled:
+                self._recalled.discard(status.run_id)
+                return
+            launch = self._run.launch if self._run is not None else None
+            if status is None or launch is None or status.run_id != launch.run_id:
                 raise Lost("the zygote says what it must not")
-            self._on_end(status)
+            self._on_end(status, launch)
         except (Lost, OSError) as error:
             self._retry(str(error))
         except SandboxError as error:
             self._drop()
             self._finish(error)
 
-    def _on_end(self, status: Status) -> None:
-        launch, job = self._launch, self._job
-        assert launch is not None and job is not None
+    def _on_end(self, status: Status, launch: Launch) -> None:
+        run = self._run
+        assert run is not None
         result = launch.result(status)
         # A limit that struck while the child was still starting is the machine's doing at first.
-        if not launch.ready and not (result.limit and self._tries > 1):
+        if not launch.ready and not (result.limit and run.tries > 1):
             raise Lost(f"a child did not start (status {status.exit_status})")
-        self._close_launch()
-        if job.mode == "call":
+        # Statuses come in the order of the requests: earlier ones will not come any more.
+        self._recalled = {number for number in self._recalled if number > status.run_id}
+        self._close_launch(run)
+        if run.job.mode == "call":
             self._finish(result)
-        elif job.mode == "stdio":
-            self._parts.append(result)
-            spent = _remaining(job.limits, self._parts)
-            if len(self._parts) == len(self._inputs) or spent.wall_s <= _LEAST_S:
-                self._finish(_together(self._parts))
-            elif spent.cpu_s <= _LEAST_S:
-                self._finish(_together(self._parts))
+        elif run.job.mode == "stdio":
+            run.parts.append(result)
+            if run.has_more:
+                self._start(run)
             else:
-                self._start()
+                self._finish(run.together())
         else:
-            self._candidate_result = result
-            self._report_by = time.monotonic() + REPORT_S
-            self._conclude()
+            run.result = result
+            if run.report is None:
+                # By itself a candidate may end early; the test may then use the rest of its time.
+                now = time.monotonic()
+                end = now if result.limit else launch.started + run.job.limits.wall_s
+                run.report_by = max(now, end) + REPORT_S
+            self._conclude(run)
 
     def _on_examiner(self) -> None:
         try:
@@ -219,79 +247,105 @@ class Worker:
             if self._examiner.unsent:
                 self._examiner.write()
                 self._listen_examiner()
-            report = self._examiner.read()
-            if report is None:
-                return
-            if self._job is None:
-                raise Lost("the examiner reports on nothing")
-            if self._compiling:
-                self._compiling = False
-                self._start()
-                return
-            self._report = report
-            self._leave_at = time.monotonic() + LEAVE_S
-            self._conclude()
+            while (report := self._examiner.read()) is not None:
+                self._on_report(report)
         except (Lost, OSError) as error:
-            self._drop_examiner()
-            if self._job is not None:
+            if self._run is None or self._run.job.mode != "assertion":
+                self._drop_examiner()
+            else:
                 self._retry(str(error))
         except SandboxError as error:
             self._drop()
             self._finish(error)
 
-    def _conclude(self) -> None:
-        if self._candidate_result is None:
+    def _on_report(self, report: bytes) -> None:
+        if self._compiling:
+            self._compiling = False
+            assert self._run is not None
+            self._start(self._run)
             return
-        if self._report is not None:
-            self._finish(replace(self._candidate_result, replies=(self._report,)))
+        if not self._examined:
+            raise Lost("the examiner reports on nothing")
+        run = self._examined.popleft()
+        if run.dropped:
+            return
+        run.report = report
+        if run is self._run:
+            run.leave_at = time.monotonic() + LEAVE_S
+            self._conclude(run)
+
+    def _conclude(self, run: Run) -> None:
+        if run.result is not None and run.report is not None:
+            self._finish(replace(run.result, replies=(run.report,)))
 
     def next_look(self) -> float:
         """Return when this worker wants to be looked at, on the monotonic clock."""
-        if self._job is None:
+        run = self._run
+        if run is None:
             return float("inf")
-        launch = self._launch
-        if launch is None:
-            return self._report_by
-        listen_at = float("inf") if launch.listening else launch.started + LISTEN_AFTER_S
-        return min(listen_at, self._leave_at, self._wedged_at)
+        if run.launch is None:
+            return run.report_by
+        alert = run.launch.listening and self._next is None
+        listen_at = float("inf") if alert else run.launch.started + LISTEN_AFTER_S
+        return min(listen_at, run.leave_at, run.wedged_at)
 
     def look(self, now: float) -> None:
         """Do what has become due."""
-        if self._job is None:
+        run = self._run
+        if run is None:
             return
-        launch = self._launch
+        launch = run.launch
         if launch is None:
-            if now >= self._report_by and self._compiling:
+            if now >= run.report_by and self._compiling:
                 self._retry("the examiner does not compile a test")
-            elif now >= self._report_by:
-                self._give_up_report()
+            elif now >= run.report_by:
+                self._give_up_report(run)
             return
-        if now >= self._wedged_at:
+        if now >= run.wedged_at:
             self._retry("the zygote does not answer")
             return
-        if not launch.listening and now >= launch.started + LISTEN_AFTER_S:
-            self._hear(launch)
-        if now >= self._leave_at:
-            self._leave_at = float("inf")
-            self._stop_child()
+        if now >= launch.started + LISTEN_AFTER_S:
+            self._recall()
+            if not launch.listening:
+                self._hear(launch)
+        if now >= run.leave_at:
+            run.leave_at = float("inf")
+            self._stop_child(launch)
 
-    def _give_up_report(self) -> None:
+    def _recall(self) -> None:
+        """Give back the program that waits behind the one that runs."""
+        run, self._next = self._next, None
+        if run is None:
+            return
+        if run.launch is not None:
+            self._recalled.add(run.launch.run_id)
+            self._stop_child(run.launch)
+        self._abandon(run)
+        self._give_back(run.job, run.done)
+
+    def _abandon(self, run: Run) -> None:
+        run.dropped = True
+        self._close_launch(run)
+
+    def _give_up_report(self, run: Run) -> None:
         # The test itself does not end: what the candidate answered keeps it busy.
-        result = self._candidate_result
-        assert result is not None
+        result, examiner = run.result, self._examiner
+        assert result is not None and examiner is not None
+        report = examiner.so_far()
         self._drop_examiner()
-        self._finish(replace(result, replies=(), limit=result.limit or "wall"))
+        self._finish(replace(result, replies=(report,), limit=result.limit or "wall"))
 
     def _retry(self, why: str) -> None:
         unheard = not self._greeted
         if unheard and self._candidate is not None:
             why = self._candidate.complaint() or why
         self._drop()
-        if self._job is None:
+        run = self._run
+        if run is None:
             return
         self.restarts += 1
-        if self._tries < 2:
-            self._begin()
+        if run.tries < 2:
+            self._begin(run)
             return
         if unheard:
             self._finish(
@@ -305,61 +359,54 @@ class Worker:
         self._finish(SandboxError("the sandbox broke twice on one program", value=why[-300:]))
 
     def _finish(self, result: ExecutionResult | SandboxError) -> None:
-        done, self._job, self._done = self._done, None, None
-        self._close_launch()
-        if done is not None:
-            done(result)
+        run, self._run, self._next = self._run, self._next, None
+        if run is not None:
+            self._abandon(run)
+            run.done(result)
+        if self._run is not None:
+            self._run.tries += 1
+            self._now_runs(self._run)
 
-    def _close_launch(self) -> None:
-        launch, self._launch = self._launch, None
+    def _close_launch(self, run: Run) -> None:
+        launch, run.launch = run.launch, None
         if launch is not None:
             if launch.listening:
                 self._listen(launch.line.fileno(), 0, None)
             launch.close()
 
     def _drop_examiner(self) -> None:
+        if self._next is not None and self._next.job.mode == "assertion":
+            self._recall()
         examiner, self._examiner = self._examiner, None
+        self._examined.clear()
         if examiner is not None:
             self._listen(examiner.process.line.fileno(), 0, None)
-            examiner.process.stop()
+            examiner.close()
 
     def _drop(self) -> None:
         """Kill both processes; the next job starts new ones."""
-        self._close_launch()
+        if self._run is not None:
+            self._close_launch(self._run)
+        self._recall()
         self._drop_examiner()
+        self._compiling = False
+        self._recalled.clear()
         candidate, self._candidate = self._candidate, None
         if candidate is not None:
             self._listen(candidate.line.fileno(), 0, None)
             candidate.stop()
 
     def close(self) -> None:
-        """Kill everything; the job under way, if any, is dropped without a result."""
-        self._job = self._done = None
+        """Kill everything; jobs under way are dropped without a result."""
         self._drop()
+        self._run = None
 
     def forget(self) -> None:
         """Close this process's copies of the descriptors after a fork."""
-        if self._launch is not None:
-            self._launch.close()
+        for run in (self._run, self._next):
+            if run is not None and run.launch is not None:
+                run.launch.close()
         if self._candidate is not None:
             self._candidate.forget()
         if self._examiner is not None:
-            self._examiner.process.forget()
-
-
-def _remaining(limits: Limits, parts: list[ExecutionResult]) -> Limits:
-    wall = limits.wall_s - sum(part.wall_s for part in parts)
-    cpu = limits.cpu_s - sum(part.cpu_s for part in parts)
-    return replace(limits, wall_s=max(wall, _LEAST_S), cpu_s=max(cpu, _LEAST_S))
-
-
-def _together(parts: list[ExecutionResult]) -> ExecutionResult:
-    return ExecutionResult(
-        parts=tuple(parts),
-        exit_status=parts[-1].exit_status,
-        limit=parts[-1].limit,
-        running_line=parts[-1].running_line,
-        wall_s=sum(part.wall_s for part in parts),
-        cpu_s=sum(part.cpu_s for part in parts),
-        memory_bytes=max(part.memory_bytes for part in parts),
-    )
+            self._examiner.forget()

@@ -18,7 +18,8 @@ from codegym.task import Task
 from codegym.testsuite import take
 
 HUGGING_FACE = "hf/"
-_SUFFIXES = (".jsonl", ".jsonl.gz", ".json", ".json.gz")
+_DIGITS = 4000
+_SUFFIXES = (".jsonl", ".jsonl.gz", ".json", ".json.gz", ".parquet")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +74,48 @@ class Record:
         value = self.get(name)
         if not isinstance(value, str) or not value.strip():
             return value if value != "" else None
+        return self.parse(value, name)
+
+    def parse(self, text: str, name: str) -> Any:
+        """Return the value of a JSON text that stands in a field.
+
+        Raises:
+            TaskError: The text is not JSON.
+        """
         try:
-            return json.loads(value)
-        except (ValueError, RecursionError) as error:
-            raise self.error(f"not JSON ({error})", field=name, value=value[:80]) from None
+            return parse_json(text)
+        except (ValueError, TypeError, RecursionError) as error:
+            raise self.error(f"not JSON ({error})", field=name, value=str(text)[:80]) from None
+
+    def mapping(self, name: str) -> Mapping[str, Any]:
+        """Return a field that holds an object, or one as JSON text; an absent one is empty.
+
+        Raises:
+            TaskError: It is something else.
+        """
+        value = self.packed(name)
+        if not isinstance(value, Mapping | None):
+            raise self.error("wrong type", field=name, value=value, expected="an object")
+        return value or {}
+
+    def optional(self, name: str) -> str:
+        """Return a field that is text where it is there, else "".
+
+        Raises:
+            TaskError: It is there and no text.
+        """
+        return "" if self.get(name) is None else self.text(name)
+
+    def number(self, name: str, default: float) -> float:
+        """Return a field that is a number where it is there and not 0, else the default.
+
+        Raises:
+            TaskError: It is there and no number.
+        """
+        value = self.get(name)
+        if isinstance(value, bool) or not isinstance(value, int | float | None):
+            raise self.error("wrong type", field=name, value=value, expected="a number")
+        return float(value or default)
 
     def take(self, name: str, kind: type[Any]) -> Any:
         """Return a field of a type.
@@ -95,32 +134,62 @@ class Record:
 
 
 def read_records(path: Path, *, cure: str = "") -> list[Record]:
-    """Read every row of a file, or of the one data file of a folder.
+    """Read every row of a file, or of the data files of a folder.
 
     Args:
-        path: A file ending in ``.jsonl``, ``.json`` or either with ``.gz``, or a folder.
+        path: A file ending in ``.jsonl``, ``.json``, either with ``.gz``, or ``.parquet`` (extra
+            ``datasets``), or a folder of such files.
         cure: What to do where there is no such file.
 
     Raises:
         TaskError: The file is missing, or a line of it is no JSON object.
+        MissingExtraError: A parquet file without the package ``pyarrow``.
     """
     if path.is_dir():
         found = sorted(one for one in path.iterdir() if one.name.endswith(_SUFFIXES))
+        if not found:
+            raise TaskError(
+                "a folder without data files",
+                path=str(path),
+                expected="files that end in " + ", ".join(_SUFFIXES),
+                cure=cure,
+            )
         return [record for one in found for record in read_records(one, cure=cure)]
     if not path.is_file():
         raise TaskError("no such file", path=str(path), cure=cure)
+    if path.suffix == ".parquet":
+        return _read_parquet(path)
     try:
         data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-        text = data.decode()
+        text = data.decode("utf-8-sig")
     except (OSError, EOFError, UnicodeDecodeError) as error:
         raise TaskError(f"unreadable ({error})", path=str(path)) from None
     if path.name.removesuffix(".gz").endswith(".json"):
         return _read_array(text, str(path))
-    found_rows = []
-    for number, line in enumerate(text.split("\n"), 1):
-        if line.strip():
-            found_rows.append(Record(_object(line, str(path), number), str(path), number))
-    return found_rows
+    return [
+        Record(_object(line, str(path), number), str(path), number)
+        for number, line in enumerate(text.split("\n"), 1)
+        if line.strip()
+    ]
+
+
+def parse_json(text: str) -> Any:
+    """Parse JSON whose integers may be of any length: APPS has some beyond Python's own limit.
+
+    Raises:
+        ValueError: It is not JSON.
+    """
+    return json.loads(text, parse_int=_integer)
+
+
+def _integer(digits: str) -> int:
+    if len(digits) <= _DIGITS:
+        return int(digits)
+    value = 0
+    for start in range(digits.startswith("-"), len(digits), _DIGITS):
+        part = digits[start : start + _DIGITS]
+        value = value * 10 ** len(part) + int(part)
+    return -value if digits.startswith("-") else value
 
 
 def load_hugging_face(name: str, split: str) -> list[Record]:
@@ -165,9 +234,11 @@ class RecordSource(TaskSource):
                 raise record.error("a second task of this id", field="task_id", value=task.task_id)
             self._numbers[task.task_id] = len(self._tasks)
             self._tasks.append(task)
-        if records and not self._tasks:
+        if not self._tasks:
             raise TaskError(
-                "no task left", path=records[0].path, cure="another split, or another file"
+                "no task left" if records else "a source without tasks",
+                path=records[0].path if records else None,
+                cure="another split, or another file",
             )
 
     @abstractmethod
@@ -216,9 +287,21 @@ def one_of(kind: str, value: str, known: Sequence[str]) -> str:
     return value
 
 
+def _read_parquet(path: Path) -> list[Record]:
+    try:
+        from pyarrow import ArrowException, parquet
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("pyarrow", "datasets") from error
+    try:
+        rows = parquet.read_table(path).to_pylist()
+    except (OSError, ArrowException) as error:
+        raise TaskError(f"unreadable ({error})", path=str(path)) from None
+    return [Record(row, str(path), number) for number, row in enumerate(rows, 1)]
+
+
 def _read_array(text: str, path: str) -> list[Record]:
     try:
-        rows = json.loads(text)
+        rows = parse_json(text)
     except (ValueError, RecursionError) as error:
         raise TaskError(f"not JSON ({error})", path=path) from None
     if isinstance(rows, dict) and all(isinstance(row, dict) for row in rows.values()):
@@ -233,7 +316,7 @@ def _read_array(text: str, path: str) -> list[Record]:
 
 def _object(line: str, path: str, number: int) -> Mapping[str, Any]:
     try:
-        row = json.loads(line)
+        row = parse_json(line)
     except (ValueError, RecursionError) as error:
         raise TaskError(
             f"not JSON ({error})", path=path, line=number, value=line[:80], expected="one object"

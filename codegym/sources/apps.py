@@ -9,7 +9,6 @@ al., "TACO", arXiv 2312.14852 (the same fields). A folder may be the published t
 problem (question.txt, input_output.json, solutions.json, starter_code.py, metadata.json).
 """
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from codegym.sources._records import (
     Record,
     RecordSource,
     one_of,
+    parse_json,
     read_records,
     records_of,
 )
@@ -71,19 +71,16 @@ class AppsSource(RecordSource):
 
     def read(self, record: Record) -> Task | None:
         """Return the task of one problem; None without tests, or of another difficulty."""
-        tests = record.packed("input_output")
+        tests = record.mapping("input_output")
         difficulty = str(record.get("difficulty") or "")
         wanted = self._difficulty in ("", difficulty.upper())
-        if not wanted or not tests or not tests.get("inputs"):
+        if not wanted or not tests.get("inputs"):
             return None
-        inputs, outputs = tests["inputs"], tests.get("outputs")
-        if not isinstance(outputs, list) or len(outputs) != len(inputs):
-            raise record.error(
-                "inputs and outputs differ in number",
-                field="input_output",
-                value=(len(inputs), len(outputs or ())),
-            )
-        name = record.get("problem_id", "id", "task_id", "name", "url")
+        inputs, outputs = paired(record, "input_output", tests["inputs"], tests.get("outputs"))
+        function = tests.get("fn_name") or ""
+        if not isinstance(function, str):
+            raise record.error("not text", field="input_output.fn_name", value=function)
+        name = record.get("problem_id", "id", "task_id")
         solutions = record.packed("solutions")
         solution = solutions[0] if isinstance(solutions, list) and solutions else None
         return problem_task(
@@ -91,17 +88,34 @@ class AppsSource(RecordSource):
             record.text("question"),
             inputs,
             outputs,
-            function=tests.get("fn_name") or "",
-            starter=record.row.get("starter_code") or "",
+            function=function,
+            starter=record.optional("starter_code"),
             solution=solution,
             plain=self._prompt == "text",
             limits=limits_of(len(inputs), self._case_s),
             metadata={
                 "difficulty": difficulty,
                 "url": record.get("url") or "",
+                "name": record.get("name") or "",
                 "solutions": len(solutions or ()),
             },
         )
+
+
+def paired(record: Record, name: str, inputs: Any, outputs: Any) -> tuple[list[Any], list[Any]]:
+    """Return the inputs and outputs of a problem's tests.
+
+    Raises:
+        TaskError: They are no lists of one length.
+    """
+    for side, value in (("inputs", inputs), ("outputs", outputs)):
+        if not isinstance(value, list):
+            raise record.error("wrong type", field=f"{name}.{side}", value=value, expected="a list")
+    if len(inputs) != len(outputs):
+        raise record.error(
+            "inputs and outputs differ in number", field=name, value=(len(inputs), len(outputs))
+        )
+    return inputs, outputs
 
 
 def problem_task(
@@ -186,12 +200,16 @@ def _calls(inputs: Sequence[Any], outputs: Sequence[Any]) -> list[CallCase]:
     wrapped = all(isinstance(value, list) and len(value) == 1 for value in outputs)
     cases = []
     for number, (given, wanted) in enumerate(zip(inputs, outputs, strict=True)):
-        args = json.loads(given) if isinstance(given, str) else given
+        try:
+            args = parse_json(given) if isinstance(given, str) else given
+        except (ValueError, RecursionError):
+            args = None
         if not isinstance(args, list):
             raise TaskError(
                 "the arguments of a call are no list",
                 field=f"input_output.inputs[{number}]",
                 value=given,
+                expected="a list, or one as JSON text",
             )
         cases.append(CallCase(args=tuple(args), expected=wanted[0] if wrapped else wanted))
     return cases

@@ -11,7 +11,7 @@ from typing import Any
 from codegym import registry
 from codegym.limits import Limits
 from codegym.sources._records import Record, RecordSource, one_of, records_of
-from codegym.sources.apps import limits_of, problem_task
+from codegym.sources.apps import limits_of, paired, problem_task
 from codegym.task import Task
 
 TESTS = ("public", "private", "generated")
@@ -56,10 +56,13 @@ class CodeContestsSource(RecordSource):
         inputs: list[str] = []
         outputs: list[str] = []
         for kind in self._tests:
-            found = record.packed(f"{kind}_tests") or {}
-            inputs += found.get("input", ())
-            outputs += found.get("output", ())
-        if not inputs or len(inputs) != len(outputs):
+            found = record.mapping(f"{kind}_tests")
+            given, wanted = paired(
+                record, f"{kind}_tests", found.get("input", []), found.get("output", [])
+            )
+            inputs += given
+            outputs += wanted
+        if not inputs:
             return None
         return problem_task(
             f"codecontests/{record.text('name')}",
@@ -75,13 +78,16 @@ class CodeContestsSource(RecordSource):
         )
 
     def _limits(self, record: Record, n_cases: int) -> Limits:
-        limit = record.row.get("time_limit") or {}
-        seconds = float(limit.get("seconds") or 0) + float(limit.get("nanos") or 0) / 1e9
+        limit = Record(record.mapping("time_limit"), record.path, record.line)
+        seconds = limit.number("seconds", 0.0) + limit.number("nanos", 0.0) / 1e9
         return limits_of(n_cases, self._slower * (seconds or 2.0))
 
 
 def _python_solution(solutions: Any) -> str | None:
     if not isinstance(solutions, dict):
         return None
-    pairs = zip(solutions.get("language", ()), solutions.get("solution", ()), strict=False)
+    languages, codes = solutions.get("language"), solutions.get("solution")
+    if not isinstance(languages, list) or not isinstance(codes, list):
+        return None
+    pairs = zip(languages, codes, strict=False)
     return next((code for language, code in pairs if language in _PYTHON3), None)

@@ -9,7 +9,6 @@ pickle of one text; it is read here without unpickling anything.
 
 import base64
 import binascii
-import json
 import pickletools
 import zlib
 from typing import Any
@@ -73,7 +72,7 @@ class LiveCodeBenchSource(RecordSource):
             tests += _tests(record, "private_test_cases")
         if not tests:
             return None
-        metadata = record.packed("metadata") or {}
+        metadata = record.mapping("metadata")
         function = metadata.get("func_name") or ""
         functional = any(test.get("testtype") == "functional" for test in tests)
         if functional and not function:
@@ -81,10 +80,13 @@ class LiveCodeBenchSource(RecordSource):
         return problem_task(
             f"livecodebench/{record.text('question_id')}",
             record.text("question_content"),
-            [_arguments(test["input"]) if functional else test["input"] for test in tests],
-            [[json.loads(test["output"])] if functional else test["output"] for test in tests],
+            [_arguments(record, test["input"]) if functional else test["input"] for test in tests],
+            [
+                [record.parse(test["output"], "tests.output")] if functional else test["output"]
+                for test in tests
+            ],
             function=function if functional else "",
-            starter=record.row.get("starter_code") or "",
+            starter=record.optional("starter_code"),
             solution=None,
             plain=self._plain,
             limits=limits_of(len(tests), self._case_s),
@@ -96,19 +98,29 @@ class LiveCodeBenchSource(RecordSource):
         )
 
 
-def _arguments(text: str) -> list[Any]:
+def _arguments(record: Record, text: str) -> list[Any]:
     """Read the arguments of a call: one JSON value a line."""
-    return [json.loads(line) for line in text.split("\n") if line.strip()]
+    return [record.parse(line, "tests.input") for line in text.split("\n") if line.strip()]
 
 
 def _tests(record: Record, name: str) -> list[dict[str, str]]:
     value = record.get(name)
     if isinstance(value, str) and value.strip()[:1] not in ("", "["):
-        value = json.loads(_unpack(value, name))
+        value = record.parse(_unpack(value, name), name)
     elif isinstance(value, str):
         value = record.packed(name)
     if value is not None and not isinstance(value, list):
         raise record.error("wrong type", field=name, value=value, expected="a list of tests")
+    for number, test in enumerate(value or ()):
+        if not isinstance(test, dict) or not all(
+            isinstance(test.get(part), str) for part in ("input", "output")
+        ):
+            raise record.error(
+                "malformed test",
+                field=f"{name}[{number}]",
+                value=test,
+                expected='{"input": text, "output": text, "testtype": "stdin" or "functional"}',
+            )
     return list(value or ())
 
 

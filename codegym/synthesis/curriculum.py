@@ -86,7 +86,8 @@ class Curriculum:
 
     def draw(self, n: int) -> list[Task]:
         """Return the next ``n`` tasks; the k-th ever drawn depends on seed, level and k alone."""
-        return [self._next() for _ in range(n)]
+        first, self._drawn = self._drawn, self._drawn + n
+        return [self.task(first + number) for number in range(n)]
 
     def observe(self, task: Task, *, passed: bool) -> None:
         """Take note of how a task ended; results of other levels do not count.
@@ -125,9 +126,12 @@ class Curriculum:
         self.level, self._drawn = state["level"], state["drawn"]
         self._results = deque(_flags(state["results"]), maxlen=self.config.window)
 
-    def _next(self) -> Task:
-        number = self._drawn
-        self._drawn += 1
+    def task(self, number: int) -> Task:
+        """Return task ``number`` of the present level, without drawing it.
+
+        Args:
+            number: Any number of at least 0; with seed and level it decides the task.
+        """
         rng = Random(f"curriculum/{self.config.seed}/{self.level}/{number}")
         lesson = self.level
         if lesson and rng.random() < self.config.review:

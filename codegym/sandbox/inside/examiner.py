@@ -15,6 +15,7 @@ import ast
 import builtins
 import importlib
 import json
+import mmap
 import os
 import random
 import socket
@@ -24,6 +25,7 @@ from typing import Any
 
 from codegym import wire
 from codegym.sandbox.inside import frames
+from codegym.sandbox.inside.protocol import NOTEBOOK, NOTEBOOK_BYTES
 from codegym.sandbox.inside.remote import CandidateGone, Line
 
 MAX_PAYLOAD_BYTES = 1 << 30
@@ -47,7 +49,8 @@ def serve(fd: int, hello: bytes) -> None:
 
     A request is the longest reply in eight bytes, with the candidate's socket attached, then a
     frame with the test; the answer is one frame, the report. Without a socket the test is only
-    compiled, so that its size is not held against the candidate's time.
+    compiled, so that its size is not held against the candidate's time. Before the first request
+    comes the notebook, a memory file, in the same manner.
 
     Args:
         fd: The socket to the driver.
@@ -55,6 +58,10 @@ def serve(fd: int, hello: bytes) -> None:
     """
     frames.write_frame(fd, hello)
     line = socket.socket(fileno=fd)
+    notebook_fd, _ = _receive(line)
+    assert notebook_fd is not None
+    notebook = Notebook(mmap.mmap(notebook_fd, NOTEBOOK_BYTES))
+    os.close(notebook_fd)
     kept: dict[bytes, Examination] = {}
     while True:
         candidate_fd, max_frame_bytes = _receive(line)
@@ -67,8 +74,9 @@ def serve(fd: int, hello: bytes) -> None:
         if candidate_fd is None:
             frames.write_frame(fd, b"{}")
             continue
+        notebook.clear()
         try:
-            report = examination.run(Line(candidate_fd, max_frame_bytes))
+            report = examination.run(Line(candidate_fd, max_frame_bytes), notebook)
         finally:
             os.close(candidate_fd)
         frames.write_frame(fd, json.dumps(report).encode())
@@ -82,6 +90,38 @@ def _receive(line: socket.socket) -> tuple[int | None, int]:
         data += line.recv(8 - len(data))
     fd = memoryview(ancillary[0][2]).cast("i")[0] if ancillary else None
     return fd, int.from_bytes(data, "little")
+
+
+class Notebook:
+    """What became of the cases of the test under way, in memory that the driver shares.
+
+    Args:
+        memory: The shared memory.
+    """
+
+    def __init__(self, memory: mmap.mmap) -> None:
+        self._memory = memory
+
+    def clear(self) -> None:
+        """Begin a test."""
+        self._end = NOTEBOOK.size
+        self._full = False
+        self.turn_to(0)
+
+    def turn_to(self, index: int) -> None:
+        """Write down that all cases before this one are over; they passed unless added."""
+        if not self._full:
+            NOTEBOOK.pack_into(self._memory, 0, index, self._end - NOTEBOOK.size)
+
+    def add(self, row: list[Any], index: int) -> None:
+        """Write down a case that did not pass, and turn to the next."""
+        text = json.dumps(row).encode() + b","
+        end = self._end + len(text)
+        self._full = self._full or end > len(self._memory)
+        if not self._full:
+            self._memory[self._end : end] = text
+            self._end = end
+            self.turn_to(index + 1)
 
 
 class Examination:
@@ -113,10 +153,10 @@ class Examination:
         self._setup = compile(setup, "<setup>", "exec")
         self._code = _per_case(code, self._check)
 
-    def run(self, line: Line) -> dict[str, Any]:
+    def run(self, line: Line, notebook: Notebook) -> dict[str, Any]:
         """Run the test against the candidate at the other end of ``line``."""
         random.seed(0)
-        cases = Cases(line, self._n_cases)
+        cases = Cases(line, self._n_cases, notebook)
         module = ModuleType("examination")
         sys.modules[module.__name__] = module
         space = module.__dict__
@@ -150,10 +190,12 @@ class Cases:
     Args:
         line: The candidate.
         count: How many cases the test has.
+        notebook: Where each is written down at once.
     """
 
-    def __init__(self, line: Line, count: int) -> None:
+    def __init__(self, line: Line, count: int, notebook: Notebook) -> None:
         self._line = line
+        self._notebook = notebook
         self._count = count
         self._current = -1
         self._faults: dict[int, list[Any]] = {}
@@ -165,10 +207,13 @@ class Cases:
         self._line.last = None
         if self._line.gone:
             raise CandidateGone(self._line.gone)
+        self._notebook.turn_to(index)
 
     def failed(self, index: int, error: BaseException) -> None:
         """Write down how a case failed."""
         self._faults[index] = self._row(index, error)
+        if not self._line.gone:
+            self._notebook.add(self._faults[index], index)
 
     def stop(self, error: BaseException | None) -> None:
         """End the run; an error here lies outside the cases and fails all that did not begin."""

@@ -8,8 +8,13 @@ CALL, STDIO, REMOTE = range(3)
 READY = b"ready"
 # run id, mode, seconds of wall and processor, bytes of memory and output
 HEADER = struct.Struct("<IBddQQ")
+# run id: a run to stop, or one not to begin
+STOP = struct.Struct("<I")
 # run id, wait status, seconds of wall and processor, peak KiB, why it was stopped
 STATUS = struct.Struct("<IiddQB")
+# An examiner's notebook: number of the case under way, bytes of rows (JSON, each with a comma).
+NOTEBOOK = struct.Struct("<QQ")
+NOTEBOOK_BYTES = 1 << 20
 NOT_STOPPED, STOPPED_WALL, STOPPED_CPU, STOPPED_ON_REQUEST = range(4)
 # Untrusted code is compiled under this name.
 FILENAME = "<candidate>"

@@ -24,12 +24,14 @@ from codegym.sandbox.inside.protocol import (
     HEADER,
     NOT_STOPPED,
     STATUS,
+    STOP,
     STOPPED_CPU,
     STOPPED_ON_REQUEST,
     STOPPED_WALL,
 )
 
 CTL_FD = 3
+_CONTROL_SPACE = socket.CMSG_SPACE(4 * 4)
 LAST_WORDS_S = 0.02
 NOT_READY_EXIT = 98
 MAX_FDS = 64
@@ -129,21 +131,35 @@ class Zygote:
         self._poll = select.poll()
         self._poll.register(CTL_FD, select.POLLIN)
         self._clean = _CLEANERS[isolation]
+        self._ahead: tuple[tuple[Any, ...], list[int]] | None = None
 
     def serve(self, hello: bytes) -> None:
         """Announce itself and run what the driver asks for, until it hangs up."""
         self._ctl.send(hello)
-        space = socket.CMSG_SPACE(4 * 4)
         while True:
-            message, ancillary, _, _ = self._ctl.recvmsg(HEADER.size, space)
-            if not message:
-                os._exit(0)
-            if len(message) < HEADER.size:
-                continue  # a request to stop a run that has ended by itself
-            fds = list(memoryview(ancillary[0][2]).cast("i"))
-            self._run(HEADER.unpack(message), fds)
+            if self._ahead is None:
+                self._receive()
+                continue
+            header, fds = self._ahead
+            self._ahead = None
+            self._run(header, fds)
 
-    def _run(self, header: tuple[int, int, float, float, int, int], fds: list[int]) -> None:
+    def _receive(self) -> int:
+        """Read one message: keep a request; return the number of a run to stop, else 0."""
+        message, ancillary, _, _ = self._ctl.recvmsg(HEADER.size, _CONTROL_SPACE)
+        if not message:
+            os._exit(0)  # the driver is gone
+        if len(message) == HEADER.size:
+            self._ahead = HEADER.unpack(message), list(memoryview(ancillary[0][2]).cast("i"))
+            return 0
+        (run_id,) = STOP.unpack(message)
+        if self._ahead is not None and self._ahead[0][0] == run_id:
+            for fd in self._ahead[1]:
+                os.close(fd)
+            self._ahead = None
+        return int(run_id)
+
+    def _run(self, header: tuple[Any, ...], fds: list[int]) -> None:
         run_id, mode, wall_s, cpu_s, memory_bytes, output_bytes = header
         started = time.monotonic()
         zygote = os.getpid()
@@ -163,7 +179,7 @@ class Zygote:
                 os._exit(NOT_READY_EXIT)
         for fd in fds:
             os.close(fd)
-        stopped = self._watch(pid, started + wall_s, cpu_s)
+        stopped = self._watch(pid, run_id, started + wall_s, cpu_s)
         if stopped:
             os.kill(pid, signal.SIGKILL)
         _, status, usage = os.wait4(pid, 0)
@@ -183,7 +199,7 @@ class Zygote:
         if self._locked is not None:
             self._locked.install()
 
-    def _watch(self, pid: int, end: float, cpu_s: float) -> int:
+    def _watch(self, pid: int, run_id: int, end: float, cpu_s: float) -> int:
         """Wait for the child or a limit; return why it must be stopped."""
         pidfd = os.pidfd_open(pid)
         self._poll.register(pidfd, select.POLLIN)
@@ -202,9 +218,7 @@ class Zygote:
                 events = self._poll.poll(wait * 1000 + 1)
                 if any(fd == pidfd for fd, _ in events):
                     return NOT_STOPPED
-                if events:
-                    if not self._ctl.recv(HEADER.size):
-                        os._exit(0)  # the driver is gone
+                if events and self._receive() == run_id:
                     return STOPPED_ON_REQUEST
                 with contextlib.suppress(OSError):
                     used = time.clock_gettime(clock)

@@ -1,0 +1,138 @@
+"""Families: mined tasks that must not be torn apart between training and test.
+
+Two tasks are of one family if their functions stand in one module, carry a helper of the same code
+along, one carries the other along (its solution stands in the other's prompt), or look alike: their
+bodies share most of their syntax once names are numbered and constants forgotten.
+"""
+
+import ast
+import hashlib
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+
+from codegym.mining.symbols import bound_names
+from codegym.task import Task
+
+SPLITS = ("train", "validation", "test")
+_TENTHS = ("validation", "test", "test", *("train",) * 7)
+_GRAM = 4
+_ALIKE = 0.6
+_LARGEST_APART = 0.05
+_Grams = frozenset[tuple[str, ...]]
+
+
+def assign_splits(tasks: Sequence[Task], *, seed: int = 0) -> list[str]:
+    """Return the split of each task.
+
+    Of ten families seven are for training, one for validation, two for testing. A family of more
+    than a twentieth of all tasks is for training, so that a test set is not one kind of task. The
+    same tasks in any order get the same splits.
+
+    Args:
+        tasks: Mined tasks.
+        seed: Of the assignment.
+    """
+    members = defaultdict(list)
+    for number, family in enumerate(find_families(tasks)):
+        members[family].append(number)
+    splits = ["train"] * len(tasks)
+    for numbers in members.values():
+        first = min(tasks[number].task_id for number in numbers)
+        draw = hashlib.sha256(f"{seed} {first}".encode()).digest()[0] % 10
+        if len(numbers) <= max(1, _LARGEST_APART * len(tasks)):
+            for number in numbers:
+                splits[number] = _TENTHS[draw]
+    return splits
+
+
+def find_families(tasks: Sequence[Task]) -> list[int]:
+    """Return the number of each task's family; numbers are those of some member.
+
+    Args:
+        tasks: Tasks whose program parses; any other is a family of its own.
+    """
+    union = _Union(len(tasks))
+    first_with: dict[str, int] = {}
+    holders: defaultdict[tuple[str, ...], list[int]] = defaultdict(list)
+    grams: list[_Grams] = []
+    for number, task in enumerate(tasks):
+        own, helpers = _functions(task)
+        origin = task.metadata.get("origin") or {}
+        marks = [ast.dump(_bare(node)) for node in (*own, *helpers)]
+        marks += [f"{origin['distribution']}/{origin['module']}"] if "module" in origin else []
+        for mark in marks:
+            union.join(number, first_with.setdefault(mark, number))
+        grams.append(_grams(own[0]) if own else frozenset())
+        shared = Counter(other for gram in grams[number] for other in holders[gram])
+        for other, count in shared.items():
+            if count >= _ALIKE * (len(grams[number]) + len(grams[other]) - count):
+                union.join(number, other)
+        for gram in grams[number]:
+            holders[gram].append(number)
+    return [union.root(number) for number in range(len(tasks))]
+
+
+class _Union:
+    """Sets that are joined two at a time."""
+
+    def __init__(self, size: int) -> None:
+        self._above = list(range(size))
+
+    def root(self, number: int) -> int:
+        while self._above[number] != number:
+            self._above[number] = self._above[self._above[number]]
+            number = self._above[number]
+        return number
+
+    def join(self, one: int, other: int) -> None:
+        self._above[self.root(one)] = self.root(other)
+
+
+def _functions(task: Task) -> tuple[list[ast.FunctionDef], list[ast.FunctionDef]]:
+    """Return the task's own function, as a list of one or none, and those carried along."""
+    try:
+        tree = ast.parse(task.program(task.canonical_solution or ""))
+    except (SyntaxError, ValueError, RecursionError):
+        return [], []
+    found = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
+    own = [node for node in found if node.name == task.entry_point][-1:]
+    return own, [node for node in found if node not in own]
+
+
+def _bare(function: ast.FunctionDef) -> ast.FunctionDef:
+    """Take docstrings and annotations out of a function, in place."""
+    for node in ast.walk(function):
+        if isinstance(node, ast.FunctionDef):
+            node.returns = None
+            if ast.get_docstring(node, clean=False) is not None:
+                node.body = node.body[1:] or [ast.Pass()]
+        elif isinstance(node, ast.arg):
+            node.annotation = None
+    return function
+
+
+def _grams(function: ast.FunctionDef) -> _Grams:
+    signs = list(_signs(function, bound_names(ast.Module([function], []))))
+    return frozenset(tuple(signs[at : at + _GRAM]) for at in range(len(signs) - _GRAM + 1))
+
+
+def _signs(node: ast.AST, bound: set[str]) -> Iterator[str]:
+    """Yield what a syntax tree is like: its own names are all one, constants are their types."""
+    if isinstance(node, ast.Name):
+        yield "own" if node.id in bound else node.id
+    elif isinstance(node, ast.Constant):
+        yield type(node.value).__name__
+    elif isinstance(node, ast.Tuple | ast.List | ast.Set) and _is_table(node):
+        yield "table"
+    else:
+        yield type(node).__name__
+        if isinstance(node, ast.Attribute):
+            yield node.attr
+        for child in ast.iter_child_nodes(node):
+            if not isinstance(child, ast.expr_context):
+                yield from _signs(child, bound)
+        yield "."
+
+
+def _is_table(node: ast.Tuple | ast.List | ast.Set) -> bool:
+    return bool(node.elts) and all(isinstance(one, ast.Constant) for one in node.elts)

@@ -1,0 +1,212 @@
+"""``uniform``: every token is as likely as any other. The floor that other policies are held to."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from codegym import checkpoint, registry
+from codegym.errors import CheckpointError, ConfigError
+from codegym.policies import sampling
+from codegym.policies.drawing import Drawing, uniforms
+from codegym.policies.sampling import SamplingConfig
+from codegym.policies.scoring import row_lengths, score
+from codegym.policies.value_head import ValueHead
+from codegym.policy import Evaluation, Generation, Policy, Step
+from codegym.tokenizers.base import Tokenizer
+from codegym.trajectory import Batch
+
+_MAX_TOKENS = 256
+
+
+class UniformModule(nn.Module):
+    """A value head, so that critics have something to fit; the actor has no weights."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.value_head = ValueHead(1)
+
+
+class UniformPolicy(Policy):
+    """Draws every token but the pad id with the same probability.
+
+    Args:
+        tokenizer: What its ids mean; sets the size of the vocabulary.
+        max_tokens: Longest prompt plus program.
+        seed: Of the policy's own generator.
+
+    Attributes:
+        rng: The policy's own source of randomness, used where a call brings none.
+    """
+
+    name = "uniform"
+    learns = False
+
+    def __init__(self, tokenizer: Tokenizer, *, max_tokens: int = _MAX_TOKENS, seed: int) -> None:
+        self.tokenizer = tokenizer
+        self.max_tokens = max_tokens
+        self.version = 0
+        self.rng = torch.Generator().manual_seed(seed)
+        self._module = UniformModule()
+
+    @classmethod
+    def create(cls, variant: str, *, tokenizer: Tokenizer, seed: int) -> Self:
+        """Make one; there are no variants.
+
+        Raises:
+            ConfigError: A variant was asked for.
+        """
+        if variant:
+            raise ConfigError("there is one uniform policy", value=variant, expected="uniform")
+        return cls(tokenizer, seed=seed)
+
+    @classmethod
+    def specimen(cls, *, seed: int) -> Policy:
+        """Return a small one for the conformance suite."""
+        return cls(registry.get("tokenizers", "lexemes")(), max_tokens=64, seed=seed)
+
+    @property
+    def module(self) -> UniformModule:
+        """The torch module that holds the value head."""
+        return self._module
+
+    def value_parameters(self) -> list[nn.Parameter]:
+        """Return the weights of the value head, which are all there are."""
+        return list(self._module.value_head.parameters())
+
+    def mark_updated(self) -> None:
+        """Raise ``version``."""
+        self.version += 1
+
+    def _scores(self, rows: int) -> torch.Tensor:
+        scores = torch.zeros(rows, self.tokenizer.vocab_size)
+        scores[:, self.tokenizer.pad_id] = -torch.inf
+        return scores
+
+    def _values(self, hidden: torch.Tensor) -> torch.Tensor:
+        values: torch.Tensor = self._module.value_head(hidden)
+        return values
+
+    @torch.inference_mode()
+    def act(
+        self,
+        obs: NDArray[np.integer[Any]],
+        state: Any = None,
+        *,
+        deterministic: bool = False,
+        mask: NDArray[np.bool_] | None = None,
+        rng: torch.Generator | None = None,
+    ) -> Step:
+        """Draw the next token of each row; see ``Policy.act``. There is nothing to cache.
+
+        Raises:
+            ConfigError: A row is empty, longer than ``max_tokens``, or allows no token.
+        """
+        row_lengths(obs, pad_id=self.tokenizer.pad_id, max_tokens=self.max_tokens)
+        scores = self._scores(len(obs))
+        if mask is not None:
+            if not mask.any(axis=1).all():
+                raise ConfigError("a row of the mask allows no token")
+            scores.masked_fill_(torch.from_numpy(~mask), -torch.inf)
+        random = None
+        if not deterministic:
+            random = uniforms((len(obs), 1), rng or self.rng, scores.device)
+        tokens, log_probs, _ = Drawing(deterministic=deterministic).choose(scores, random)
+        return Step(
+            actions=tokens.numpy(),
+            log_probs=log_probs.numpy(),
+            values=self._values(torch.zeros(len(obs), 1)).numpy(),
+            state=None,
+        )
+
+    def generate(
+        self,
+        prompts: Sequence[Sequence[int]],
+        *,
+        n: int = 1,
+        budget: int,
+        temperature: float = 1.0,
+        top_p: float = 1.0,
+        deterministic: bool = False,
+        rng: torch.Generator | None = None,
+    ) -> Generation:
+        """Write ``n`` programs for each prompt, at most ``budget`` tokens each, end included.
+
+        Raises:
+            PromptTooLongError: A prompt leaves no room for a program.
+            ConfigError: A setting is unusable, or a prompt is empty.
+        """
+        return sampling.generate(
+            lambda: _UniformDecoder(self),
+            prompts,
+            n=n,
+            budget=budget,
+            drawing=Drawing(temperature=temperature, top_p=top_p, deterministic=deterministic),
+            config=SamplingConfig(workers=1),
+            end_id=self.tokenizer.end_id,
+            max_tokens=self.max_tokens,
+            rng=rng or self.rng,
+            device=torch.device("cpu"),
+        )
+
+    def evaluate(self, batch: Batch) -> Evaluation:
+        """Score whole episodes; the hidden state is one 0 per action, (B, T, 1)."""
+        count = batch.n_tokens
+        hidden = torch.zeros(count, 1)
+        # Finite, so that the entropy's 0 * -inf does not arise at the pad id.
+        scores = self._scores(count).clamp(min=-1e4)
+        return score(scores, hidden, self._values(hidden), batch)
+
+    def save(self, folder: Path) -> None:
+        """Write ``config.json``, ``value_head.safetensors`` and ``codegym.json``.
+
+        Raises:
+            CheckpointError: The folder cannot be written, or holds something else.
+        """
+        with checkpoint.replacing(folder) as aside:
+            row = {"model_type": "codegym_uniform", "max_tokens": self.max_tokens}
+            checkpoint.write_json(aside / "config.json", row)
+            self._module.value_head.save(aside)
+            checkpoint.write_manifest(aside, self)
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read what ``save`` wrote.
+
+        Raises:
+            CheckpointError: The folder is truncated, foreign or of another version.
+        """
+        folder = checkpoint.resolve(folder)
+        manifest = checkpoint.read_manifest(folder, policy=cls.name)
+        max_tokens = checkpoint.read_json(folder / "config.json").get("max_tokens")
+        if not isinstance(max_tokens, int):
+            raise CheckpointError(
+                f"{folder / 'config.json'} does not describe a uniform policy", value=max_tokens
+            )
+        policy = cls(checkpoint.load_tokenizer(folder, manifest), max_tokens=max_tokens, seed=0)
+        policy.module.value_head.read(folder)
+        policy.version = manifest.weight_version
+        return policy
+
+
+class _UniformDecoder:
+    """Answers every prompt and every token with the same scores."""
+
+    def __init__(self, policy: UniformPolicy) -> None:
+        self._policy = policy
+
+    def prefill(
+        self, prompts: Sequence[Sequence[int]], rows: torch.Tensor, room: int
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        return self.step(rows)
+
+    def step(self, ids: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        values = self._policy.module.value_head(torch.zeros(len(ids), 1))
+        return self._policy._scores(len(ids)), values
+
+    def keep(self, rows: torch.Tensor) -> None:
+        """Drop nothing: no row is remembered."""
