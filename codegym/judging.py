@@ -7,6 +7,7 @@ assertion form they are in the examiner's sandbox, never in the candidate's.
 
 import threading
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from codegym.errors import ConfigError, SandboxError
 from codegym.plan import Plan, plan_for
@@ -52,11 +53,41 @@ def judge_many(
         SandboxError: The sandbox broke, twice, on one of them.
     """
     judge = Judge(sandbox, cache=cache)
-    tickets = [judge.submit(program, task) for program, task in programs_and_tasks]
+    tickets = [judge.submit(*_pair(one)) for one in programs_and_tasks]
     verdicts: dict[Ticket, Verdict] = {}
     while len(verdicts) < len(tickets):
         verdicts.update(judge.collect())
     return [verdicts[ticket] for ticket in tickets]
+
+
+def _pair(one: Any) -> tuple[str, Task]:
+    if not isinstance(one, tuple | list) or len(one) != 2:
+        raise ConfigError("not a pair", value=one, expected="(program, task)")
+    program, task = one
+    return program, task
+
+
+def _check(program: Any, task: Any) -> None:
+    if not isinstance(program, str):
+        raise ConfigError("a program is not text", value=program, expected="str")
+    if not isinstance(task, Task):
+        raise ConfigError(
+            "not a task",
+            value=task,
+            expected="codegym.Task",
+            cure="Task.from_calls, from_assertions, from_stdio or codegym.load_tasks",
+        )
+
+
+def _channel(sandbox: Any) -> Sandbox:
+    if sandbox is None:
+        return default_sandbox().channel()
+    if isinstance(sandbox, str) or not callable(getattr(sandbox, "channel", None)):
+        raise ConfigError(
+            "not a sandbox", value=sandbox, expected="a Sandbox", cure="codegym.make_sandbox(...)"
+        )
+    channel: Sandbox = sandbox.channel()
+    return channel
 
 
 def default_sandbox() -> Sandbox:
@@ -92,7 +123,7 @@ class Judge:
     def __init__(
         self, sandbox: Sandbox | None = None, *, cache: VerdictCache | None = None
     ) -> None:
-        self._sandbox = (sandbox if sandbox is not None else default_sandbox()).channel()
+        self._sandbox = _channel(sandbox)
         self._cache = cache
         self._tickets = 0
         self._ready: list[tuple[Ticket, Verdict]] = []
@@ -104,11 +135,10 @@ class Judge:
         """Begin judging a program; returns at once, or blocks while the sandbox's queue is full.
 
         Raises:
-            ConfigError: ``program`` is not text.
+            ConfigError: ``program`` is not text, or ``task`` no Task.
             TaskError: A case holds a value that cannot cross the sandbox line.
         """
-        if not isinstance(program, str):
-            raise ConfigError("a program is not text", value=program, expected="str")
+        _check(program, task)
         self._tickets += 1
         ticket = self._tickets
         if not program.strip():
@@ -196,7 +226,8 @@ def repeat(
     program: str, task: Task, times: int, *, sandbox: Sandbox | None = None
 ) -> Sequence[Verdict]:
     """Judge one program several times, each time anew; for finding those whose verdict varies."""
-    channel = (sandbox if sandbox is not None else default_sandbox()).channel()
+    _check(program, task)
+    channel = _channel(sandbox)
     if not program.strip():
         return [Verdict.no_program(n_cases=len(task.tests))] * times
     text, plan = task.program(program), plan_for(task)

@@ -79,7 +79,7 @@ def _make(task: Task) -> Plan:
                 value=str(error),
                 cure="use plain values, or an assertion test",
             ) from None
-        raises = tuple(case.raises for case in cases)
+        raises = tuple(str(case.raises) for case in cases)
         answers = tuple(wire.dumps({"r": tree}) for tree in expected)
     elif suite.form == "stdio":
         texts = [case for case in suite.cases if isinstance(case, StdioCase)]

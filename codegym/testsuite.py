@@ -28,14 +28,14 @@ class CallCase:
         args: Positional arguments, plain values.
         kwargs: Keyword arguments, plain values.
         expected: The value it must return; unused when ``raises`` is set.
-        raises: Name of the exception it must raise instead, or "".
+        raises: Name of the exception it must raise instead, or its class; "" for none.
     """
 
     __test__: ClassVar[bool] = False
     args: tuple[Any, ...] = ()
     kwargs: Mapping[str, Any] = field(default_factory=dict)
     expected: Any = None
-    raises: str = ""
+    raises: str | type[BaseException] = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -280,7 +280,8 @@ def _some(cases: tuple[Any, ...]) -> tuple[Any, ...]:
         raise TaskError(
             "a task without tests would accept every program",
             field="tests",
-            expected="at least one case",
+            expected="at least one case; of test code, an assert statement at the top level or in "
+            "the body of check(candidate)",
         )
     return cases
 
@@ -311,7 +312,7 @@ def _call_case(case: CallCase | tuple[Sequence[Any], Any], number: int) -> CallC
             args=tuple([_crossed(value) for value in case.args]),
             kwargs={name: _crossed(value) for name, value in case.kwargs.items()},
             expected=_crossed(case.expected),
-            raises=case.raises,
+            raises=_exception_name(case.raises),
         )
     except wire.UnencodableError as error:
         exception = _is_exception(case.expected)
@@ -326,8 +327,15 @@ def _call_case(case: CallCase | tuple[Sequence[Any], Any], number: int) -> CallC
 
 
 def _is_exception(value: Any) -> bool:
-    is_class = isinstance(value, type) and issubclass(value, BaseException)
-    return is_class or isinstance(value, BaseException)
+    return isinstance(value, BaseException) or _is_exception_class(value)
+
+
+def _is_exception_class(value: Any) -> bool:
+    return isinstance(value, type) and issubclass(value, BaseException)
+
+
+def _exception_name(raises: str | type[BaseException]) -> str:
+    return raises if isinstance(raises, str) else raises.__name__
 
 
 def _crossed(value: Any) -> Any:
@@ -337,7 +345,9 @@ def _crossed(value: Any) -> Any:
 
 def _check_call(case: CallCase, where: str) -> None:
     named = isinstance(case.kwargs, Mapping) and all(isinstance(one, str) for one in case.kwargs)
-    raising = isinstance(case.raises, str) and case.raises.replace(".", "_").isidentifier()
+    raising = _is_exception_class(case.raises) or (
+        isinstance(case.raises, str) and case.raises.replace(".", "_").isidentifier()
+    )
     for name, value, is_right, expected in (
         ("args", case.args, isinstance(case.args, tuple | list), "a tuple, such as (3,)"),
         ("kwargs", case.kwargs, named, "a dictionary of parameter names and values"),
@@ -345,7 +355,7 @@ def _check_call(case: CallCase, where: str) -> None:
             "raises",
             case.raises,
             raising or case.raises == "",
-            "the name of an exception, such as 'ValueError'",
+            "the name of an exception, such as 'ValueError', or its class",
         ),
         ("expected", case.expected, not case.raises or case.expected is None, "raises, or this"),
     ):

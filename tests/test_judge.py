@@ -177,6 +177,10 @@ RIGHT_SCRIPTS = [
     f"print({TOTAL})",
     "import sys\nprint(sum(map(int, sys.stdin.read().split())), end='')\nsys.exit()",
     "import os\nos.write(1, b'%d' % sum(map(int, os.read(0, 99).split())))\nos._exit(0)",
+    f"print({TOTAL})\nexit()",
+    f"def main():\n    print({TOTAL})\n    quit(0)\nmain()",
+    "\ufeffimport fileinput\nprint(sum(map(int, next(fileinput.input()).split())))",
+    f"import sys\nassert len(sys.argv) == 1 and 'ctl' not in repr(sys.orig_argv)\nprint({TOTAL})",
     "if __name__ == '__main__':\n    print(sum(map(int, open(0).read().split())))",
     f"import atexit\natexit.register(lambda: print({TOTAL}))",
     f"import threading\nthreading.Thread(target=lambda: print({TOTAL})).start()",
@@ -360,5 +364,40 @@ def test_the_default_sandbox_is_kept():
 def test_bad_input_is_typed():
     with pytest.raises(ConfigError, match="not text"):
         codegym.judge(None, ADD_ONE, sandbox=counting()[0])
+    with pytest.raises(ConfigError, match="not a task"):
+        codegym.judge("x", None, sandbox=counting()[0])
+    with pytest.raises(ConfigError, match="not a sandbox"):
+        codegym.judge("x", ADD_ONE, sandbox="namespace")
+    for pair in ("x", ("x", ADD_ONE, 1), ["x"]):
+        with pytest.raises(ConfigError, match="not a pair"):
+            codegym.judge_many([pair], sandbox=counting()[0])
     with pytest.raises(TaskError, match="cannot cross"):
         codegym.judge("x", task(((1,), object())), sandbox=counting()[0])
+
+
+@pytest.mark.parametrize(
+    ("make", "field"),
+    [
+        (lambda: Task.from_calls("", None, [((1,), 2)]), "entry_point"),
+        (lambda: Task.from_calls("", "class", [((1,), 2)]), "entry_point"),
+        (lambda: Task.from_assertions("", "a.b", "assert 1"), "entry_point"),
+        (lambda: Task.from_calls("", "f", None), "cases"),
+        (lambda: Task.from_calls("", "f", {(1,): 2}), "cases"),
+        (lambda: Task.from_calls("", "f", [CallCase(kwargs={1: 1})]), "kwargs"),
+        (lambda: Task.from_calls("", "f", [CallCase(args=3)]), "cases"),
+        (lambda: Task.from_calls("", "f", [CallCase(raises=3)]), "raises"),
+        (lambda: Task.from_calls("", "f", [CallCase(raises=int)]), "raises"),
+        (lambda: Task.from_assertions("", "f", None), "test_code"),
+        (lambda: Task.from_assertions("", "f", "assert " + "(" * 9999), "test_code"),
+        (lambda: Task.from_stdio("", 5), "cases"),
+    ],
+)
+def test_a_task_that_is_none_is_a_typed_error(make, field):
+    with pytest.raises(TaskError, match=field):
+        make()
+
+
+def test_an_expected_exception_may_be_named_by_its_class(sandbox):
+    raising = task(CallCase(args=(0,), raises=ZeroDivisionError))
+    assert codegym.judge("def f(x): return 1 // x", raising, sandbox=sandbox).passed
+    assert not codegym.judge("def f(x): return 1", raising, sandbox=sandbox).passed

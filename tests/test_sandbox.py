@@ -470,7 +470,7 @@ def test_unknown_names_and_bad_numbers():
         make_sandbox("namespaces")
     with pytest.raises(ConfigError, match="workers"):
         make_sandbox(workers=0)
-    with pytest.raises(ConfigError, match="one text"):
+    with pytest.raises(ConfigError, match="no sequence"):
         make_sandbox(packages="numpy")
 
 

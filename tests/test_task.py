@@ -130,7 +130,7 @@ def test_limits_must_be_positive() -> None:
         ([CallCase(args="ab", expected=1)], "cases[0].args"),
         ([CallCase(kwargs=[1], expected=1)], "cases[0].kwargs"),
         ([CallCase(kwargs={1: 2}, expected=1)], "cases[0].kwargs"),
-        ([CallCase(args=(1,), raises=ValueError)], "cases[0].raises"),
+        ([CallCase(args=(1,), raises=int)], "cases[0].raises"),
         ([CallCase(args=(1,), raises="no name")], "cases[0].raises"),
         ([CallCase(args=(1,), raises="ValueError", expected=3)], "cases[0].expected"),
     ],
@@ -203,3 +203,9 @@ def test_tasks_can_be_hashed_copied_and_pickled():
     for again in (copy.deepcopy(plain), pickle.loads(pickle.dumps(plain))):
         assert again == plain and hash(again) == hash(plain)
     assert len({plain, copy.deepcopy(plain)}) == 1
+
+
+def test_an_expected_exception_may_be_given_as_its_class():
+    task = Task.from_calls("p", "f", [CallCase(args=(1,), raises=ValueError)])
+    assert task.tests.cases[0].raises == "ValueError"
+    assert Task.from_json(task.to_json()) == task

@@ -1,224 +1,328 @@
-"""Lexer: reads Python character by character and says which terminals that has completed.
+"""Lexer: reads Python byte by byte and says which terminals that has completed.
 
-Its states are few, small and independent of the parser: what is pending is either a word, a number,
-an operator, a string, a comment or an indentation. A text it refuses is in no program of the
-grammar; a text it accepts may still be refused by the parser.
+Its states are few, small and independent of the parser. A text it refuses is in no program of the
+grammar; a text it accepts may still be refused by the parser. It reads UTF-8 in units of a byte,
+``chr(0)`` to ``chr(255)``, or of half a byte, ``chr(256)`` to ``chr(271)``, the high half first.
 """
 
 from functools import cache
 from string import ascii_letters, digits
-from typing import Literal, NamedTuple
 
-from codegym.grammar.subset import FORBIDDEN_WORDS, FOREIGN_OPERATORS, KEYWORDS, OPERATORS
+from codegym.grammar.lex import Event, Lex, Step, Way
+from codegym.grammar.strings import (
+    PREFIXES,
+    begin_spec,
+    close_field,
+    closed,
+    is_barred,
+    may_quote,
+    open_field,
+    open_string,
+    opened,
+    read_conversion,
+    read_string,
+    string_ways,
+)
+from codegym.grammar.unicode import completion
+from codegym.grammar.words import BRACKETS, FOREIGN_OPERATORS, KEYWORDS, OPERATORS, SOFT, SPECIAL
 
-Kind = Literal[
-    "line", "between", "word", "number", "operator", "string", "quotes", "comment", "remark"
-]
-# A terminal's name, or the column at which a line's first word stands.
-Event = str | int
+LINE = Lex("line")
+BETWEEN = Lex("between")
+HALF = 256
+MOST_SPACES, MOST_TABS = 100, 20
 
 _LETTERS = frozenset(ascii_letters + "_")
 _DIGITS = frozenset(digits)
-_TERMINAL_OF_WORD = {word: word.upper() for word in KEYWORDS} | dict.fromkeys(FORBIDDEN_WORDS, "")
-_WORD_PREFIXES = frozenset(
-    word[:length] for word in _TERMINAL_OF_WORD for length in range(1, len(word) + 1)
-)
+_SPACES = frozenset(" \t\f")
+_TERMINAL_OF_WORD = {word: word.upper() for word in KEYWORDS} | SOFT | SPECIAL
+# Prefixes of strings are words until a quote follows, in capitals as well.
+_WORDS = (*_TERMINAL_OF_WORD, *(word for one in PREFIXES for word in (one, one.upper())))
+_WORDS += tuple(word for one in PREFIXES for word in (one.title(), one.title().swapcase()))
+_WORD_PREFIXES = frozenset(word[:length] for word in _WORDS for length in range(1, len(word) + 1))
 _ALL_OPERATORS = (*OPERATORS, *FOREIGN_OPERATORS)
 _OPERATOR_PREFIXES = frozenset(
     sign[:length] for sign in _ALL_OPERATORS for length in range(1, len(sign) + 1)
 )
-# How a number goes on: what it is so far, and the character ("1" for any digit).
-_NUMBER = {
-    ("0", "."): ".",
-    ("1", "1"): "1",
-    ("1", "."): ".",
-    ("1", "e"): "e",
-    (".", "1"): ".",
-    (".", "e"): "e",
-    ("e", "1"): "e1",
-    ("e", "+"): "e+",
-    ("e", "-"): "e+",
-    ("e+", "1"): "e1",
-    ("e1", "1"): "e1",
-}
-# After a backslash in a string; every other escape is an error or a warning somewhere.
-_ESCAPES = frozenset("\\'\"nrtabfv0")
-
-
-class Lex(NamedTuple):
-    r"""A state of the lexer.
-
-    Attributes:
-        kind: ``line`` in a line's indentation, ``between`` words, ``quotes`` after two quotes that
-            a third may make a long string's, ``remark`` in a comment that has its line to itself,
-            else what is pending.
-        text: Of a ``word``: its letters while it may become a keyword, then "*". Of a ``number``:
-            "0", "1" (an integer), "." (a float), "e", "e+" or "e1" (an exponent). Of an
-            ``operator``: its characters. Of a ``string``: its opening quotes, then ``\`` after a
-            backslash. Of ``quotes``: one.
-        size: Of a ``line``: its column. Of a long ``string``: quotes just written that may close
-            it; of a short one: 0 while it is empty.
-    """
-
-    kind: Kind
-    text: str = ""
-    size: int = 0
-
-
-LINE = Lex("line")
-BETWEEN = Lex("between")
+# How a number goes on. Its form: "0" (zeros alone), "1" (an integer), "01" (one that may only be
+# the beginning of a fraction, for its leading zero), "f" and "." (a fraction), "e", "e+", "e1" (an
+# exponent), "x", "o", "b" and "x1", "o1", "b1" (other bases), "j" (imaginary); with "_" after it a
+# digit is wanted. The character: "0", or "1" for another digit of a decimal number.
+_DIGIT_AFTER = {"1": "1", "01": "01", "f": ".", ".": ".", "e": "e1", "e+": "e1", "e1": "e1"}
+_NUMBER = {(form, one): to for form, to in _DIGIT_AFTER.items() for one in "01"}
+_NUMBER |= {("0", "0"): "0", ("0", "1"): "01"}
+_NUMBER |= {(base, "0"): f"{base}1" for base in "box"}
+_NUMBER |= {(f"{base}1", "0"): f"{base}1" for base in "box"}
+_UNDERSCORED = ("0", "1", "01", ".", "e1", "b", "b1", "o", "o1", "x", "x1")
+_NUMBER |= {(f"{form}_", one): to for (form, one), to in _NUMBER.items() if form in _UNDERSCORED}
+_NUMBER |= {(form, "_"): f"{form}_" for form in _UNDERSCORED} | {("0", base): base for base in "box"}
+_NUMBER |= {(form, "."): "f" for form in ("0", "1", "01")}
+_NUMBER |= {(form, "e"): "e" for form in ("0", "1", "01", "f", ".")}
+_NUMBER |= {(form, "j"): "j" for form in ("0", "1", "01", "f", ".", "e1")}
+_NUMBER |= {("e", "+"): "e+", ("e", "-"): "e+"}
+_WHOLE_NUMBERS = {"0", "1", "f", ".", "e1", "b1", "o1", "x1", "j"}
+_FINISH_NUMBER = {"01": ".", "e+": "0", "e": "0"}
+_STRINGS = ("string", "brace")
 
 
 @cache
-def read(lex: Lex, character: str, inside: bool) -> tuple[tuple[Event, ...], Lex] | None:
-    """Read one character.
+def read(lex: Lex, unit: str, inside: bool) -> Step:
+    """Read one unit.
 
     Args:
         lex: The state before it.
-        character: One character.
+        unit: A byte or half a byte.
         inside: Whether a bracket is open, so that a newline is mere space.
 
     Returns:
-        What the character completed, in order, and the state after it; None where it cannot stand.
+        What it completed, in order, and the state after it; None where it cannot stand.
     """
-    if lex.kind == "string":
-        return _read_string(lex, character)
+    code = ord(unit)
+    if code >= HALF:
+        return _read_half(lex, code - HALF, inside)
+    if lex.half >= 0:
+        return None
+    if code < 0x80:
+        return None if lex.data else _read_character(lex, unit, inside)
+    data = lex.data + unit
+    rest = rest_of_character(lex, data)
+    if rest is None:
+        return None
+    if rest:
+        return (), lex._replace(data=data)
+    return _read_character(lex._replace(data=""), data.encode("latin-1").decode(), inside)
+
+
+def rest_of_character(lex: Lex, data: str) -> str | None:
+    """Return bytes that complete a character here, "" where it is complete, None where none do."""
+    if lex.kind in ("string", "comment", "remark"):
+        return completion(data, named=False, first=False)
+    return completion(data, named=True, first=lex.kind != "word")
+
+
+def _read_half(lex: Lex, half: int, inside: bool) -> Step:
+    if lex.half >= 0:
+        return read(lex._replace(half=-1), chr(lex.half << 4 | half), inside)
+    ways = (read(lex, chr(half << 4 | low), inside) for low in range(16))
+    return ((), lex._replace(half=half)) if any(way is not None for way in ways) else None
+
+
+def _read_character(lex: Lex, character: str, inside: bool) -> Step:
+    if lex.kind in _STRINGS:
+        step = read_string(lex, character)
+        if step is None and lex.kind == "brace" and lex.size and character != "{":
+            step = _after(("FOPEN",), _read_character(open_field(lex), character, inside))
+        return step
+    if lex.kind in ("conversion", "converted"):
+        return read_conversion(lex, character)
     if lex.kind in ("comment", "remark"):
         return _read_comment(lex, character, inside)
+    if lex.kind == "backslash":
+        return ((), Lex("joined")) if character == "\n" else None
+    if character in "\0\r" or is_barred(character, lex.frames):
+        return None
     if lex.kind == "line":
         return _read_line(lex, character)
+    return _read_code(lex, character, inside)
+
+
+def _read_code(lex: Lex, character: str, inside: bool) -> Step:
     extended = _extend(lex, character)
     if extended is not None:
-        return (), extended
+        return extended
     done = finish(lex)
-    if done is None or (lex.kind in ("word", "number") and character in _LETTERS | _DIGITS):
+    if done is None or (lex.kind in ("word", "number") and _is_letter(character)):
         return None
+    if lex.frames and lex.frames[-1].depth == 0 and character in ":!=}":
+        return _after(done, _end_field(lex, character))
     if character == "\n":
-        return (done, BETWEEN) if inside else ((*done, "NEWLINE"), LINE)
-    begun = _begin(character)
-    return None if begun is None else (done + begun[0], begun[1])
+        if inside or lex.frames:
+            return done, Lex("between", frames=lex.frames)
+        return (*done, "NEWLINE"), LINE
+    bar = lex if lex.kind == "between" else BETWEEN
+    return _after(done, _begin(bar._replace(frames=lex.frames), character, lex.kind == "joined"))
+
+
+def _after(done: tuple[Event, ...], step: Step) -> Step:
+    return None if step is None else ((*done, *step[0]), step[1])
 
 
 @cache
 def finish(lex: Lex) -> tuple[Event, ...] | None:
     """Return the terminals that what is pending stands for when it goes no further.
 
-    None where it cannot end here: in a string, or in half an operator or a word that is no name.
+    None where it cannot end here: in a string, or in half an operator or number.
     """
+    if lex.data or lex.half >= 0:
+        return None
     if lex.kind == "word":
-        terminal = _TERMINAL_OF_WORD.get(lex.text, "NAME")
-        return (terminal,) if terminal else None
+        return (_TERMINAL_OF_WORD.get(lex.text, "NAME"),)
     if lex.kind == "number":
-        return None if lex.text in ("e", "e+") else ("NUMBER",)
+        if lex.text not in _WHOLE_NUMBERS:
+            return None
+        return ("IMAGINARY",) if lex.text == "j" else ("NUMBER",)
     if lex.kind == "operator":
+        if lex.text == "..":
+            return ("DOT", "DOT")
+        if lex.text == "=" and _at_end_of_field(lex):
+            return ("FEQUAL",)
         return (OPERATORS[lex.text],) if lex.text in OPERATORS else None
     if lex.kind == "quotes":
-        return ("STRING",)
-    return None if lex.kind == "string" else ()
+        return (*opened(lex), closed(lex))
+    return () if lex.kind in ("line", "between", "joined", "comment", "remark") else None
 
 
 @cache
-def ways_out(lex: Lex) -> tuple[tuple[str, str], ...]:
-    """Return the ways to finish what is pending: what to write, and the terminal that gives."""
-    text = lex.text
+def ways_out(lex: Lex) -> tuple[Way, ...]:
+    """Return the ways to finish what is pending: what to write, and the terminals that gives."""
     if lex.kind == "word":
-        longer = tuple(
-            (word[len(text) :], word.upper())
-            for word in KEYWORDS
-            if word.startswith(text) and word != text
-        )
-        if text in _TERMINAL_OF_WORD:
-            return (*longer, ("", _TERMINAL_OF_WORD[text]), ("x", "NAME"))
-        return (*longer, ("", "NAME"))
+        return _word_ways(lex)
     if lex.kind == "operator":
-        return tuple(
-            (sign[len(text) :], terminal)
-            for sign, terminal in OPERATORS.items()
-            if sign.startswith(text)
-        )
-    if lex.kind == "string":
-        escaped, opening = text.endswith("\\"), text.rstrip("\\")
-        quotes = 3 - lex.size if len(opening) == 3 else 1
-        return (("n" * escaped + opening[0] * quotes, "STRING"),)
+        return _operator_ways(lex)
     if lex.kind == "number":
-        return (("0" if lex.text in ("e", "e+") else "", "NUMBER"),)
-    return (("", "STRING"),)
+        rest = _FINISH_NUMBER.get(lex.text, "" if lex.text in _WHOLE_NUMBERS else "0")
+        form = "IMAGINARY" if lex.text == "j" else "NUMBER"
+        if form == "NUMBER" and lex.text[0] not in "box":
+            return ((rest, ("NUMBER",)), (f"{rest}j", ("IMAGINARY",)))
+        return ((rest, (form,)),)
+    if lex.kind == "converted":
+        return (("", ()),)
+    return string_ways(lex)
 
 
-def _begin(character: str) -> tuple[tuple[Event, ...], Lex] | None:
-    if character == " ":
-        return (), BETWEEN
-    if character in _LETTERS:
-        return (), Lex("word", character if character in _WORD_PREFIXES else "*")
+def _word_ways(lex: Lex) -> tuple[Way, ...]:
+    text = lex.text
+    ways = [
+        (word[len(text) :], (terminal,))
+        for word, terminal in _TERMINAL_OF_WORD.items()
+        if word.startswith(text)
+    ]
+    ways.append(("x" if text in _TERMINAL_OF_WORD else "", ("NAME",)))
+    for word in _WORDS:
+        if word.lower() in PREFIXES and word.startswith(text):
+            for quote in "'\"":
+                if not any(frame.quotes[0] == quote for frame in lex.frames):
+                    string = open_string(word, quote, lex.frames)
+                    rest = f"{word[len(text) :]}{quote}{quote}"
+                    ways.append((rest, (*opened(string), closed(string))))
+    return tuple(ways)
+
+
+def _operator_ways(lex: Lex) -> tuple[Way, ...]:
+    text = lex.text
+    ways = [
+        (sign[len(text) :], (terminal,))
+        for sign, terminal in OPERATORS.items()
+        if sign.startswith(text)
+    ]
+    if text == "..":
+        ways.append(("", ("DOT", "DOT")))
+    if text == ".":
+        ways.append(("0", ("NUMBER",)))
+    if text == "!" and _at_end_of_field(lex):
+        ways.append(("s", ("FCONVERSION",)))
+    if text == "=" and _at_end_of_field(lex):
+        ways = [("", ("FEQUAL",)), ("=", ("EQUAL",))]
+    return tuple(ways)
+
+
+def _at_end_of_field(lex: Lex) -> bool:
+    return bool(lex.frames) and lex.frames[-1].depth == 0
+
+
+def _is_letter(character: str) -> bool:
+    return character in _LETTERS or character in _DIGITS or character > "\x7f"
+
+
+def _end_field(lex: Lex, character: str) -> Step:
+    if character == "}":
+        return ("FCLOSE",), close_field(lex)
+    if character == ":":
+        return ("FCOLON",), begin_spec(lex)
+    if character == "!":
+        return (), Lex("conversion", frames=lex.frames)
+    return (), Lex("operator", "=", frames=lex.frames)
+
+
+def _begin(lex: Lex, character: str, joined: bool) -> Step:
+    frames = lex.frames
+    if character in _SPACES:
+        return (), Lex("joined" if joined else "between", frames=frames)
+    if character == "\\":
+        return (), Lex("backslash")
+    if character in _LETTERS or character > "\x7f":
+        text = character if character in _WORD_PREFIXES else "*"
+        return (), Lex("word", text, frames=frames)
     if character in _DIGITS:
-        return (), Lex("number", "0" if character == "0" else "1")
+        return (), Lex("number", "0" if character == "0" else "1", frames=frames)
     if character in "'\"":
-        return (), Lex("string", character)
+        return ((), open_string("", character, frames)) if may_quote(character, lex) else None
     if character == "#":
         return (), Lex("comment")
-    if character not in _OPERATOR_PREFIXES:
-        return None
-    return _settle(character)
+    return _settle(character, frames) if character in _OPERATOR_PREFIXES else None
 
 
-def _settle(sign: str) -> tuple[tuple[Event, ...], Lex]:
-    longer = any(one.startswith(sign) and one != sign for one in _ALL_OPERATORS)
-    if longer:
-        return (), Lex("operator", sign)
-    # "..." and its like end here too, and are refused by the parser: no terminal is theirs.
-    return (OPERATORS.get(sign, ""),), BETWEEN
+def _settle(sign: str, frames: tuple) -> Step:
+    if any(one.startswith(sign) and one != sign for one in _ALL_OPERATORS):
+        return (), Lex("operator", sign, frames=frames)
+    if frames and sign in BRACKETS:
+        last = frames[-1]
+        frames = (*frames[:-1], last._replace(depth=last.depth + BRACKETS[sign]))
+    terminal = OPERATORS.get(sign)
+    return None if terminal is None else ((terminal,), Lex("between", frames=frames))
 
 
-def _extend(lex: Lex, character: str) -> Lex | None:
-    if lex.kind == "word" and (character in _LETTERS or character in _DIGITS):
-        longer = lex.text + character
-        return Lex("word", longer if longer in _WORD_PREFIXES else "*")
-    if lex.kind == "number":
-        text = _NUMBER.get((lex.text, "1" if character in _DIGITS else character.lower()))
-        return None if text is None else Lex("number", text)
-    if lex.kind == "quotes" and character == lex.text:
-        return Lex("string", character * 3)
-    if lex.kind == "operator" and lex.text + character in _OPERATOR_PREFIXES:
-        return Lex("operator", lex.text + character)
+def _extend(lex: Lex, character: str) -> Step:
+    """Read a character that belongs to what is pending; None where it does not."""
+    text = lex.text
+    if lex.kind == "word":
+        if _is_letter(character):
+            longer = text + character
+            return (), lex._replace(text=longer if longer in _WORD_PREFIXES else "*")
+        if character in "'\"" and text.lower() in PREFIXES:
+            return (), open_string(text, character, lex.frames)
+    elif lex.kind == "number":
+        form = _NUMBER.get((text, _digit(text, character)))
+        return None if form is None else ((), lex._replace(text=form))
+    elif lex.kind == "quotes" and character == text:
+        long = lex._replace(kind="string", text=character * 3, size=0)
+        return opened(long), long
+    elif lex.kind == "operator":
+        if text == "." and character in _DIGITS:
+            return (), Lex("number", ".", frames=lex.frames)
+        if text + character in _OPERATOR_PREFIXES:
+            return _settle(text + character, lex.frames)
     return None
 
 
-def _read_line(lex: Lex, character: str) -> tuple[tuple[Event, ...], Lex] | None:
+def _digit(form: str, character: str) -> str:
+    """Return what a character is to a number of some form."""
+    small = character.lower()
+    if form[0] in "box":
+        allowed = {"b": "01", "o": "01234567", "x": "0123456789abcdef"}[form[0]]
+        return "0" if small in allowed else small if small == "_" else ""
+    return small if small not in _DIGITS or small == "0" else "1"
+
+
+def _read_line(lex: Lex, character: str) -> Step:
     if character == " ":
-        return (), Lex("line", "", lex.size + 1)
-    if character == "\n":
+        return ((), lex._replace(size=lex.size + 1)) if lex.size < MOST_SPACES else None
+    if character == "\t":
+        fits = not lex.size and len(lex.mode) < MOST_TABS
+        return ((), lex._replace(mode=lex.mode + "\t")) if fits else None
+    if character in "\n\f":
         return (), LINE
     if character == "#":
         return (), Lex("remark")
-    begun = _begin(character)
-    return None if begun is None else ((lex.size, *begun[0]), begun[1])
+    if character == "\\":
+        return None
+    return _after(((len(lex.mode), lex.size),), _begin(BETWEEN, character, False))
 
 
-def _read_comment(lex: Lex, character: str, inside: bool) -> tuple[tuple[Event, ...], Lex] | None:
+def _read_comment(lex: Lex, character: str, inside: bool) -> Step:
+    if character in "\0\r":
+        return None
     if character != "\n":
-        return ((), lex) if character >= " " or character == "\t" else None
+        return (), lex
     if inside:
         return (), BETWEEN
     return ((), LINE) if lex.kind == "remark" else (("NEWLINE",), LINE)
-
-
-def _read_string(lex: Lex, character: str) -> tuple[tuple[Event, ...], Lex] | None:
-    escaped = lex.text.endswith("\\")
-    opening = lex.text.rstrip("\\")
-    long = len(opening) == 3
-    if escaped:
-        known = character in _ESCAPES or (character == "\n" and long)
-        return ((), Lex("string", opening, int(not long))) if known else None
-    if character == "\\":
-        return (), Lex("string", opening + character)
-    if character == opening[0]:
-        if not long and lex.size == 0:
-            return (), Lex("quotes", character)
-        if not long or lex.size == 2:
-            return ("STRING",), BETWEEN
-        return (), Lex("string", opening, lex.size + 1)
-    if character in "\n\r" and not (long and character == "\n"):
-        return None
-    if character < " " and character not in "\n\t":
-        return None
-    return (), Lex("string", opening, int(not long))

@@ -12,14 +12,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codegym.errors import ConfigError
-from codegym.grammar.lexer import LINE, Event, Lex, finish, read, ways_out
-from codegym.grammar.tables import END, Node, Stacks, load_tables
-from codegym.grammar.vocabulary import DEEPEST_INDENT, Vocabulary, bracket
+from codegym.grammar.closing import Closing, indentation, is_deeper
+from codegym.grammar.lex import Event, Lex
+from codegym.grammar.lexer import HALF, LINE, finish, read, rest_of_character, ways_out
+from codegym.grammar.parser import MOST_BLOCKS, Column, Node, Parser
+from codegym.grammar.tables import END, load_tables
+from codegym.grammar.vocabulary import Vocabulary
+from codegym.grammar.words import KEYWORDS, SOFT, SPECIAL
 from codegym.tokenizers.base import Tokenizer
 
 NEVER = np.iinfo(np.int16).max
-_DEEPEST_STACK = 600
 _STATES_KEPT = 20_000
+_NODES_KEPT = 200_000
+_WORDS = {"NAME", "NUMBER", "IMAGINARY", *SOFT.values(), *SPECIAL.values()}
+_WORDS |= {word.upper() for word in KEYWORDS}
+_LAYOUT = {"NEWLINE", "INDENT", "DEDENT", END}
 
 
 class MaskState(NamedTuple):
@@ -27,29 +34,23 @@ class MaskState(NamedTuple):
 
     Attributes:
         lex: What the lexer has pending.
-        stack: What the parser has read.
-        indents: Columns of the open blocks, outermost first.
-        depth: Open brackets.
+        stacks: What the parser has read: one stack for each way to read it.
     """
 
     lex: Lex
-    stack: Node
-    indents: tuple[int, ...]
-    depth: int
+    stacks: tuple[Node, ...]
 
 
 class PythonMask:
     r"""Masks for one tokenizer.
 
-    The set of tokens allowed is exact for the grammar of ``codegym.grammar.subset``: a token is
-    allowed if and only if some whole program of the grammar begins with the text it gives and fits
-    the budget. What closing takes is estimated, on the safe side, in three places: a ``try``
-    without its handlers counts the dearest indentation, a dot counts the space it needs after a
-    number, and subwords count by characters. CPython parses every such program; what it refuses
-    later, when it compiles, is a parameter or a keyword argument named twice.
+    The set of tokens allowed is exact for the grammar of ``codegym.grammar.productions``: a token
+    is allowed if and only if some whole program of the grammar begins with the text it gives and
+    fits the budget. Where a token may hold several lexemes (subwords), a way out is counted lexeme
+    by lexeme, which is on the safe side.
 
     Cost: a dictionary look-up and one comparison of V numbers for a state seen before; about a
-    millisecond for a new one.
+    millisecond for a new one. See docs/environments.md.
 
     Args:
         tokenizer: Any that has an id for each printable ASCII character: lexemes, bytes, or a
@@ -75,10 +76,12 @@ class PythonMask:
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._vocabulary = Vocabulary(tokenizer)
         self.size = self._vocabulary.size
-        spaced, self._saved = self._vocabulary.prices()
-        self._stacks = Stacks(load_tables(), spaced)
+        self._parser = Parser(load_tables())
+        self._cost = self._vocabulary.cost
+        self._prices = Closing(self._parser, self._cost, self._vocabulary.name_prices())
         self._known: dict[MaskState, NDArray[np.int16]] = {}
         self._started: dict[str, MaskState] = {}
+        self._first_words: dict[Node, float] = {}
 
     def start(self, text: str = "") -> MaskState:
         """Return the state after a text that is already there: the prompt where it is code.
@@ -89,9 +92,11 @@ class PythonMask:
         known = self._started.get(text)
         if known is not None:
             return known
-        state = MaskState(LINE, self._stacks.root, (0,), 0)
+        state = MaskState(LINE, (self._parser.root,))
         for position, character in enumerate(text):
-            after = self._read(state, character)
+            after: MaskState | None = state
+            for byte in character.encode("utf-8", "surrogatepass"):
+                after = None if after is None else self._read(after, chr(byte))
             if after is None:
                 raise ConfigError(
                     f"line {text.count(chr(10), 0, position) + 1} of a prompt is not of the "
@@ -111,10 +116,10 @@ class PythonMask:
         if not piece:
             return None
         here: MaskState | None = state
-        for character in piece:
+        for unit in piece:
             if here is None:
                 return None
-            here = self._read(here, character)
+            here = self._read(here, unit)
         return here
 
     def needs(self, state: MaskState) -> NDArray[np.int16]:
@@ -126,9 +131,10 @@ class PythonMask:
         """
         known = self._known.get(state)
         if known is None:
-            if len(self._known) >= _STATES_KEPT or self._stacks.full():
+            if len(self._known) >= _STATES_KEPT or self._parser.count > _NODES_KEPT:
                 self._known.clear()
-                self._stacks.forget()
+                self._first_words.clear()
+                self._parser.forget()
             known = self._known[state] = self._find_needs(state)
         return known
 
@@ -144,15 +150,23 @@ class PythonMask:
         mask: NDArray[np.bool_] = needs < remaining
         return mask if mask.any() else needs == needs.min()
 
+    def packed(self, state: MaskState, remaining: int) -> NDArray[np.uint8]:
+        """Return ``allowed`` as bits.
+
+        Returns:
+            (ceil(V / 8),) uint8, which ``np.unpackbits(row, count=V)`` undoes.
+        """
+        return np.packbits(self.allowed(state, remaining))
+
     def ends(self, state: MaskState) -> bool:
         """Return whether the text is a whole program as it stands."""
-        return bool(self.needs(state)[self._vocabulary.end_id] == 0)
+        return self._is_whole(state)
 
     def _find_needs(self, state: MaskState) -> NDArray[np.int16]:
-        key = (state.lex, min(state.depth, self._vocabulary.deepest))
         needs = np.full(self.size, NEVER, dtype=np.int16)
-        for events, opened, lex, ids in self._vocabulary.readings(*key):
-            after = self._apply(state, events, lex, opened)
+        depth = min(state.stacks[0].brackets, self._vocabulary.deepest)
+        for events, lex, ids in self._vocabulary.readings(state.lex, depth):
+            after = self._apply(state, events, lex)
             left = inf if after is None else self._closing(after)
             if left < NEVER - 1:
                 needs[ids] = left + 1
@@ -161,103 +175,144 @@ class PythonMask:
         needs.flags.writeable = False
         return needs
 
-    def _read(self, state: MaskState, character: str) -> MaskState | None:
-        step = read(state.lex, character, state.depth > 0)
-        if step is None:
-            return None
-        return self._apply(state, step[0], step[1], bracket(character, step[0]))
+    def _read(self, state: MaskState, unit: str) -> MaskState | None:
+        step = read(state.lex, unit, state.stacks[0].brackets > 0)
+        return None if step is None else self._apply(state, *step)
 
-    def _apply(
-        self, state: MaskState, events: tuple[Event, ...], lex: Lex, bracket: int
-    ) -> MaskState | None:
-        stack: Node | None = state.stack
-        indents = state.indents
+    def _apply(self, state: MaskState, events: tuple[Event, ...], lex: Lex) -> MaskState | None:
+        stacks = state.stacks
         for event in events:
-            if stack is None:
-                return None
-            if isinstance(event, int):
-                stack, indents = self._indent(stack, indents, event)
+            if isinstance(event, tuple):
+                stacks = tuple(
+                    after
+                    for after in (self._indent(stack, event) for stack in stacks)
+                    if after is not None
+                )
             else:
-                stack = self._stacks.feed(stack, event)
-        if stack is None or stack.depth > _DEEPEST_STACK:
-            return None
-        return MaskState(lex, stack, indents, state.depth + bracket)
+                stacks = self._parser.read(stacks, event)
+            if not stacks:
+                return None
+        return MaskState(lex, stacks)
 
-    def _indent(
-        self, stack: Node, indents: tuple[int, ...], column: int
-    ) -> tuple[Node | None, tuple[int, ...]]:
-        deeper = self._stacks.feed(stack, "INDENT")
-        if deeper is not None:
-            fits = indents[-1] < column <= DEEPEST_INDENT
-            return (deeper if fits else None), (*indents, column)
+    def _indent(self, stack: Node, column: Column) -> Node | None:
+        feed = self._parser.feed
+        if feed(stack, "INDENT") is not None:
+            fits = is_deeper(column, stack.column) and stack.blocks < MOST_BLOCKS
+            return feed(stack, "INDENT", column) if fits else None
         here: Node | None = stack
-        while here is not None and column < indents[-1]:
-            here, indents = self._stacks.feed(here, "DEDENT"), indents[:-1]
-        return (here if column == indents[-1] else None), indents
+        while here is not None and is_deeper(here.column, column):
+            here = feed(here, "DEDENT")
+        return here if here is not None and here.column == column else None
 
     def _is_whole(self, state: MaskState) -> bool:
-        if state.depth:
+        done = None if state.lex.kind == "joined" else finish(state.lex)
+        if done is None:
             return False
-        if state.lex.kind in ("line", "remark"):
-            return self._ends(state.stack, state.indents)
-        done = finish(state.lex)
-        stack: Node | None = state.stack
-        for event in (*(done or ()), "NEWLINE"):
-            if stack is None or done is None:
-                return False
-            stack = self._stacks.feed(stack, str(event))
-        return stack is not None and self._ends(stack, state.indents)
+        stacks = state.stacks
+        if state.lex.kind not in ("line", "remark"):
+            for event in (*done, "NEWLINE"):
+                stacks = self._parser.read(stacks, str(event))
+        return any(self._ends(stack) for stack in stacks)
 
-    def _ends(self, stack: Node, indents: tuple[int, ...]) -> bool:
+    def _ends(self, stack: Node) -> bool:
         here: Node | None = stack
-        for _ in indents[1:]:
-            here = None if here is None else self._stacks.feed(here, "DEDENT")
-        return here is not None and self._stacks.feed(here, END) is not None
+        for _ in range(stack.blocks):
+            here = None if here is None else self._parser.feed(here, "DEDENT")
+        return here is not None and self._parser.feed(here, END) is not None
 
     def _closing(self, state: MaskState) -> float:
         """Return how many tokens make a state's text a whole program; inf where none do."""
-        lex, stack, indents, depth = state
+        lex, stacks = state
+        if lex.half >= 0:
+            afters = (self._read(state, chr(HALF + low)) for low in range(16))
+            return 1 + min((self._closing(one) for one in afters if one is not None), default=inf)
+        if lex.data:
+            rest = rest_of_character(lex, lex.data)
+            assert rest is not None
+            after: MaskState | None = state
+            for unit in rest:
+                after = None if after is None else self._read(after, unit)
+            return inf if after is None else self._cost(rest) + self._closing(after)
         if lex.kind == "line":
-            return self._closing_line(stack, indents, lex.size)
-        if lex.kind == "remark" or (lex.kind == "comment" and not depth):
-            line = stack if lex.kind == "remark" else self._stacks.feed(stack, "NEWLINE")
-            if line is None:
-                return inf
-            return 0 if self._ends(line, indents) else 1 + self._closing_line(line, indents, 0)
-        if lex.kind in ("between", "comment"):
-            # Nothing stands directly before: a word needs no space.
-            price = self._stacks.price(stack)
-            return price - self._saved.get(stack.first or "", 0) + (lex.kind == "comment")
-        return min((self._way(stack, *way) for way in ways_out(lex)), default=inf)
+            written = (len(lex.mode), lex.size)
+            return min(self._closing_line(stack, written) for stack in stacks)
+        if lex.kind == "remark" or (lex.kind == "comment" and not stacks[0].brackets):
+            lines = stacks if lex.kind == "remark" else self._parser.read(stacks, "NEWLINE")
+            return min((self._closing_line(stack, None) for stack in lines), default=inf)
+        price = self._prices.price
+        if lex.kind == "between":
+            return min(price(stack, False) for stack in stacks)
+        if lex.kind == "comment":
+            return self._cost("\n") + min(price(stack, False) for stack in stacks)
+        if lex.kind in ("joined", "backslash"):
+            # Something must come after the newline that a backslash hides, another one at least.
+            left = min(price(stack, False) for stack in stacks)
+            return self._cost("\n") * (lex.kind == "backslash") + (left or self._cost("\n"))
+        return min((self._way(stacks, *way) for way in ways_out(lex)), default=inf)
 
-    def _way(self, stack: Node, rest: str, terminal: str) -> float:
-        after = self._stacks.feed(stack, terminal)
-        if after is None:
-            return inf
-        return (self._vocabulary.cost(rest) if rest else 0) + self._stacks.price(after)
+    def _way(self, stacks: tuple[Node, ...], rest: str, terminals: tuple[str, ...]) -> float:
+        for terminal in terminals:
+            stacks = self._parser.read(stacks, terminal)
+        word = terminals[-1:] != () and terminals[-1] in _WORDS
+        left = min((self._prices.price(stack, word) for stack in stacks), default=inf)
+        return (self._cost(rest) if rest else 0) + left
 
-    def _closing_line(self, stack: Node, indents: tuple[int, ...], column: int) -> float:
-        deeper = self._stacks.feed(stack, "INDENT")
-        if self._ends(stack, indents):
+    def _closing_line(self, stack: Node, written: Column | None) -> float:
+        """Return what closing costs at a line's beginning, so much of which is written.
+
+        None stands for the end of a comment before it, whose newline is yet to be written.
+        """
+        if self._ends(stack):
             return 0
-        needed = max(column, indents[-1] + 1)
-        if column > DEEPEST_INDENT or (deeper is None and needed == column):
-            return 1 + self._closing_line(stack, indents, 0)  # a line of spaces alone
-        if deeper is not None:
-            return self._spaces(needed - column) + self._stacks.price(deeper)
-        best, here = inf, stack
-        for level in reversed(indents):
-            if level < column:
-                break
-            # A `try` wants its handlers: here, or on a line of their own after a statement here.
-            words = (("except", "EXCEPT"), ("finally", "FINALLY"), ("x", "NAME"))
-            left = min(self._way(here, *word) for word in words)
-            best = min(best, self._spaces(level - column) + left)
-            dedented = self._stacks.feed(here, "DEDENT")
-            if dedented is None:
-                break
-            here = dedented
+        best = inf
+        for column, left in self._first_words_at(stack):
+            best = min(best, self._cost("\n" + indentation(column)) + left)
+            rest = None if written is None else _rest_of_line(written, column)
+            if rest is not None:
+                best = min(best, (self._cost(rest) if rest else 0) + left)
         return best
 
-    def _spaces(self, count: int) -> int:
-        return self._vocabulary.cost(" " * count) if count else 0
+    def _first_words_at(self, stack: Node) -> list[tuple[Column, float]]:
+        """Return the columns at which a line may go on, and what closing costs from there."""
+        feed = self._parser.feed
+        if feed(stack, "INDENT") is not None:
+            return [
+                (column, self._prices.price(deeper, False))
+                for column in _deeper_columns(stack.column)
+                if (deeper := self._indent(stack, column)) is not None
+            ]
+        found = []
+        here: Node | None = stack
+        while here is not None:
+            found.append((here.column, self._first_word(here)))
+            here = feed(here, "DEDENT") if here.blocks else None
+        return found
+
+    def _first_word(self, stack: Node) -> float:
+        """Return what closing costs from a line's first word on."""
+        known = self._first_words.get(stack)
+        if known is not None:
+            return known
+        tables, best = self._parser.tables, inf
+        for terminal in {*tables.shifts[stack.state], *tables.reductions[stack.state]} - _LAYOUT:
+            price, word = self._prices.terminal(terminal, False)
+            if price < inf:
+                after = self._parser.feed(stack, terminal)
+                if after is not None:
+                    best = min(best, price + self._prices.price(after, word))
+        self._first_words[stack] = best
+        return best
+
+
+def _rest_of_line(written: Column, wanted: Column) -> str | None:
+    """Return what makes one indentation of another, None where nothing does."""
+    tabs, spaces = wanted[0] - written[0], wanted[1] - written[1]
+    if tabs < 0 or spaces < 0 or (tabs and written[1]):
+        return None
+    return indentation((tabs, spaces))
+
+
+def _deeper_columns(column: Column) -> list[Column]:
+    """Return columns deeper than one, the cheapest to write among them."""
+    tabs, spaces = column
+    return [(tabs, spaces + more) for more in range(1, 9)] + [(tabs + 1, spaces)]

@@ -1,20 +1,20 @@
-"""Vocabulary: a tokenizer as masks see it: the text of each id, read by the lexer in one walk."""
+"""Vocabulary: a tokenizer as masks see it: the bytes of each id, read by the lexer in one walk."""
 
 from dataclasses import dataclass, field
+from math import inf
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from codegym.errors import ConfigError
-from codegym.grammar.lexer import Event, Lex, read
-from codegym.grammar.subset import BRACKETS, KEYWORDS, OPERATORS
+from codegym.grammar.lex import Event, Lex
+from codegym.grammar.lexer import HALF, read
+from codegym.grammar.words import BRACKETS, KEYWORDS, OPERATORS
 from codegym.tokenizers.base import Tokenizer
-from codegym.tokenizers.bytes import ByteTokenizer
-from codegym.tokenizers.lexemes import LexemeTokenizer
+from codegym.tokenizers.lexemes import HALF_BYTES, LexemeTokenizer
 
-DEEPEST_INDENT = 64
-_READINGS_KEPT = 400
+_READINGS_KEPT = 1_000
 
 
 class Reading(NamedTuple):
@@ -22,30 +22,28 @@ class Reading(NamedTuple):
 
     Attributes:
         events: What they complete, in order.
-        bracket: Brackets they open, less those they close.
         lex: What they leave pending.
         ids: The tokens.
     """
 
     events: tuple[Event, ...]
-    bracket: int
     lex: Lex
     ids: NDArray[np.int64]
 
 
 @dataclass(slots=True)
 class _Branch:
-    """A node of the tree of all texts: its tokens, and where each next character leads."""
+    """A node of the tree of all pieces: its tokens, and where each next unit leads."""
 
     ids: list[int] = field(default_factory=list)
     children: dict[str, "_Branch"] = field(default_factory=dict)
 
 
 class Vocabulary:
-    """The texts of a tokenizer's ids.
+    """The pieces of a tokenizer's ids, in the lexer's units.
 
-    Ids without a text of their own (pad, end, special tokens, parts of a character) stand in no
-    reading, and so are never allowed.
+    Ids without a text of their own (pad, end, special tokens) stand in no reading, and so are
+    never allowed.
 
     Args:
         tokenizer: Any tokenizer that has an id for each printable ASCII character.
@@ -53,7 +51,7 @@ class Vocabulary:
     Attributes:
         size: Number of ids.
         end_id: The end token.
-        pieces: The text of each id, "" where it has none.
+        pieces: What each id writes, "" where it writes nothing.
 
     Raises:
         ConfigError: A printable ASCII character has no id.
@@ -61,9 +59,7 @@ class Vocabulary:
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self.size, self.end_id = tokenizer.vocab_size, tokenizer.end_id
-        self._tokenizer = tokenizer
-        self._exact = isinstance(tokenizer, LexemeTokenizer | ByteTokenizer)
-        self.pieces = [_text(tokenizer, one) for one in range(self.size)]
+        self.pieces = _pieces(tokenizer)
         missing = {chr(code) for code in range(32, 127)} - set(self.pieces)
         if missing:
             raise ConfigError(
@@ -72,23 +68,46 @@ class Vocabulary:
                 cure="use the lexemes tokenizer, bytes, or a byte-level one",
             )
         self._root = _Branch()
+        self._halves = chr(HALF) in self.pieces
         for one, piece in enumerate(self.pieces):
             branch = self._root
-            for character in piece:
-                branch = branch.children.setdefault(character, _Branch())
+            for unit in piece:
+                branch = branch.children.setdefault(unit, _Branch())
             if piece:
                 branch.ids.append(one)
         # Whether a newline in a piece is mere space depends on no more open brackets than these.
         self.deepest = 1 + max((_closers(piece) for piece in self.pieces), default=0)
         self._readings: dict[tuple[Lex, int], list[Reading]] = {}
+        self._costs: dict[str, int] = {}
 
     def cost(self, text: str) -> int:
-        """Return how many tokens write a text; at most that many for subword tokenizers.
+        """Return the least number of tokens that write a text between them."""
+        known = self._costs.get(text)
+        if known is None:
+            known = self._costs[text] = self._find_cost(text)
+        return known
 
-        A text's rest after some of these tokens never costs more than what is left of them. Of
-        subwords only the characters promise that.
-        """
-        return len(self._tokenizer.encode(text)) if self._exact else len(text)
+    def _find_cost(self, text: str) -> int:
+        best = [inf] * len(text) + [0.0]
+        for start in reversed(range(len(text))):
+            if self._halves and 0x80 <= ord(text[start]) < HALF:
+                best[start] = 2 + best[start + 1]
+            branch: _Branch | None = self._root
+            for end in range(start, len(text)):
+                branch = branch.children.get(text[end]) if branch else None
+                if branch is None:
+                    break
+                if branch.ids:
+                    best[start] = min(best[start], 1 + best[end + 1])
+        return int(best[0]) if best[0] < inf else len(self.pieces)
+
+    def name_prices(self) -> tuple[float, float]:
+        """Return what the cheapest name costs with nothing right before it, and after a word."""
+        spaced = any(
+            piece[:1] == " " and piece[1:].isidentifier() and piece[1:] not in KEYWORDS
+            for piece in self.pieces
+        )
+        return 1.0, 1.0 if spaced else 2.0
 
     def readings(self, lex: Lex, depth: int) -> list[Reading]:
         """Group the tokens by what they complete and leave pending, whatever the parser's state.
@@ -100,16 +119,16 @@ class Vocabulary:
         known = self._readings.get((lex, depth))
         if known is not None:
             return known
-        groups: dict[tuple[tuple[Event, ...], int, Lex], list[int]] = {}
+        groups: dict[tuple[tuple[Event, ...], Lex], list[int]] = {}
         todo: list[tuple[_Branch, tuple[Event, ...], int, Lex]] = [(self._root, (), 0, lex)]
         while todo:
             branch, events, change, here = todo.pop()
             if branch.ids:
-                groups.setdefault((events, change, here), []).extend(branch.ids)
-            for character, child in branch.children.items():
-                step = read(here, character, depth + change > 0)
+                groups.setdefault((events, here), []).extend(branch.ids)
+            for unit, child in branch.children.items():
+                step = read(here, unit, depth + change > 0)
                 if step is not None:
-                    after = change + bracket(character, step[0])
+                    after = change + bracket(unit, step[0])
                     todo.append((child, events + step[0], after, step[1]))
         if len(self._readings) >= _READINGS_KEPT:
             self._readings.clear()
@@ -117,45 +136,25 @@ class Vocabulary:
         self._readings[lex, depth] = made
         return made
 
-    def prices(self) -> tuple[dict[str, float], dict[str, float]]:
-        """Return what each terminal costs in tokens wherever a shortest way out writes it.
 
-        Returns:
-            The prices with a space before it where a word or a number could stand before it, and
-            what is saved where none does.
-        """
-        cost = self.cost
-        spaced: dict[str, float] = {name: cost(sign) for sign, name in reversed(OPERATORS.items())}
-        texts = {word.upper(): word for word in KEYWORDS} | {"NUMBER": "0", "STRING": "''"}
-        texts["DOT"] = "."  # it would be part of a number before it
-        spaced |= {terminal: cost(f" {text}") for terminal, text in texts.items()}
-        named = any(
-            piece[:1] == " " and piece[1:].isidentifier() and piece[1:] not in KEYWORDS
-            for piece in self.pieces
-        )
-        spaced["NAME"] = 1 if named else 2
-        saved = {
-            terminal: max(0.0, spaced[terminal] - cost(text)) for terminal, text in texts.items()
-        }
-        saved["NAME"] = spaced["NAME"] - 1
-        # A way out writes a new line only before the handlers of a `try`.
-        new_line = cost("\n") + cost(" " * (DEEPEST_INDENT - 1)) + 1
-        for word in ("except", "finally"):
-            spaced[word.upper()], saved[word.upper()] = new_line + cost(word), 0.0
-        return spaced, saved
+def bracket(unit: str, events: tuple[Event, ...]) -> int:
+    """Return 1 where a unit has opened a bracket, -1 where it has closed one, else 0."""
+    change = BRACKETS.get(unit, 0)
+    return change if change and events and events[-1] == OPERATORS[unit] else 0
 
 
-def bracket(character: str, events: tuple[Event, ...]) -> int:
-    """Return 1 where a character has opened a bracket, -1 where it has closed one, else 0."""
-    change = BRACKETS.get(character, 0)
-    return change if change and events and events[-1] == OPERATORS[character] else 0
+def _pieces(tokenizer: Tokenizer) -> list[str]:
+    pieces = [_text(tokenizer, one) for one in range(tokenizer.vocab_size)]
+    if isinstance(tokenizer, LexemeTokenizer):
+        for one in HALF_BYTES:
+            pieces[one] = chr(HALF + one - HALF_BYTES.start)
+    return pieces
 
 
 def _text(tokenizer: Tokenizer, one: int) -> str:
     if one in (tokenizer.pad_id, tokenizer.end_id):
         return ""
-    text = tokenizer.decode([one])
-    return "" if "\ufffd" in text else text
+    return tokenizer.piece_bytes(one).decode("latin-1")
 
 
 def _closers(piece: str) -> int:

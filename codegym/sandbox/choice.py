@@ -43,10 +43,12 @@ def make_sandbox(
     known = registry.names("sandboxes")
     if isolation != "auto" and isolation not in known:
         raise UnknownNameError("isolation", isolation, ["auto", *known])
-    if isinstance(packages, str):
+    if isinstance(packages, str) or not isinstance(packages, Sequence):
         raise ConfigError(
-            "packages is one text", value=packages, expected="names, such as ('numpy',)"
+            "packages is no sequence", value=packages, expected="names, such as ('numpy',)"
         )
+    if not all(isinstance(name, str) for name in packages):
+        raise ConfigError("a package is not named by text", value=packages, expected="names")
     if workers is None:
         workers = ZYGOTES_PER_CORE * len(os.sched_getaffinity(0))
     if isolation != "auto":

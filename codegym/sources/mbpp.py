@@ -1,6 +1,7 @@
 """``mbpp``: Mostly Basic Python Problems, full or sanitized.
 
     mbpp:/data/mbpp.jsonl?split=train
+    mbpp:/data/mbpp.jsonl?form=call&split=train
     mbpp:hf/google-research-datasets/mbpp?split=test
     mbpp?split=train                      (the folder that CODEGYM_DATA names)
 
@@ -18,6 +19,7 @@ from codegym import registry
 from codegym.errors import TaskError
 from codegym.sources._prompts import as_function, bare, docstring
 from codegym.sources._records import (
+    FORMS,
     HUGGING_FACE,
     Record,
     RecordSource,
@@ -55,19 +57,30 @@ class MbppSource(RecordSource):
             the whole function; ``signature``: the reference's first line and the text as its
             docstring, the policy continues; ``text``: the text and the tests, for chat models.
         challenge: Whether the harder tests of ``challenge_test_list`` count too.
+        form: ``assertion``, or ``call`` (see ``codegym.call_form``); a task that has no call form
+            keeps the other.
 
     Raises:
         TaskError: The file is missing or malformed; says how to get it.
     """
 
     def __init__(
-        self, path: str = "", *, split: str = "", prompt: str = "docstring", challenge: bool = False
+        self,
+        path: str = "",
+        *,
+        split: str = "",
+        prompt: str = "docstring",
+        challenge: bool = False,
+        form: str = "assertion",
     ) -> None:
         self._ids = SPLITS[split and one_of("split", split, list(SPLITS)[1:])]
         self._prompt = one_of("prompt", prompt, PROMPTS)
         self._challenge = challenge
         wanted = split if path.startswith(HUGGING_FACE) else ""
+        one_of("form", form, FORMS)
         super().__init__(records_of(path or _default_path(), split=wanted, cure=_CURE))
+        if form == "call":
+            self.to_call_form()
 
     def read(self, record: Record) -> Task | None:
         """Return the task of one problem; None if it is of another split."""

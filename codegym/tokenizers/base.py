@@ -32,6 +32,11 @@ class Tokenizer(ABC):
     def decode(self, ids: Sequence[int]) -> str:
         """Return the text of some ids; pad and end ids decode to nothing."""
 
+    def piece_bytes(self, one: int) -> bytes:
+        """Return the UTF-8 bytes that a single id writes; none if it stands for no whole ones."""
+        text = self.decode([one])
+        return b"" if "\ufffd" in text else text.encode("utf-8", "surrogatepass")
+
     @abstractmethod
     def spans(self, ids: Sequence[int]) -> NDArray[np.int64]:
         """Return where each token stands in ``decode(ids)``.

@@ -43,6 +43,10 @@ class ByteTokenizer(Tokenizer):
         """
         return decode_utf8(self._bytes(ids))[0]
 
+    def piece_bytes(self, one: int) -> bytes:
+        """Return the byte that an id stands for; none for pad and end."""
+        return self._bytes([one])
+
     def spans(self, ids: Sequence[int]) -> NDArray[np.int64]:
         """Return where each token stands in ``decode(ids)``, as (T, 2) character offsets.
 

@@ -133,6 +133,10 @@ class HFTokenizer(Tokenizer):
         """
         return decode_utf8(self._bytes(ids))[0]
 
+    def piece_bytes(self, one: int) -> bytes:
+        """Return the bytes that an id stands for, parts of a character included."""
+        return self._bytes([one])
+
     def spans(self, ids: Sequence[int]) -> NDArray[np.int64]:
         """Return where each token stands in ``decode(ids)``, as (T, 2) character offsets.
 

@@ -88,6 +88,8 @@ def rehearse() -> None:
 
 def _compile(text: str) -> tuple[Any, bytes]:
     try:
+        # A byte order mark is no part of a program that is read from a file.
+        text = text.removeprefix("\ufeff")
         return compile(text, FILENAME, "exec", dont_inherit=True), b""
     except SyntaxError as error:
         fault = [type(error).__name__, str(error.msg), error.lineno, error.offset]
@@ -134,6 +136,8 @@ def _serve_stdio(code: Any, module: ModuleType, fd: int) -> None:
         except SystemExit as request:
             status = _exit_status(request)
             _finish(module)
+            if status:
+                frames.write_frame(fd, wire.dumps({"e": describe(request)}))
     except BaseException as error:
         frames.write_frame(fd, wire.dumps({"e": describe(error)}))
         status = 1

@@ -4,6 +4,8 @@ It never reads a program's text; the child does, from a socket of its own. In a 
 it is process 1: once the child is dead it kills and reaps everything that is left.
 """
 
+import _sitebuiltins
+import builtins
 import contextlib
 import faulthandler
 import gc
@@ -21,6 +23,7 @@ from typing import Any
 
 from codegym.sandbox.inside import candidate, confine
 from codegym.sandbox.inside.protocol import (
+    FILENAME,
     HEADER,
     NOT_STOPPED,
     STATUS,
@@ -65,6 +68,7 @@ def main(text: str) -> None:
         importlib.import_module(name)
     if not settings["package_folders_stay"]:
         del sys.path[: len(settings["package_folders"])]
+    _look_like_a_script()
     facts = _confine(settings)
     child_filter = settings["child_filter"]
     locked = confine.Filter(bytes.fromhex(child_filter)) if child_filter else None
@@ -94,6 +98,16 @@ def main(text: str) -> None:
     gc.collect()
     gc.freeze()
     Zygote(locked, facts["isolation"]).serve(json.dumps(facts).encode())
+
+
+def _look_like_a_script() -> None:
+    """Set what a program that is run as a script would see, and nothing of ours."""
+    sys.argv[:] = [FILENAME]
+    sys.orig_argv[:] = [sys.executable, FILENAME]
+    # The names that Python's site module adds, which is not run inside.
+    builtins.__dict__["exit"] = _sitebuiltins.Quitter("exit", "Ctrl-D (i.e. EOF)")
+    builtins.__dict__["quit"] = _sitebuiltins.Quitter("quit", "Ctrl-D (i.e. EOF)")
+    builtins.__dict__["help"] = _sitebuiltins._Helper()
 
 
 def _confine(settings: dict[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,182 @@
+"""Closing: how many tokens the shortest way to a whole program takes from a parser stack.
+
+The price of a terminal depends on what stands right before it: a word needs a space after a word.
+So prices are small matrices in the (min, +) sense: row, whether a word (or a number) stands right
+before; column, whether one stands at its end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+from heapq import heappop, heappush
+from math import inf
+
+from codegym.grammar.parser import Column, Node, Parser
+from codegym.grammar.words import KEYWORDS, OPERATORS, SOFT
+
+Matrix = tuple[float, float, float, float]
+_ONE: Matrix = (0.0, inf, inf, 0.0)
+_NEVER: Matrix = (inf, inf, inf, inf)
+# Rules whose newline must be written; a line's own is free where the file ends after it.
+_LEADS_ON = ("decorator", "statement", "suite")
+_PLAIN = {"NAME": "x", "NUMBER": "0", "IMAGINARY": "0j", "UNDERSCORE": "_"}
+_SIGNS = (("}", "FCLOSE"), ("'", "FEND"), ("'''", "FLONGEND"), ("''", "STRING"))
+
+
+def indentation(column: Column) -> str:
+    """Return the text before a line's first word."""
+    return "\t" * column[0] + " " * column[1]
+
+
+def is_deeper(column: Column, than: Column) -> bool:
+    """Whether CPython takes one indentation for deeper, whatever a tab's width."""
+    return 8 * column[0] + column[1] > 8 * than[0] + than[1] and sum(column) > sum(than)
+
+
+class Closing:
+    """The prices of closing.
+
+    Args:
+        parser: Whose stacks.
+        cost: Text -> how many tokens write it.
+        name: Price of a name: (with nothing right before it, after a word).
+    """
+
+    def __init__(
+        self, parser: Parser, cost: Callable[[str], int], name: tuple[float, float]
+    ) -> None:
+        self._parser, self._tables = parser, parser.tables
+        self._cost = cost
+        self._terminals = self._price_terminals(name)
+        self._known: dict[tuple[float, float], dict[str, Matrix]] = {}
+        self._columns: dict[Column, tuple[float, float]] = {}
+        parser.root.closing = [0.0, 0.0]  # an empty file is whole
+
+    def _price_terminals(self, name: tuple[float, float]) -> dict[str, Matrix]:
+        cost = self._cost
+        prices: dict[str, Matrix] = {}
+        words = {word.upper(): word for word in KEYWORDS} | _PLAIN
+        words |= {terminal: word for word, terminal in SOFT.items()}
+        for terminal, word in words.items():
+            prices[terminal] = (inf, cost(word), inf, cost(f" {word}"))
+        prices["NAME"] = (inf, name[0], inf, name[1])
+        for sign, terminal in (*_SIGNS, *OPERATORS.items()):
+            price = min(cost(sign), prices.get(terminal, _NEVER)[0])
+            prices[terminal] = (price, inf, price, inf)
+        for terminal in ("NEWLINE", "INDENT", "DEDENT", "ITEMS"):
+            prices[terminal] = (0.0, inf, 0.0, inf) if terminal == "NEWLINE" else _ONE
+        return prices
+
+    def new_line(self, column: Column) -> tuple[float, float]:
+        """Return the price of a new line at a column, and of the cheapest deeper one."""
+        known = self._columns.get(column)
+        if known is None:
+            tabs, spaces = column
+            deeper = [(tabs, spaces + more) for more in range(1, 9)]
+            prices = [float(self._cost("\n" + indentation(one))) for one in (column, *deeper)]
+            known = self._columns[column] = (prices[0], min(prices[1:]))
+        return known
+
+    def terminal(self, terminal: str, word: bool) -> tuple[float, bool]:
+        """Return the price of a terminal right after a word or not, and whether it ends in one."""
+        row = self._terminals.get(terminal, _NEVER)[2 * word : 2 * word + 2]
+        return (row[0], False) if row[0] <= row[1] else (row[1], True)
+
+    def price(self, node: Node, word: bool) -> float:
+        """Return what the cheapest way costs that closes a stack into a whole file.
+
+        The way out of a stack is to finish a rule begun in its top state and go on from what lies
+        below it; this is the shortest such way.
+
+        Args:
+            node: The stack.
+            word: Whether a word or a number stands right before.
+        """
+        known = node.closing[word]
+        if known is None:
+            known = node.closing[word] = self._search(node, word)
+        return known
+
+    def _search(self, node: Node, word: bool) -> float:
+        costs: dict[tuple[int, bool], float] = {(id(node), word): 0.0}
+        heap: list[tuple[float, int, bool, Node]] = [(0.0, 0, word, node)]
+        counter, best = 0, inf
+        while heap:
+            cost, _, after_word, here = heappop(heap)
+            if cost >= best:
+                break
+            if cost > costs[id(here), after_word]:
+                continue
+            known = here.closing[after_word]
+            if known is not None or here.state == self._tables.accepting:
+                best = min(best, cost + (known or 0.0))
+                continue
+            for name, read, rest in self._tables.items[here.state]:
+                base = here
+                for _ in range(read):
+                    assert base.below is not None
+                    base = base.below
+                matrix = self._sequence(name, rest, base.column)
+                for ends in (False, True):
+                    total = cost + matrix[2 * after_word + ends]
+                    if total == inf:
+                        continue
+                    after = self._parser.push(base, self._tables.shifts[base.state][name])
+                    if total < costs.get((id(after), ends), inf):
+                        costs[id(after), ends] = total
+                        counter += 1
+                        heappush(heap, (total, counter, ends, after))
+        return best
+
+    def _sequence(self, name: str, body: tuple[str, ...], column: Column) -> Matrix:
+        lines = self.new_line(column)
+        table = self._known.get(lines)
+        if table is None:
+            table = self._known[lines] = self._price_symbols(lines)
+        return self._product(name, body, table, lines)
+
+    def _product(
+        self, name: str, body: tuple[str, ...], table: dict[str, Matrix], lines: tuple[float, float]
+    ) -> Matrix:
+        total = _ONE
+        for position, symbol in enumerate(body):
+            matrix = table.get(symbol, _NEVER)
+            if symbol == "NEWLINE" and name in _LEADS_ON:
+                deeper = body[position + 1 : position + 2] == ("INDENT",)
+                matrix = (lines[deeper], inf, lines[deeper], inf)
+            total = _times(total, matrix)
+        return total
+
+    @cached_property
+    def _rules_of(self) -> dict[str, list[tuple[str, tuple[str, ...]]]]:
+        """The rules in which each symbol stands."""
+        found: dict[str, list[tuple[str, tuple[str, ...]]]] = {}
+        for name, bodies in self._tables.rules.items():
+            for body in bodies:
+                for symbol in set(body):
+                    found.setdefault(symbol, []).append((name, body))
+        return found
+
+    def _price_symbols(self, lines: tuple[float, float]) -> dict[str, Matrix]:
+        table = dict(self._terminals)
+        for word in ("EXCEPT", "FINALLY"):
+            # They begin a line, and a way out writes no line before it needs one.
+            price = lines[0] + self._terminals[word][1]
+            table[word] = (inf, price, inf, price)
+        todo = [(name, body) for name, bodies in self._tables.rules.items() for body in bodies]
+        while todo:
+            name, body = todo.pop()
+            old = table.get(name, _NEVER)
+            new = self._product(name, body, table, lines)
+            best = tuple(map(min, old, new))
+            if best != old:
+                table[name] = (best[0], best[1], best[2], best[3])
+                todo.extend(self._rules_of.get(name, ()))
+        return table
+
+
+def _times(one: Matrix, other: Matrix) -> Matrix:
+    a, b, c, d = one
+    e, f, g, h = other
+    return (min(a + e, b + g), min(a + f, b + h), min(c + e, d + g), min(c + f, d + h))
