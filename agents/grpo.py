@@ -55,7 +55,7 @@ class GRPOConfig:
         max_grad_norm: Gradient clipping.
     """
 
-    lr: float = 1.5e-4
+    lr: float = 3e-4
     scale: bool = True
     average: Literal["sequence", "token", "constant"] = "token"
     drop_even_groups: bool = True
@@ -67,7 +67,7 @@ class GRPOConfig:
     clip_high: float = 0.2
     kl_coef: float = 0.0
     negative_scale: float = 0.2
-    minibatches: int = 2
+    minibatches: int = 8
     epochs: int = 1
     warmup_updates: int = 8
     tasks: int = 32

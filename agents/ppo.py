@@ -53,7 +53,7 @@ class PPOConfig:
         max_grad_norm: Gradient clipping.
     """
 
-    lr: float = 1.5e-4
+    lr: float = 3e-4
     value_lr: float = 1e-3
     clip_range: float = 0.2
     clip_range_vf: float = 0.0

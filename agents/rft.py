@@ -35,7 +35,7 @@ class RFTConfig:
     """
 
     lr: float = 3e-4
-    minibatches: int = 2
+    minibatches: int = 8
     warmup_updates: int = 8
     tasks: int = 64
     samples: int = 4

@@ -71,8 +71,8 @@ class RLTFConfig:
     supervised: Literal["reference", "own", "none"] = "own"
     capacity: int = 512
     minimum_fill: int = 256
-    steps: int = 4
-    batch_size: int = 128
+    steps: int = 8
+    batch_size: int = 32
     online: bool = True
     warmup_steps: int = 32
     weight_decay: float = 0.0

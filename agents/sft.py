@@ -34,7 +34,7 @@ class SFTConfig:
 
     lr: float = 3e-3
     weight_decay: float = 0.05
-    batch_size: int = 16
+    batch_size: int = 8
     warmup_steps: int = 50
     demonstrations: int = 512
 

@@ -153,7 +153,7 @@ class Comparison:
 )
 @click.option("--eval-count", type=int, default=300, show_default=True)
 @click.option("--curve-points", type=int, default=3, show_default=True, help="In between.")
-@click.option("--reward", default="rltf", show_default=True, help="Where a variant names none.")
+@click.option("--reward", default="binary", show_default=True, help="Where a variant names none.")
 @click.option("--threads", type=click.IntRange(min=1), help="Threads of torch.")
 @click.option(
     "--out",
