@@ -17,6 +17,7 @@ TORCH_ROOMS = (
     "codegym.checkpoint",
     "codegym.checks",
     "codegym.cli",
+    "codegym.critic_sampling",
     "codegym.evaluation",
     "codegym.gathering",
     "codegym.losses",
