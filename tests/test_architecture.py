@@ -22,6 +22,7 @@ TORCH_ROOMS = (
     "codegym.gathering",
     "codegym.losses",
     "codegym.optimisation",
+    "codegym.outcome_critic",
     "codegym.policies",
     "codegym.statetree",
     "codegym.training",
