@@ -169,7 +169,42 @@ def test_chunks_workers_and_dropped_rows_change_nothing(policy):
     assert torch.get_num_threads() == threads
 
 
+@pytest.mark.parametrize("n", [1, 3])
+def test_compiled_kernels_write_what_torch_writes(policy, n):
+    prompts = prompts_of([1, 40, 7, 18, 33])
+    policy.sampling_config = SamplingConfig(chunk_rows=8, keep_share=1.0, workers=1)
+    fast = drawn(policy, prompts, n=n, budget=30)
+    policy.sampling_config = SamplingConfig(compiled=False)
+    plain = drawn(policy, prompts, n=n, budget=30)
+    assert len({len(row) for row in fast.actions}) > 2
+    for name, tolerance in (("actions", 0), ("log_probs", 1e-5), ("values", 1e-5)):
+        for found, expected in zip(getattr(fast, name), getattr(plain, name), strict=True):
+            np.testing.assert_allclose(found, expected, atol=tolerance, rtol=0)
+
+
+def test_compiled_drawing_inverts_the_cumulated_probabilities():
+    rng = torch.Generator().manual_seed(0)
+    logits = torch.randn(500, 97, generator=rng) * 8
+    logits[:, ::3] = -torch.inf
+    logits[0, :] = -torch.inf
+    logits[0, 50] = -300.0
+    uniform = torch.rand(500, 1, generator=rng)
+    uniform[1], uniform[2] = 0.0, 1.0 - 2.0**-22
+    tokens, log_probs, probs = Drawing().choose(logits, uniform)
+    expected = torch.softmax(logits, dim=-1)
+    sums = expected.double().cumsum(dim=-1)
+    below = sums.gather(1, tokens[:, None]) - expected.gather(1, tokens[:, None])
+    assert (below <= uniform + 1e-6).all()
+    assert (sums.gather(1, tokens[:, None]) >= uniform - 1e-6).all()
+    assert (logits.gather(1, tokens[:, None]) > -torch.inf).all()
+    assert tokens[0] == 50
+    torch.testing.assert_close(probs, expected, atol=1e-6, rtol=0)
+    taken = torch.log_softmax(logits, dim=-1).gather(1, tokens[:, None])[:, 0]
+    torch.testing.assert_close(log_probs, taken, atol=1e-5, rtol=0)
+
+
 def test_a_repeated_prompt_is_read_once(policy, monkeypatch):
+    policy.sampling_config = SamplingConfig(compiled=False)
     rows = []
     forward = policy.module.transformer.forward
     monkeypatch.setattr(
@@ -179,6 +214,18 @@ def test_a_repeated_prompt_is_read_once(policy, monkeypatch):
     )
     drawn(policy, prompts_of([5, 5]), n=10, budget=3)
     assert rows == [2]
+
+
+def test_the_kernels_read_a_repeated_prompt_once(policy, monkeypatch):
+    read = []
+    split = policy.module.transformer.embed_in.forward
+    monkeypatch.setattr(
+        policy.module.transformer.embed_in,
+        "forward",
+        lambda ids: read.append(len(ids)) or split(ids),
+    )
+    drawn(policy, prompts_of([5, 3]), n=10, budget=3)
+    assert read == [8]
 
 
 def test_max_tokens_cuts_a_long_row_and_no_other(policy):

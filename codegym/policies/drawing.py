@@ -4,6 +4,8 @@ In shapes, R is rows, V the vocabulary.
 """
 
 from dataclasses import dataclass
+from functools import cache
+from importlib.util import find_spec
 
 import torch
 
@@ -53,6 +55,9 @@ class Drawing:
         """
         if self.temperature != 1.0:
             logits = logits / self.temperature
+        if uniform is not None and self.top_p == 1.0 and not self.deterministic:
+            if logits.device.type == "cpu" and compiles():
+                return _draw(logits.float(), uniform)
         probs = torch.softmax(logits, dim=-1, dtype=torch.float32)
         if self.deterministic or uniform is None:
             tokens = probs.argmax(dim=-1, keepdim=True)
@@ -67,6 +72,25 @@ def uniforms(shape: tuple[int, int], rng: torch.Generator, device: torch.device)
     """Draw uniform numbers in [0, 1) on the generator's device and bring them to another."""
     drawn = torch.rand(shape, generator=rng, device=rng.device)
     return drawn.mul_(_BELOW_ONE).to(device)
+
+
+@cache
+def compiles() -> bool:
+    """Return whether numba is installed, which compiles ``kernels``."""
+    return find_spec("numba") is not None
+
+
+def _draw(
+    logits: torch.Tensor, uniform: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Do the same in one pass over memory."""
+    from codegym.policies.kernels import draw
+
+    tokens = torch.empty(len(logits), dtype=torch.int64)
+    log_probs, probs = torch.empty(len(logits)), torch.empty_like(logits)
+    parts = (logits.detach().contiguous(), uniform[:, 0].contiguous(), probs, tokens, log_probs)
+    draw(*(part.numpy() for part in parts))
+    return tokens, log_probs, probs
 
 
 def _nucleus(probs: torch.Tensor, top_p: float) -> torch.Tensor:

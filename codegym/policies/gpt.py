@@ -19,6 +19,7 @@ from codegym.errors import CheckpointError, ConfigError
 from codegym.policies import sampling
 from codegym.policies.cache import PromptCache, RaggedCache, sampled_cache
 from codegym.policies.drawing import Drawing, uniforms
+from codegym.policies.fast import FastDecoder, can_read
 from codegym.policies.sampling import SamplingConfig
 from codegym.policies.scoring import gather_actions, row_lengths, score
 from codegym.policies.transformer import GPTConfig, Transformer
@@ -195,7 +196,7 @@ class GPTPolicy(Policy):
             ConfigError: A setting is unusable, or a prompt is empty.
         """
         return sampling.generate(
-            lambda: _GPTDecoder(self._module, self.device),
+            self._decoder,
             prompts,
             n=n,
             budget=budget,
@@ -206,6 +207,11 @@ class GPTPolicy(Policy):
             rng=rng or self.rng,
             device=self.device,
         )
+
+    def _decoder(self) -> sampling.Decoder:
+        if self.sampling_config.compiled and can_read(self._module):
+            return FastDecoder(self._module)
+        return _GPTDecoder(self._module, self.device)
 
     def evaluate(self, batch: Batch) -> Evaluation:
         """Score whole episodes in one forward pass, with gradients.

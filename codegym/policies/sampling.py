@@ -68,11 +68,13 @@ class SamplingConfig:
         keep_share: Finished rows are dropped when less than this share is still being written.
         workers: Chunks written side by side on a CPU, each on one core; as many as torch may use
             threads if None. Large models rather take 1 and use the cores within each matrix.
+        compiled: Let ``gpt`` read through compiled kernels on a CPU where numba is installed.
     """
 
     chunk_rows: int = 128
     keep_share: float = 0.7
     workers: int | None = None
+    compiled: bool = True
 
     def __post_init__(self) -> None:
         for name, value in (("chunk_rows", self.chunk_rows), ("workers", self.workers)):

@@ -1,0 +1,328 @@
+"""Kernels: what a decode step does between its matrix products, compiled by numba for one core.
+
+A step of a small transformer is a few small matrix products and much reading of cached keys. torch
+reads them operation by operation; a kernel reads each once, only the columns that stand, and
+without padding. The kernels release the GIL, so that chunks run side by side.
+
+In shapes, B is rows, U prompts, P the longest prompt, H heads, e the size of a head, d the width, C
+columns, V the vocabulary.
+"""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+# Probabilities are first added up by so many.
+_BLOCK = 32
+
+Floats = NDArray[np.float32]
+Ints = NDArray[np.int64]
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+_ZERO, _HALF, _ONE = np.float32(0.0), np.float32(0.5), np.float32(1.0)
+# Weights below exp(-60) count as that: products with smaller ones would be denormal, and slow.
+_LEAST = np.float32(-60.0)
+_LOG2E = np.float32(1.44269504088896341)
+# ln 2 in two parts, so that subtracting a multiple of it loses nothing.
+_LN2_HIGH, _LN2_LOW = np.float32(0.693359375), np.float32(-2.12194440e-4)
+_P0, _P1, _P2 = (
+    np.float32(1.9875691500e-4),
+    np.float32(1.3981999507e-3),
+    np.float32(8.3334519073e-3),
+)
+_P3, _P4, _P5 = (
+    np.float32(4.1665795894e-2),
+    np.float32(1.6666665459e-1),
+    np.float32(5.0000001201e-1),
+)
+_BIAS, _MANTISSA = np.int32(127), np.int32(23)
+
+
+def _compiled(*flags: str) -> Callable[[_Function], _Function]:
+    """Compile on first use and keep the result on disk; ``flags`` are LLVM's, for rounding."""
+
+    def wrap(function: _Function) -> _Function:
+        kernel: _Function = numba.njit(cache=True, nogil=True, fastmath=set(flags))(function)
+        return kernel
+
+    return wrap
+
+
+@_compiled("nnan", "nsz")
+def _highest(row: Floats, count: int) -> np.float32:
+    highest = row[0]
+    for i in range(1, count):
+        highest = max(highest, row[i])
+    return highest
+
+
+@_compiled("contract")
+def _exponentials(row: Floats, powers: NDArray[np.int32], count: int, shift: np.float32) -> None:
+    """Replace x by exp(x - shift), to 2 units in the last place; ``shift`` is the highest x.
+
+    Source: the polynomial of Cephes' expf (Moshier).
+    """
+    for i in range(count):
+        x = max(row[i] - shift, _LEAST)
+        whole = np.floor(x * _LOG2E + _HALF)
+        x = x - whole * _LN2_HIGH
+        x = x - whole * _LN2_LOW
+        y = ((((_P0 * x + _P1) * x + _P2) * x + _P3) * x + _P4) * x + _P5
+        row[i] = y * (x * x) + x + _ONE
+        powers[i] = (np.int32(whole) + _BIAS) << _MANTISSA
+    scales = powers.view(np.float32)
+    for i in range(count):
+        row[i] *= scales[i]
+
+
+@_compiled("reassoc", "contract", "nsz")
+def _total(row: Floats, start: int, end: int) -> np.float32:
+    total = _ZERO
+    for i in range(start, end):
+        total += row[i]
+    return total
+
+
+@_compiled("reassoc", "contract", "nsz")
+def _score(query: Floats, keys: Floats, u: int, count: int, scores: Floats, first: int) -> None:
+    """Write every head's query times key of ``count`` columns."""
+    heads, size = query.shape
+    for column in range(count):
+        for h in range(heads):
+            score = _ZERO
+            for i in range(size):
+                score += query[h, i] * keys[u, column, h, i]
+            scores[h, first + column] = score
+
+
+@_compiled("contract")
+def _mix(weights: Floats, first: int, values: Floats, u: int, count: int, found: Floats) -> None:
+    """Add every head's weighted sum of ``count`` values."""
+    heads, size = found.shape
+    whole = count - count % 4
+    for column in range(0, whole, 4):
+        at = first + column
+        for h in range(heads):
+            w0, w1 = weights[h, at], weights[h, at + 1]
+            w2, w3 = weights[h, at + 2], weights[h, at + 3]
+            for i in range(size):
+                found[h, i] += (
+                    w0 * values[u, column, h, i]
+                    + w1 * values[u, column + 1, h, i]
+                    + w2 * values[u, column + 2, h, i]
+                    + w3 * values[u, column + 3, h, i]
+                )
+    for column in range(whole, count):
+        for h in range(heads):
+            weight = weights[h, first + column]
+            for i in range(size):
+                found[h, i] += weight * values[u, column, h, i]
+
+
+@_compiled("contract")
+def _take(
+    fused: Floats,
+    b: int,
+    cos: Floats,
+    sin: Floats,
+    p: int,
+    query: Floats,
+    keys: Floats,
+    values: Floats,
+    u: int,
+    column: int,
+) -> None:
+    """Rotate a token's query and key to its position; put its key and value in a column."""
+    heads, size = query.shape
+    half = size // 2
+    scale = _ONE / np.float32(np.sqrt(np.float32(size)))
+    for h in range(heads):
+        for i in range(half):
+            j = half + i
+            low, high = fused[b, h, 0, i] * scale, fused[b, h, 0, j] * scale
+            query[h, i] = low * cos[p, i] + high * sin[p, i]
+            query[h, j] = high * cos[p, j] + low * sin[p, j]
+            low, high = fused[b, h, 1, i], fused[b, h, 1, j]
+            keys[u, column, h, i] = low * cos[p, i] + high * sin[p, i]
+            keys[u, column, h, j] = high * cos[p, j] + low * sin[p, j]
+        for i in range(size):
+            values[u, column, h, i] = fused[b, h, 2, i]
+
+
+@_compiled("contract")
+def _weigh(scores: Floats, powers: NDArray[np.int32], count: int, shares: Floats) -> None:
+    """Turn every head's scores into weights that are still to be multiplied by its share."""
+    for h in range(len(scores)):
+        row = scores[h]
+        _exponentials(row, powers, count, _highest(row, count))
+        shares[h] = _ONE / _total(row, 0, count)
+
+
+@_compiled()
+def _finish(sums: Floats, shares: Floats, found: Floats, b: int) -> None:
+    """Write a row's weighted means, and clear the sums for the next row."""
+    heads, size = sums.shape
+    for h in range(heads):
+        for i in range(size):
+            found[b, h, i] = sums[h, i] * shares[h]
+            sums[h, i] = _ZERO
+
+
+@_compiled()
+def read_prompts(
+    fused: Floats,
+    starts: Ints,
+    cos: Floats,
+    sin: Floats,
+    keys: Floats,
+    values: Floats,
+    found: Floats,
+) -> None:
+    """Attend causally within each prompt, and fill its keys and values.
+
+    Args:
+        fused: (N, H, 3, e) queries, keys and values of all tokens, prompt after prompt.
+        starts: (U + 1,) where each prompt starts among them.
+        cos: (M, e).
+        sin: (M, e), its first half negated.
+        keys: (U, P, H, e), filled.
+        values: (U, P, H, e), filled.
+        found: (N, H, e), filled.
+    """
+    _, heads, _, size = fused.shape
+    query, sums = np.empty((heads, size), np.float32), np.zeros((heads, size), np.float32)
+    scores, powers = np.empty((heads, keys.shape[1]), np.float32), np.empty(keys.shape[1], np.int32)
+    shares = np.empty(heads, np.float32)
+    for u in range(len(starts) - 1):
+        for p in range(starts[u + 1] - starts[u]):
+            token = starts[u] + p
+            _take(fused, token, cos, sin, p, query, keys, values, u, p)
+            _score(query, keys, u, p + 1, scores, 0)
+            _weigh(scores, powers, p + 1, shares)
+            _mix(scores, 0, values, u, p + 1, sums)
+            _finish(sums, shares, found, token)
+
+
+@_compiled()
+def attend(
+    fused: Floats,
+    positions: Ints,
+    cos: Floats,
+    sin: Floats,
+    owners: Ints,
+    lengths: Ints,
+    prompt_keys: Floats,
+    prompt_values: Floats,
+    keys: Floats,
+    values: Floats,
+    column: int,
+    found: Floats,
+) -> None:
+    """Take up one token of each row and attend to its prompt and to all it has written.
+
+    Args:
+        fused: (B, H, 3, e).
+        positions: (B,) where the token stands in its row.
+        cos: (M, e).
+        sin: (M, e), its first half negated.
+        owners: (B,) which prompt each row continues.
+        lengths: (U,) of the prompts.
+        prompt_keys: (U, P, H, e).
+        prompt_values: (U, P, H, e).
+        keys: (B, C, H, e) of what was written, this column being filled.
+        values: (B, C, H, e), likewise.
+        column: How many tokens each row has written before.
+        found: (B, H, e), filled.
+    """
+    rows, heads, _, size = fused.shape
+    query, sums = np.empty((heads, size), np.float32), np.zeros((heads, size), np.float32)
+    room = prompt_keys.shape[1] + keys.shape[1]
+    scores, powers = np.empty((heads, room), np.float32), np.empty(room, np.int32)
+    shares = np.empty(heads, np.float32)
+    for b in range(rows):
+        u = owners[b]
+        before = lengths[u]
+        _take(fused, b, cos, sin, positions[b], query, keys, values, b, column)
+        _score(query, prompt_keys, u, before, scores, 0)
+        _score(query, keys, b, column + 1, scores, before)
+        _weigh(scores, powers, before + column + 1, shares)
+        _mix(scores, 0, prompt_values, u, before, sums)
+        _mix(scores, before, values, b, column + 1, sums)
+        _finish(sums, shares, found, b)
+
+
+@_compiled("reassoc", "contract", "nsz")
+def add_and_norm(
+    stream: Floats, branch: Floats, normed: Floats, weight: Floats, bias: Floats, eps: float
+) -> None:
+    """Add (B, d) branch to stream in place, and write the layer norm of the sum."""
+    rows, width = stream.shape
+    share = _ONE / np.float32(width)
+    for b in range(rows):
+        mean = _ZERO
+        for i in range(width):
+            stream[b, i] += branch[b, i]
+            mean += stream[b, i]
+        mean *= share
+        spread = _ZERO
+        for i in range(width):
+            spread += (stream[b, i] - mean) ** 2
+        scale = _ONE / np.sqrt(spread * share + np.float32(eps))
+        for i in range(width):
+            normed[b, i] = (stream[b, i] - mean) * scale * weight[i] + bias[i]
+
+
+@_compiled()
+def draw(
+    logits: Floats,
+    uniform: Floats,
+    probs: Floats,
+    tokens: Ints,
+    log_probs: Floats,
+) -> None:
+    """Draw a token of each row by inverting the cumulated probabilities.
+
+    Args:
+        logits: (B, V), ``-inf`` where a token is not allowed.
+        uniform: (B,) in [0, 1).
+        probs: (B, V), filled.
+        tokens: (B,), filled.
+        log_probs: (B,) of the tokens, filled.
+    """
+    rows, size = logits.shape
+    powers = np.empty(size, np.int32)
+    for b in range(rows):
+        row = probs[b]
+        row[:] = logits[b]
+        highest = _highest(row, size)
+        _exponentials(row, powers, size, highest)
+        for i in range(size):
+            if logits[b, i] == -np.inf:
+                row[i] = _ZERO
+        total = _total(row, 0, size)
+        wanted, below, token = uniform[b] * total, _ZERO, -1
+        for start in range(0, size, _BLOCK):
+            end = min(start + _BLOCK, size)
+            block = _total(row, start, end)
+            if below + block <= wanted:
+                below += block
+                continue
+            for i in range(start, end):
+                below += row[i]
+                if below > wanted:
+                    token = i
+                    break
+            if token >= 0:
+                break
+        if token < 0:  # rounding left a gap at the very end
+            token = size - 1
+            while row[token] == _ZERO:
+                token -= 1
+        tokens[b] = token
+        log_probs[b] = logits[b, token] - highest - np.log(total)
+        share = _ONE / total
+        for i in range(size):
+            row[i] *= share
