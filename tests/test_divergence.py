@@ -74,6 +74,14 @@ def test_entropy_that_explodes_stops_and_a_fresh_policy_is_let_be() -> None:
         feed(guard(), [{"entropy": 0.3, "pass_rate": 0.1}] * 3 + [fresh] * 3)
 
 
+def test_demonstrations_that_are_unlearnt_stop() -> None:
+    rows = [{"loss": 5.0}, {"loss": 1.0}] + [{"loss": 3.5}] * 3
+    watched = guard()
+    with pytest.raises(TrainingDivergedError, match=r"far above its 1\.000 for 3 updates"):
+        for row in rows:
+            watched.check(row, programs=0)
+
+
 def test_a_restored_guard_goes_on() -> None:
     first, again = guard(), guard()
     far = {"approx_kl": 2.0, "pass_rate": 0.5}
