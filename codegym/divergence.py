@@ -22,12 +22,12 @@ class GuardConfig:
         patience: How many updates in a row must look bad.
         max_kl: Highest mean ``approx_kl`` per token, in nats, between the policy as it learns and
             the one that wrote the programs.
-        min_entropy: Lowest entropy per token, in nats, of a policy that does not pass
-            ``solved`` of its programs: it writes the same ones over again.
+        min_entropy: Lowest entropy per token, in nats, of a policy that passes fewer than
+            ``least_pass_rate`` of its programs, or half of its best average: it writes the same
+            wrong ones over again. A policy that is sure of what passes is well.
         max_loss_rise: How far above its lowest the loss on demonstrations may stay, in nats.
         max_entropy: Highest entropy as a share of the uniform distribution's, once it has been
             below half of that: the policy has forgotten what it knew.
-        solved: Pass rate from which a low entropy is no fault.
         window: Programs over which the pass rate is averaged.
         min_pass_share: The averaged pass rate must stay above this share of its best.
         least_pass_rate: Best averaged pass rate below which there is nothing to collapse from.
@@ -38,7 +38,6 @@ class GuardConfig:
     min_entropy: float = 0.002
     max_loss_rise: float = 2.0
     max_entropy: float = 0.7
-    solved: float = 0.5
     window: int = 1024
     min_pass_share: float = 0.25
     least_pass_rate: float = 0.05
@@ -139,7 +138,8 @@ class DivergenceGuard:
 
     def _check_entropy(self, entropy: float, pass_rate: float, where: str) -> None:
         config = self.config
-        low = entropy < config.min_entropy and pass_rate < config.solved
+        poor = pass_rate < max(config.least_pass_rate, 0.5 * self._best)
+        low = entropy < config.min_entropy and poor
         self._count("low", low)
         high = (
             bool(config.max_entropy)

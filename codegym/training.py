@@ -281,7 +281,7 @@ class Trainer:
             )
             row[kind] = _short(report, full=moment != "curve")
         shown = {f"held-out/{kind}": row[kind]["pass_at"]["1"]["mean"] for kind in KINDS}
-        loss = reference_loss(policy, tasks)
+        loss = reference_loss(policy, tasks[: self.config.curve_count])
         if loss is not None:
             row["loss"] = shown["held-out/loss"] = loss
         self._trackers.log(shown, position.total_programs)

@@ -15,9 +15,8 @@ from codegym.errors import MissingExtraError, UnknownNameError
 def command(group: str | None) -> None:
     """List what is registered; with GROUP, say what each of its plug-ins does.
 
-    GROUP is one of agents, policies, rewards, samplers, sandboxes, sources,
-    tokenizers. Listing all groups
-    imports no plug-in.
+    GROUP is one of agents, policies, rewards, samplers, sandboxes, sources, tokenizers. Listing all
+    groups imports no plug-in.
     """
     console = Console()
     groups = registry.groups()
