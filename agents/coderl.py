@@ -20,8 +20,7 @@ from torch import nn
 
 from codegym import registry
 from codegym.agent import Request
-from codegym.losses import policy_gradient
-from codegym.optimisation import Columns, Learner, Optimiser, Tally
+from codegym.optimisation import Learner, Optimiser, Tally
 from codegym.outcome_critic import CLASSES, OutcomeCritic
 from codegym.policy import Policy
 from codegym.replay import ReplayBuffer
@@ -136,7 +135,7 @@ class CodeRL(Learner):
             if batch is None:
                 continue
             terms = [
-                self._loss(piece, batch.n_tokens, None if shown else tally)
+                self.weighted_loss(piece, batch.n_tokens, None if shown else tally)
                 for piece in batch.pieces(32)
             ]
             scale = min(1.0, self._steps / config.warmup_steps)
@@ -154,14 +153,6 @@ class CodeRL(Learner):
                 "programs": float(len(trajectories) or config.tasks * config.samples),
             }
         )
-
-    def _loss(self, piece: Batch, count: int, tally: Tally | None) -> torch.Tensor:
-        """Return a piece's share of the loss; programs of the policy's own are tallied."""
-        scored = self.policy.evaluate(piece)
-        columns = Columns.of(piece, scored)
-        if tally is not None:
-            tally.add(scored, columns)
-        return policy_gradient(scored.log_probs, columns.extra["weights"], count)
 
     def _fill(self, trajectories: Sequence[Trajectory]) -> None:
         greedy = {one.task_id: self._value(one) for one in trajectories if one.greedy}

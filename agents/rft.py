@@ -10,12 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 
 from codegym import registry
 from codegym.agent import Request
-from codegym.losses import policy_gradient
-from codegym.optimisation import Columns, Learner, Optimiser, Tally
+from codegym.optimisation import Learner, Optimiser
 from codegym.policy import Policy
 from codegym.trajectory import Batch, Trajectory
 
@@ -75,23 +73,6 @@ class RFT(Learner):
             return metrics
         policy.module.train()
         batch = Batch.from_trajectories(kept, pad_id=policy.tokenizer.pad_id)
+        batch = batch.with_columns(weights=batch.mask.astype(np.float32))
         scale = min(1.0, self.updates / config.warmup_updates)
-        total, tally, norms = 0.0, Tally(), []
-        for minibatch in batch.minibatches(config.minibatches, self.rng):
-            losses = []
-            for piece in minibatch.pieces(32):
-                scored = policy.evaluate(piece)
-                ones = torch.ones_like(scored.log_probs)
-                losses.append(policy_gradient(scored.log_probs, ones, minibatch.n_tokens))
-                tally.add(scored, Columns.of(piece, scored))
-            norms.append(self.optimiser.step(losses, lr_scale=scale))
-            total += sum(float(loss.detach()) for loss in losses) * minibatch.n_tokens
-        return (
-            metrics
-            | tally.means()
-            | {
-                "loss": total / batch.n_tokens,
-                "grad_norm": float(np.mean(norms)),
-                "lr": config.lr * scale,
-            }
-        )
+        return metrics | self.weighted_steps(batch, minibatches=config.minibatches, lr_scale=scale)

@@ -13,8 +13,7 @@ import numpy as np
 from codegym import registry
 from codegym.advantages import leave_one_out, spread, standardise
 from codegym.agent import Request
-from codegym.losses import policy_gradient
-from codegym.optimisation import Columns, Learner, Optimiser, Tally
+from codegym.optimisation import Learner, Optimiser
 from codegym.policy import Policy
 from codegym.trajectory import Batch, Trajectory
 
@@ -78,27 +77,8 @@ class RLOO(Learner):
         if not len(used):
             return metrics
         advantages = spread(per_program, batch.mask)
-        batch = batch.with_columns(advantages=standardise(advantages, batch.mask, centre=False))
+        batch = batch.with_columns(weights=standardise(advantages, batch.mask, centre=False))
         batch = batch.select(used)
         policy.module.train()
         scale = min(1.0, self.updates / config.warmup_updates)
-        total, tally, norms = 0.0, Tally(), []
-        for minibatch in batch.minibatches(config.minibatches, self.rng):
-            losses = []
-            for piece in minibatch.pieces(32):
-                scored = policy.evaluate(piece)
-                columns = Columns.of(piece, scored)
-                advantages = columns.extra["advantages"]
-                losses.append(policy_gradient(scored.log_probs, advantages, minibatch.n_tokens))
-                tally.add(scored, columns)
-            norms.append(self.optimiser.step(losses, lr_scale=scale))
-            total += sum(float(loss.detach()) for loss in losses) * minibatch.n_tokens
-        return (
-            metrics
-            | tally.means()
-            | {
-                "loss": total / batch.n_tokens,
-                "grad_norm": float(np.mean(norms)),
-                "lr": config.lr * scale,
-            }
-        )
+        return metrics | self.weighted_steps(batch, minibatches=config.minibatches, lr_scale=scale)

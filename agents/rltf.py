@@ -16,13 +16,11 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 import numpy as np
-import torch
 
 from codegym import registry
 from codegym.advantages import Floats, damp
 from codegym.agent import Request
-from codegym.losses import policy_gradient
-from codegym.optimisation import Columns, Learner, Optimiser, Tally
+from codegym.optimisation import Learner, Optimiser, Tally
 from codegym.policy import Policy
 from codegym.replay import Experience, ReplayBuffer
 from codegym.rewards.rltf import RLTF as RLTFReward
@@ -142,7 +140,7 @@ class RLTF(Learner):
             if batch is None:
                 continue
             terms = [
-                self._loss(piece, batch.n_tokens, None if shown else tally)
+                self.weighted_loss(piece, batch.n_tokens, None if shown else tally)
                 for piece in batch.pieces(32)
             ]
             scale = min(1.0, self._steps / self.config.warmup_steps)
@@ -163,14 +161,6 @@ class RLTF(Learner):
                 "programs": float(len(trajectories) or self.config.tasks * self.config.samples),
             }
         )
-
-    def _loss(self, piece: Batch, count: int, tally: Tally | None) -> torch.Tensor:
-        """Return a piece's share of the loss; programs of the policy's own are tallied."""
-        scored = self.policy.evaluate(piece)
-        columns = Columns.of(piece, scored)
-        if tally is not None:
-            tally.add(scored, columns)
-        return policy_gradient(scored.log_probs, columns.extra["weights"], count)
 
     def _feedback_batch(self) -> Batch:
         entries = self.buffer.sample(self.rng, self.config.batch_size)

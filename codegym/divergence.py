@@ -22,11 +22,12 @@ class GuardConfig:
         patience: How many updates in a row must look bad.
         max_kl: Highest mean ``approx_kl`` per token, in nats, between the policy as it learns and
             the one that wrote the programs.
-        min_entropy: Lowest entropy per token, in nats, of a policy that does not pass
-            ``solved`` of its programs: it writes the same ones over again.
+        min_entropy: Lowest entropy per token, in nats, of a policy that passes fewer than
+            ``least_pass_rate`` of its programs, or half of its best average: it writes the same
+            wrong ones over again. A policy that is sure of what passes is well.
+        max_loss_rise: How far above its lowest the loss on demonstrations may stay, in nats.
         max_entropy: Highest entropy as a share of the uniform distribution's, once it has been
             below half of that: the policy has forgotten what it knew.
-        solved: Pass rate from which a low entropy is no fault.
         window: Programs over which the pass rate is averaged.
         min_pass_share: The averaged pass rate must stay above this share of its best.
         least_pass_rate: Best averaged pass rate below which there is nothing to collapse from.
@@ -35,8 +36,8 @@ class GuardConfig:
     patience: int = 3
     max_kl: float = 1.0
     min_entropy: float = 0.002
+    max_loss_rise: float = 2.0
     max_entropy: float = 0.7
-    solved: float = 0.5
     window: int = 1024
     min_pass_share: float = 0.25
     least_pass_rate: float = 0.05
@@ -63,7 +64,7 @@ class DivergenceGuard:
         self.config = config
         self._uniform = math.log(vocab_size)
         self._bad: dict[str, int] = {}
-        self._lowest_entropy = math.inf
+        self._lowest_entropy = self._lowest_loss = math.inf
         self._stage: Hashable = None
         self._recent: deque[tuple[float, int]] = deque()
         self._best = 0.0
@@ -113,6 +114,13 @@ class DivergenceGuard:
         if self._bad["kl"] >= config.patience:
             seen = f"approx_kl above {config.max_kl:g} nats a token"
             raise self._error(f"{seen} for {config.patience} updates", kl, where)
+        if not programs and "loss" in metrics:
+            self._lowest_loss = min(self._lowest_loss, metrics["loss"])
+            rise = metrics["loss"] - self._lowest_loss
+            self._count("loss", bool(config.max_loss_rise) and rise > config.max_loss_rise)
+            if self._bad["loss"] >= config.patience:
+                seen = f"the loss on demonstrations stayed far above its {self._lowest_loss:.3f}"
+                raise self._error(f"{seen} for {config.patience} updates", metrics["loss"], where)
         if programs:
             self._observe(metrics.get("pass_rate", 0.0), programs, stage, even)
         if "entropy" in metrics and programs:
@@ -130,7 +138,8 @@ class DivergenceGuard:
 
     def _check_entropy(self, entropy: float, pass_rate: float, where: str) -> None:
         config = self.config
-        low = entropy < config.min_entropy and pass_rate < config.solved
+        poor = pass_rate < max(config.least_pass_rate, 0.5 * self._best)
+        low = entropy < config.min_entropy and poor
         self._count("low", low)
         high = (
             bool(config.max_entropy)
@@ -173,6 +182,7 @@ class DivergenceGuard:
         return {
             "bad": dict(self._bad),
             "lowest_entropy": self._lowest_entropy,
+            "lowest_loss": self._lowest_loss,
             "stage": self._stage,
             "recent": list(self._recent),
             "best": self._best,
@@ -182,6 +192,7 @@ class DivergenceGuard:
         """Restore what ``state_dict`` returned."""
         self._bad = dict(state["bad"])
         self._lowest_entropy = state["lowest_entropy"]
+        self._lowest_loss = state["lowest_loss"]
         self._stage = state["stage"]
-        self._recent = deque(tuple(one) for one in state["recent"])
+        self._recent = deque((float(rate), int(count)) for rate, count in state["recent"])
         self._best = state["best"]

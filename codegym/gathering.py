@@ -29,6 +29,7 @@ from codegym.task import Task
 from codegym.task_sampling import UniformSampler, make_sampler
 from codegym.trajectory import Trajectory
 
+Stage = tuple[int, int]  # of the sampler and of the prefix curriculum
 _Moment = tuple[int, int]  # phase, update
 
 
@@ -48,6 +49,7 @@ class _Written:
 
     moment: _Moment
     request: Request
+    stage: Stage
     tasks: list[Task]
     graded: Programs
 
@@ -64,6 +66,8 @@ class Gatherer:
     Attributes:
         sampler: Draws the tasks.
         prefix: The prefix curriculum, or None.
+        stage: At which the programs gathered last were written; it changes when programs become
+            harder or easier by plan.
     """
 
     def __init__(
@@ -73,6 +77,7 @@ class Gatherer:
         self.sampler = make_sampler(config.task_sampler, tasks)
         self.prefix = make_prefix_curriculum(config.prefix_curriculum)
         self._every = UniformSampler(tasks)
+        self.stage: Stage = (0, 0)
         self._shown: _Shown | None = None
         self._written: _Written | None = None
 
@@ -113,15 +118,11 @@ class Gatherer:
         clock.sampling_s += sampled - began
         clock.waiting_s += perf_counter() - sampled
         if written:
+            self.stage = written.stage
             self._observe(written.tasks, programs)
         if not self._config.ahead:
             self._shown = self._show(policy, wanted, later)
         return programs + demonstrations
-
-    @property
-    def stage(self) -> tuple[int, int]:
-        """What changes when programs become harder or easier by plan."""
-        return self.sampler.stage, self.prefix.stage if self.prefix else 0
 
     @property
     def even(self) -> bool:
@@ -147,6 +148,7 @@ class Gatherer:
             state["written"] = {
                 "moment": self._written.moment,
                 "request": asdict(self._written.request),
+                "stage": self._written.stage,
                 "tasks": [task.to_json() for task in self._written.tasks],
                 "programs": self._written.graded.state_dict(),
             }
@@ -168,6 +170,7 @@ class Gatherer:
             self._written = _Written(
                 moment=row["moment"],
                 request=Request(**row["request"]),
+                stage=row["stage"],
                 tasks=[Task.from_json(task) for task in row["tasks"]],
                 graded=Programs.from_state(row["programs"], policy, judge=Judge(self._sandbox)),
             )
@@ -222,7 +225,8 @@ class Gatherer:
             ),
             rng=torch.Generator().manual_seed(int(rng.integers(2**62))),
         )
-        return _Written(moment, wanted, tasks, programs)
+        stage = self.sampler.stage, self.prefix.stage if self.prefix else 0
+        return _Written(moment, wanted, stage, tasks, programs)
 
     def _observe(self, tasks: Sequence[Task], programs: Sequence[Trajectory]) -> None:
         """Tell sampler and prefix curriculum which of the sampled programs passed."""

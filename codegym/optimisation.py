@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from codegym.agent import Agent
+from codegym.losses import policy_gradient
 from codegym.policy import Evaluation, Policy
 from codegym.trajectory import Batch
 
@@ -23,6 +24,9 @@ class Optimiser:
         betas: AdamW's.
         weight_decay: AdamW's, on the actor's matrices only.
         max_grad_norm: The actor's gradient is scaled down to this norm.
+
+    Attributes:
+        lr: Learning rate of the actor, before any schedule.
     """
 
     def __init__(
@@ -36,6 +40,7 @@ class Optimiser:
         max_grad_norm: float = 1.0,
     ) -> None:
         self._policy = policy
+        self.lr = lr
         head = {id(parameter) for parameter in policy.value_parameters()}
         trained = [p for p in policy.module.parameters() if p.requires_grad]
         actor = [p for p in trained if id(p) not in head]
@@ -87,8 +92,10 @@ class Optimiser:
         return self._adamw.state_dict()
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore AdamW's state."""
+        """Restore AdamW's state; the learning rates stay those of the settings."""
         self._adamw.load_state_dict(state)
+        for group, base in zip(self._adamw.param_groups, self._base_lr, strict=True):
+            group["lr"] = base
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +166,36 @@ class Learner(Agent):
         self.updates = 0
         self.rng = np.random.default_rng(seed)
         self.optimiser = optimiser
+
+    def weighted_loss(self, piece: Batch, count: int, tally: Tally | None) -> Tensor:
+        """Return ``- sum_t w_t log p(a_t) / count``, where w is the batch's column ``weights``.
+
+        Args:
+            piece: Some episodes.
+            count: What to divide by, usually the real tokens of the whole batch.
+            tally: Is told about the piece; None where the episodes are not the policy's own.
+        """
+        scored = self.policy.evaluate(piece)
+        columns = Columns.of(piece, scored)
+        if tally is not None:
+            tally.add(scored, columns)
+        return policy_gradient(scored.log_probs, columns.extra["weights"], count)
+
+    def weighted_steps(
+        self, batch: Batch, *, minibatches: int, lr_scale: float
+    ) -> dict[str, float]:
+        """Take one step of ``weighted_loss`` per minibatch and return what is logged of them."""
+        total, tally, norms = 0.0, Tally(), []
+        for minibatch in batch.minibatches(minibatches, self.rng):
+            count = minibatch.n_tokens
+            losses = [self.weighted_loss(piece, count, tally) for piece in minibatch.pieces(32)]
+            norms.append(self.optimiser.step(losses, lr_scale=lr_scale))
+            total += sum(float(loss.detach()) for loss in losses) * count
+        return tally.means() | {
+            "loss": total / batch.n_tokens,
+            "grad_norm": float(np.mean(norms)),
+            "lr": self.optimiser.lr * lr_scale,
+        }
 
     def state_dict(self) -> dict[str, Any]:
         """Return the optimiser, the counter and the shuffling generator."""

@@ -20,7 +20,7 @@ from typing import Any
 
 import yaml
 
-from codegym.checkpoint import replacing
+from codegym.checkpoint import replacing, resolve
 from codegym.errors import CheckpointError, ConfigError
 
 _FOLDERS = ("warm_start", "checkpoint", "checkpoint-good", "tensorboard", "wandb", "trackio")
@@ -79,8 +79,15 @@ class RunFolder:
 
     def keep_good(self) -> None:
         """Keep the newest checkpoint as the last good one; its files are shared, not copied."""
-        with replacing(self.good) as aside:
-            shutil.copytree(self.checkpoint, aside, copy_function=os.link, dirs_exist_ok=True)
+        _link(self.checkpoint, self.good)
+
+    def restore_good(self) -> None:
+        """Put the last good checkpoint in the place of the newest.
+
+        Raises:
+            CheckpointError: None was kept.
+        """
+        _link(self.good, self.checkpoint)
 
     def read_config(self) -> dict[str, Any]:
         """Return what ``create`` was given.
@@ -133,3 +140,10 @@ class RunFolder:
             (self.path / name).unlink(missing_ok=True)
         for log in self.path.glob("*.jsonl"):
             log.unlink()
+
+
+def _link(source: Path, target: Path) -> None:
+    """Make a checkpoint that shares another's files, which are never written in place."""
+    found = resolve(source)
+    with replacing(target) as aside:
+        shutil.copytree(found, aside, copy_function=os.link, dirs_exist_ok=True)

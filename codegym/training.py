@@ -135,9 +135,10 @@ class Trainer:
                     agent.load_state_dict(state["agent"])
                     self._guard.load_state_dict(state["guard"])
                     state = None
-                elif position.phase == len(self.phases) - 1 and position.updates == 0:
-                    self._measure(policy, judge, position, "before", self.config.eval_count)
-                self.folder.keep_good()
+                else:
+                    self.folder.keep_good()
+                    if position.phase == len(self.phases) - 1:
+                        self._measure(policy, judge, position, "before", self.config.eval_count)
                 if not self._run_phase(phase, agent, judge, position):
                     return False
                 self._gatherer.forget()
@@ -161,9 +162,10 @@ class Trainer:
             # So that even a run killed in its first minute can be resumed.
             self._save(policy, None, Position())
             return policy, Position(), None
-        found = self.folder.good if good else self.folder.checkpoint
-        policy = load_policy(found)
-        saved = load_trainer(found)
+        if good:
+            self.folder.restore_good()
+        policy = load_policy(self.folder.checkpoint)
+        saved = load_trainer(self.folder.checkpoint)
         self.folder.cut(saved["log_sizes"])
         self._gatherer.load_state_dict(saved["gatherer"], policy)
         return policy, Position(**saved["position"]), saved if saved["agent"] else None
@@ -283,7 +285,7 @@ class Trainer:
             # Without the rows of a full evaluation nobody could pair it with another.
             row[kind] = _short(report, full=count == self.config.eval_count)
         shown = {f"held-out/{kind}": row[kind]["pass_at"]["1"]["mean"] for kind in KINDS}
-        loss = reference_loss(policy, tasks)
+        loss = reference_loss(policy, tasks[: self.config.curve_count])
         if loss is not None:
             row["loss"] = shown["held-out/loss"] = loss
         self._trackers.log(shown, position.total_programs)

@@ -59,10 +59,15 @@ def test_a_policy_that_never_passed_has_nothing_to_lose() -> None:
 
 
 def test_entropy_that_vanishes_without_success_stops() -> None:
-    stuck = {"entropy": 1e-4, "pass_rate": 0.3}
+    stuck = {"entropy": 1e-4, "pass_rate": 0.01}
     with pytest.raises(TrainingDivergedError, match="entropy below"):
         feed(guard(), [stuck] * 3)
-    feed(guard(), [{"entropy": 1e-4, "pass_rate": 0.99}] * 20)
+    # Below half of its best average of 0.6, above the quarter that the other rule asks for.
+    with pytest.raises(TrainingDivergedError, match="entropy below"):
+        feed(guard(), [{"entropy": 0.1, "pass_rate": 0.6}] * 4
+             + [{"entropy": 1e-4, "pass_rate": 0.25}] * 3)  # fmt: skip
+    # Eight tasks of twenty learnt by heart and the others out of reach is no collapse.
+    feed(guard(), [{"entropy": 1e-4, "pass_rate": 0.4}] * 20)
     feed(guard(min_entropy=0), [stuck] * 20)
 
 
@@ -72,6 +77,14 @@ def test_entropy_that_explodes_stops_and_a_fresh_policy_is_let_be() -> None:
     feed(guard(), [fresh] * 20)
     with pytest.raises(TrainingDivergedError, match=r"entropy rose from 0\.300"):
         feed(guard(), [{"entropy": 0.3, "pass_rate": 0.1}] * 3 + [fresh] * 3)
+
+
+def test_demonstrations_that_are_unlearnt_stop() -> None:
+    rows = [{"loss": 5.0}, {"loss": 1.0}] + [{"loss": 3.5}] * 3
+    watched = guard()
+    with pytest.raises(TrainingDivergedError, match=r"far above its 1\.000 for 3 updates"):
+        for row in rows:
+            watched.check(row, programs=0)
 
 
 def test_a_restored_guard_goes_on() -> None:

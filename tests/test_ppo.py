@@ -11,7 +11,7 @@ from stable_baselines3 import PPO as StableBaselines3PPO
 from codegym import registry
 from codegym.checks.symbol_world import SymbolWorld
 from codegym.policy import Evaluation
-from codegym.trajectory import Batch
+from codegym.trajectory import Batch, Trajectory
 
 
 def make(world: SymbolWorld, **settings: Any) -> Any:
@@ -30,17 +30,26 @@ class Reference:
         )
 
 
+def program(one: Trajectory, actions: list[int], log_probs: list[float]) -> Trajectory:
+    nothing = np.zeros(len(actions), dtype=np.float32)
+    return replace(
+        one,
+        actions=np.array(actions),
+        log_probs=np.array(log_probs, dtype=np.float32),
+        values=nothing,
+        token_rewards=nothing,
+    )
+
+
 def test_the_charge_by_hand() -> None:
     world = SymbolWorld(seed=0)
     agent = make(world, kl_coef=0.5, kl_target=2.0, kl_horizon=10.0)
     agent._reference = Reference()
     first, second = world.experience(agent.policy, agent.request(), 0)
     rows = [
-        replace(first, actions=np.array([3, 1]), log_probs=np.array([-0.5, -1.5], np.float32),
-                values=np.zeros(2, np.float32), reward=1.0),
-        replace(second, actions=np.array([1]), log_probs=np.array([-3.0], np.float32),
-                values=np.zeros(1, np.float32), reward=-1.0),
-    ]  # fmt: skip
+        program(replace(first, reward=1.0), [3, 1], [-0.5, -1.5]),
+        program(replace(second, reward=-1.0), [1], [-3.0]),
+    ]
     charged, metrics = agent._charge(rows)
     # log p - log p_ref = 0.5, -0.5 and -2; each is charged 0.5 times that, rewards come last.
     np.testing.assert_allclose(charged[0].token_rewards, [-0.25, 0.25 + 1.0])
@@ -56,9 +65,7 @@ def test_the_coefficient_steers_to_its_target(kl: float, rises: bool) -> None:
     agent = make(world, kl_coef=0.1, kl_target=1.0, kl_horizon=10.0)
     agent._reference = Reference()
     (one, _) = world.experience(agent.policy, agent.request(), 0)
-    one = replace(one, actions=np.array([1]), log_probs=np.array([kl - 1.0], np.float32),
-                  values=np.zeros(1, np.float32))  # fmt: skip
-    agent._charge([one])
+    agent._charge([program(one, [1], [kl - 1.0])])
     assert (agent._beta > 0.1) == rises
 
 

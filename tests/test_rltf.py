@@ -48,7 +48,7 @@ def test_the_loss_of_five_tokens_by_hand() -> None:
     batch = Batch.from_trajectories([fault], pad_id=0).with_columns(weights=weights[None])
     log_probs = agent.policy.evaluate(batch).log_probs[0].detach().numpy()
     by_hand = -float((np.array([-0.625, -1.375, -1.375, -0.625, -0.625]) * log_probs).sum()) / 5
-    assert float(agent._loss(batch, 5, None).detach()) == pytest.approx(by_hand, rel=1e-5)
+    assert float(agent.weighted_loss(batch, 5, None).detach()) == pytest.approx(by_hand, rel=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from codegym import registry
+from codegym.agent import Request
 from codegym.checkpoint import load_policy
 from codegym.errors import ConfigError, TaskError, UnknownNameError
 from codegym.gathering import Gatherer
@@ -18,7 +19,7 @@ from codegym.judging import Judge
 from codegym.policies.gpt import GPTConfig, GPTPolicy
 from codegym.prefixes import ByProgress, BySuccess, make_prefix_curriculum
 from codegym.rewards import make_reward
-from codegym.rollout import Programs, Sampling, collect
+from codegym.rollout import Clock, Programs, Sampling, collect
 from codegym.run_config import TrainConfig
 from codegym.run_folder import RunFolder
 from codegym.sandbox import make_sandbox
@@ -177,6 +178,11 @@ def test_bad_prefix_curricula_are_named(uri: str, error: type[Exception], hint: 
     assert make_prefix_curriculum("none") is None
 
 
+def tiny_wide() -> GPTPolicy:
+    shape = GPTConfig(d_model=16, n_layers=1, n_heads=1, max_tokens=512)
+    return GPTPolicy(registry.get("tokenizers", "lexemes")(), shape, seed=0)
+
+
 def tiny() -> GPTPolicy:
     shape = GPTConfig(d_model=16, n_layers=1, n_heads=1, max_tokens=96)
     return GPTPolicy(registry.get("tokenizers", "lexemes")(), shape, seed=0)
@@ -326,3 +332,18 @@ def test_a_resumed_run_draws_what_it_would_have_drawn(
     assert moving
     lags = {row["sampling_lag"] for row in rows("whole") if "sampling_lag" in row}
     assert (max(lags) > 0) == bool(asked.ahead)
+
+
+def test_programs_count_under_the_stage_they_were_written_at() -> None:
+    asked = config(prefix_curriculum="success?window=1&up_at=0.1", tasks="atoms?topic=strings")
+    with make_sandbox(workers=1) as sandbox:
+        gatherer = Gatherer(
+            asked, sandbox, reward=make_reward("binary"), tasks=load_tasks(asked.tasks)
+        )
+        assert gatherer.prefix is not None
+        policy, wanted = tiny_wide(), Request(tasks=1, samples=1)
+        for update in range(2):
+            gatherer.gather(policy, wanted, phase=0, update=update, progress=0.0, clock=Clock())
+            # The prefix moves on what was gathered; that was written before.
+            assert gatherer.stage == (0, update)
+            gatherer.prefix.observe([True])

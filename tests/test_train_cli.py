@@ -21,7 +21,7 @@ def shown(*arguments: str) -> dict[str, object]:
     done = CliRunner().invoke(command, [*arguments, "--dry-run"])
     if done.exception is not None:
         raise done.exception
-    settings: dict[str, object] = yaml.safe_load(done.output)
+    settings: dict[str, object] = yaml.safe_load(done.stdout)
     return settings
 
 
@@ -41,9 +41,9 @@ def test_a_dry_run_shows_all_and_leaves_nothing(tmp_path: Path) -> None:
         "--out", str(out), "--dry-run",
     ])  # fmt: skip
     assert done.exit_code == 0, done.output
-    assert "# warm start: sft, preset small, 1 minutes" in done.output
-    assert "# grpo: grpo, preset dapo, 2 minutes" in done.output
-    settings = yaml.safe_load(done.output)
+    assert "# warm start: sft, preset small, 1 minutes" in done.stdout
+    assert "# grpo: grpo, preset dapo, 2 minutes" in done.stdout
+    settings = yaml.safe_load(done.stdout)
     assert settings["agent_settings"] == {"lr": "1e-4"}
     assert settings["guard_settings"] == {"max_kl": "2"}
     assert TrainConfig.from_mapping(settings).task_sampler == "success"

@@ -15,8 +15,8 @@ from codegym.errors import MissingExtraError, UnknownNameError
 def command(group: str | None) -> None:
     """List what is registered; with GROUP, say what each of its plug-ins does.
 
-    GROUP is one of agents, policies, rewards, sandboxes, sources, tokenizers. Listing all groups
-    imports no plug-in.
+    GROUP is one of agents, policies, rewards, samplers, sandboxes, sources, tokenizers. Listing all
+    groups imports no plug-in.
     """
     console = Console()
     groups = registry.groups()
@@ -42,12 +42,15 @@ def _describe(group: str, name: str) -> tuple[str, str]:
     except MissingExtraError as error:
         return f"({error})", ""
     text = (inspect.getdoc(target) or "").strip().split("\n\n")[0].replace("\n", " ")
-    if group != "sources":
+    if group == "agents":
+        return text, "presets: " + ", ".join(target.presets)
+    if group not in ("sources", "samplers"):
         return text, ""
     options = [
         f"{key}={parameter.default}"
         if parameter.default not in ("", inspect.Parameter.empty)
         else key
         for key, parameter in inspect.signature(target).parameters.items()
+        if key != "source"
     ]
     return text, ", ".join(options)
