@@ -371,7 +371,7 @@ def test_the_command_writes_what_the_source_reads(folder, tmp_path, sandbox):
             codegym.load_tasks(f"mined:{out}?{options}")
     with pytest.raises(ConfigError, match="no share"):
         codegym.load_tasks(f"mined:{out}?min_strength=90")
-    with pytest.raises(ConfigError, match="no length"):
+    with pytest.raises(ConfigError, match="no number"):
         codegym.load_tasks(f"mined:{out}?max_solution=-1")
     with pytest.raises(UnknownNameError, match="did you mean 'train'"):
         codegym.load_tasks(f"mined:{out}?split=trian")
