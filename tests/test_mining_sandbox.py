@@ -393,3 +393,29 @@ def test_settings_are_checked(folder):
         MiningConfig(min_strength=1.5)
     with pytest.raises(ConfigError):
         MiningConfig(window=0)
+
+
+def test_giving_the_first_argument_back_passes_no_task(sandbox, tmp_path):
+    folder = tmp_path / "echoes"
+    folder.mkdir()
+    (folder / "turns.py").write_text(
+        "def turn(matrix: list[list[int]]) -> list[list[int]]:\n"
+        '    """Turn the matrix clockwise by a quarter."""\n'
+        "    return [list(row) for row in zip(*matrix[::-1])]\n\n\n"
+        "def mask(mode: int) -> int:\n"
+        '    """Return the part of the mode that can be set."""\n'
+        "    return mode & 0o7777\n\n\n"
+        "def same(text: str) -> str:\n"
+        '    """Return the text letter by letter."""\n'
+        "    out = ''\n"
+        "    for letter in text:\n"
+        "        out += letter\n"
+        "    return out\n"
+    )
+    told = {fate.key: (fate, task) for fate, task in Miner(
+        find_modules(str(folder)), sandbox).mine()}  # fmt: skip
+    fate, task = told["echoes/turns:same"]
+    assert task is None and fate.reason == "gives its first argument back"
+    for name in ("turn", "mask"):
+        cases = told[f"echoes/turns:{name}"][1].tests.cases
+        assert 2 * sum(case.expected == case.args[0] for case in cases) < len(cases)
