@@ -371,7 +371,7 @@ def test_the_command_writes_what_the_source_reads(folder, tmp_path, sandbox):
             codegym.load_tasks(f"mined:{out}?{options}")
     with pytest.raises(ConfigError, match="no share"):
         codegym.load_tasks(f"mined:{out}?min_strength=90")
-    with pytest.raises(ConfigError, match="no length"):
+    with pytest.raises(ConfigError, match="no number"):
         codegym.load_tasks(f"mined:{out}?max_solution=-1")
     with pytest.raises(UnknownNameError, match="did you mean 'train'"):
         codegym.load_tasks(f"mined:{out}?split=trian")
@@ -393,3 +393,29 @@ def test_settings_are_checked(folder):
         MiningConfig(min_strength=1.5)
     with pytest.raises(ConfigError):
         MiningConfig(window=0)
+
+
+def test_giving_the_first_argument_back_passes_no_task(sandbox, tmp_path):
+    folder = tmp_path / "echoes"
+    folder.mkdir()
+    (folder / "turns.py").write_text(
+        "def turn(matrix: list[list[int]]) -> list[list[int]]:\n"
+        '    """Turn the matrix clockwise by a quarter."""\n'
+        "    return [list(row) for row in zip(*matrix[::-1])]\n\n\n"
+        "def mask(mode: int) -> int:\n"
+        '    """Return the part of the mode that can be set."""\n'
+        "    return mode & 0o7777\n\n\n"
+        "def same(text: str) -> str:\n"
+        '    """Return the text letter by letter."""\n'
+        "    out = ''\n"
+        "    for letter in text:\n"
+        "        out += letter\n"
+        "    return out\n"
+    )
+    told = {fate.key: (fate, task) for fate, task in Miner(
+        find_modules(str(folder)), sandbox).mine()}  # fmt: skip
+    fate, task = told["echoes/turns:same"]
+    assert task is None and fate.reason == "gives its first argument back"
+    for name in ("turn", "mask"):
+        cases = told[f"echoes/turns:{name}"][1].tests.cases
+        assert 2 * sum(case.expected == case.args[0] for case in cases) < len(cases)

@@ -9,13 +9,16 @@ made of the whole file, before anything is filtered: tasks that resemble one ano
 stand in one module are on the same side (``codegym.mining.families``).
 """
 
+import ast
 from dataclasses import replace
 from pathlib import Path
+from random import Random
 
 from codegym import registry
-from codegym.errors import ConfigError, TaskError, UnknownNameError
+from codegym.errors import ConfigError, TaskError
 from codegym.mining.families import SPLITS, assign_splits
-from codegym.sources._records import Record, RecordSource, read_records
+from codegym.mining.renaming import parameter_names, with_other_names
+from codegym.sources._records import Record, RecordSource, one_of, read_records
 from codegym.task import Task
 from codegym.testsuite import take
 
@@ -36,6 +39,9 @@ class MinedSource(RecordSource):
         min_coverage: Least share of branches that they take.
         max_prompt: Longest prompt in characters; 0 for any.
         max_solution: Longest canonical solution in characters; 0 for any.
+        docstring: ``whole``, or ``summary`` for its first paragraph alone, which suits policies
+            with a short context; lengths are those of the prompt as it is shown.
+        renamed: How many times more each task stands there, under other names of its parameters.
 
     Raises:
         TaskError: The file is missing, a line of it is malformed, or no task is left.
@@ -55,15 +61,19 @@ class MinedSource(RecordSource):
         min_coverage: float = 0.0,
         max_prompt: int = 0,
         max_solution: int = 0,
+        docstring: str = "whole",
+        renamed: int = 0,
     ) -> None:
-        if split and split not in SPLITS:
-            raise UnknownNameError("split", split, SPLITS)
+        self._summary = one_of("docstring", docstring, ("whole", "summary")) == "summary"
+        if split:
+            one_of("split", split, SPLITS)
         for name, share in (("min_strength", min_strength), ("min_coverage", min_coverage)):
             if not 0.0 <= share <= 1.0:
                 raise ConfigError(f"{name} is no share", value=share, expected="0 to 1")
-        for name, length in (("max_prompt", max_prompt), ("max_solution", max_solution)):
+        lengths = {"max_prompt": max_prompt, "max_solution": max_solution, "renamed": renamed}
+        for name, length in lengths.items():
             if length < 0:
-                raise ConfigError(f"{name} is no length", value=length, expected=">= 0, 0 for any")
+                raise ConfigError(f"{name} is no number", value=length, expected=">= 0")
         self._licences = {one.strip() for one in licence.split(",") if one.strip()}
         self._distribution = distribution
         self._least = {"strength": min_strength, "branch_coverage": min_coverage}
@@ -81,14 +91,28 @@ class MinedSource(RecordSource):
         self._tasks = [task for task in tasks if task.task_id in self._passing]
         if not self._tasks:
             raise TaskError("no task left", path=path, cure="filter less, or mine more")
+        self._tasks += self._variants(renamed, seed)
         self._numbers = {task.task_id: number for number, task in enumerate(self._tasks)}
 
     def read(self, record: Record) -> Task:
         """Return the task of one line, and note whether it passes the filters."""
         task = Task.from_json(record.row, path=record.path, line=record.line)
+        if self._summary:
+            task = replace(task, prompt=summarised(task))
         if self._passes(task):
             self._passing.add(task.task_id)
         return task
+
+    def _variants(self, count: int, seed: int) -> list[Task]:
+        pool = parameter_names(self._tasks) if count else []
+        found = []
+        for task in self._tasks:
+            for number in range(1, count + 1):
+                name = f"{task.task_id}~{number}"
+                variant = with_other_names(task, pool, Random(f"{seed} {name}"))
+                if variant is not None:
+                    found.append(replace(variant, task_id=name))
+        return found
 
     def _passes(self, task: Task) -> bool:
         told = task.metadata
@@ -104,3 +128,20 @@ class MinedSource(RecordSource):
             float(take(told, name, (int, float), f"metadata.{name}")) >= least  # type: ignore[arg-type]
             for name, least in self._least.items()
         )
+
+
+def summarised(task: Task) -> str:
+    """Return a mined task's prompt with the docstring cut to its first paragraph, on one line."""
+    try:
+        tree = ast.parse(task.program(task.canonical_solution or ""))
+    except (SyntaxError, ValueError):
+        return task.prompt
+    own = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
+    own = [node for node in own if node.name == task.entry_point][-1:]
+    text = ast.get_docstring(own[0]) if own else None
+    if text is None:
+        return task.prompt
+    paragraph = " ".join(text.split("\n\n")[0].split()).replace("\\", "\\\\")
+    paragraph = paragraph.replace('"""', "'''") + (" " if paragraph.endswith('"') else "")
+    lines = task.prompt.split("\n")[: own[0].body[0].lineno - 1]
+    return "\n".join([*lines, f'    """{paragraph}"""'])

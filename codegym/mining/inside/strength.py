@@ -4,6 +4,7 @@ Runs inside the sandbox.
 """
 
 import ast
+import itertools
 from collections import Counter
 from types import CodeType
 from typing import Any
@@ -17,6 +18,7 @@ MOST_MUTANTS, MOST_CASES, KILLS_KEPT = 80, 36, 3
 HUNT_RUNS, HUNT_STEPS, CASE_STEPS = 350, 200_000, 30_000
 ENDLESS_STEPS = 150_000
 TOLERANCE = 1e-9
+TELLING = 6
 MOST_KEPT, FEWEST_KEPT = 20, 4
 
 
@@ -49,6 +51,10 @@ class Strength:
         self._explorer = explorer
         self._subject: Subject = explorer.subject
         self.cases = choose_cases(explorer.runs)
+        missing = TELLING - sum(not is_echo(run) for run in self.cases)
+        if missing > 0:
+            telling = (run for run in explorer.runs if not is_echo(run) and run not in self.cases)
+            self.cases += itertools.islice(telling, missing)
         self.trials: list[Trial] = []
         self.equivalent = self.alike = 0
         self._make()
@@ -130,12 +136,17 @@ class Strength:
         return all(agrees(run, case) for run, case in zip(reversed(again), self.cases, strict=True))
 
     def minimised(self) -> list[int]:
-        """Return the numbers of the fewest cases that keep all branches and kills, greedily."""
+        """Return the numbers of the fewest cases that keep all branches and kills, greedily.
+
+        Among them is one that a program which gives back its first argument does not pass.
+        """
         needs: list[set[int]] = [set(trial.killers) for trial in self.trials if trial.killers]
         arcs = frozenset().union(*(case.arcs for case in self.cases))
         needs += [
             {number for number, case in enumerate(self.cases) if arc in case.arcs} for arc in arcs
         ]
+        telling = {number for number, case in enumerate(self.cases) if not is_echo(case)}
+        needs += [telling] if telling else []
         kept: list[int] = []
         while needs:
             votes = Counter(number for need in needs for number in need)
@@ -151,17 +162,27 @@ class Strength:
         return 1.0 + (len(case.text) + len(case.outcome)) / 120 + 0.5 * (case.kind == "e")
 
     def _balanced(self, kept: list[int]) -> list[int]:
-        """Add cases until results differ enough that no constant passes half of them."""
+        """Add cases until neither a constant nor the first argument passes half of them."""
         left = sorted(set(range(len(self.cases))) - set(kept), key=self._cost)
         while left and len(kept) < MOST_KEPT:
             counts = Counter(self.cases[number].outcome for number in kept)
             values = sum(self.cases[number].kind == "r" for number in kept)
             ((_, most),) = counts.most_common(1) or [("", 0)]
-            if len(kept) >= FEWEST_KEPT and 2 * most < len(kept) and 2 * values >= len(kept):
+            echoes = sum(is_echo(self.cases[number]) for number in kept)
+            echoing = 2 * echoes >= len(kept)
+            if (
+                not echoing
+                and len(kept) >= FEWEST_KEPT
+                and 2 * most < len(kept)
+                and 2 * values >= len(kept)
+            ):
                 break
             rarest = min(left, key=lambda number: (
-                self.cases[number].kind == "e", counts[self.cases[number].outcome],
-                self._cost(number)))  # fmt: skip
+                self.cases[number].kind == "e",
+                echoing and is_echo(self.cases[number]),
+                counts[self.cases[number].outcome], self._cost(number)))  # fmt: skip
+            if echoing and len(kept) >= FEWEST_KEPT and is_echo(self.cases[rarest]):
+                break
             if 2 * counts[self.cases[rarest].outcome] >= max(2, len(kept)):
                 break
             kept.append(rarest)
@@ -176,6 +197,12 @@ def agrees(run: Run, expected: Run) -> bool:
     if run.kind == "r":
         return same(run.result, expected.result, TOLERANCE)
     return bool(run.result == expected.result)
+
+
+def is_echo(run: Run) -> bool:
+    """Tell whether a run gave back its first argument as it came."""
+    given = [*run.args, *run.kwargs.values()]
+    return run.kind == "r" and bool(given) and same(run.result, given[0], TOLERANCE)
 
 
 def choose_cases(runs: list[Run]) -> list[Run]:

@@ -1,0 +1,118 @@
+"""Renaming: a mined task once more, its parameters under other names.
+
+A few hundred functions teach a small policy their own names by heart. Under names that change from
+one sight of a function to the next, what can be learnt is to take them from the signature.
+"""
+
+import ast
+import io
+import re
+import tokenize
+from collections.abc import Sequence
+from dataclasses import replace
+from keyword import iskeyword
+from random import Random
+
+from codegym.task import CallCase, Task
+
+_Edit = tuple[int, int, int, str]
+
+
+def parameter_names(tasks: Sequence[Task]) -> list[str]:
+    """Return the names that the parameters of some tasks' functions bear, in order."""
+    found = {name for task in tasks if (own := _own(task)) for name in _parameters(own)}
+    return sorted(name for name in found if not name.startswith("_"))
+
+
+def with_other_names(task: Task, pool: Sequence[str], rng: Random) -> Task | None:
+    """Return the task with its function's parameters renamed, in text, solution and test cases.
+
+    Args:
+        task: A mined task.
+        pool: Where the new names come from.
+        rng: Source of the draw.
+
+    Returns:
+        The task, its metadata telling the new names; None where the function has no parameter, or
+        a text between its lines that may hold the names of some (an f-string).
+    """
+    own = _own(task)
+    program = task.program(task.canonical_solution or "")
+    if own is None or not program.startswith(task.prompt):
+        return None
+    taken = set(re.findall(r"[A-Za-z_]\w*", program))
+    free = [name for name in pool if name not in taken and not iskeyword(name)]
+    olds = [name for name in _parameters(own) if not name.startswith("_")]
+    if not olds or len(free) < len(olds):
+        return None
+    names = dict(zip(olds, rng.sample(free, len(olds)), strict=True))
+    edits = _edits(program, own, names)
+    if edits is None:
+        return None
+    text, grown = _edited(program, edits, len(task.prompt))
+    cases = tuple(
+        replace(case, kwargs={names.get(name, name): value for name, value in case.kwargs.items()})
+        for case in task.tests.cases
+        if isinstance(case, CallCase)
+    )
+    cut = len(task.prompt) + grown
+    return replace(
+        task,
+        prompt=text[:cut],
+        canonical_solution=text[cut:],
+        tests=replace(task.tests, cases=cases),
+        metadata={**task.metadata, "renamed": names},
+    )
+
+
+def _own(task: Task) -> ast.FunctionDef | None:
+    try:
+        tree = ast.parse(task.program(task.canonical_solution or ""))
+    except (SyntaxError, ValueError, RecursionError):
+        return None
+    named = (node for node in tree.body if isinstance(node, ast.FunctionDef))
+    return next((node for node in named if node.name == task.entry_point), None)
+
+
+def _parameters(function: ast.FunctionDef) -> list[str]:
+    args = function.args
+    rest = [one for one in (args.vararg, args.kwarg) if one is not None]
+    return [one.arg for one in (*args.posonlyargs, *args.args, *args.kwonlyargs, *rest)]
+
+
+def _edits(program: str, own: ast.FunctionDef, names: dict[str, str]) -> list[_Edit] | None:
+    """Return (line, column, length, new text) of each place to change; None where unsure."""
+    found: list[_Edit] = []
+    words = re.compile(r"\b(" + "|".join(map(re.escape, names)) + r")\b")
+    first = own.body[0]
+    documented = ast.get_docstring(own, clean=False) is not None
+    docstring = (first.lineno, first.col_offset) if documented else None
+    tokens = list(tokenize.generate_tokens(io.StringIO(program).readline))
+    for before, token, after in zip(tokens, tokens[1:], tokens[2:], strict=False):
+        line, column = token.start
+        if line < own.lineno:
+            continue
+        if token.type == tokenize.STRING:
+            if token.start == docstring:
+                found.append((line, column, len(token.string), words.sub(
+                    lambda match: names[match[0]], token.string)))  # fmt: skip
+            elif "f" in token.string[: token.string.find(token.string[-1])].lower():
+                return None
+        elif token.type == tokenize.NAME and token.string in names and before.string != ".":
+            keyword = line >= first.lineno and before.string in "(," and after.string == "="
+            if not keyword:
+                found.append((line, column, len(token.string), names[token.string]))
+    return found
+
+
+def _edited(program: str, edits: list[_Edit], boundary: int) -> tuple[str, int]:
+    """Apply edits; return the text, and by how much what stands before ``boundary`` has grown."""
+    starts = [0]
+    for line in program.splitlines(keepends=True):
+        starts.append(starts[-1] + len(line))
+    grown = 0
+    for line, column, length, new in reversed(edits):
+        at = starts[line - 1] + column
+        program = program[:at] + new + program[at + length :]
+        grown += (len(new) - length) * (at < boundary)
+    return program, grown

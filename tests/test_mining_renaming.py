@@ -1,0 +1,88 @@
+"""Renamed tasks: the same function under other names, in text, solution and cases alike."""
+
+import json
+from random import Random
+
+import pytest
+
+import codegym
+from codegym import CallCase, Task, load_tasks
+from codegym.mining.renaming import parameter_names, with_other_names
+
+PROMPT = 'HEAD = "x"\n\n\ndef f(xs, key=None):\n    """Sort xs by key, then join xs."""'
+SOLUTION = '\n    xs = sorted(xs, key=key or str)\n    return HEAD + ", ".join(xs) + "xs"\n'
+POOL = ["alpha", "beta", "gamma"]
+
+
+def task(prompt: str = PROMPT, solution: str = SOLUTION, **case: object) -> Task:
+    cases = [CallCase(**(case or {"args": (["b", "a"],), "expected": "xa, bxs"}))]
+    return Task.from_calls(prompt, "f", cases, task_id="one", canonical_solution=solution,
+                           metadata={"licence": "MIT", "strength": 1.0, "branch_coverage": 1.0,
+                                     "origin": {"distribution": "d", "module": "m"}})  # fmt: skip
+
+
+def test_names_change_wherever_they_mean_the_parameter_and_nowhere_else():
+    other = with_other_names(task(), POOL, Random(0))
+    names = other.metadata["renamed"]
+    xs, key = names["xs"], names["key"]
+    assert {xs, key} < set(POOL) and xs != key
+    assert other.prompt == (
+        f'HEAD = "x"\n\n\ndef f({xs}, {key}=None):\n    """Sort {xs} by {key}, then join {xs}."""'
+    )
+    assert other.canonical_solution == (
+        f'\n    {xs} = sorted({xs}, key={key} or str)\n    return HEAD + ", ".join({xs}) + "xs"\n'
+    )
+
+
+def test_the_solution_still_passes_and_keywords_follow():
+    named = task(args=(["b", "a"],), kwargs={"key": None}, expected="xa, bxs")
+    other = with_other_names(named, POOL, Random(1))
+    assert list(other.tests.cases[0].kwargs) == [other.metadata["renamed"]["key"]]
+    with codegym.make_sandbox() as sandbox:
+        assert codegym.judge(other.canonical_solution, other, sandbox=sandbox).passed
+        assert not codegym.judge(SOLUTION, other, sandbox=sandbox).passed
+
+
+@pytest.mark.parametrize(
+    ("prompt", "solution"),
+    [
+        ("def f():\n", "    return 1\n"),
+        ("def f(x):\n", "    return f'{x}'\n"),
+        ("def f(x):\n", "    return (\n"),
+        ("def f(a, b, c, d):\n", "    return a\n"),  # more than the pool has
+    ],
+)
+def test_what_cannot_be_renamed_surely_is_left_out(prompt, solution):
+    assert with_other_names(task(prompt, solution), POOL, Random(0)) is None
+
+
+def test_a_new_name_is_never_one_of_the_program():
+    one = task("def f(x):\n", "    alpha = beta = x\n    return alpha\n")
+    for seed in range(20):
+        other = with_other_names(one, POOL, Random(seed))
+        assert other.metadata["renamed"] == {"x": "gamma"}
+
+
+def test_the_source_adds_variants_that_depend_on_the_seed_alone(tmp_path):
+    many = [task(f"def f(p{n}, q{n}):\n", f"    return p{n}\n", args=(1, 2), expected=1)
+            for n in range(6)]  # fmt: skip
+    rows = [one.to_json() | {"task_id": f"t{n}"} for n, one in enumerate(many)]
+    path = tmp_path / "tasks.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert len(parameter_names(many)) == 12
+    source = load_tasks(f"mined:{path}?renamed=2")
+    assert len(source) == 18 and source[6].task_id == "t0~1"
+    assert source.find("t3~2").metadata["renamed"].keys() == {"p3", "q3"}
+    again = load_tasks(f"mined:{path}?renamed=2")
+    assert [one.prompt for one in again] == [one.prompt for one in source]
+    assert [one.prompt for one in load_tasks(f"mined:{path}?renamed=2&seed=1")] != [
+        one.prompt for one in source
+    ]
+
+
+def test_a_summary_is_the_first_paragraph_on_one_line(tmp_path):
+    long = 'def f(x):\n    """Say it\n    twice.\n\n    Args:\n        x: It.\n    """'
+    path = tmp_path / "tasks.jsonl"
+    path.write_text(json.dumps(task(long, "\n    return x\n").to_json()) + "\n")
+    (short,) = load_tasks(f"mined:{path}?docstring=summary&max_prompt=60")
+    assert short.prompt == 'def f(x):\n    """Say it twice."""'
