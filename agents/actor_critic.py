@@ -47,7 +47,7 @@ class ActorCriticConfig:
     critic: Literal["synced", "frozen", "none"] = "synced"
     gae_lambda: float = 1.0
     negative_scale: float = 0.2
-    minibatches: int = 2
+    minibatches: int = 8
     critic_updates: int = 3
     warmup_updates: int = 8
     tasks: int = 64

@@ -59,7 +59,7 @@ class PPOConfig:
     vf_coef: float = 0.5
     ent_coef: float = 0.0
     epochs: int = 1
-    batch_size: int = 128
+    batch_size: int = 32
     kl_coef: float = 0.0
     kl_target: float = 1.0
     kl_horizon: float = 10_000.0
