@@ -22,12 +22,11 @@ from codegym import registry
 from codegym.agent import Request
 from codegym.losses import policy_gradient
 from codegym.optimisation import Columns, Learner, Optimiser, Tally
-from codegym.policy import Evaluation, Policy
+from codegym.outcome_critic import CLASSES, OutcomeCritic
+from codegym.policy import Policy
 from codegym.replay import ReplayBuffer
 from codegym.rewards import make_reward
 from codegym.trajectory import Batch, Trajectory
-
-CLASSES = (1.0, -0.3, -0.6, -1.0)  # The four rewards, each standing for one outcome class.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,23 +71,6 @@ class CodeRLConfig:
     max_grad_norm: float = 1.0
 
 
-class OutcomeCritic(nn.Module):
-    """Hidden states (..., d) -> logits (..., 4) of the outcome classes."""
-
-    def __init__(self, d_model: int, hidden: int, *, seed: int) -> None:
-        super().__init__()
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            self.layers = nn.Sequential(
-                nn.Linear(d_model, hidden), nn.ReLU(), nn.Linear(hidden, len(CLASSES))
-            )
-
-    def forward(self, hidden: torch.Tensor) -> torch.Tensor:
-        """Return the logits at each token."""
-        logits: torch.Tensor = self.layers(hidden)
-        return logits
-
-
 @registry.plugin("agents", "coderl")
 class CodeRL(Learner):
     """Learns offline, guided by a critic of outcomes."""
@@ -116,6 +98,7 @@ class CodeRL(Learner):
         self._seed = seed
         self._steps = 0
         self._weighted = False
+        self.critic: OutcomeCritic | None = None
 
     def request(self) -> Request:
         """Ask for programs until the buffer is full, then for nothing."""
@@ -202,36 +185,31 @@ class CodeRL(Learner):
         self._weighted = True
         if not self.config.critic:
             return {}
-        critic, accuracy = self._train_critic()
+        accuracy = self._train_critic()
+        assert self.critic is not None
         weighed = ReplayBuffer(self.config.capacity)
         entries = list(self.buffer.entries)
-        pad_id = self.policy.tokenizer.pad_id
         for start in range(0, len(entries), 128):
             part = entries[start : start + 128]
-            scored = self._hidden(Batch.from_trajectories(part, pad_id=pad_id))
-            with torch.no_grad():
-                shares = critic(scored.hidden).softmax(dim=-1)
+            shares = self.critic.shares(part).numpy()
             for row, entry in enumerate(part):
-                q = shares[row, : len(entry.actions), CLASSES.index(entry.reward)].cpu().numpy()
-                weighed.add(replace(entry, token_rewards=(entry.token_rewards * q)))
+                q = shares[row, : len(entry.actions), CLASSES.index(entry.reward)]
+                weighed.add(replace(entry, token_rewards=entry.token_rewards * q))
         self.buffer = weighed
         return {"critic_accuracy": accuracy}
 
-    def _train_critic(self) -> tuple[OutcomeCritic, float]:
-        pad_id = self.policy.tokenizer.pad_id
-        width = self._hidden(
-            Batch.from_trajectories(list(self.buffer.entries)[:1], pad_id=pad_id)
-        ).hidden
-        critic = OutcomeCritic(width.shape[-1], self.config.critic_hidden, seed=self._seed)
-        critic.to(width.device)
-        adam = torch.optim.AdamW(critic.parameters(), lr=self.config.critic_lr)
+    def _train_critic(self) -> float:
+        """Fit the critic to the outcomes in the buffer; return its accuracy at the end."""
+        config = self.config
+        self.critic = OutcomeCritic(self.policy, hidden=config.critic_hidden, seed=self._seed)
+        self.critic.logits(list(self.buffer.entries)[:1])
+        assert self.critic.head is not None
+        adam = torch.optim.AdamW(self.critic.head.parameters(), lr=config.critic_lr)
         hits = []
-        for _ in range(self.config.critic_steps):
-            entries = self.buffer.sample(self.rng, self.config.batch_size)
-            batch = Batch.from_trajectories(entries, pad_id=pad_id)
-            scored = self._hidden(batch)
-            mask = torch.from_numpy(batch.mask).to(scored.hidden.device)
-            logits = critic(scored.hidden).masked_fill(~mask[..., None], -torch.inf).amax(dim=1)
+        for _ in range(config.critic_steps):
+            entries = self.buffer.sample(self.rng, config.batch_size)
+            logits, mask = self.critic.logits(entries)
+            logits = logits.masked_fill(~mask[..., None], -torch.inf).amax(dim=1)
             truth = torch.tensor([CLASSES.index(entry.reward) for entry in entries])
             truth = truth.to(logits.device)
             loss = nn.functional.cross_entropy(logits, truth)
@@ -239,11 +217,11 @@ class CodeRL(Learner):
             loss.backward()  # type: ignore[no-untyped-call]
             adam.step()
             hits.append(float((logits.argmax(dim=-1) == truth).float().mean()))
-        return critic, float(np.mean(hits[-10:]))
+        return float(np.mean(hits[-10:]))
 
-    def _hidden(self, batch: Batch) -> Evaluation:
-        with torch.no_grad():
-            return self.policy.evaluate(batch)
+    def keepsakes(self) -> dict[str, Any]:
+        """Return the critic, for critic sampling."""
+        return {} if self.critic is None else {"outcome_critic": self.critic.state_dict()}
 
     def _draw(self, buffer: ReplayBuffer) -> Batch:
         entries = buffer.sample(self.rng, self.config.batch_size)
@@ -269,6 +247,7 @@ class CodeRL(Learner):
             "references": self._references.state_dict(),
             "steps": self._steps,
             "weighted": self._weighted,
+            "critic": None if self.critic is None else self.critic.state_dict(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -278,3 +257,5 @@ class CodeRL(Learner):
         self._references.load_state_dict(state["references"])
         self._steps = state["steps"]
         self._weighted = state["weighted"]
+        kept = state["critic"]
+        self.critic = None if kept is None else OutcomeCritic.from_state(kept, self.policy)

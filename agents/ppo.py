@@ -19,6 +19,7 @@ import torch
 from codegym import registry
 from codegym.advantages import damp, standardise
 from codegym.agent import Agent, Request
+from codegym.optimisation import ramp
 from codegym.policies.sb3 import load_rollout, make_ppo, ppo_state, restore_ppo
 from codegym.policy import Policy
 from codegym.trajectory import Batch, Trajectory
@@ -32,6 +33,8 @@ class PPOConfig:
         lr: Learning rate of the actor.
         value_lr: Learning rate of the critic.
         clip_range: How far the ratio of probabilities may move from 1.
+        clip_range_vf: How far a value may move from the one when the program was written; 0 does
+            not clip it.
         gae_lambda: 1 gives every token the return less the critic's estimate. The usual 0.95 would
             leave the first of thirty tokens a fifth of the credit.
         gamma: Discount per token.
@@ -45,6 +48,7 @@ class PPOConfig:
         negative_scale: Factor on negative advantages, see ``advantages.damp``. Below 1, advantages
             are divided by their deviation and keep their signs; at 1 PPO centres them as well.
         warmup_updates: Updates over which the learning rate rises.
+        final_lr: Share of the learning rate that is left at the end of the budget.
         tasks: Tasks drawn for one update.
         samples: Programs written for each.
         temperature: Of the sampling.
@@ -54,6 +58,7 @@ class PPOConfig:
     lr: float = 3e-4
     value_lr: float = 1e-3
     clip_range: float = 0.2
+    clip_range_vf: float = 0.0
     gae_lambda: float = 1.0
     gamma: float = 1.0
     vf_coef: float = 0.5
@@ -65,6 +70,7 @@ class PPOConfig:
     kl_horizon: float = 10_000.0
     negative_scale: float = 0.2
     warmup_updates: int = 8
+    final_lr: float = 1.0
     tasks: int = 64
     samples: int = 4
     temperature: float = 1.0
@@ -80,7 +86,8 @@ class PPO(Agent):
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "small": {},
         "ppocoder": {"lr": 1e-6, "value_lr": 1e-6, "gae_lambda": 0.95, "vf_coef": 1e-3,
-                     "kl_coef": 0.1, "negative_scale": 1.0, "batch_size": 32, "tasks": 32,
+                     "clip_range_vf": 0.2, "kl_coef": 0.1, "negative_scale": 1.0,
+                     "batch_size": 32, "tasks": 32,
                      "samples": 1},
     }  # fmt: skip
 
@@ -104,6 +111,8 @@ class PPO(Agent):
             gae_lambda=config.gae_lambda,
             seed=seed,
         )
+        if config.clip_range_vf:
+            self._ppo.clip_range_vf = lambda remaining: config.clip_range_vf
 
     def request(self) -> Request:
         """Ask for several programs per task."""
@@ -116,7 +125,9 @@ class PPO(Agent):
         """Fill PPO's buffer and let it train."""
         config = self.config
         self.updates += 1
-        scale = min(1.0, self.updates / config.warmup_updates)
+        scale = ramp(
+            self.updates, warmup=config.warmup_updates, progress=progress, final=config.final_lr
+        )
         self._ppo.lr_schedule = lambda remaining: config.lr * scale
         charged, metrics = self._charge(trajectories)
         load_rollout(self._ppo, charged, token_rewards=True)

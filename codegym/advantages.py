@@ -87,6 +87,22 @@ def group_relative(
     return (centred / (deviation + eps)).astype(np.float32)
 
 
+def soft_overlong_punishment(lengths: NDArray[np.int64], *, longest: int, cache: int) -> Floats:
+    """Return what is added to the rewards of long programs: 0, then falling to -1.
+
+    0 up to ``longest - cache`` tokens, then ``(longest - cache - length) / cache``, -1 from
+    ``longest`` on.
+
+    Args:
+        lengths: (B,) tokens of each program.
+        longest: Tokens from which the whole 1 is taken off.
+        cache: Tokens over which it is reached.
+
+    Source: DAPO, Yu et al. 2025 (2503.14476), equation 13.
+    """
+    return np.clip((longest - cache - lengths) / cache, -1.0, 0.0).astype(np.float32)
+
+
 def standardise(advantages: Floats, mask: Mask, *, centre: bool, eps: float = 1e-6) -> Floats:
     """Divide by the standard deviation over real actions; subtract their mean if ``centre``.
 

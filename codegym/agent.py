@@ -86,6 +86,10 @@ class Agent(ABC):
             progress: Share of the budget spent, in [0, 1], for schedules.
         """
 
+    def keepsakes(self) -> dict[str, Any]:
+        """Return what evaluations of a finished run can use beside the policy; here nothing."""
+        return {}
+
     @abstractmethod
     def state_dict(self) -> dict[str, Any]:
         """Return all that resuming needs beside the policy's weights."""

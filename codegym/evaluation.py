@@ -13,9 +13,10 @@ from codegym.judging import Judge
 from codegym.metrics import Interval, pass_at_k, proportion
 from codegym.policy import Policy
 from codegym.rewards import make_reward
-from codegym.rollout import Sampling, collect
+from codegym.rollout import Sampling, collect, reference_episode
 from codegym.sources.base import TaskSource
 from codegym.task import Task
+from codegym.trajectory import Batch, Trajectory
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +66,35 @@ def held_out(source: TaskSource, count: int) -> list[Task]:
     return [source[index] for index in range(min(count, len(source)))]
 
 
+def reference_loss(policy: Policy, tasks: Sequence[Task]) -> float | None:
+    """Return the mean of ``-log p`` over the tokens of the tasks' reference solutions, in nats.
+
+    Tasks without one, or with one too long for the policy, are left out; None if none is left.
+    """
+    shown = [one for task in tasks if (one := reference_episode(task, policy)) is not None]
+    if not shown:
+        return None
+    batch = Batch.from_trajectories(shown, pad_id=policy.tokenizer.pad_id)
+    with torch.no_grad():
+        total = sum(float(policy.evaluate(piece).log_probs.sum()) for piece in batch.pieces(32))
+    return -total / batch.n_tokens
+
+
+def check_ks(ks: Sequence[int], n: int) -> None:
+    """Refuse sizes of subset that ``n`` programs do not have.
+
+    Raises:
+        ConfigError: There is no k, or one is not in 1 to ``n``.
+    """
+    if not ks or max(ks) > n or min(ks) < 1:
+        raise ConfigError(
+            "pass@k needs k of at most n programs",
+            value=list(ks),
+            expected=f"1 <= k <= {n}",
+            cure="raise n",
+        )
+
+
 def evaluate(
     policy: Policy,
     tasks: Sequence[Task],
@@ -100,13 +130,7 @@ def evaluate(
     """
     if deterministic and n != 1:
         raise ConfigError("deterministic programs are all the same", value=n, expected="n=1")
-    if not ks or max(ks) > n or min(ks) < 1:
-        raise ConfigError(
-            "pass@k needs k of at most n programs",
-            value=list(ks),
-            expected=f"1 <= k <= {n}",
-            cure="raise n",
-        )
+    check_ks(ks, n)
     trajectories = collect(
         policy,
         tasks,
@@ -117,6 +141,41 @@ def evaluate(
         ),
         rng=torch.Generator().manual_seed(seed),
     )
+    return report_on(
+        tasks,
+        trajectories,
+        n=n,
+        ks=ks,
+        deterministic=deterministic,
+        temperature=temperature,
+        seed=seed,
+        name=name,
+    )
+
+
+def report_on(
+    tasks: Sequence[Task],
+    trajectories: Sequence[Trajectory],
+    *,
+    n: int,
+    ks: Sequence[int],
+    deterministic: bool = False,
+    temperature: float = 1.0,
+    seed: int = 0,
+    name: str = "",
+) -> EvaluationReport:
+    """Report on programs that were judged; see ``evaluate`` for the arguments.
+
+    Args:
+        tasks: The tasks.
+        trajectories: ``n`` programs per task, task by task.
+        n: Programs per task.
+        ks: Sizes of subset to report, each at most ``n``.
+        deterministic: How the programs were written.
+        temperature: At which temperature otherwise.
+        seed: Of the sampling and of the bootstrap.
+        name: What the tasks are called in the report.
+    """
     rows: list[dict[str, Any]] = []
     outcomes: Counter[str] = Counter()
     for number, task in enumerate(tasks):

@@ -40,6 +40,24 @@ class Experience:
     policy_version: int
     key: str = ""
 
+    @classmethod
+    def of(
+        cls, trajectory: Trajectory, credit: NDArray[np.float32], *, key: str = ""
+    ) -> "Experience":
+        """Keep of a trajectory what learning needs, with the credit (T,) its tokens earned."""
+        verdict = trajectory.verdict
+        return cls(
+            prompt=trajectory.prompt,
+            actions=trajectory.actions,
+            log_probs=trajectory.log_probs,
+            values=trajectory.values,
+            token_rewards=credit,
+            reward=trajectory.reward,
+            passed=trajectory.finished and verdict is not None and verdict.passed,
+            policy_version=trajectory.policy_version,
+            key=key,
+        )
+
 
 class ReplayBuffer:
     """A bounded queue of experience.
@@ -77,20 +95,7 @@ class ReplayBuffer:
         key = program_key(trajectory.task_id, trajectory.program) if self.distinct else ""
         if key and self._keys[key]:
             return False
-        verdict = trajectory.verdict
-        self.add(
-            Experience(
-                prompt=trajectory.prompt,
-                actions=trajectory.actions,
-                log_probs=trajectory.log_probs,
-                values=trajectory.values,
-                token_rewards=credit,
-                reward=trajectory.reward,
-                passed=trajectory.finished and verdict is not None and verdict.passed,
-                policy_version=trajectory.policy_version,
-                key=key,
-            )
-        )
+        self.add(Experience.of(trajectory, credit, key=key))
         return True
 
     def sample(self, rng: np.random.Generator, count: int) -> list[Experience]:

@@ -118,6 +118,7 @@ class Programs:
         judge: Grades the programs; collects nothing else until ``wait`` has returned.
         sampling: How the programs are written.
         rng: Source of randomness; the policy's own if None.
+        given: What each task's programs begin with, instead of ``sampling.prefix``'s share.
 
     Raises:
         TaskError: A task's prompt leaves no room for a program in the policy's context, or it has
@@ -132,6 +133,7 @@ class Programs:
         judge: Judge,
         sampling: Sampling,
         rng: "torch.Generator | None" = None,
+        given: Sequence[list[int]] | None = None,
     ) -> None:
         self._judge = judge
         self._tokenizer = policy.tokenizer
@@ -140,7 +142,13 @@ class Programs:
         self._tickets: dict[int, int] = {}
         per_chunk = max(1, sampling.rows // sampling.n)
         for start in range(0, len(tasks), per_chunk):
-            self._submit(_write(policy, tasks[start : start + per_chunk], sampling, rng))
+            chosen = tasks[start : start + per_chunk]
+            begun = (
+                [_given(task, policy, sampling.prefix) for task in chosen]
+                if given is None
+                else given[start : start + per_chunk]
+            )
+            self._submit(_write(policy, chosen, begun, sampling, rng))
 
     def _submit(self, drafts: Sequence[_Draft]) -> None:
         for draft in drafts:
@@ -215,9 +223,12 @@ class Demonstrations:
 
 
 def _write(
-    policy: Policy, tasks: Sequence[Task], sampling: Sampling, rng: "torch.Generator | None"
+    policy: Policy,
+    tasks: Sequence[Task],
+    given: Sequence[list[int]],
+    sampling: Sampling,
+    rng: "torch.Generator | None",
 ) -> list[_Draft]:
-    given = [_given(task, policy, sampling.prefix) for task in tasks]
     prompts = [
         policy.encode_prompt(task.prompt) + ids for task, ids in zip(tasks, given, strict=True)
     ]
@@ -245,7 +256,7 @@ def _drafts(
     policy: Policy,
     tasks: Sequence[Task],
     prompts: list[list[int]],
-    given: list[list[int]],
+    given: Sequence[list[int]],
     sampling: Sampling,
     rng: "torch.Generator | None",
 ) -> list[_Draft]:
@@ -317,6 +328,30 @@ def _reference(task: Task, policy: Policy) -> _Draft:
         values=nothing,
         finished=True,
         text=program_of(task, solution),
+        demonstration=True,
+    )
+
+
+def reference_episode(task: Task, policy: Policy) -> Trajectory | None:
+    """Return a task's reference solution as an episode that was not judged.
+
+    None where the task has no solution, or prompt and solution do not fit the policy's context.
+    """
+    if task.canonical_solution is None:
+        return None
+    draft = _reference(task, policy)
+    if len(draft.prompt) + len(draft.actions) > policy.max_tokens:
+        return None
+    return Trajectory(
+        task_id=task.task_id,
+        prompt=np.array(draft.prompt, dtype=np.int64),
+        actions=draft.actions,
+        log_probs=draft.log_probs,
+        values=draft.values,
+        reward=0.0,
+        token_rewards=draft.log_probs,
+        finished=True,
+        program=draft.text,
         demonstration=True,
     )
 

@@ -25,7 +25,7 @@ class TrainConfig:
         tokenizer: Name of the tokenizer of a new policy.
         words: Most words of a new policy's vocabulary, chosen by how often the training tasks'
             prompts and reference solutions hold them; 0 for the vocabulary as it is shipped.
-        tasks: URI of the training tasks.
+        tasks: URI of the training tasks, or several with weights: ``0.7*URI + 0.3*URI``.
         eval_tasks: URI of the held-out tasks.
         task_sampler: How training tasks are drawn: ``uniform``, ``success`` (prefers those that are
             sometimes solved), ``curriculum`` (from shallow to deep); with options,
@@ -46,6 +46,9 @@ class TrainConfig:
         eval_count: Held-out tasks of the first and last evaluation.
         curve_count: Held-out tasks of each evaluation in between.
         curve_points: How many evaluations in between.
+        patience: A phase ends after so many evaluations in between without a new best: of the
+            loss on held-out reference solutions where only those are learnt from, of sampled pass@1
+            otherwise. 0 uses the whole budget.
         seed: Of everything that is drawn.
         isolation: Of the sandbox.
         workers: Of the sandbox; 0 lets it choose.
@@ -77,6 +80,7 @@ class TrainConfig:
     eval_count: int = 300
     curve_count: int = 100
     curve_points: int = 6
+    patience: int = 0
     seed: int = 0
     isolation: str = "auto"
     workers: int = 0
@@ -147,6 +151,7 @@ _RANGES = (
     ("eval_count", 1, inf),
     ("curve_count", 1, inf),
     ("curve_points", 0, inf),
+    ("patience", 0, inf),
     ("seed", 0, inf),
     ("workers", 0, inf),
 )

@@ -5,6 +5,7 @@ is the step everywhere, so that runs of different agents lie over one another.
 """
 
 import os
+import secrets
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from importlib.util import find_spec
@@ -67,7 +68,7 @@ class WeightsAndBiases(Tracker):
 
         told = folder / "wandb_id"
         if not told.exists():
-            told.write_text(wandb.util.generate_id())
+            told.write_text(secrets.token_hex(4))
         self._run: Any = wandb.init(
             project=os.environ.get("WANDB_PROJECT", "codegym"),
             name=folder.resolve().name,

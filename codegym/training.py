@@ -6,14 +6,11 @@ at any update and resumed equals the run that was not.
 """
 
 import dataclasses
-import signal
 import threading
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from time import perf_counter
-from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -22,12 +19,16 @@ from codegym import registry
 from codegym.agent import Agent
 from codegym.checkpoint import load_policy, load_trainer, save_policy
 from codegym.divergence import DivergenceGuard, GuardConfig
-from codegym.errors import ConfigError, TaskError, TrainingDivergedError
-from codegym.evaluation import EvaluationReport, evaluate, held_out
+from codegym.episode_metrics import episode_metrics
+from codegym.errors import TaskError, TrainingDivergedError
+from codegym.evaluation import EvaluationReport, evaluate, held_out, reference_loss
 from codegym.gathering import Gatherer
+from codegym.interrupts import stopping_on_signals
 from codegym.judging import Judge
+from codegym.mixture import load_mixture
 from codegym.policies.making import make_policy
 from codegym.policy import Policy
+from codegym.position import Position
 from codegym.report import KINDS
 from codegym.rewards import make_reward
 from codegym.rollout import Clock
@@ -35,35 +36,13 @@ from codegym.run_config import Phase, TrainConfig, agent_config, phases_of
 from codegym.run_folder import RunFolder
 from codegym.sandbox import make_sandbox
 from codegym.settings import settings_of
-from codegym.sources.base import TaskSource, load_tasks
-from codegym.tokenizers import Tokenizer, make_tokenizer
-from codegym.tokenizers.lexemes import LexemeTokenizer
 from codegym.tracking import Trackers, require_trackers
 from codegym.trajectory import Trajectory
+from codegym.word_list import tokenizer_for
 
-_TASKS_READ_FOR_WORDS = 20_000
 _SAVE_EVERY_S = 20.0
-
-
-@dataclass(slots=True)
-class Position:
-    """Where in a run one stands; all that resuming needs beside weights and optimiser."""
-
-    phase: int = 0
-    updates: int = 0
-    programs: int = 0
-    elapsed_s: float = 0.0
-    total_programs: int = 0
-    total_s: float = 0.0
-    next_point: int = 1
-
-    def progress(self, phase: Phase) -> float:
-        """Return the share of the phase's budget that is spent, in [0, 1]."""
-        if phase.minutes:
-            return min(1.0, self.elapsed_s / (60.0 * phase.minutes))
-        if phase.updates:
-            return min(1.0, self.updates / phase.updates)
-        return min(1.0, self.programs / phase.programs)
+# Saving takes at most one part in so many of a run's time.
+_SAVE_COST = 50.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,8 +82,8 @@ class Trainer:
         self.guard_config = settings_of(GuardConfig, config.guard_settings, "setting of guard")
         require_trackers(config.track)
         self.reward = make_reward(config.reward)
-        self.train_tasks = load_tasks(config.tasks)
-        self.eval_tasks = load_tasks(config.eval_tasks)
+        self.train_tasks = load_mixture(config.tasks)
+        self.eval_tasks = load_mixture(config.eval_tasks)
 
     def stop(self) -> None:
         """Ask the run to save itself and end after the update under way."""
@@ -129,7 +108,7 @@ class Trainer:
             self._sandbox = stack.enter_context(
                 make_sandbox(self.config.isolation, workers=self.config.workers or None)
             )
-            stack.enter_context(_stopping_on_signals(self.stop))
+            stack.enter_context(stopping_on_signals(self.stop))
             judge = Judge(self._sandbox)
             self._gatherer = Gatherer(
                 self.config, self._sandbox, reward=self.reward, tasks=self.train_tasks
@@ -162,20 +141,14 @@ class Trainer:
                 if not self._run_phase(phase, agent, judge, position):
                     return False
                 self._gatherer.forget()
+                keepsakes = agent.keepsakes()
                 if position.phase < len(self.phases) - 1:
                     save_policy(policy, self.folder.warm_start)
-                position = dataclasses.replace(
-                    position,
-                    phase=position.phase + 1,
-                    updates=0,
-                    programs=0,
-                    elapsed_s=0.0,
-                    next_point=1,
-                )
+                position = position.next_phase()
                 if position.phase < len(self.phases):
                     self._save(policy, None, position)
             self._measure(policy, judge, position, "after", self.config.eval_count)
-            self._save(policy, None, position)
+            self._save(policy, None, position, keepsakes=keepsakes)
         return True
 
     def _begin(self, resume: bool, good: bool) -> tuple[Policy, Position, dict[str, Any] | None]:
@@ -231,7 +204,7 @@ class Trainer:
             learning = perf_counter()
             metrics |= agent.update(trajectories, progress=progress)
             now = perf_counter()
-            metrics |= _summary(trajectories, clock, now - learning, now - began, version)
+            metrics |= episode_metrics(trajectories, clock, now - learning, now - began, version)
             position.updates += 1
             count = int(metrics.get("programs", len(trajectories)))
             position.programs += count
@@ -242,9 +215,14 @@ class Trainer:
             self._check(phase, position, metrics, trajectories)
             if position.progress(phase) >= position.next_point / (self.config.curve_points + 1):
                 if position.progress(phase) < 1.0:
-                    self._measure(agent.policy, judge, position, "curve", self.config.curve_count)
+                    row = self._measure(
+                        agent.policy, judge, position, "curve", self.config.curve_count
+                    )
+                    position.judge(_figure(row, agent))
                 position.next_point += 1
-            if perf_counter() - last_saved > max(_SAVE_EVERY_S, 50.0 * save_s):
+                if 0 < self.config.patience <= position.points_since_best:
+                    return True
+            if perf_counter() - last_saved > max(_SAVE_EVERY_S, _SAVE_COST * save_s):
                 began = perf_counter()
                 self._save(agent.policy, agent, position)
                 if self._guard.healthy:
@@ -285,7 +263,7 @@ class Trainer:
 
     def _measure(
         self, policy: Policy, judge: Judge, position: Position, moment: str, count: int
-    ) -> None:
+    ) -> dict[str, Any]:
         """Evaluate greedily and by sampling, and append one line to the curve."""
         tasks = held_out(self.eval_tasks, count)
         policy.module.eval()
@@ -305,8 +283,12 @@ class Trainer:
             # Without the rows of a full evaluation nobody could pair it with another.
             row[kind] = _short(report, full=count == self.config.eval_count)
         shown = {f"held-out/{kind}": row[kind]["pass_at"]["1"]["mean"] for kind in KINDS}
+        loss = reference_loss(policy, tasks)
+        if loss is not None:
+            row["loss"] = shown["held-out/loss"] = loss
         self._trackers.log(shown, position.total_programs)
         self.folder.append("curve", row)
+        return row
 
     def _phase_name(self, position: Position) -> str:
         return self.phases[min(position.phase, len(self.phases) - 1)].name
@@ -331,13 +313,21 @@ class Trainer:
                 )
             )
 
-    def _save(self, policy: Policy, agent: Agent | None, position: Position) -> None:
+    def _save(
+        self,
+        policy: Policy,
+        agent: Agent | None,
+        position: Position,
+        *,
+        keepsakes: Mapping[str, Any] | None = None,
+    ) -> None:
         save_policy(
             policy,
             self.folder.checkpoint,
             trainer={
                 "position": dataclasses.asdict(position),
                 "agent": agent.state_dict() if agent else None,
+                "keepsakes": dict(keepsakes or {}),
                 "gatherer": self._gatherer.state_dict(),
                 "guard": self._guard.state_dict() if agent else None,
                 "log_sizes": self.folder.sizes(),
@@ -345,42 +335,11 @@ class Trainer:
         )
 
 
-def _summary(
-    trajectories: Sequence[Trajectory],
-    clock: Clock,
-    learning_s: float,
-    total_s: float,
-    version: int,
-) -> dict[str, float]:
-    """Return what an update's episodes were like and where its time went.
-
-    Args:
-        trajectories: The episodes.
-        clock: Where the time went before learning.
-        learning_s: How long the agent learnt.
-        total_s: How long the update took in all.
-        version: The policy's weight version before it learnt.
-    """
-    if not trajectories:
-        return {"programs_per_s": 0.0}
-    own = [one for one in trajectories if not one.demonstration]
-    outcomes = Counter(str(one.verdict.outcome) for one in own if one.verdict)
-    times = {
-        "programs_per_s": len(trajectories) / total_s,
-        "share_sampling": clock.sampling_s / total_s,
-        "share_waiting_for_grader": clock.waiting_s / total_s,
-        "share_learning": learning_s / total_s,
-    }
-    if not own:
-        return times
-    return times | {
-        "reward": float(np.mean([one.reward for one in own])),
-        "pass_rate": outcomes["passed"] / len(own),
-        "tokens": float(np.mean([len(one) for one in own])),
-        "finished": float(np.mean([one.finished for one in own])),
-        "sampling_lag": version - float(np.mean([one.policy_version for one in own])),
-        **{f"outcome/{name}": count / len(own) for name, count in outcomes.items()},
-    }
+def _figure(row: Mapping[str, Any], agent: Agent) -> float:
+    """Return what an evaluation is judged by: higher is better."""
+    if agent.from_demonstrations and "loss" in row:
+        return -float(row["loss"])
+    return float(row["sampled"]["pass_at"]["1"]["mean"])
 
 
 def _short(report: EvaluationReport, *, full: bool) -> dict[str, Any]:
@@ -390,52 +349,5 @@ def _short(report: EvaluationReport, *, full: bool) -> dict[str, Any]:
     return row
 
 
-def tokenizer_for(source: TaskSource, name: str, words: int) -> Tokenizer:
-    """Make a tokenizer as it is shipped, or with the words that a source's tasks use most.
-
-    Args:
-        source: Its tasks; of a long source as many as say enough, spread over it.
-        name: Of the tokenizer.
-        words: How many words; 0 for the tokenizer as it is shipped.
-
-    Raises:
-        ConfigError: Words are asked of a tokenizer that has none.
-    """
-    made = make_tokenizer(name)
-    if not words:
-        return made
-    if not isinstance(made, LexemeTokenizer):
-        raise ConfigError(
-            "this tokenizer has no word list", value=name, expected="lexemes", cure="words=0"
-        )
-    step = max(1, len(source) // _TASKS_READ_FOR_WORDS)
-    tasks = (source[number] for number in range(0, len(source), step))
-    return LexemeTokenizer.fit(
-        (task.prompt + (task.canonical_solution or "") for task in tasks), words
-    )
-
-
 def _mix(seed: int, number: int) -> int:
     return int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
-
-
-@contextmanager
-def _stopping_on_signals(stop: Callable[[], None]) -> Iterator[None]:
-    """Turn the first Ctrl-C or SIGTERM into a request to stop; a second one interrupts at once."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    signals = (signal.SIGINT, signal.SIGTERM)
-    before = {one: signal.getsignal(one) for one in signals}
-
-    def request(number: int, frame: FrameType | None) -> None:
-        stop()
-        signal.signal(number, before[signal.Signals(number)] or signal.SIG_DFL)
-
-    for one in signals:
-        signal.signal(one, request)
-    try:
-        yield
-    finally:
-        for one, handler in before.items():
-            signal.signal(one, handler)

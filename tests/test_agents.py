@@ -113,6 +113,7 @@ class Stub(Agent):
         lr: float = 0.1
 
     config_class = Config
+    learns = False
 
     def __init__(self, policy: Any, config: Any, *, seed: int) -> None:
         self.policy, self.config, self.updates = policy, config, 0
@@ -181,6 +182,44 @@ class Forgetful(Stub):
         return super().update(trajectories)
 
 
+class Idle(Stub):
+    learns = True
+
+
+class Busy(Stub):
+    def update(
+        self, trajectories: Sequence[Trajectory], *, progress: float = 0.0
+    ) -> dict[str, float]:
+        _nudge(self, 1.0)
+        self.policy.mark_updated()
+        return super().update(trajectories)
+
+
+class Unsaved(Stub):
+    def state_dict(self) -> dict[str, Any]:
+        return super().state_dict() | {"seen": {"a", "b"}}
+
+
+class Fickle(Stub):
+    asked = 0
+
+    def request(self) -> Request:
+        self.asked += 1
+        return Request(tasks=self.asked)
+
+
+class Wordy(Stub):
+    def update(
+        self, trajectories: Sequence[Trajectory], *, progress: float = 0.0
+    ) -> dict[str, float]:
+        return super().update(trajectories) | {"loss": "low"}  # type: ignore[dict-item]
+
+
+class Impossible(Stub):
+    def request(self) -> Request:
+        return Request(tasks=1, samples=0)
+
+
 class Misnamed(Stub):
     presets = {"paper": {"learning_rate": 1.0}}  # noqa: RUF012
 
@@ -194,6 +233,12 @@ class Misnamed(Stub):
         (Unseeded, "different weights"),
         (Forgetful, "goes on differently"),
         (Misnamed, "names no settings"),
+        (Idle, "changed no weight"),
+        (Busy, "does not learn changes weights"),
+        (Unsaved, "cannot be saved"),
+        (Fickle, "asking twice"),
+        (Wordy, "'loss' is no number"),
+        (Impossible, "impossible"),
     ],
 )
 def test_the_suite_catches_broken_agents(specimen: type[Agent], complaint: str) -> None:

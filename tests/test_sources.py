@@ -8,6 +8,7 @@ import pickle
 import sys
 import types
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -522,6 +523,33 @@ def test_check_source_finds_a_leak_between_splits(tmp_path):
     assert report.shared == {"test": ["train"]} and not report.ok
 
 
+class Leaking(TaskSource):
+    """Two splits that share their first task."""
+
+    def __init__(self, *, split: str = "train") -> None:
+        self._names = ["both", split]
+
+    def __len__(self) -> int:
+        return 2
+
+    def __getitem__(self, index: int) -> Task:
+        name = self._names[index]
+        return Task.from_calls(f"def f(x):  # {name}", "f", [((1,), 1)], task_id=name)
+
+
+def test_a_task_under_the_same_id_in_two_splits_is_a_leak(monkeypatch):
+    monkeypatch.setitem(registry._registered["sources"], "leaking", Leaking)
+    report = check_source("leaking", judge=False)  # the default split counts
+    assert report.shared == {"validation": ["both"], "b": ["both"], "test": ["both"]}
+
+
+def test_a_task_that_its_first_argument_passes_is_weak(tmp_path):
+    same = Task.from_calls("def f(x):\n", "f", [((1,), 1), (([2],), [2])], task_id="same")
+    with codegym.make_sandbox() as sandbox:
+        report = check_source(f"jsonl:{rows_file(tmp_path, same.to_json())}", sandbox=sandbox)
+    assert list(report.weak) == ["same"] and "args" in report.weak["same"]
+
+
 @pytest.mark.parametrize(
     "uri",
     [
@@ -552,19 +580,26 @@ class Restless(TaskSource):
     def __init__(self, *, fault: str = "") -> None:
         Restless.made += 1
         self._fault, self._copy = fault, Restless.made
+        self._draws = iter(range(100))
 
     def __len__(self) -> int:
-        return 3
+        return 3 + (self._copy if self._fault == "growing" else 0)
+
+    def __iter__(self) -> Iterator[Task]:
+        yield from [self[0]] if self._fault == "short" else super().__iter__()
 
     def __getitem__(self, index: int) -> Task:
         number = index + 3 if index < 0 else index
-        if not 0 <= number < 3 and self._fault != "endless":
+        if self._fault == "missing" and number == 1:
+            raise KeyError(number)
+        if not 0 <= number < len(self) and self._fault != "endless":
             raise IndexError(index)
         prompt = f"def f(x):  # {number}"
         if self._fault == "changing":
             prompt += f" {self._copy}"
         name = "same" if self._fault == "ids" else str(number)
-        return Task.from_calls(prompt, "f", [((1,), 1), ((2,), 2)], task_id=name)
+        metadata = {"drawn": next(self._draws)} if self._fault == "drawing" else {}
+        return Task.from_calls(prompt, "f", [((1,), 1), ((2,), 2)], task_id=name, metadata=metadata)
 
     def find(self, task_id: str) -> Task:
         return self[0] if self._fault == "find" else super().find(task_id)
@@ -577,6 +612,10 @@ class Restless(TaskSource):
         ("changing", "changes from one load to the next"),
         ("find", "find returns another task"),
         ("endless", "an index beyond the end is answered"),
+        ("growing", "the length changes"),
+        ("short", "iterating does not give as many tasks"),
+        ("missing", r"task 1 cannot be had \(KeyError: 1\)"),
+        ("drawing", "find returns another task"),
     ],
 )
 def test_check_source_raises_for_a_broken_promise(monkeypatch, fault, message):

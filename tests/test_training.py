@@ -19,7 +19,8 @@ from codegym.run_config import TrainConfig
 from codegym.run_folder import RunFolder
 from codegym.sources import load_tasks
 from codegym.tokenizers.lexemes import LexemeTokenizer
-from codegym.training import Trainer, Update, tokenizer_for
+from codegym.training import Trainer, Update
+from codegym.word_list import tokenizer_for
 
 TINY: dict[str, dict[str, Any]] = {
     "sft": {"demonstrations": 16, "batch_size": 8},

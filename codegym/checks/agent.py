@@ -2,22 +2,29 @@
 
 import copy
 import dataclasses
+import json
 import math
 from typing import Any
 
 import torch
 
-from codegym.agent import Agent
+from codegym import statetree
+from codegym.agent import Agent, Request
 from codegym.checks.symbol_world import SymbolWorld
 from codegym.errors import ConformanceError
+
+Weights = list[torch.Tensor]
+# Updates that an agent may take to fill its buffer before it learns.
+_PATIENCE = 60
 
 
 def check_agent(agent_class: type[Agent], config: Any = None, *, updates: int = 4) -> None:
     """Run an agent on a world of three tasks and check what it promises.
 
     Its settings are a frozen dataclass and its presets name only settings; every update returns
-    finite metrics and changes weights only together with the policy's version; the same seed gives
-    the same weights; a state saved and restored goes on as if nothing had happened.
+    finite metrics and changes weights only together with the policy's version; an agent that
+    ``learns`` changes weights sooner or later, one that does not never does; the same seed gives
+    the same weights; a state written to disk and read back goes on as if nothing had happened.
 
     Args:
         agent_class: What to check.
@@ -31,6 +38,7 @@ def check_agent(agent_class: type[Agent], config: Any = None, *, updates: int = 
     config = agent_class.config_class() if config is None else config
     world = SymbolWorld(seed=3)
     first = agent_class(world.policy(), config, seed=5)
+    at_first = _weights(first)
     for number in range(updates):
         _check_update(first, world, number)
     again = agent_class(world.policy(), config, seed=5)
@@ -39,7 +47,7 @@ def check_agent(agent_class: type[Agent], config: Any = None, *, updates: int = 
     _same(first, again, "two runs from one seed end with different weights")
 
     resumed = agent_class(copy.deepcopy(first.policy), config, seed=99)
-    resumed.load_state_dict(copy.deepcopy(first.state_dict()))
+    resumed.load_state_dict(_written_and_read(first))
     if resumed.updates != updates:
         raise ConformanceError(
             "the state does not hold the number of updates",
@@ -49,6 +57,7 @@ def check_agent(agent_class: type[Agent], config: Any = None, *, updates: int = 
     for agent in (first, resumed):
         agent.update(world.experience(agent.policy, agent.request(), updates))
     _same(first, resumed, "a run goes on differently after its state was saved and restored")
+    _check_learning(first, world, updates + 1, at_first)
 
 
 def _check_settings(agent_class: type[Agent]) -> None:
@@ -70,28 +79,76 @@ def _check_settings(agent_class: type[Agent]) -> None:
 
 def _check_update(agent: Agent, world: SymbolWorld, number: int) -> None:
     version, before = agent.policy.version, _weights(agent)
-    metrics = agent.update(world.experience(agent.policy, agent.request(), number))
+    wanted = _check_request(agent)
+    metrics = agent.update(world.experience(agent.policy, wanted, number))
     if agent.updates != number + 1:
         raise ConformanceError(
             "update does not count itself", value=agent.updates, expected=str(number + 1)
         )
     for name, value in metrics.items():
+        if not isinstance(value, int | float):
+            raise ConformanceError(f"metric {name!r} is no number", value=value)
         # The explained variance of a constant has no value.
         if not math.isfinite(value) and name != "explained_variance":
             raise ConformanceError(f"metric {name!r} is not finite", value=value)
-    changed = any(not torch.equal(a, b) for a, b in zip(before, _weights(agent), strict=True))
-    if changed and agent.policy.version == version:
+    if not _equal(before, _weights(agent)) and agent.policy.version == version:
         raise ConformanceError(
             "weights changed and policy.version did not",
             cure="call policy.mark_updated() after every step",
         )
 
 
-def _weights(agent: Agent) -> list[torch.Tensor]:
+def _check_request(agent: Agent) -> Request:
+    wanted = agent.request()
+    if not isinstance(wanted, Request):
+        raise ConformanceError("request returns no Request", value=wanted)
+    if agent.request() != wanted:
+        raise ConformanceError(
+            "asking twice changes what is asked for", value=agent.request(), expected=str(wanted)
+        )
+    counts = (wanted.tasks, wanted.demonstrations, wanted.samples - 1)
+    if min(counts) < 0 or not wanted.temperature > 0:
+        raise ConformanceError("what is asked for is impossible", value=wanted)
+    return wanted
+
+
+def _check_learning(agent: Agent, world: SymbolWorld, done: int, at_first: Weights) -> None:
+    """Check ``learns``; an agent that fills a buffer first is given time."""
+    number = done
+    while agent.learns and _equal(at_first, _weights(agent)) and number < done + _PATIENCE:
+        agent.update(world.experience(agent.policy, agent.request(), number))
+        number += 1
+    changed = not _equal(at_first, _weights(agent))
+    if changed and not agent.learns:
+        raise ConformanceError("an agent that does not learn changes weights", expected="none")
+    if agent.learns and not changed:
+        raise ConformanceError(
+            f"an agent that learns changed no weight in {number} updates",
+            cure="learns = False declares a floor to compare with",
+        )
+
+
+def _written_and_read(agent: Agent) -> dict[str, Any]:
+    """Return the agent's state as a checkpoint would give it back."""
+    try:
+        tree, tensors = statetree.flatten(agent.state_dict())
+    except TypeError as error:
+        raise ConformanceError(
+            f"the state cannot be saved: {error}",
+            expected="plain values, arrays, tensors and generators",
+        ) from None
+    state: dict[str, Any] = statetree.restore(json.loads(json.dumps(tree)), tensors)
+    return state
+
+
+def _equal(left: Weights, right: Weights) -> bool:
+    return all(torch.equal(a, b) for a, b in zip(left, right, strict=True))
+
+
+def _weights(agent: Agent) -> Weights:
     return [weight.detach().clone() for weight in agent.policy.module.parameters()]
 
 
 def _same(left: Agent, right: Agent, complaint: str) -> None:
-    pairs = zip(_weights(left), _weights(right), strict=True)
-    if not all(torch.equal(a, b) for a, b in pairs):
+    if not _equal(_weights(left), _weights(right)):
         raise ConformanceError(complaint)

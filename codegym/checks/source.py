@@ -5,6 +5,7 @@ a prompt shared by two splits) is counted and reported.
 """
 
 import ast
+import inspect
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -12,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
+from codegym import registry
 from codegym.errors import CodegymError, ConformanceError
 from codegym.sources import load_tasks, parse_uri
 from codegym.sources.base import TaskSource
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
 
 _SHOWN = 5
 _OTHER_SPLITS = ("train", "validation", "b", "test")
+_FIRST = "return (*args, *kwargs.values(), None)[0]"
+_WHOLE = 10_000
 _CONSTANTS = ("None", "0", "1", '""', "[]", "True", "False")
 
 
@@ -94,11 +98,12 @@ def check_source(
 
     Raises:
         ConformanceError: An id is empty, repeated, not stable or not found again; a task changes
-            from one access to the next, or does not survive JSON.
+            from one access to the next, or does not survive JSON; the length is wrong.
         ConfigError: The URI is unreadable.
     """
     source = load_tasks(uri)
     tasks = _spread(source, count)
+    before = [task.to_json() for task in tasks]
     report = SourceReport(uri=uri, size=len(source), checked=len(tasks))
     _check_promises(source, uri, count, tasks)
     _find_duplicates(tasks, report)
@@ -107,25 +112,30 @@ def check_source(
     report.unsolved = sum(task.canonical_solution is None for task in tasks)
     if judge:
         _judge(tasks, sandbox, report)
+    for task, row in zip(tasks, before, strict=True):
+        if task.to_json() != row:
+            raise ConformanceError("a task changes while it is used", value=task.task_id)
     return report
 
 
 def idle_programs(task: Task) -> list[str]:
     """Return programs that do nothing of use and should pass no task.
 
-    They are ``pass``, ``return None``, plain constants and the result expected most often; for
-    tasks on standard input a program that prints nothing or one fixed text.
+    They are ``pass``, ``return None``, plain constants, the result expected most often and the
+    first argument as it came; for tasks on standard input a program that prints nothing or one
+    fixed text.
     """
     if task.tests.form == "stdio":
         printed = Counter(
             case.expected_stdout for case in task.tests.cases if isinstance(case, StdioCase)
         )
-        return ["pass\n", *(f"print({text!r}, end='')\n" for text, _ in printed.most_common(1))]
+        texts = [f"print({text!r}, end='')\n" for text, _ in printed.most_common(1)]
+        return ["pass\n", *texts]
     constants = list(_CONSTANTS)
     expected = Counter(repr(case.expected) for case in _calls(task) if not case.raises)
     constants += [text for text, _ in expected.most_common(1) if _is_literal(text)]
     head = f"def {task.entry_point}(*args, **kwargs):\n    "
-    bodies = ["pass", *(f"return {value}" for value in dict.fromkeys(constants))]
+    bodies = ["pass", *(f"return {value}" for value in dict.fromkeys(constants)), _FIRST]
     return [f"{head}{body}\n" for body in bodies]
 
 
@@ -144,7 +154,20 @@ def _is_literal(text: str) -> bool:
 def _spread(source: TaskSource, count: int) -> list[Task]:
     size = len(source)
     wanted = min(size, count)
-    return [source[number * (size - 1) // max(1, wanted - 1)] for number in range(wanted)]
+    found = []
+    for number in range(wanted):
+        index = number * (size - 1) // max(1, wanted - 1)
+        try:
+            found.append(source[index])
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            if isinstance(error, CodegymError):
+                raise
+            raise ConformanceError(
+                f"task {index} cannot be had ({type(error).__name__}: {error})",
+                value=source.uri,
+                expected=f"a task for each index below its length, {size}",
+            ) from error
+    return found
 
 
 def _check_promises(source: TaskSource, uri: str, count: int, tasks: Sequence[Task]) -> None:
@@ -154,7 +177,14 @@ def _check_promises(source: TaskSource, uri: str, count: int, tasks: Sequence[Ta
     for task_id, times in ids.items():
         if not task_id or times > 1:
             raise ConformanceError("an id is empty or stands twice", value=task_id)
-    again = _spread(load_tasks(uri), count)
+    other = load_tasks(uri)
+    if len(other) != len(source):
+        raise ConformanceError(
+            "the length changes from one load to the next", value=(len(source), len(other))
+        )
+    if len(source) <= _WHOLE:
+        _check_whole(source)
+    again = _spread(other, count)
     for task, same in zip(tasks, again, strict=True):
         if task.to_json() != same.to_json():
             raise ConformanceError("a task changes from one load to the next", value=task.task_id)
@@ -167,6 +197,19 @@ def _check_promises(source: TaskSource, uri: str, count: int, tasks: Sequence[Ta
         raise ConformanceError("index -1 is not the last task", value=source[-1].task_id)
     _must_raise(IndexError, lambda: source[len(source)], "an index beyond the end is answered")
     _must_raise(CodegymError, lambda: source.find("no/such/id"), "an unknown id is found")
+
+
+def _check_whole(source: TaskSource) -> None:
+    ids = Counter(task.task_id for task in source)
+    if ids.total() != len(source):
+        raise ConformanceError(
+            "iterating does not give as many tasks as there are",
+            value=ids.total(),
+            expected=str(len(source)),
+        )
+    for task_id, times in ids.items():
+        if times > 1:
+            raise ConformanceError("an id is empty or stands twice", value=task_id)
 
 
 def _must_raise(kind: type[Exception], action: Callable[[], object], complaint: str) -> None:
@@ -192,19 +235,23 @@ def _find_duplicates(tasks: Sequence[Task], report: SourceReport) -> None:
 
 
 def _find_leaks(uri: str, tasks: Sequence[Task], count: int, report: SourceReport) -> None:
-    """Compare with as many tasks of each other split that the same source has."""
+    """Compare with each other split of the same source: all of it, or tasks spread over it."""
     parsed = parse_uri(uri)
-    mine = parsed.options.get("split")
-    if mine is None:
+    takes = inspect.signature(registry.get("sources", parsed.name)).parameters
+    mine = parsed.options.get("split") or (takes["split"].default if "split" in takes else "")
+    if not mine:
         return
+    ids = {task.task_id for task in tasks}
     for split in _OTHER_SPLITS:
+        if split == mine:
+            continue
         head = f"{parsed.name}:{parsed.path}" if parsed.path else parsed.name
         try:
             other = load_tasks(f"{head}?{urlencode(parsed.options | {'split': split})}")
-            theirs = _spread(other, count)
+            theirs = list(other) if len(other) <= _WHOLE else _spread(other, count)
         except CodegymError:
             continue  # the source has no such split
-        if any(task.task_id in {one.task_id for one in theirs} for task in tasks[:1]):
+        if len(other) == report.size and ids <= {task.task_id for task in theirs}:
             continue  # another name of the same split
         prompts = {_prompt_key(task) for task in theirs}
         solutions = {_solution_key(task) for task in theirs} - {""}

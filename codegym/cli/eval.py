@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import click
 from rich.console import Console
@@ -47,6 +48,18 @@ from codegym.errors import ConfigError, MissingExtraError
     show_default=True,
     help="Longest program in tokens.",
 )
+@click.option(
+    "--critic-sampling",
+    is_flag=True,
+    help="Also let the run's critic (of coderl) say where the second half of the programs begin.",
+)
+@click.option(
+    "--visible-tests",
+    type=click.IntRange(min=1),
+    default=2,
+    show_default=True,
+    help="Tests of each task that critic sampling may look at.",
+)
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--isolation", default="auto", show_default=True, help="Of the sandbox.")
 @click.option("--workers", type=click.IntRange(min=1), help="Of the sandbox.")
@@ -63,6 +76,8 @@ def command(
     temperature: float,
     top_p: float,
     max_new_tokens: int,
+    critic_sampling: bool,
+    visible_tests: int,
     seed: int,
     isolation: str,
     workers: int | None,
@@ -71,6 +86,7 @@ def command(
     """Measure pass@k of the policy in CHECKPOINT: a run's folder, or its checkpoint."""
     try:
         from codegym.checkpoint import load_policy
+        from codegym.critic_sampling import critic_sampling as guided_by
         from codegym.evaluation import evaluate, held_out
     except ModuleNotFoundError as error:
         raise MissingExtraError(error.name or "torch", "agents") from error
@@ -85,12 +101,36 @@ def command(
             expected="the folder of a run or of a checkpoint",
         )
     inside = checkpoint / "checkpoint"
-    policy = load_policy(inside if inside.is_dir() else checkpoint)
+    found = inside if inside.is_dir() else checkpoint
+    policy = load_policy(found)
     chosen = held_out(load_tasks(tasks), count)
+    if critic_sampling:
+        if greedy:
+            raise ConfigError("critic sampling samples", value="--greedy", cure="leave it out")
+        critic = _critic(found, policy)
     with (
         Console(stderr=True).status(f"{len(chosen)} tasks, {n} programs each"),
         make_sandbox(isolation, workers=workers) as sandbox,
     ):
+        if critic_sampling:
+            compared = guided_by(
+                policy,
+                critic,
+                chosen,
+                judge=Judge(sandbox),
+                n=n,
+                ks=ks,
+                visible=visible_tests,
+                temperature=temperature,
+                top_p=top_p,
+                budget=max_new_tokens,
+                seed=seed,
+                name=tasks,
+            )
+            _show(compared, title=f"{checkpoint} on {len(chosen)} tasks of {tasks}")
+            if out is not None:
+                out.write_text(json.dumps(compared.to_json(), indent=2) + "\n")
+            return
         report = evaluate(
             policy,
             chosen,
@@ -114,3 +154,42 @@ def command(
     Console().print(table)
     if out is not None:
         out.write_text(json.dumps(report.to_json(), indent=2) + "\n")
+
+
+def _critic(checkpoint: Path, policy: Any) -> Any:
+    """Read the critic that a run of coderl kept.
+
+    Raises:
+        ConfigError: The checkpoint keeps none.
+    """
+    from codegym.checkpoint import TRAINER, load_trainer
+    from codegym.outcome_critic import OutcomeCritic
+
+    kept = load_trainer(checkpoint).get("keepsakes", {}) if (checkpoint / TRAINER).is_dir() else {}
+    if "outcome_critic" not in kept:
+        raise ConfigError(
+            "this checkpoint keeps no critic",
+            value=str(checkpoint),
+            expected="the folder of a finished run of coderl",
+            cure="codegym train --agent coderl, with critic=true and enough programs to fill its "
+            "buffer",
+        )
+    return OutcomeCritic.from_state(kept["outcome_critic"], policy)
+
+
+def _show(compared: Any, *, title: str) -> None:
+    table = Table(
+        title=title,
+        caption=f"{compared.plain.n} programs per task each; "
+        f"{compared.refined:.0%} of the tasks refined, the rest repaired",
+    )
+    for head in ("", "from nothing", "with the critic", "gain"):
+        table.add_column(head, justify="right" if head else "left")
+    for k, gain in compared.gains.items():
+        table.add_row(
+            f"pass@{k}",
+            str(compared.plain.pass_at[k]),
+            str(compared.guided.pass_at[k]),
+            f"{gain.mean:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}]",
+        )
+    Console().print(table)

@@ -62,7 +62,7 @@ class _Watcher:
     type=click.IntRange(min=0),
     help="Words of a new policy's vocabulary, taken from the training tasks; 0: as it is shipped.",
 )
-@click.option("--tasks", help="URI of the training tasks.")
+@click.option("--tasks", help="URI of the training tasks, or 0.7*URI + 0.3*URI.")
 @click.option("--eval-tasks", help="URI of the held-out tasks.")
 @click.option("--task-sampler", help="How training tasks are drawn: uniform, success, curriculum.")
 @click.option(
@@ -80,6 +80,7 @@ class _Watcher:
 @click.option("--eval-count", type=int, help="Held-out tasks of the first and last evaluation.")
 @click.option("--curve-count", type=int, help="Held-out tasks of each evaluation in between.")
 @click.option("--curve-points", type=int, help="Evaluations in between.")
+@click.option("--patience", type=int, help="Evaluations in between without a new best; 0 for all.")
 @click.option("--seed", type=int, help="Of everything that is drawn.")
 @click.option("--isolation", help="Of the sandbox: auto, namespace, landlock, unsafe.")
 @click.option("--workers", type=int, help="Of the sandbox; 0 lets it choose.")
@@ -99,6 +100,9 @@ class _Watcher:
     type=click.Path(file_okay=False, path_type=Path),
     help="The run's folder [default: runs/AGENT-SEED].",
 )
+@click.option(
+    "--dry-run", is_flag=True, help="Show the settings and what would be done; do nothing."
+)
 @click.option("--overwrite", is_flag=True, help="Replace a run that stands there.")
 @click.option(
     "--resume",
@@ -116,6 +120,7 @@ def command(
     assignments: tuple[str, ...],
     threads: int | None,
     out: Path | None,
+    dry_run: bool,
     overwrite: bool,
     resume: Path | None,
     good: bool,
@@ -138,9 +143,14 @@ def command(
     if threads:
         torch.set_num_threads(threads)
     given = {name: value for name, value in settings.items() if value is not None}
+    if good and resume is None:
+        raise ConfigError(
+            "--good goes with --resume", value="--good", cure="--resume FOLDER --good"
+        )
     if resume is not None:
         changed = {name: value for name, value in given.items() if name == "guard"} if good else {}
-        if given.keys() - changed or (assignments and not good) or preset or config_file or out:
+        refused = given.keys() - changed or (assignments and not good)
+        if refused or preset or config_file or out or dry_run or overwrite:
             raise ConfigError(
                 "--resume takes no other setting",
                 value=sorted(given),
@@ -156,6 +166,9 @@ def command(
         config = TrainConfig.from_mapping(_merge(preset, config_file, given, assignments))
         folder = RunFolder(out or Path("runs") / f"{config.agent}-{config.seed}")
         trainer = Trainer(config, folder)
+        if dry_run:
+            _show(trainer)
+            return
         folder.create(config.to_mapping(), overwrite=overwrite)
     watcher = _Watcher(console)
     trainer.watch = watcher
@@ -167,6 +180,21 @@ def command(
     _report(folder, config, torch.__version__)
 
 
+def _show(trainer: Any) -> None:
+    """Print a run's settings as its config.yaml would hold them, and its phases."""
+    import yaml
+
+    click.echo(yaml.safe_dump(trainer.config.to_mapping(), sort_keys=False), nl=False)
+    for phase in trainer.phases:
+        budget = next(
+            f"{getattr(phase, name):g} {name}"
+            for name in ("minutes", "updates", "programs")
+            if getattr(phase, name)
+        )
+        click.echo(f"# {phase.name}: {phase.agent}, preset {phase.preset}, {budget}")
+    click.echo(f"# folder: {trainer.folder.path}")
+
+
 def _merge(
     preset: str | None,
     config_file: Path | None,
@@ -174,8 +202,7 @@ def _merge(
     assignments: tuple[str, ...],
 ) -> dict[str, Any]:
     """Lay the sources of settings over one another; later ones win."""
-    import yaml
-
+    from codegym.config_file import read_config_file
     from codegym.run_config import BUDGETS, PRESETS
 
     merged: dict[str, Any] = {}
@@ -184,19 +211,7 @@ def _merge(
             raise UnknownNameError("preset", preset, PRESETS)
         merged |= PRESETS[preset]
     if config_file is not None:
-        try:
-            loaded = yaml.safe_load(config_file.read_text())
-        except (OSError, yaml.YAMLError) as error:
-            raise ConfigError(
-                f"the config file is unreadable: {error}", value=str(config_file)
-            ) from None
-        if not isinstance(loaded, dict):
-            raise ConfigError(
-                "the config file holds no settings",
-                value=str(config_file),
-                expected="YAML of the form key: value",
-            )
-        merged |= loaded
+        merged |= read_config_file(config_file)
     if any(name in given for name in BUDGETS):
         merged = {name: value for name, value in merged.items() if name not in BUDGETS}
     return _assign(merged | given, assignments)
