@@ -16,7 +16,7 @@ from codegym import registry
 from codegym.advantages import Floats, damp, explained_variance, gae, spread, standardise
 from codegym.agent import Request
 from codegym.losses import policy_gradient, value_error
-from codegym.optimisation import Columns, Learner, Optimiser, Tally
+from codegym.optimisation import Columns, Learner, Optimiser, Tally, ramp
 from codegym.policy import Policy
 from codegym.replay import Experience, ReplayBuffer
 from codegym.rewards import make_reward
@@ -46,6 +46,7 @@ class ActorCriticConfig:
         minibatches: Optimiser steps per update.
         critic_updates: First updates in which only the critic learns.
         warmup_updates: Updates over which the actor's learning rate then rises.
+        final_lr: Share of the learning rate that is left at the end of the budget.
         tasks: Tasks drawn for one update.
         samples: Programs written for each.
         temperature: Of the sampling.
@@ -61,9 +62,10 @@ class ActorCriticConfig:
     complete_coef: float = 0.0
     replay: int = 0
     replayed: int = 64
-    minibatches: int = 2
+    minibatches: int = 8
     critic_updates: int = 3
     warmup_updates: int = 8
+    final_lr: float = 1.0
     tasks: int = 64
     samples: int = 4
     temperature: float = 1.0
@@ -104,7 +106,12 @@ class ActorCritic(Learner):
         head_start = 0 if config.critic == "none" else config.critic_updates
         critic_alone = self.updates < head_start
         critic_learns = config.critic == "synced" or critic_alone
-        scale = min(1.0, max(0, self.updates + 1 - head_start) / config.warmup_updates)
+        scale = ramp(
+            self.updates + 1 - head_start,
+            warmup=config.warmup_updates,
+            progress=progress,
+            final=config.final_lr,
+        )
         self.updates += 1
         sums = dict.fromkeys(("policy_loss", "value_loss"), 0.0)
         tally, norms = Tally(), []

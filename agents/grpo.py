@@ -19,7 +19,7 @@ from codegym import registry
 from codegym.advantages import Floats, damp, group_relative, soft_overlong_punishment
 from codegym.agent import Request
 from codegym.losses import clipped_surrogate, kl_to_reference
-from codegym.optimisation import Columns, Learner, Optimiser, Tally
+from codegym.optimisation import Columns, Learner, Optimiser, Tally, ramp
 from codegym.policy import Policy
 from codegym.replay import Experience, ReplayBuffer
 from codegym.trajectory import Batch, Trajectory
@@ -49,6 +49,7 @@ class GRPOConfig:
         minibatches: Optimiser steps per epoch.
         epochs: Passes over each update's programs.
         warmup_updates: Updates over which the learning rate rises.
+        final_lr: Share of the learning rate that is left at the end of the budget.
         tasks: Tasks drawn for one update.
         samples: Programs written for each: the size of a group.
         temperature: Of the sampling.
@@ -70,6 +71,7 @@ class GRPOConfig:
     minibatches: int = 8
     epochs: int = 1
     warmup_updates: int = 8
+    final_lr: float = 1.0
     tasks: int = 32
     samples: int = 8
     temperature: float = 1.0
@@ -126,7 +128,9 @@ class GRPO(Learner):
         batch = Batch.from_trajectories(used, pad_id=policy.tokenizer.pad_id)
         batch = batch.with_columns(advantages=self._weigh(batch.token_rewards, batch))
         policy.module.train()
-        scale = min(1.0, self.updates / config.warmup_updates)
+        scale = ramp(
+            self.updates, warmup=config.warmup_updates, progress=progress, final=config.final_lr
+        )
         sums = dict.fromkeys(("policy_loss", "kl"), 0.0)
         tally = Tally(clip_low=config.clip_low, clip_high=config.clip_high)
         norms = []

@@ -19,6 +19,7 @@ import torch
 from codegym import registry
 from codegym.advantages import damp, standardise
 from codegym.agent import Agent, Request
+from codegym.optimisation import ramp
 from codegym.policies.sb3 import load_rollout, make_ppo, ppo_state, restore_ppo
 from codegym.policy import Policy
 from codegym.trajectory import Batch, Trajectory
@@ -47,6 +48,7 @@ class PPOConfig:
         negative_scale: Factor on negative advantages, see ``advantages.damp``. Below 1, advantages
             are divided by their deviation and keep their signs; at 1 PPO centres them as well.
         warmup_updates: Updates over which the learning rate rises.
+        final_lr: Share of the learning rate that is left at the end of the budget.
         tasks: Tasks drawn for one update.
         samples: Programs written for each.
         temperature: Of the sampling.
@@ -62,12 +64,13 @@ class PPOConfig:
     vf_coef: float = 0.5
     ent_coef: float = 0.0
     epochs: int = 1
-    batch_size: int = 128
+    batch_size: int = 32
     kl_coef: float = 0.0
     kl_target: float = 1.0
     kl_horizon: float = 10_000.0
     negative_scale: float = 0.2
     warmup_updates: int = 8
+    final_lr: float = 1.0
     tasks: int = 64
     samples: int = 4
     temperature: float = 1.0
@@ -122,7 +125,9 @@ class PPO(Agent):
         """Fill PPO's buffer and let it train."""
         config = self.config
         self.updates += 1
-        scale = min(1.0, self.updates / config.warmup_updates)
+        scale = ramp(
+            self.updates, warmup=config.warmup_updates, progress=progress, final=config.final_lr
+        )
         self._ppo.lr_schedule = lambda remaining: config.lr * scale
         charged, metrics = self._charge(trajectories)
         load_rollout(self._ppo, charged, token_rewards=True)

@@ -98,6 +98,18 @@ class Optimiser:
             group["lr"] = base
 
 
+def ramp(updates: int, *, warmup: int, progress: float, final: float) -> float:
+    """Return the factor on a learning rate: up over the warm-up, then down to ``final``.
+
+    Args:
+        updates: Updates taken, the present one included.
+        warmup: Updates over which the factor rises to 1.
+        progress: Share of the budget spent, in [0, 1]; the factor falls in a straight line.
+        final: The factor at the end of the budget; 1 keeps the rate.
+    """
+    return min(1.0, max(0, updates) / warmup) * (1.0 - (1.0 - final) * progress)
+
+
 @dataclass(frozen=True, slots=True)
 class Columns:
     """A piece of a batch as tensors beside a policy's scores, all (B, T) on one device."""
