@@ -1,6 +1,7 @@
 """Batching: what a vector env is told for all its sub-envs at once, read and checked."""
 
 from collections.abc import Collection
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,8 @@ from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 
 from codegym.errors import ConfigError
+
+Infos = dict[str, Any]
 
 
 def read_mode(mode: str | AutoresetMode) -> AutoresetMode:
@@ -68,9 +71,7 @@ def spread(name: str, value: Any, count: int, *, add: bool = False) -> list[Any]
     return each
 
 
-def stack_infos(
-    infos: Collection[dict[str, Any]], rows: Collection[int], count: int
-) -> dict[str, Any]:
+def stack_infos(infos: Collection[Infos], rows: Collection[int], count: int) -> Infos:
     """Return the infos of some sub-envs in the layout of Gymnasium's vector envs.
 
     It is what ``VectorEnv._add_info`` builds one sub-env at a time: an array and a mask ``_key``
@@ -81,24 +82,26 @@ def stack_infos(
         rows: Which sub-envs they come from.
         count: How many sub-envs there are.
     """
-    stacked: dict[str, Any] = {}
-    for key in dict.fromkeys(key for info in infos for key in info):
-        held = [(row, info[key]) for row, info in zip(rows, infos, strict=True) if key in info]
-        owners, values = [row for row, _ in held], [value for _, value in held]
+    owners = np.fromiter(rows, dtype=np.intp, count=len(rows))
+    stacked: Infos = {}
+    for key in dict.fromkeys(chain.from_iterable(infos)):
+        values = [info[key] for info in infos if key in info]
+        whole = len(values) == len(infos)
+        held = owners if whole else owners[[key in info for info in infos]]
         mask = np.zeros(count, dtype=np.bool_)
-        mask[owners] = True
-        stacked[key], stacked[f"_{key}"] = _stack(values, owners, count), mask
+        mask[held] = True
+        stacked[key], stacked[f"_{key}"] = _stack(values, held, count), mask
     return stacked
 
 
-def _stack(values: list[Any], rows: list[int], count: int) -> Any:
-    if isinstance(values[0], dict):
-        return stack_infos(values, rows, count)
-    if type(values[0]) in (int, float, bool):
-        column = np.zeros(count, dtype=type(values[0]))
-        column[rows] = values
-        return column
-    column = np.full(count, None, dtype=object)
-    for row, value in zip(rows, values, strict=True):
-        column[row] = value
-    return column
+def _stack(values: list[Any], held: NDArray[np.intp], count: int) -> Any:
+    kind = type(values[0])
+    if kind is dict:
+        return stack_infos(values, held, count)
+    if kind in (int, float, bool):
+        numbers = np.zeros(count, dtype=kind)
+        numbers[held] = values
+        return numbers
+    objects = np.full(count, None, dtype=object)
+    objects[held] = np.fromiter(values, dtype=object, count=len(values))
+    return objects

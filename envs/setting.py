@@ -36,6 +36,10 @@ class Opening:
     prompt: NDArray[np.int32]
     limit: int
 
+    def info(self) -> dict[str, Any]:
+        """Return the info of a reset."""
+        return {"length": 0, "task_id": self.task.task_id, "prompt": self.task.prompt}
+
 
 @dataclass(frozen=True, slots=True)
 class Played:

@@ -122,8 +122,7 @@ class SynthesisEnv(gym.Env[Obs, np.int64]):
         self._over, self._mask, self._ending = False, None, None
         if self._live:
             self.render()
-        info = {"length": 0, "task_id": opening.task.task_id, "prompt": opening.task.prompt}
-        return self._observe(), info
+        return self._observe(), opening.info()
 
     def step(self, action: Any) -> tuple[Obs, float, bool, bool, dict[str, Any]]:
         """Append a token; the last one is graded.

@@ -6,10 +6,11 @@ with the same seeds, in each autoreset mode.
 """
 
 from collections.abc import Sequence
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from codegym.envs.batching import read_mask, read_mode, spread, stack_infos
+from codegym.envs.batching import Infos, read_mask, read_mode, spread, stack_infos
 from codegym.envs.grading import Verdicts
 from codegym.envs.rendering import check_mode, render
 from codegym.envs.setting import Ending, Opening, Played, Setting, check_options
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 
 Obs = NDArray[np.int32]
 Flags = NDArray[np.bool_]
-Infos = dict[str, Any]
 _RENDER_MODES = ("ansi", "html", "rgb_array")
 
 
@@ -96,13 +96,13 @@ class SynthesisVectorEnv(VectorEnv[Obs, NDArray[np.int64], NDArray[Any]]):
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
         self._rows: Obs = np.full((num_envs, max_tokens), self.tokenizer.pad_id, dtype=np.int32)
-        self._flat = self._rows.reshape(-1)
+        self._flat, self._lines = self._rows.reshape(-1), list(self._rows)
         self._view = self._rows.view()
         self._view.flags.writeable = False
+        # Places in _flat: of each row, of its program's first token, of the next, past its last.
         self._first = np.arange(num_envs, dtype=np.int64) * max_tokens
-        self._starts = np.zeros(num_envs, dtype=np.int64)
-        self._lengths = np.zeros(num_envs, dtype=np.int64)
-        self._limits = np.zeros(num_envs, dtype=np.int64)
+        self._start, self._next, self._stop = (self._first.copy() for _ in range(3))
+        self._all: Flags = np.ones(num_envs, dtype=np.bool_)
         self._openings: list[Opening | None] = [None] * num_envs
         self._masks: list[EpisodeMask | None] = [None] * num_envs
         self._rngs: list[np.random.Generator | None] = [None] * num_envs
@@ -152,13 +152,13 @@ class SynthesisVectorEnv(VectorEnv[Obs, NDArray[np.int64], NDArray[Any]]):
         mask = read_mask(options.get("reset_mask"), self.num_envs)
         seeds = spread("seed", seed, self.num_envs, add=True)
         task_ids = spread("task_id", options.get("task_id"), self.num_envs)
-        told: dict[int, Infos] = {}
-        for row in np.flatnonzero(mask).tolist():
+        rows = np.flatnonzero(mask).tolist()
+        for row in rows:
             self._rng(row, seeds[row])
-            told[row] = self._open(row, task_ids[row])
+        told = self._open(rows, [task_ids[row] for row in rows])
         self._any_over = bool(self._over.any())
         self._never_reset = False
-        return self._observe(), stack_infos(told.values(), told.keys(), self.num_envs)
+        return self._observe(), stack_infos(told, rows, self.num_envs)
 
     def step(
         self, actions: NDArray[np.int64]
@@ -173,24 +173,27 @@ class SynthesisVectorEnv(VectorEnv[Obs, NDArray[np.int64], NDArray[Any]]):
         tokens = self._check(actions)
         rewards = np.zeros(self.num_envs)
         truncated = np.zeros(self.num_envs, dtype=np.bool_)
-        lengths = self._lengths
-        told: dict[int, Infos] = {}
+        rows: list[int] = []
+        told: list[Infos] = []
         if not self._any_over:
-            self._flat[self._first + lengths] = tokens
-            lengths += 1
-            ended = (tokens == self._end) | (lengths == self._limits)
+            self._flat[self._next] = tokens
+            self._next += 1
+            ended = (tokens == self._end) | (self._next == self._stop)
         else:
             playing = ~self._over
-            self._flat[(self._first + lengths)[playing]] = tokens[playing]
-            lengths += playing
-            ended = ((tokens == self._end) | (lengths == self._limits)) & playing
-            told = {row: self._open(row) for row in np.flatnonzero(self._over).tolist()}
-        self._over, self._any_over = ended, bool(ended.any())
+            self._flat[self._next[playing]] = tokens[playing]
+            self._next += playing
+            ended = ((tokens == self._end) | (self._next == self._stop)) & playing
+            rows = np.flatnonzero(self._over).tolist()
+            told = self._open(rows)
+        self._over, self._any_over = ended.copy(), bool(np.count_nonzero(ended))
         if self._any_over:
-            told |= self._finish(ended, tokens, rewards, truncated)
-        infos = stack_infos(told.values(), told.keys(), self.num_envs) if told else {}
-        self._add_lengths(infos)
-        return self._observe(), rewards, ended & ~truncated, truncated, infos
+            last = np.flatnonzero(ended).tolist()
+            rows, told = rows + last, told + self._finish(last, tokens, rewards, truncated)
+            ended &= ~truncated
+        infos = stack_infos(told, rows, self.num_envs) if told else {}
+        infos["length"], infos["_length"] = self._next - self._start, self._all.copy()
+        return self._observe(), rewards, ended, truncated, infos
 
     def collect(self, timeout_s: float | None = None) -> list[tuple[int, float, dict[str, Any]]]:
         """Return (ticket, reward, info) of the deferred programs judged since the last call.
@@ -227,10 +230,8 @@ class SynthesisVectorEnv(VectorEnv[Obs, NDArray[np.int64], NDArray[Any]]):
             assert opening is not None
             if mask is None:
                 mask = self._masks[row] = EpisodeMask(self.tokenizer, opening)
-            start, length = self._starts[row], self._lengths[row]
-            masks[row] = mask.allowed(
-                self._rows[row, start:length], int(self._limits[row] - length)
-            )
+            left = int(self._stop[row] - self._next[row])
+            masks[row] = mask.allowed(self._written(row), left)
         return masks
 
     def render(self) -> tuple[Any, ...] | None:
@@ -243,7 +244,7 @@ class SynthesisVectorEnv(VectorEnv[Obs, NDArray[np.int64], NDArray[Any]]):
         opening = self._openings[row]
         if opening is None:
             raise EpisodeOverError("no episode to show", cure="call reset() first")
-        written = self._rows[row, self._starts[row] : self._lengths[row]].tolist()
+        written = self._written(row).tolist()
         return EpisodeView(
             task_id=opening.task.task_id,
             prompt=opening.task.prompt,
@@ -253,26 +254,24 @@ class SynthesisVectorEnv(VectorEnv[Obs, NDArray[np.int64], NDArray[Any]]):
 
     def _finish(
         self,
-        ended: Flags,
+        rows: list[int],
         tokens: NDArray[Any],
         rewards: NDArray[np.float64],
         truncated: Flags,
-    ) -> dict[int, Infos]:
-        rows = np.flatnonzero(ended).tolist()
+    ) -> list[Infos]:
         finished = (tokens == self._end).tolist()
         played = [self._played(row, finished=finished[row]) for row in rows]
         endings = self._defer(played) if self._deferred else self.setting.close(played)
         rewards[rows] = [ending.reward for ending in endings]
         truncated[rows] = [not ending.judged for ending in endings]
-        infos = [ending.info for ending in endings]
-        if self.autoreset_mode is AutoresetMode.SAME_STEP:
-            self._over, self._any_over = np.zeros_like(ended), False
-            last = self._rows[rows]
-            infos = [
-                {"final_obs": obs, "final_info": info, **self._open(row)}
-                for row, obs, info in zip(rows, last, infos, strict=True)
-            ]
-        return dict(zip(rows, infos, strict=True))
+        if self.autoreset_mode is not AutoresetMode.SAME_STEP:
+            return [ending.info for ending in endings]
+        last = self._rows[rows]
+        self._any_over = False
+        return [
+            {"final_obs": obs, "final_info": ending.info, **info}
+            for obs, ending, info in zip(last, endings, self._open(rows), strict=True)
+        ]
 
     def _defer(self, played: list[Played]) -> list[Ending]:
         return [
@@ -288,25 +287,30 @@ class SynthesisVectorEnv(VectorEnv[Obs, NDArray[np.int64], NDArray[Any]]):
             for one in played
         ]
 
-    def _open(self, row: int, task_id: str | None = None) -> dict[str, Any]:
-        opening = self.setting.choose(self._rng(row), task_id)
-        count = len(opening.prompt)
-        self._rows[row, :count] = opening.prompt
-        self._rows[row, count:] = self.tokenizer.pad_id
-        self._openings[row], self._over[row], self._masks[row] = opening, False, None
-        self._starts[row] = self._lengths[row] = count
-        self._limits[row] = opening.limit
-        return {"length": 0, "task_id": opening.task.task_id, "prompt": opening.task.prompt}
+    def _open(self, rows: list[int], task_ids: Sequence[str | None] = ()) -> list[Infos]:
+        """Start episodes of random tasks in some rows, or of those that are named."""
+        openings = [
+            self.setting.choose(self._rng(row), task_id)
+            for row, task_id in zip_longest(rows, task_ids)
+        ]
+        starts = [len(opening.prompt) for opening in openings]
+        for row, start, opening in zip(rows, starts, openings, strict=True):
+            line = self._lines[row]
+            line[:start] = opening.prompt
+            line[start:] = self.tokenizer.pad_id
+            self._openings[row], self._masks[row] = opening, None
+        self._start[rows] = self._next[rows] = self._first[rows] + starts
+        self._stop[rows] = self._first[rows] + [opening.limit for opening in openings]
+        self._over[rows] = False
+        return [opening.info() for opening in openings]
 
     def _played(self, row: int, *, finished: bool) -> Played:
         opening = self._openings[row]
         assert opening is not None
-        written = self._rows[row, self._starts[row] : self._lengths[row]]
-        return Played(opening.task, written.tolist(), finished)
+        return Played(opening.task, self._written(row).tolist(), finished)
 
-    def _add_lengths(self, infos: Infos) -> None:
-        infos["length"] = self._lengths - self._starts
-        infos["_length"] = np.ones(self.num_envs, dtype=np.bool_)
+    def _written(self, row: int) -> Obs:
+        return self._flat[self._start[row] : self._next[row]]
 
     def _observe(self) -> Obs:
         return self._rows.copy() if self._copy else self._view
@@ -325,7 +329,9 @@ class SynthesisVectorEnv(VectorEnv[Obs, NDArray[np.int64], NDArray[Any]]):
                 value=actions,
                 expected=f"{self.num_envs} integers",
             )
-        if tokens.min() < 0 or tokens.max() >= self._vocab:
+        tokens = tokens.astype(np.int64, copy=False)
+        # One comparison for both ends: a negative number is a very large one without its sign.
+        if np.count_nonzero(tokens.view(np.uint64) >= self._vocab):
             raise InvalidActionError(
                 "an action outside the space",
                 value=tokens.tolist(),

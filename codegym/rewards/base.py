@@ -40,6 +40,11 @@ class Reward(ABC):
         """
         return self
 
+    @property
+    def is_fine(self) -> bool:
+        """Whether this reward ever weighs tokens; where it does not, nobody asks it to."""
+        return type(self).fine is not Reward.fine
+
     def fine(self, verdict: Verdict, feedback: Feedback) -> Floats:
         """Return the weight that fine-grained feedback puts on each token's log-probability.
 
@@ -57,10 +62,11 @@ class Reward(ABC):
             the mean fine weight, however long the program is.
         """
         count = feedback.n_tokens
-        if not count:
-            return np.zeros(0, dtype=np.float32)
-        credit = self.fine(verdict, feedback) / np.float32(count)
-        credit[-1] += self(verdict, feedback)
+        credit = np.zeros(count, dtype=np.float32)
+        if count:
+            if self.is_fine:
+                credit = self.fine(verdict, feedback) / np.float32(count)
+            credit[-1] += self(verdict, feedback)
         return credit
 
     def __add__(self, other: "Reward | float") -> "Reward":
@@ -111,6 +117,11 @@ class Sum(Reward):
         """Bind both."""
         return Sum(self._left.bind(task, program), self._right.bind(task, program))
 
+    @property
+    def is_fine(self) -> bool:
+        """Whether one of them ever weighs tokens."""
+        return self._left.is_fine or self._right.is_fine
+
     def fine(self, verdict: Verdict, feedback: Feedback) -> Floats:
         """Return the sum of both weights."""
         return self._left.fine(verdict, feedback) + self._right.fine(verdict, feedback)
@@ -134,6 +145,11 @@ class Product(Reward):
     def bind(self, task: Task, program: str) -> Reward:
         """Bind both."""
         return Product(self._left.bind(task, program), self._right.bind(task, program))
+
+    @property
+    def is_fine(self) -> bool:
+        """Whether one of them ever weighs tokens."""
+        return self._left.is_fine or self._right.is_fine
 
     def fine(self, verdict: Verdict, feedback: Feedback) -> Floats:
         """Return each one's weights times the other's value."""

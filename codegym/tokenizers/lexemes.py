@@ -9,6 +9,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, Self
 
@@ -70,6 +71,7 @@ class LexemeTokenizer(Tokenizer):
         self.words = tuple(DEFAULT_WORDS if words is None else words)
         _check_words(self.words)
         self._pieces = [""] * HALF_BYTES.stop + [*CHARACTERS, *self.words]
+        self._whole = [None if one in HALF_BYTES else p for one, p in enumerate(self._pieces)]
         self.vocab_size = len(self._pieces)
         self._sizes = np.array([len(piece) for piece in self._pieces], dtype=np.int64)
         self._ids = {piece: one for one, piece in enumerate(self._pieces) if piece}
@@ -137,10 +139,13 @@ class LexemeTokenizer(Tokenizer):
             ConfigError: An id is outside the vocabulary.
         """
         plain = _plain(ids)
+        try:
+            # Programs are decoded by the million: the common case makes one call of each kind.
+            if len(plain) > 1 and min(plain) >= 0:
+                return "".join(itemgetter(*plain)(self._whole))
+        except (IndexError, TypeError):
+            pass  # an id of no piece of its own: outside the vocabulary, or a half byte
         self._check(plain)
-        if self._half_bytes.isdisjoint(plain):
-            pieces = self._pieces
-            return "".join([pieces[one] for one in plain])
         return self._pieces_and_spans(plain)[0]
 
     def spans(self, ids: Sequence[int]) -> NDArray[np.int64]:
