@@ -25,7 +25,7 @@ FAST: dict[str, dict[str, Any]] = {
     "rft": {"lr": 1e-3, "warmup_updates": 1, "tasks": 16, "samples": 8},
     "actor_critic": {"lr": 1e-3, "value_lr": 1e-2, "warmup_updates": 1, "critic_updates": 1,
                      "tasks": 16, "samples": 8},
-    "grpo": {"lr": 1e-3, "warmup_updates": 1, "tasks": 16, "samples": 8},
+    "grpo": {"lr": 1e-3, "warmup_updates": 1, "tasks": 16, "samples": 8, "minibatches": 2},
     "rloo": {"lr": 1e-3, "warmup_updates": 1, "tasks": 16, "samples": 8},
     "coderl": {"lr": 1e-3, "warmup_steps": 1, "tasks": 16, "samples": 8, "capacity": 512},
     "ppo": {"lr": 1e-3, "value_lr": 1e-2, "warmup_updates": 1, "tasks": 16, "samples": 8,
