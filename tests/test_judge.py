@@ -1,6 +1,7 @@
 """The judge: verdicts of all three forms of test, their feedback, and what cannot be forged."""
 
 import json
+import threading
 
 import pytest
 
@@ -401,3 +402,41 @@ def test_an_expected_exception_may_be_named_by_its_class(sandbox):
     raising = task(CallCase(args=(0,), raises=ZeroDivisionError))
     assert codegym.judge("def f(x): return 1 // x", raising, sandbox=sandbox).passed
     assert not codegym.judge("def f(x): return 1", raising, sandbox=sandbox).passed
+
+
+# What a published executor does wrong: each of these got the opposite verdict there.
+OUTPUT = Task.from_stdio("", [("", "1 2\n3\n")], limits=LIMITS)
+SAME = Task.from_calls("", "f", [(("info",), "info"), (("inf",), "inf")], limits=LIMITS)
+PUBLISHED_FLAWS = {
+    "runs in the caller": ("import sys\nsys.exit(0)", OUTPUT, Outcome.FAILED),
+    "evaluates what is printed": ("print('print(1, 2) or 3')", OUTPUT, Outcome.FAILED),
+    "leaves a loop running": ("while True: pass", OUTPUT, Outcome.TIMEOUT),
+    "ignores the order of lines": ("print(3)\nprint(1, 2)", OUTPUT, Outcome.FAILED),
+    "ignores the order of words": ("print(2, 1)\nprint(3)", OUTPUT, Outcome.FAILED),
+    "ignores repetition": ("print(1, 2)\nprint(3)\nprint(3)", OUTPUT, Outcome.FAILED),
+    "takes text for a number": ("def f(x): return str(x + 1)", ADD_ONE, Outcome.FAILED),
+    "rewrites inf in inputs": ("def f(x): return x", SAME, Outcome.PASSED),
+    "rewrites print": ("def f(x): return x if print(x) is None else 0", SAME, Outcome.PASSED),
+    "takes a crash for nothing": ("import os\nos.abort()", OUTPUT, Outcome.RUNTIME_ERROR),
+    "has no limit on memory": ("x = bytearray(1 << 40)", OUTPUT, Outcome.MEMORY),
+}
+
+
+@pytest.mark.parametrize("flaw", PUBLISHED_FLAWS)
+def test_what_a_published_executor_gets_wrong(sandbox, flaw):
+    program, given, outcome = PUBLISHED_FLAWS[flaw]
+    verdict = codegym.judge(program, given, sandbox=sandbox)
+    assert verdict.outcome is outcome, verdict
+    if outcome in (Outcome.TIMEOUT, Outcome.RUNTIME_ERROR):
+        assert verdict.error_type and verdict.error_message
+
+
+def test_a_crash_keeps_the_credit_of_the_cases_before_it_from_any_thread(sandbox):
+    program = "import os\ndef f(x): return x + 1 if x == 1 else os.abort()"
+    found = []
+    thread = threading.Thread(
+        target=lambda: found.append(codegym.judge(program, ADD_ONE, sandbox=sandbox))
+    )
+    thread.start()
+    thread.join()
+    assert found[0].pass_rate == 0.5 and "SIGABRT" in found[0].error_message

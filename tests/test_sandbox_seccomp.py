@@ -1,6 +1,8 @@
 """The system-call filters, run by a small interpreter of classic BPF: both machines, no kernel."""
 
+import re
 import struct
+from pathlib import Path
 
 import pytest
 
@@ -106,8 +108,27 @@ REFUSED = {
         268,
         92,
         438,
+        100,  # get_robust_list: an address in another process
     ),
 }
+
+
+HEADERS = {
+    "x86_64": ("/usr/include/x86_64-linux-gnu/asm/unistd_64.h", "/usr/include/asm/unistd_64.h"),
+    "aarch64": ("/usr/include/asm-generic/unistd.h",),
+}
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_the_numbers_are_the_kernels(machine):
+    found = [Path(path) for path in HEADERS[machine] if Path(path).is_file()]
+    if not found:
+        pytest.skip("the kernel's headers are not installed")
+    words = re.findall(r"#define\s+__NR(?:3264)?_(\w+)\s+(\d+)", found[0].read_text())
+    kernels = {name: int(number) for name, number in words}
+    kernels.setdefault("newfstatat", kernels.get("fstatat", -1))
+    ours = seccomp.architecture(machine).numbers
+    assert len(kernels) > 250 and ours == {name: kernels[name] for name in ours}
 
 
 @pytest.mark.parametrize("machine", MACHINES)

@@ -330,4 +330,22 @@ def solve(x):
         control="",
         why_no_control="it breaks graders that look the signal's name up",
     ),
+    Attack(
+        name="a23_leaves_between_replies",
+        says="A process that ends itself between two answers keeps only those it gave.",
+        program="""\
+import os
+import threading
+import time
+
+threading.Timer(0.0005, os._exit, (0,)).start()
+
+
+def solve(x):
+    time.sleep(0.001 if x == 3 else 1)
+    return 'nothing'
+""",
+        control="",
+        why_no_control="it wins nothing even against a naive grader",
+    ),
 )

@@ -632,4 +632,29 @@ def check(candidate):
     assert -candidate(8) + @WANT_8@ < 1e-6
 """,
     ),
+    Attack(
+        name="b35_answers_that_change_while_read",
+        says="An answer that a thread changes while it is read is a wrong one and breaks nothing.",
+        program="""\
+import threading
+
+shared = [0] * 5000
+
+
+def change():
+    while True:
+        shared.append([{}] * 3)
+        del shared[:2]
+        shared[0] = {1: shared[:5]}
+
+
+threading.Thread(target=change, daemon=True).start()
+
+
+def solve(x):
+    return shared
+""",
+        control="",
+        why_no_control="a wrong answer is a wrong answer to a naive grader too",
+    ),
 )

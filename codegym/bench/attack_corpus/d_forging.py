@@ -64,6 +64,22 @@ def solve(x):
 
 _NO_FRAMES = "it aims at the parser of framed replies, which naive graders lack"
 
+# Finds the sockets that a program may hold.
+_SOCKETS = """\
+import os
+
+
+def sockets():
+    for fd in range(3, 64):
+        try:
+            os.fstat(fd)
+        except OSError:
+            continue
+        yield fd
+
+
+"""
+
 ATTACKS = (
     Attack(
         name="d01_frames_on_every_descriptor",
@@ -563,5 +579,80 @@ def check(candidate):
         ),
         control="",
         why_no_control=_NO_FRAMES,
+    ),
+    Attack(
+        name="d26_half_a_frame",
+        says="A reply that breaks off in the middle is no reply, and holds up nobody.",
+        program=_SOCKETS
+        + """\
+def solve(x):
+    for fd in sockets():
+        for part in (b'\\x40\\x00\\x00\\x00{"r":', b'\\x05', b'\\x00\\x00'):
+            try:
+                os.write(fd, part)
+            except OSError:
+                pass
+    os._exit(0)
+""",
+        control="",
+        why_no_control="it lies in wait for a reader of frames, which a naive grader is not",
+    ),
+    Attack(
+        name="d27_frames_in_between",
+        says="Frames written by a thread between those of the program pass nothing.",
+        program=_SOCKETS
+        + """\
+import threading
+
+
+def write():
+    frame = b'{"r":"cg-secret"}'
+    while True:
+        for fd in sockets():
+            try:
+                os.write(fd, len(frame).to_bytes(4, 'little') + frame)
+            except OSError:
+                pass
+
+
+threading.Thread(target=write, daemon=True).start()
+
+
+def solve(x):
+    return 'x' * 100_000
+""",
+        control="",
+        why_no_control="it lies in wait for a reader of frames, which a naive grader is not",
+    ),
+    Attack(
+        name="d28_trees_of_its_own",
+        says="A tree of any tag and body is a wrong answer, not a fault of the grader.",
+        program=_SOCKETS
+        + """\
+import json
+
+BODIES = (None, True, 0, -1, 10 ** 30, 1.5, '', 'x' * 50, '1/0',
+          [], [[]], [1], [1, 0], [0, 10 ** 30, 0],
+          [[1, 2, 3]], [[[], 1], [[], 2]], {}, {'f': 'nan'}, {'@': [1]},
+          [{'m': 'sNaN'}, {'m': 'x'}])
+TAGS = 'f I c b t d s z B q r i K W X T m F D M h L e @ () builtin r e u a load syntax'.split()
+TREES = [{tag: body} for tag in TAGS for body in BODIES]
+position = [0]
+
+
+def solve(x):
+    for fd in sockets():
+        for tree in TREES[position[0]::7]:
+            for reply in ({'r': tree}, {'r': [tree], 'a': [tree]}, tree):
+                text = json.dumps(reply).encode()
+                try:
+                    os.write(fd, len(text).to_bytes(4, 'little') + text)
+                except OSError:
+                    pass
+    position[0] += 1
+    return 'wrong'
+""",
+        control="",
+        why_no_control="it lies in wait for a reader of frames, which a naive grader is not",
     ),
 )

@@ -430,4 +430,35 @@ def solve(x):
         control="",
         why_no_control="the naive graders have no socket to another process",
     ),
+    Attack(
+        name="e20_timers_at_others",
+        says="No timer can be made to signal another process.",
+        program=NATIVE
+        + """\
+def solve(x):
+    parent, me = os.getppid(), os.getpid()
+    for other in {parent, 1, 2} - {me, 0}:
+        event = (ctypes.c_int * 16)(0, 0, 9, 4, other)
+        timer = ctypes.c_int(0)
+        if syscall(222, 107, 1, ctypes.byref(event), ctypes.byref(timer))[1] == 0:
+            return 'breached'
+    return 'refused'
+""",
+        goal="mark",
+        control="",
+        why_no_control="the kernel aims timers at threads of the caller only",
+    ),
+    Attack(
+        name="e21_lock_lists_of_others",
+        says="The list of locks of no other process can be read or replaced.",
+        program=NATIVE
+        + """\
+def solve(x):
+    parent = os.getppid() or 1
+    head, size = ctypes.c_void_p(0), ctypes.c_size_t(0)
+    got, error = syscall(274, 100, parent, ctypes.byref(head), ctypes.byref(size))
+    return 'breached' if error == 0 else 'refused'
+""",
+        goal="mark",
+    ),
 )

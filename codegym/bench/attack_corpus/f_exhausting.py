@@ -597,4 +597,111 @@ def check(candidate):
         why_no_control=_STALLS,
         hangs=True,
     ),
+    Attack(
+        name="f32_output_grown_by_other_calls",
+        says="No call makes the file behind descriptor 1 larger than the limit on output.",
+        program=NATIVE
+        + """\
+import mmap
+import signal
+
+FAR = 64 << 20
+
+
+def attempts():
+    yield lambda: os.ftruncate(1, FAR)
+    yield lambda: os.pwrite(1, b'x', FAR)
+    yield lambda: (os.lseek(1, FAR, 0), os.write(1, b'x'))
+    yield lambda: os.pwritev(1, [b'x'], FAR)
+    yield lambda: os.posix_fallocate(1, 0, FAR)
+    yield lambda: mmap.mmap(1, FAR)
+
+
+def solve(x):
+    for number in (signal.SIGXFSZ,):
+        signal.signal(number, signal.SIG_IGN)
+    for attempt in attempts():
+        try:
+            attempt()
+        except (OSError, ValueError):
+            pass
+        if os.fstat(1).st_size >= FAR:
+            return 'breached'
+    return 'refused'
+""",
+        goal="mark",
+        control="",
+        why_no_control="the output of a naive grader is often a pipe, which has no size",
+    ),
+    Attack(
+        name="f33_compressed_bombs",
+        says="A few bytes that unpack to gigabytes end at the limit on memory.",
+        program="""\
+import zlib
+
+
+def unpacked():
+    pack = zlib.compressobj(9, wbits=-15)
+    block = pack.compress(bytes(1 << 20)) + pack.flush(zlib.Z_FULL_FLUSH)
+    yield lambda: zlib.decompress(block * 320 + pack.flush(), wbits=-15)
+
+
+def solve(x):
+    for unpack in unpacked():
+        try:
+            if len(unpack()) > 256 << 20:
+                return 'breached'
+        except MemoryError:
+            pass
+    return 'refused'
+""",
+        goal="mark",
+        control="",
+        why_no_control="controls run inside a sandbox that bounds their memory too",
+    ),
+    Attack(
+        name="f34_syntax_error_of_megabytes",
+        says="A syntax error that quotes megabytes of the program is reported in part.",
+        program="solve({0}=1, {0}=2)\n".format("n" * 1_200_000),
+        control="",
+        why_no_control=_STALLS,
+    ),
+    Attack(
+        name="f35_names_of_megabytes",
+        says="Names of classes and modules of any length are reported in part.",
+        program="""\
+LONG = 'n' * 3_000_000
+
+
+def solve(x):
+    kind = type(LONG, (Exception,), {'__module__': LONG, '__qualname__': LONG})
+    if x == 3:
+        raise kind(LONG)
+    return type(LONG, (), {'__module__': LONG, '__qualname__': LONG})()
+""",
+        control="",
+        why_no_control=_STALLS,
+    ),
+    Attack(
+        name="f36_mappings_without_number",
+        says="A process of sixty thousand mappings is ended and cleared away in time.",
+        program="""\
+import mmap
+
+held = []
+
+
+def solve(x):
+    try:
+        while len(held) < 60_000:
+            held.append(mmap.mmap(-1, 4096, prot=1 + len(held) % 2))
+    except (OSError, MemoryError, ValueError):
+        pass
+    while True:
+        pass
+""",
+        hangs=True,
+        control="",
+        why_no_control=_STALLS,
+    ),
 )

@@ -425,4 +425,21 @@ def solve(x):
         goal="mark",
         isolations=("namespace",),
     ),
+    Attack(
+        name="g21_settings_of_the_grader",
+        says="Arguments, options and names of the process tell nothing of the grader or the host.",
+        program="""\
+import sys
+
+
+def solve(x):
+    told = [sys.argv, sys.orig_argv, sys._xoptions, sys.warnoptions, sys.path, sys.prefix]
+    told.append([module.__dict__.get('__file__') for module in list(sys.modules.values())])
+    text = repr(told)
+    words = ('ctl_fd', 'seccomp', 'filter', '@CHECKOUT@', '@PACKAGES@')
+    return 'breached' if any(word in text for word in words) else 'nothing'
+""",
+        goal="mark",
+        isolations=("namespace",),
+    ),
 )

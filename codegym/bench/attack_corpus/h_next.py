@@ -443,4 +443,60 @@ random.setstate(random.Random(4).getstate())
 """,
         "import random\nreturn random.random() == random.Random(4).random()",
     ),
+    Attack(
+        name="h22_locks_on_files",
+        says="No lock is put on a file that later programs, or the host, use too.",
+        program=NATIVE
+        + """\
+import fcntl
+import struct
+import sys
+
+
+def solve(x):
+    files = [os.open(path, os.O_RDONLY) for path in (os.__file__, sys.executable)]
+    for fd in files:
+        for number in ((73, 32),):
+            if syscall(*number, fd, 1 | 4)[1] == 0:
+                return 'breached'
+        for command in (6, 7, 37, 38):
+            lock = struct.pack('hhqqi', 0, 0, 0, 0, 0)
+            try:
+                fcntl.fcntl(fd, command, lock)
+                return 'breached'
+            except OSError:
+                pass
+    return 'refused'
+""",
+        goal="mark",
+    ),
+    Attack(
+        name="h23_frozen_objects",
+        says="Objects that all programs share, cached or frozen, are whole for the next one.",
+        program="""\
+import ctypes
+import gc
+import sys
+
+
+def solve(x):
+    small = ctypes.c_long.from_address(id(200) + 24)
+    gc.unfreeze()
+    try:
+        ctypes.memset(id('cg') + sys.getsizeof('') - 1, 88, 1)
+        small.value = 7
+    except Exception:
+        pass
+    sys.intern('poison')
+    return 'done'
+""",
+        goal="aftermath",
+        probe="""\
+def solve(x):
+    spoilt = int('200') != 100 + 100 or [200][0] + 1 != 201 or 'cg'[0] != 'c'
+    return 'breached' if spoilt else 'clean'
+""",
+        control="",
+        why_no_control="what it spoils ends with the process of a naive grader",
+    ),
 )

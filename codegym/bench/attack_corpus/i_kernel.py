@@ -302,4 +302,21 @@ def solve(x):
         ('one not yet made', 900, 900, 0),
         """,
     ),
+    Attack(
+        name="i25_memory_of_others",
+        says="Calls that advise on, release or compare the memory of processes are not reached.",
+        program=NATIVE
+        + """\
+def solve(x):
+    return reached(
+        ('process_madvise', 440, 440, -1, 0, 0, 8, 0),
+        ('process_mrelease', 448, 448, -1, 0),
+        ('kcmp', 312, 272, os.getpid(), os.getpid(), 0, 0, 0),
+        ('pidfd_send_signal', 424, 424, -1, 0, 0, 0),
+        ('pidfd_getfd', 438, 438, -1, 0, 0),
+        ('set_mempolicy_home_node', 450, 450, 0, 0, 0, 0),
+    )
+""",
+        goal="mark",
+    ),
 )

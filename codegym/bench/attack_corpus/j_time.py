@@ -354,4 +354,33 @@ def solve(x):
         why_no_control=_STALLS,
         hangs=True,
     ),
+    Attack(
+        name="j18_clock_seen_from_inside",
+        says="Signals at the moment of the limit, caught or not, do not lift it.",
+        program="""\
+import signal
+
+
+def again(number, frame):
+    while True:
+        try:
+            signal.pause()
+        except BaseException:
+            pass
+
+
+for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
+    try:
+        signal.signal(number, again)
+    except (OSError, ValueError):
+        pass
+
+
+def solve(x):
+    again(0, None)
+""",
+        hangs=True,
+        control="",
+        why_no_control="it stalls a naive grader rather than passing it",
+    ),
 )

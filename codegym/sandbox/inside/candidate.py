@@ -92,9 +92,10 @@ def _compile(text: str) -> tuple[Any, bytes]:
         text = text.removeprefix("\ufeff")
         return compile(text, FILENAME, "exec", dont_inherit=True), b""
     except SyntaxError as error:
-        fault = [type(error).__name__, str(error.msg), error.lineno, error.offset]
+        text = str(error.msg)[:MESSAGE_CHARS]
+        fault = [type(error).__name__, text, error.lineno, error.offset]
     except BaseException as error:  # null bytes, lone surrogates, nesting beyond the parser
-        fault = [type(error).__name__, str(error), None, None]
+        fault = [type(error).__name__, str(error)[:MESSAGE_CHARS], None, None]
     return None, wire.dumps({"syntax": fault})
 
 

@@ -58,8 +58,11 @@ def main(text: str) -> None:
     settings = json.loads(text)
     os.dup2(settings["ctl_fd"], CTL_FD)
     os.closerange(CTL_FD + 1, 1024)
-    for number in (signal.SIGINT, signal.SIGPIPE, signal.SIGXFSZ):
-        signal.signal(number, signal.SIG_DFL)  # process 1 must have no handler to be woken by
+    # Process 1 must have no handler to be woken by; and what the driver ignores or blocks, such as
+    # SIGCHLD, would be inherited.
+    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
+        signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
     gc.disable()
     for name in PRELOADED:
         importlib.import_module(name)
