@@ -5,6 +5,7 @@ from itertools import chain
 from typing import Any
 
 import numpy as np
+from codegym.envs.arguments import check_choice
 from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 
@@ -17,16 +18,12 @@ def read_mode(mode: str | AutoresetMode) -> AutoresetMode:
     """Return an autoreset mode by its name.
 
     Raises:
-        ConfigError: There is no such mode.
+        UnknownNameError: There is no such mode; names the nearest.
     """
-    try:
-        return AutoresetMode(mode)
-    except ValueError:
-        raise ConfigError(
-            "autoreset_mode is unusable",
-            value=mode,
-            expected=" or ".join(repr(one.value) for one in AutoresetMode),
-        ) from None
+    if isinstance(mode, AutoresetMode):
+        return mode
+    check_choice("autoreset_mode", mode, tuple(one.value for one in AutoresetMode))
+    return AutoresetMode(mode)
 
 
 def read_mask(mask: Any, count: int) -> NDArray[np.bool_]:

@@ -9,11 +9,17 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
+from codegym.envs.arguments import (
+    check_choice,
+    check_isolation,
+    check_positive,
+    checked_names,
+)
 from codegym.envs.grading import Grader, Verdicts
-from codegym.envs.setting import check_positive, open_source
+from codegym.envs.setting import open_source
 from numpy.typing import NDArray
 
-from codegym.errors import ConfigError, EpisodeOverError, InvalidActionError, SandboxError
+from codegym.errors import EpisodeOverError, InvalidActionError, SandboxError
 from codegym.pricing import price_spans
 from codegym.rewards import Reward, make_reward
 from codegym.sources import TaskSource
@@ -79,6 +85,7 @@ class Dialogue:
             text = reply.text
     """
 
+    @checked_names
     def __init__(
         self,
         *,
@@ -91,10 +98,8 @@ class Dialogue:
         isolation: str = "auto",
         judge: Verdicts | None = None,
     ) -> None:
-        if granularity not in ("line", "program"):
-            raise ConfigError(
-                "granularity is unusable", value=granularity, expected="'line' or 'program'"
-            )
+        check_choice("granularity", granularity, ("line", "program"))
+        check_isolation(isolation)
         for name, value in (("turns", turns), ("max_lines", max_lines), ("max_chars", max_chars)):
             check_positive(name, value)
         self.source = open_source(tasks)

@@ -30,8 +30,12 @@ class Grader:
     """
 
     def __init__(self, isolation: str = "auto", *, judge: Verdicts | None = None) -> None:
-        if not isinstance(isolation, str):
-            raise ConfigError("isolation is unusable", value=isolation, expected="a name")
+        if judge is not None and not callable(judge):
+            raise ConfigError(
+                "judge is unusable",
+                value=judge,
+                expected="a function from (program, task) pairs to verdicts, or None",
+            )
         self._isolation, self._stand_in = isolation, judge
         self._judge: Judge | None = None
         self._process = 0

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from codegym.envs.arguments import check_choice, check_isolation, check_positive
 from codegym.envs.grading import Graded, Grader, Verdicts
 from numpy.typing import NDArray
 
@@ -100,16 +101,12 @@ class Setting:
         check_positive("max_tokens", max_tokens)
         if budget is not None:
             check_positive("budget", budget)
+        check_isolation(isolation)
+        check_choice("on_sandbox_error", on_sandbox_error, ("raise", "truncate"))
         self.source = open_source(tasks)
         self.reward = make_reward(reward)
-        self.tokenizer = make_tokenizer(tokenizer) if isinstance(tokenizer, str) else tokenizer
+        self.tokenizer = open_tokenizer(tokenizer)
         self.max_tokens, self.budget = max_tokens, budget
-        if on_sandbox_error not in ("raise", "truncate"):
-            raise ConfigError(
-                "on_sandbox_error is unusable",
-                value=on_sandbox_error,
-                expected="'raise' or 'truncate'",
-            )
         self._truncate = on_sandbox_error == "truncate"
         self._grader = Grader(isolation, judge=judge)
         self._submitted: dict[int, Played] = {}
@@ -218,22 +215,37 @@ def open_source(tasks: str | TaskSource) -> TaskSource:
     """Return the source that a URI names, or the source itself.
 
     Raises:
-        ConfigError: It has no tasks.
+        ConfigError: It is neither, or has no tasks.
+        UnknownNameError: No source of that name; names the nearest.
     """
+    if not isinstance(tasks, str | TaskSource):
+        raise ConfigError(
+            "tasks is unusable",
+            value=tasks,
+            expected="a task URI such as 'composites?depth=2', or a TaskSource",
+        )
     source = load_tasks(tasks) if isinstance(tasks, str) else tasks
     if not len(source):
         raise ConfigError("a task source without tasks", value=tasks)
     return source
 
 
-def check_positive(name: str, value: object) -> None:
-    """Refuse what is no integer of 1 or more.
+def open_tokenizer(tokenizer: str | Tokenizer) -> Tokenizer:
+    """Return the tokenizer that a name stands for, or the tokenizer itself.
 
     Raises:
-        ConfigError: Names the argument.
+        ConfigError: It is neither.
+        UnknownNameError: No tokenizer of that name; names the nearest.
     """
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ConfigError(f"{name} is unusable", value=value, expected="an integer >= 1")
+    if isinstance(tokenizer, Tokenizer):
+        return tokenizer
+    if not isinstance(tokenizer, str):
+        raise ConfigError(
+            "tokenizer is unusable",
+            value=tokenizer,
+            expected="a name such as 'lexemes' or 'lexemes:/folder', or a Tokenizer",
+        )
+    return make_tokenizer(tokenizer)
 
 
 def check_options(options: dict[str, Any] | None, known: Sequence[str]) -> dict[str, Any]:

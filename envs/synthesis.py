@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import gymnasium as gym
 import numpy as np
+from codegym.envs.arguments import check_flag, checked_names
 from codegym.envs.grading import Verdicts
 from codegym.envs.rendering import RENDER_MODES, check_mode, render
 from codegym.envs.setting import Ending, Opening, Played, Setting, check_options
@@ -61,6 +62,7 @@ class SynthesisEnv(gym.Env[Obs, np.int64]):
 
     metadata = {"render_modes": list(RENDER_MODES), "render_fps": 12}  # noqa: RUF012
 
+    @checked_names
     def __init__(
         self,
         *,
@@ -75,6 +77,7 @@ class SynthesisEnv(gym.Env[Obs, np.int64]):
         render_mode: str | None = None,
         judge: Verdicts | None = None,
     ) -> None:
+        check_flag("copy", copy)
         self.setting = Setting(
             tasks=tasks,
             reward=reward,

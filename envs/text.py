@@ -3,6 +3,7 @@
 from typing import Any
 
 import gymnasium as gym
+from codegym.envs.arguments import checked_names
 from codegym.envs.dialogue import Dialogue, Granularity
 from codegym.envs.grading import Verdicts
 from codegym.envs.rendering import check_mode
@@ -44,6 +45,7 @@ class TextEnv(gym.Env[str, str]):
 
     metadata: dict[str, Any] = {"render_modes": ["ansi"], "render_fps": 4}  # noqa: RUF012
 
+    @checked_names
     def __init__(
         self,
         *,

@@ -10,6 +10,7 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from codegym.envs.arguments import check_choice, check_flag, check_positive, checked_names
 from codegym.envs.batching import Infos, read_mask, read_mode, spread, stack_infos
 from codegym.envs.grading import Verdicts
 from codegym.envs.rendering import check_mode, render
@@ -21,7 +22,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
-from codegym.errors import ConfigError, EpisodeOverError, InvalidActionError
+from codegym.errors import EpisodeOverError, InvalidActionError
 from codegym.rewards import Reward
 from codegym.sources import TaskSource
 from codegym.tokenizers import Tokenizer
@@ -47,12 +48,15 @@ class SynthesisVectorEnv(VectorEnv[Obs, NDArray[np.int64], NDArray[Any]]):
         autoreset_mode: ``"NextStep"``, ``"SameStep"`` or ``"Disabled"``, or Gymnasium's enum. With
             SameStep the last observation and info are in ``final_obs`` and ``final_info``; with
             Disabled, ``reset(options={"reset_mask": mask})`` starts the ended ones anew.
+        max_episode_steps: Truncates episodes after so many tokens, ungraded, as Gymnasium's
+            ``TimeLimit`` does.
         copy: False hands out the same array at every step, as a read-only view.
 
     Raises:
         ConfigError, UnknownNameError: An argument cannot be used.
     """
 
+    @checked_names
     def __init__(
         self,
         num_envs: int = 1,
@@ -66,12 +70,16 @@ class SynthesisVectorEnv(VectorEnv[Obs, NDArray[np.int64], NDArray[Any]]):
         on_sandbox_error: str = "raise",
         grading: str = "step",
         autoreset_mode: str | AutoresetMode = AutoresetMode.NEXT_STEP,
+        max_episode_steps: int | None = None,
         copy: bool = True,
         render_mode: str | None = None,
         judge: Verdicts | None = None,
     ) -> None:
-        if num_envs < 1:
-            raise ConfigError("num_envs is unusable", value=num_envs, expected="an integer >= 1")
+        check_positive("num_envs", num_envs)
+        check_choice("grading", grading, ("step", "deferred"))
+        check_flag("copy", copy)
+        if max_episode_steps is not None:
+            check_positive("max_episode_steps", max_episode_steps)
         self.setting = Setting(
             tasks=tasks,
             reward=reward,
@@ -82,8 +90,6 @@ class SynthesisVectorEnv(VectorEnv[Obs, NDArray[np.int64], NDArray[Any]]):
             on_sandbox_error=on_sandbox_error,
             judge=judge,
         )
-        if grading not in ("step", "deferred"):
-            raise ConfigError("grading is unusable", value=grading, expected="'step' or 'deferred'")
         self._deferred = grading == "deferred"
         self.num_envs, self._copy = num_envs, copy
         self.render_mode = check_mode(render_mode, _RENDER_MODES)
@@ -99,9 +105,12 @@ class SynthesisVectorEnv(VectorEnv[Obs, NDArray[np.int64], NDArray[Any]]):
         self._flat, self._lines = self._rows.reshape(-1), list(self._rows)
         self._view = self._rows.view()
         self._view.flags.writeable = False
-        # Places in _flat: of each row, of its program's first token, of the next, past its last.
+        # Places in _flat: of each row, of its program's first token and of its next, past the
+        # last of its budget, and where the episode stops at the latest.
         self._first = np.arange(num_envs, dtype=np.int64) * max_tokens
-        self._start, self._next, self._stop = (self._first.copy() for _ in range(3))
+        self._start, self._next = self._first.copy(), self._first.copy()
+        self._limit, self._stop = self._first.copy(), self._first.copy()
+        self._most_steps = max_episode_steps
         self._all: Flags = np.ones(num_envs, dtype=np.bool_)
         self._openings: list[Opening | None] = [None] * num_envs
         self._masks: list[EpisodeMask | None] = [None] * num_envs
@@ -186,14 +195,18 @@ class SynthesisVectorEnv(VectorEnv[Obs, NDArray[np.int64], NDArray[Any]]):
             ended = ((tokens == self._end) | (self._next == self._stop)) & playing
             rows = np.flatnonzero(self._over).tolist()
             told = self._open(rows)
-        self._over, self._any_over = ended.copy(), bool(np.count_nonzero(ended))
+        self._over, self._any_over = ended, bool(np.count_nonzero(ended))
+        terminated = ended.copy()
         if self._any_over:
             last = np.flatnonzero(ended).tolist()
-            rows, told = rows + last, told + self._finish(last, tokens, rewards, truncated)
-            ended &= ~truncated
+            if self._most_steps is not None:
+                terminated &= (tokens == self._end) | (self._next == self._limit)
+                truncated |= ended & (self._next - self._start == self._most_steps)
+            told += self._finish(last, tokens == self._end, rewards, terminated, truncated)
+            rows += last
         infos = stack_infos(told, rows, self.num_envs) if told else {}
         infos["length"], infos["_length"] = self._next - self._start, self._all.copy()
-        return self._observe(), rewards, ended, truncated, infos
+        return self._observe(), rewards, terminated, truncated, infos
 
     def collect(self, timeout_s: float | None = None) -> list[tuple[int, float, dict[str, Any]]]:
         """Return (ticket, reward, info) of the deferred programs judged since the last call.
@@ -230,7 +243,7 @@ class SynthesisVectorEnv(VectorEnv[Obs, NDArray[np.int64], NDArray[Any]]):
             assert opening is not None
             if mask is None:
                 mask = self._masks[row] = EpisodeMask(self.tokenizer, opening)
-            left = int(self._stop[row] - self._next[row])
+            left = int(self._limit[row] - self._next[row])
             masks[row] = mask.allowed(self._written(row), left)
         return masks
 
@@ -255,22 +268,29 @@ class SynthesisVectorEnv(VectorEnv[Obs, NDArray[np.int64], NDArray[Any]]):
     def _finish(
         self,
         rows: list[int],
-        tokens: NDArray[Any],
+        finished: Flags,
         rewards: NDArray[np.float64],
+        terminated: Flags,
         truncated: Flags,
     ) -> list[Infos]:
-        finished = (tokens == self._end).tolist()
-        played = [self._played(row, finished=finished[row]) for row in rows]
-        endings = self._defer(played) if self._deferred else self.setting.close(played)
-        rewards[rows] = [ending.reward for ending in endings]
-        truncated[rows] = [not ending.judged for ending in endings]
+        """Judge what terminated, mark what could not be judged, and start anew if due."""
+        done = [row for row in rows if terminated[row]]
+        played = [self._played(row, finished=bool(finished[row])) for row in done]
+        judged = self._defer(played) if self._deferred else self.setting.close(played)
+        rewards[done] = [ending.reward for ending in judged]
+        broken = [row for row, ending in zip(done, judged, strict=True) if not ending.judged]
+        terminated[broken], truncated[broken] = False, True
+        infos = [ending.info for ending in judged]
+        if len(done) < len(rows):
+            known = dict(zip(done, infos, strict=True))
+            infos = [known.get(row) or {"length": len(self._written(row))} for row in rows]
         if self.autoreset_mode is not AutoresetMode.SAME_STEP:
-            return [ending.info for ending in endings]
+            return infos
         last = self._rows[rows]
         self._any_over = False
         return [
-            {"final_obs": obs, "final_info": ending.info, **info}
-            for obs, ending, info in zip(last, endings, self._open(rows), strict=True)
+            {"final_obs": obs, "final_info": info, **opened}
+            for obs, info, opened in zip(last, infos, self._open(rows), strict=True)
         ]
 
     def _defer(self, played: list[Played]) -> list[Ending]:
@@ -300,7 +320,9 @@ class SynthesisVectorEnv(VectorEnv[Obs, NDArray[np.int64], NDArray[Any]]):
             line[start:] = self.tokenizer.pad_id
             self._openings[row], self._masks[row] = opening, None
         self._start[rows] = self._next[rows] = self._first[rows] + starts
-        self._stop[rows] = self._first[rows] + [opening.limit for opening in openings]
+        self._limit[rows] = self._stop[rows] = self._first[rows] + [one.limit for one in openings]
+        if self._most_steps is not None:
+            self._stop = np.minimum(self._limit, self._start + self._most_steps)
         self._over[rows] = False
         return [opening.info() for opening in openings]
 

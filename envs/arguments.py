@@ -1,0 +1,98 @@
+"""Arguments: what an environment is made with, checked by name and by kind before it is made.
+
+``gymnasium.make`` hands on whatever it does not know itself, so that a misspelt argument arrives
+here; it is answered with the nearest name rather than with Python's TypeError.
+"""
+
+import inspect
+from collections.abc import Callable
+from functools import wraps
+from typing import Concatenate, ParamSpec, TypeVar
+
+from codegym import registry
+from codegym.errors import ConfigError, UnknownNameError
+
+_P = ParamSpec("_P")
+_Self = TypeVar("_Self")
+_GYMNASIUMS = (
+    "gymnasium.make itself takes max_episode_steps, disable_env_checker and render_mode, "
+    "gymnasium.make_vec also num_envs, vectorization_mode, vector_kwargs and wrappers"
+)
+_VECTOR_ONLY = ("num_envs", "autoreset_mode", "grading", "max_episode_steps")
+
+
+def checked_names(
+    init: Callable[Concatenate[_Self, _P], None],
+) -> Callable[Concatenate[_Self, _P], None]:
+    """Decorate an ``__init__`` so that it refuses keyword arguments it does not have.
+
+    Raises:
+        UnknownNameError: Names the nearest argument.
+    """
+    known = list(inspect.signature(init).parameters)[1:]
+
+    @wraps(init)
+    def checked(self: _Self, *args: _P.args, **kwargs: _P.kwargs) -> None:
+        for name in kwargs:
+            if name not in known:
+                kind = f"argument of {type(self).__name__}"
+                raise UnknownNameError(kind, name, known, cure=_advice(name))
+        init(self, *args, **kwargs)
+
+    return checked
+
+
+def _advice(name: str) -> str:
+    if name in _VECTOR_ONLY:
+        return (
+            f"{name!r} belongs to the vector form: gymnasium.make_vec(...); with "
+            f"vectorization_mode='sync' or 'async' it goes into vector_kwargs"
+        )
+    return _GYMNASIUMS
+
+
+def check_positive(name: str, value: object) -> None:
+    """Refuse what is no integer of 1 or more.
+
+    Raises:
+        ConfigError: Names the argument.
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ConfigError(f"{name} is unusable", value=value, expected="an integer >= 1")
+
+
+def check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
+    """Refuse what is none of a few words.
+
+    Raises:
+        ConfigError: Of another type.
+        UnknownNameError: Another word; names the nearest.
+    """
+    if not isinstance(value, str):
+        raise ConfigError(f"{name} is unusable", value=value, expected=_either(choices))
+    if value not in choices:
+        raise UnknownNameError(name, value, choices)
+
+
+def check_flag(name: str, value: object) -> None:
+    """Refuse what is neither True nor False.
+
+    Raises:
+        ConfigError: Names the argument.
+    """
+    if not isinstance(value, bool):
+        raise ConfigError(f"{name} is unusable", value=value, expected="True or False")
+
+
+def check_isolation(value: object) -> None:
+    """Refuse what names no isolation.
+
+    Raises:
+        ConfigError: Not a text.
+        UnknownNameError: Names the nearest.
+    """
+    check_choice("isolation", value, ("auto", *registry.names("sandboxes")))
+
+
+def _either(choices: tuple[str, ...]) -> str:
+    return " or ".join(map(repr, choices))
