@@ -6,15 +6,19 @@ the pool while the next ones are being written. It gives the numbers that steppi
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
+from inspect import signature
 from time import perf_counter
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from codegym.errors import TaskError
+from codegym.errors import ConfigError, TaskError
+from codegym.extraction import program_from_answer, start_of
+from codegym.grammar import PythonMask
 from codegym.judging import Judge
-from codegym.policy import Policy
-from codegym.pricing import price, program_of
+from codegym.policy import Constraint, Policy
+from codegym.pricing import price_spans, program_of
 from codegym.rewards.base import Reward
 from codegym.task import Task
 from codegym.tokenizers.base import Tokenizer
@@ -45,6 +49,7 @@ class Sampling:
         deterministic: Take the most probable token instead of drawing.
         greedy: Write one more program per task that way, after the drawn ones.
         rows: Programs written side by side; the grader works on the last rows meanwhile.
+        grammar: Allow only tokens that keep a program valid Python which can be ended in time.
     """
 
     n: int = 1
@@ -54,6 +59,7 @@ class Sampling:
     deterministic: bool = False
     greedy: bool = False
     rows: int = 128
+    grammar: bool = False
 
 
 @dataclass(slots=True)
@@ -67,6 +73,7 @@ class _Draft:
     text: str
     demonstration: bool = False
     greedy: bool = False
+    masks: np.ndarray | None = None
     verdict: Verdict | None = None
 
 
@@ -93,6 +100,7 @@ def collect(
 
     Raises:
         TaskError: A task's prompt leaves no room for a program in the policy's context.
+        ConfigError: With ``grammar``, a prompt is not of the Python that masks know.
         SandboxError: The sandbox broke.
     """
     clock = clock or Clock()
@@ -173,6 +181,16 @@ def _drafts(
     sampling: Sampling,
     rng: "torch.Generator | None",
 ) -> list[_Draft]:
+    constraint: dict[str, Constraint] = {}
+    if sampling.grammar:
+        if "constraint" not in signature(policy.generate).parameters:
+            raise ConfigError(
+                "this policy cannot be kept to a grammar",
+                value=policy.name,
+                expected="a generate that takes a constraint",
+                cure="leave grammar out",
+            )
+        constraint["constraint"] = _python(policy.tokenizer, tasks)
     written = policy.generate(
         prompts,
         n=sampling.n,
@@ -181,6 +199,7 @@ def _drafts(
         top_p=sampling.top_p,
         deterministic=sampling.deterministic,
         rng=rng,
+        **constraint,
     )
     return [
         _Draft(
@@ -190,11 +209,34 @@ def _drafts(
             log_probs=written.log_probs[row],
             values=written.values[row],
             finished=bool(written.finished[row]),
-            text=program_of(tasks[row // sampling.n], policy.tokenizer.decode(actions.tolist())),
+            text=_program(policy, tasks[row // sampling.n], actions),
             greedy=sampling.deterministic,
+            masks=written.masks[row] if written.masks else None,
         )
         for row, actions in enumerate(written.actions)
     ]
+
+
+def _program(policy: Policy, task: Task, actions: np.ndarray) -> str:
+    written = policy.tokenizer.decode(actions.tolist())
+    return program_from_answer(task, written) if policy.answers else program_of(task, written)
+
+
+@lru_cache(maxsize=8)
+def _python_mask(tokenizer: Tokenizer) -> PythonMask:
+    return PythonMask(tokenizer)
+
+
+def _python(tokenizer: Tokenizer, tasks: Sequence[Task]) -> Constraint:
+    """Return the constraint that keeps programs valid Python.
+
+    Raises:
+        MissingExtraError: lark is not installed.
+        ConfigError: The tokenizer lacks a character, or a prompt is not of the grammar.
+    """
+    mask = _python_mask(tokenizer)
+    starts = [mask.start(task.prompt if task.prompt_is_code else "") for task in tasks]
+    return Constraint(mask=mask, states=starts)
 
 
 def _reference(task: Task, policy: Policy) -> _Draft:
@@ -230,12 +272,14 @@ def _await(judge: Judge, tickets: dict[int, int], drafts: list[_Draft]) -> None:
 
 def _finish(draft: _Draft, tokenizer: Tokenizer, reward: Reward, version: int) -> Trajectory:
     assert draft.verdict is not None
-    priced = price(
+    ids = draft.actions.tolist()
+    priced = price_spans(
         draft.task,
-        draft.actions,
+        draft.text,
+        spans=tokenizer.spans(ids),
+        start=start_of(draft.text, tokenizer.decode(ids)),
         finished=draft.finished,
         verdict=draft.verdict,
-        tokenizer=tokenizer,
         reward=reward,
     )
     return Trajectory(
@@ -253,4 +297,5 @@ def _finish(draft: _Draft, tokenizer: Tokenizer, reward: Reward, version: int) -
         policy_version=version,
         demonstration=draft.demonstration,
         greedy=draft.greedy,
+        masks=draft.masks,
     )

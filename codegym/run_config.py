@@ -29,6 +29,7 @@ class TrainConfig:
         warm_start_programs: Demonstrations to learn from first; 0 for no warm start. Where nothing
             is said, 20,480 for a new policy and none for one from a checkpoint.
         max_new_tokens: Longest program, the end token included.
+        grammar: Write only valid Python, in training and evaluation; see ``Sampling.grammar``.
         eval_count: Held-out tasks of the first and last evaluation.
         curve_count: Held-out tasks of each evaluation in between.
         curve_points: How many evaluations in between.
@@ -51,6 +52,7 @@ class TrainConfig:
     programs: int = 0
     warm_start_programs: int = 0
     max_new_tokens: int = 64
+    grammar: bool = False
     eval_count: int = 300
     curve_count: int = 100
     curve_points: int = 6

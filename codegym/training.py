@@ -226,6 +226,7 @@ class Trainer:
                 budget=self.config.max_new_tokens,
                 temperature=wanted.temperature,
                 greedy=wanted.greedy,
+                grammar=self.config.grammar,
             ),
             rng=torch.Generator().manual_seed(int(rng.integers(2**62))),
             clock=clock,
@@ -271,6 +272,7 @@ class Trainer:
                 judge=judge,
                 deterministic=deterministic,
                 budget=self.config.max_new_tokens,
+                grammar=self.config.grammar,
                 # The same draws at every moment: gains are compared pair by pair.
                 seed=self.config.seed,
                 name=self.config.eval_tasks,
