@@ -106,6 +106,7 @@ def evaluate(
     temperature: float = 1.0,
     top_p: float = 1.0,
     budget: int = 64,
+    grammar: bool = False,
     seed: int = 0,
     name: str = "",
 ) -> EvaluationReport:
@@ -121,6 +122,7 @@ def evaluate(
         temperature: Sampling temperature otherwise.
         top_p: Share of probability kept.
         budget: Longest program in tokens.
+        grammar: Allow only tokens that keep a program valid Python.
         seed: Of the sampling and of the bootstrap.
         name: What the tasks are called in the report.
 
@@ -137,7 +139,12 @@ def evaluate(
         judge=judge,
         reward=make_reward("pass_rate"),
         sampling=Sampling(
-            n=n, budget=budget, temperature=temperature, top_p=top_p, deterministic=deterministic
+            n=n,
+            budget=budget,
+            temperature=temperature,
+            top_p=top_p,
+            deterministic=deterministic,
+            grammar=grammar,
         ),
         rng=torch.Generator().manual_seed(seed),
     )

@@ -222,6 +222,7 @@ class Gatherer:
                 temperature=wanted.temperature,
                 greedy=wanted.greedy,
                 prefix=self.prefix.share(progress) if self.prefix else 0.0,
+                grammar=self._config.grammar,
             ),
             rng=torch.Generator().manual_seed(int(rng.integers(2**62))),
         )

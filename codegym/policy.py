@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,12 +51,44 @@ class Generation:
         log_probs: N arrays (T_i,) float32, at the sampling temperature.
         values: N arrays (T_i,) float32.
         finished: (N,) bool, False where the budget cut the program.
+        masks: N arrays (T_i, ceil(V / 8)) uint8, in bits what was allowed at each action
+            (``numpy.packbits``); None for a program, or for all, where everything was.
     """
 
     actions: list[NDArray[np.int64]]
     log_probs: list[NDArray[np.float32]]
     values: list[NDArray[np.float32]]
     finished: NDArray[np.bool_]
+    masks: Sequence[NDArray[np.uint8] | None] | None = None
+
+
+class TokenMask(Protocol):
+    """What may be written next; ``codegym.grammar.PythonMask`` is one.
+
+    Attributes:
+        size: Number V of ids.
+    """
+
+    size: int
+
+    def advance(self, state: Any, token: int) -> Any | None:
+        """Return the state after one more token, None where nothing is kept any more."""
+
+    def allowed(self, state: Any, remaining: int) -> NDArray[np.bool_]:
+        """Return (V,) what may come next when so many tokens may still be written."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Constraint:
+    """What ``generate`` may write.
+
+    Attributes:
+        mask: Says which tokens may come next.
+        states: Its state at the end of each prompt.
+    """
+
+    mask: TokenMask
+    states: Sequence[Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +96,7 @@ class Evaluation:
     """What ``Policy.evaluate`` returns: tensors with gradients, 0 where the batch's mask is False.
 
     Attributes:
-        log_probs: (B, T) of the batch's actions, at temperature 1.
+        log_probs: (B, T) of the batch's actions, at temperature 1, under the batch's masks.
         entropy: (B, T) of the distribution at each action, in nats.
         values: (B, T); their gradient does not reach the trunk where the policy detaches it.
         hidden: (B, T, d) last hidden state from which each action was drawn.
@@ -85,6 +117,8 @@ class Policy(ABC):
         max_tokens: Longest prompt plus program it can read.
         version: Rises with every change of weights; caches of another version are dropped.
         learns: Whether its actor has weights that training changes.
+        answers: Whether what it writes is an answer with a program in it, as chat models give, from
+            which ``codegym.extraction`` takes the program.
     """
 
     name: str
@@ -92,6 +126,7 @@ class Policy(ABC):
     tokenizer: Tokenizer
     max_tokens: int
     version: int
+    answers: bool = False
 
     @classmethod
     def create(cls, variant: str, *, tokenizer: Tokenizer, seed: int) -> Self:
@@ -162,8 +197,13 @@ class Policy(ABC):
         top_p: float = 1.0,
         deterministic: bool = False,
         rng: "torch.Generator | None" = None,
+        constraint: Constraint | None = None,
     ) -> Generation:
-        """Write ``n`` programs for each prompt, at most ``budget`` tokens each, end included."""
+        """Write ``n`` programs for each prompt, at most ``budget`` tokens each, end included.
+
+        Under a constraint every token is drawn from the allowed ones, renormalised; log-probs are
+        of that distribution, and the masks are returned, for ``evaluate`` to score under.
+        """
 
     @abstractmethod
     def evaluate(self, batch: Batch) -> Evaluation:

@@ -6,15 +6,19 @@ the pool while the next ones are being written. It gives the numbers that steppi
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
+from inspect import signature
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from codegym.errors import TaskError
+from codegym.errors import ConfigError, TaskError
+from codegym.extraction import program_from_answer, start_of
+from codegym.grammar import PythonMask
 from codegym.judging import Judge
-from codegym.policy import Policy
-from codegym.pricing import price, program_of
+from codegym.policy import Constraint, Policy
+from codegym.pricing import price_spans, program_of
 from codegym.rewards.base import Reward
 from codegym.task import Task
 from codegym.tokenizers.base import Tokenizer
@@ -47,6 +51,7 @@ class Sampling:
         rows: Programs written side by side; the grader works on the last rows meanwhile.
         prefix: Share in [0, 1) of the reference solution's tokens that a program begins with.
             They are part of the trajectory's prompt, so that nothing is learnt about them.
+        grammar: Allow only tokens that keep a program valid Python which can be ended in time.
     """
 
     n: int = 1
@@ -57,6 +62,7 @@ class Sampling:
     greedy: bool = False
     rows: int = 128
     prefix: float = 0.0
+    grammar: bool = False
 
 
 @dataclass(slots=True)
@@ -71,6 +77,7 @@ class _Draft:
     given: int = 0
     demonstration: bool = False
     greedy: bool = False
+    masks: np.ndarray | None = None
     verdict: Verdict | None = None
 
 
@@ -97,6 +104,7 @@ def collect(
 
     Raises:
         TaskError: A task's prompt leaves no room for a program in the policy's context.
+        ConfigError: With ``grammar``, a prompt is not of the Python that masks know.
         SandboxError: The sandbox broke.
     """
     clock = clock or Clock()
@@ -260,6 +268,16 @@ def _drafts(
     sampling: Sampling,
     rng: "torch.Generator | None",
 ) -> list[_Draft]:
+    constraint: dict[str, Constraint] = {}
+    if sampling.grammar:
+        if "constraint" not in signature(policy.generate).parameters:
+            raise ConfigError(
+                "this policy cannot be kept to a grammar",
+                value=policy.name,
+                expected="a generate that takes a constraint",
+                cure="leave grammar out",
+            )
+        constraint["constraint"] = _python(policy.tokenizer, tasks, given)
     written = policy.generate(
         prompts,
         n=sampling.n,
@@ -268,6 +286,7 @@ def _drafts(
         top_p=sampling.top_p,
         deterministic=sampling.deterministic,
         rng=rng,
+        **constraint,
     )
     drafts = []
     for row, actions in enumerate(written.actions):
@@ -280,12 +299,38 @@ def _drafts(
                 log_probs=written.log_probs[row],
                 values=written.values[row],
                 finished=bool(written.finished[row]),
-                text=program_of(task, policy.tokenizer.decode([*before, *actions.tolist()])),
+                text=_program(policy, task, [*before, *actions.tolist()]),
                 given=len(before),
                 greedy=sampling.deterministic,
+                masks=written.masks[row] if written.masks else None,
             )
         )
     return drafts
+
+
+def _program(policy: Policy, task: Task, ids: Sequence[int]) -> str:
+    written = policy.tokenizer.decode(ids)
+    return program_from_answer(task, written) if policy.answers else program_of(task, written)
+
+
+@lru_cache(maxsize=8)
+def _python_mask(tokenizer: Tokenizer) -> PythonMask:
+    return PythonMask(tokenizer)
+
+
+def _python(tokenizer: Tokenizer, tasks: Sequence[Task], given: Sequence[list[int]]) -> Constraint:
+    """Return the constraint that keeps programs valid Python.
+
+    Raises:
+        MissingExtraError: lark is not installed.
+        ConfigError: The tokenizer lacks a character, or a prompt is not of the grammar.
+    """
+    mask = _python_mask(tokenizer)
+    texts = [
+        (task.prompt if task.prompt_is_code else "") + tokenizer.decode(ids)
+        for task, ids in zip(tasks, given, strict=True)
+    ]
+    return Constraint(mask=mask, states=[mask.start(text) for text in texts])
 
 
 def _given(task: Task, policy: Policy, share: float) -> list[int]:
@@ -364,13 +409,14 @@ def _await(judge: Judge, tickets: dict[int, int], drafts: list[_Draft]) -> None:
 
 def _finish(draft: _Draft, tokenizer: Tokenizer, reward: Reward, version: int) -> Trajectory:
     assert draft.verdict is not None
-    priced = price(
+    ids = [*draft.prompt[len(draft.prompt) - draft.given :], *draft.actions.tolist()]
+    priced = price_spans(
         draft.task,
-        draft.actions,
-        given=draft.prompt[len(draft.prompt) - draft.given :],
+        draft.text,
+        spans=tokenizer.spans(ids)[draft.given :],
+        start=start_of(draft.text, tokenizer.decode(ids)),
         finished=draft.finished,
         verdict=draft.verdict,
-        tokenizer=tokenizer,
         reward=reward,
     )
     return Trajectory(
@@ -389,4 +435,5 @@ def _finish(draft: _Draft, tokenizer: Tokenizer, reward: Reward, version: int) -
         given=draft.given,
         demonstration=draft.demonstration,
         greedy=draft.greedy,
+        masks=draft.masks,
     )

@@ -43,6 +43,7 @@ class TrainConfig:
         warm_start_minutes: The same as minutes of training. The learning rate is annealed to
             whichever is given.
         max_new_tokens: Longest program, the end token included.
+        grammar: Write only valid Python, in training and evaluation; see ``Sampling.grammar``.
         eval_count: Held-out tasks of the first and last evaluation.
         curve_count: Held-out tasks of each evaluation in between.
         curve_points: How many evaluations in between.
@@ -77,6 +78,7 @@ class TrainConfig:
     warm_start_programs: int = 0
     warm_start_minutes: float = 0.0
     max_new_tokens: int = 64
+    grammar: bool = False
     eval_count: int = 300
     curve_count: int = 100
     curve_points: int = 6

@@ -278,6 +278,7 @@ class Trainer:
                 judge=judge,
                 deterministic=kind == "greedy",
                 budget=self.config.max_new_tokens,
+                grammar=self.config.grammar,
                 # The same draws at every moment: gains are compared pair by pair.
                 seed=self.config.seed,
                 name=self.config.eval_tasks,

@@ -36,6 +36,8 @@ class Trajectory:
             policy and not written by it.
         demonstration: Whether it is a reference solution played back instead of the policy's own.
         greedy: Whether the most probable token was taken throughout.
+        masks: (T, ceil(V / 8)) uint8, in bits the tokens that were allowed at each action; None
+            where all were.
     """
 
     task_id: str
@@ -53,6 +55,7 @@ class Trajectory:
     given: int = 0
     demonstration: bool = False
     greedy: bool = False
+    masks: NDArray[np.uint8] | None = None
 
     def __len__(self) -> int:
         return len(self.actions)
@@ -106,6 +109,7 @@ class Batch:
         rewards: (B,) float32.
         columns: Further (B, T) arrays that an agent adds, such as its advantages; they are cut
             and selected like the rest.
+        masks: (B, T, ceil(V / 8)) uint8, as of ``Trajectory``; None where no row has any.
     """
 
     tokens: NDArray[np.int64]
@@ -118,6 +122,7 @@ class Batch:
     token_rewards: NDArray[np.float32]
     rewards: NDArray[np.float32]
     columns: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
+    masks: NDArray[np.uint8] | None = None
 
     def __len__(self) -> int:
         return len(self.lengths)
@@ -159,6 +164,7 @@ class Batch:
             values=floats[1],
             token_rewards=floats[2],
             rewards=np.array([one.reward for one in trajectories], dtype=np.float32),
+            masks=_stack_masks(trajectories, width),
         )
 
     def select(self, rows: NDArray[np.int64]) -> "Batch":
@@ -176,6 +182,7 @@ class Batch:
             token_rewards=self.token_rewards[rows, :width],
             rewards=self.rewards[rows],
             columns={name: column[rows, :width] for name, column in self.columns.items()},
+            masks=None if self.masks is None else self.masks[rows, :width],
         )
 
     def with_columns(self, **columns: NDArray[np.float32]) -> "Batch":
@@ -192,3 +199,16 @@ class Batch:
         order = np.argsort(self.lengths + self.prompt_lengths, kind="stable")
         for start in range(0, len(order), rows):
             yield self.select(order[start : start + rows])
+
+
+def _stack_masks(episodes: Sequence[Episode], width: int) -> NDArray[np.uint8] | None:
+    """Pad the masks of episodes; what has none, and padding, allows everything."""
+    masks = [one.masks if isinstance(one, Trajectory) else None for one in episodes]
+    size = next((mask.shape[1] for mask in masks if mask is not None), None)
+    if size is None:
+        return None
+    stacked = np.full((len(masks), width, size), 255, dtype=np.uint8)
+    for row, mask in enumerate(masks):
+        if mask is not None:
+            stacked[row, : len(mask)] = mask
+    return stacked

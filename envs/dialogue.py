@@ -20,6 +20,7 @@ from codegym.envs.setting import open_source
 from numpy.typing import NDArray
 
 from codegym.errors import EpisodeOverError, InvalidActionError, SandboxError
+from codegym.extraction import start_of, whole_program
 from codegym.pricing import price_spans
 from codegym.rewards import Reward, make_reward
 from codegym.sources import TaskSource
@@ -162,7 +163,7 @@ class Dialogue:
     def _end_of_program(self, episode: _Episode, *, finished: bool) -> Reply:
         task, written = episode.task, "".join(episode.written)
         program = (
-            task.program(written)
+            whole_program(task, written)
             if self.granularity == "program"
             else (task.prompt + written if task.prompt_is_code else written)
         )
@@ -174,7 +175,7 @@ class Dialogue:
             task,
             program,
             spans=_spans(pieces),
-            start=len(program) - len(written),
+            start=start_of(program, written),
             finished=finished,
             verdict=verdict,
             reward=self.reward,

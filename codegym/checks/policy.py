@@ -6,6 +6,8 @@ ways to the same numbers. A policy that breaks this trains, and learns the wrong
 
 import tempfile
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from inspect import signature
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from codegym.errors import CheckpointError, ConformanceError, PromptTooLongError
-from codegym.policy import Evaluation, Generation, Policy
+from codegym.policy import Constraint, Evaluation, Generation, Policy
 from codegym.tokenizers.base import Tokenizer
 from codegym.trajectory import Batch, Trajectory
 
@@ -49,6 +51,7 @@ def check_policy(policy: type[Policy] | Callable[[], Policy]) -> None:
     _check_generation(checked)
     _check_stepping(checked)
     _check_mask(checked)
+    _check_constraint(checked)
     _check_padding(checked)
     _check_randomness(checked)
     _check_update(checked)
@@ -274,6 +277,46 @@ def _check_mask(policy: Policy) -> None:
         mask[0, allowed[0]] = False
         step = policy.act(obs, mask=mask, rng=_rng(seed))
         _close(step.log_probs, 0.0, "log-probabilities are not those of the masked distribution")
+
+
+class _Alternating:
+    """Allows the even ids after an odd one and the other way round; the end after four tokens."""
+
+    def __init__(self, policy: Policy) -> None:
+        self.size = policy.tokenizer.vocab_size
+        self._pad, self._end = policy.tokenizer.pad_id, policy.tokenizer.end_id
+
+    def advance(self, state: int, token: int) -> int | None:
+        return state + 1
+
+    def allowed(self, state: int, remaining: int) -> NDArray[np.bool_]:
+        mask: NDArray[np.bool_] = np.arange(self.size) % 2 == state % 2
+        mask[[self._pad, self._end]] = False, state >= 4
+        return mask
+
+
+def _check_constraint(policy: Policy) -> None:
+    """Where ``generate`` takes a constraint, it keeps to it and ``evaluate`` scores under it."""
+    if "constraint" not in signature(policy.generate).parameters:
+        return
+    prompts, mask = _prompts(policy), _Alternating(policy)
+    constraint = Constraint(mask=mask, states=[0, 1, 2, 3])
+    written = policy.generate(prompts, n=3, budget=_BUDGET, rng=_rng(), constraint=constraint)
+    if written.masks is None or any(bits is None for bits in written.masks):
+        raise ConformanceError("generate returns no masks under a constraint")
+    episodes = []
+    for row, (actions, bits) in enumerate(zip(written.actions, written.masks, strict=True)):
+        assert bits is not None
+        for at, action in enumerate(actions.tolist()):
+            wanted = mask.allowed(row // 3 + at, _BUDGET - at)
+            _require(bool(wanted[action]), "generate takes a token that its constraint forbids")
+            found = np.unpackbits(bits[at], count=mask.size).astype(np.bool_)
+            _require(np.array_equal(found, wanted), "masks are not what the constraint allowed")
+        scored = (written.log_probs[row], written.values[row])
+        episodes.append(replace(_episode(prompts[row // 3], actions, *scored), masks=bits))
+    batch = Batch.from_trajectories(episodes, pad_id=policy.tokenizer.pad_id)
+    log_probs, _, _ = _numbers(policy.evaluate(batch))
+    _close(log_probs, batch.log_probs, "generate and evaluate disagree under a constraint")
 
 
 def _check_padding(policy: Policy) -> None:

@@ -54,7 +54,9 @@ _NUMBER |= {(base, "0"): f"{base}1" for base in "box"}
 _NUMBER |= {(f"{base}1", "0"): f"{base}1" for base in "box"}
 _UNDERSCORED = ("0", "1", "01", ".", "e1", "b", "b1", "o", "o1", "x", "x1")
 _NUMBER |= {(f"{form}_", one): to for (form, one), to in _NUMBER.items() if form in _UNDERSCORED}
-_NUMBER |= {(form, "_"): f"{form}_" for form in _UNDERSCORED} | {("0", base): base for base in "box"}
+_NUMBER |= {(form, "_"): f"{form}_" for form in _UNDERSCORED} | {
+    ("0", base): base for base in "box"
+}
 _NUMBER |= {(form, "."): "f" for form in ("0", "1", "01")}
 _NUMBER |= {(form, "e"): "e" for form in ("0", "1", "01", "f", ".")}
 _NUMBER |= {(form, "j"): "j" for form in ("0", "1", "01", "f", ".", "e1")}

@@ -24,7 +24,7 @@ from codegym.policies.sampling import SamplingConfig
 from codegym.policies.scoring import gather_actions, row_lengths, score
 from codegym.policies.transformer import GPTConfig, Transformer
 from codegym.policies.value_head import ValueHead
-from codegym.policy import Evaluation, Generation, Policy, Step
+from codegym.policy import Constraint, Evaluation, Generation, Policy, Step
 from codegym.tokenizers.base import Tokenizer
 from codegym.trajectory import Batch
 
@@ -188,6 +188,7 @@ class GPTPolicy(Policy):
         top_p: float = 1.0,
         deterministic: bool = False,
         rng: torch.Generator | None = None,
+        constraint: Constraint | None = None,
     ) -> Generation:
         """Write ``n`` programs for each prompt, at most ``budget`` tokens each, end included.
 
@@ -206,6 +207,8 @@ class GPTPolicy(Policy):
             max_tokens=self.max_tokens,
             rng=rng or self.rng,
             device=self.device,
+            constraint=constraint,
+            pad_id=self.tokenizer.pad_id,
         )
 
     def _decoder(self) -> sampling.Decoder:

@@ -37,7 +37,7 @@ from codegym.policies.hf_model import (
 from codegym.policies.prompting import Prompting, StopWatch
 from codegym.policies.sampling import SamplingConfig
 from codegym.policies.scoring import gather_actions, row_lengths, score_by_parts
-from codegym.policy import Evaluation, Generation, Policy, Step
+from codegym.policy import Constraint, Evaluation, Generation, Policy, Step
 from codegym.tokenizers.base import Tokenizer
 from codegym.tokenizers.hf import HFTokenizer
 from codegym.trajectory import Batch
@@ -85,6 +85,7 @@ class HFPolicy(Policy):
         self.engine = engine
         self.base = base
         self.max_tokens = self.config.max_tokens
+        self.answers = self.config.prompting.style == "answer"
         self.version = 0
         self.rng = torch.Generator().manual_seed(seed)
         self._module = HFModule(model, vocab_size=tokenizer.vocab_size, pad_id=tokenizer.pad_id)
@@ -270,6 +271,7 @@ class HFPolicy(Policy):
         top_p: float = 1.0,
         deterministic: bool = False,
         rng: torch.Generator | None = None,
+        constraint: Constraint | None = None,
     ) -> Generation:
         """Write ``n`` programs for each prompt, at most ``budget`` tokens each, end included.
 
@@ -280,6 +282,12 @@ class HFPolicy(Policy):
         drawing = Drawing(temperature=temperature, top_p=top_p, deterministic=deterministic)
         rng = rng or self.rng
         if self.engine is not None:
+            if constraint is not None:
+                raise ConfigError(
+                    "an engine writes without constraints",
+                    value=type(self.engine).__name__,
+                    cure="a policy without an engine",
+                )
             return self.engine.generate(self, prompts, n=n, budget=budget, drawing=drawing, rng=rng)
         self._merger.merge()
         return sampling.generate(
@@ -294,6 +302,8 @@ class HFPolicy(Policy):
             rng=rng,
             device=self.device,
             make_stopper=self._watch if self.config.prompting.sequences() else None,
+            constraint=constraint,
+            pad_id=self.tokenizer.pad_id,
         )
 
     @contextmanager

@@ -2,7 +2,8 @@
 
 A base model is shown the head of a program and goes on with it. A chat model is asked for the
 program and its answer is begun for it, inside a code fence, so that it too just goes on: what it
-writes is a continuation, and no fence need be looked for.
+writes is a continuation, and no fence need be looked for. A chat model may also be left to answer
+as it likes; the program is then taken out of the answer by ``codegym.extraction``.
 """
 
 import re
@@ -17,10 +18,11 @@ from codegym.errors import ConfigError
 from codegym.tokenizers.base import Tokenizer
 from codegym.tokenizers.hf import HFTokenizer
 
-Style = Literal["code", "chat"]
+Style = Literal["code", "chat", "answer"]
 STOPS: dict[Style, tuple[str, ...]] = {
     "code": ("\nclass ", "\ndef ", "\nif ", "\nprint(", "\nassert ", "\n#", "\n@", "\n```"),
     "chat": ("\n```",),
+    "answer": (),
 }
 _CODE = re.compile(r"^(?:async def|def|class|import|from|@)\b", re.MULTILINE)
 _TEXT = re.compile(r"\S")
@@ -31,7 +33,8 @@ class Prompting:
     """How prompts are shown.
 
     Attributes:
-        style: ``code`` for base models, ``chat`` for models with a chat template.
+        style: ``code`` for base models, ``chat`` for models with a chat template, ``answer`` for
+            those that are to answer freely, with their thoughts and fences.
         stops: Texts that end a program, once something other than white space was written.
         continue_request: What a chat model is asked for the head of a program; ``{prompt}`` stands
             for the prompt.
@@ -45,7 +48,9 @@ class Prompting:
 
     def __post_init__(self) -> None:
         if self.style not in STOPS:
-            raise ConfigError("style is unusable", value=self.style, expected="code or chat")
+            raise ConfigError(
+                "style is unusable", value=self.style, expected="code, chat or answer"
+            )
         if any(not stop.strip() for stop in self.stops or ()):
             raise ConfigError("a stop is blank", value=self.stops)
 
@@ -66,6 +71,8 @@ class Prompting:
             return tokenizer.encode(shown.rstrip())
         request = self.continue_request if code else self.write_request
         messages = [{"role": "user", "content": request.format(prompt=text.strip())}]
+        if self.style == "answer":
+            return tokenizer.encode_markup(_render(messages, tokenizer))
         begun = f"```python\n{text}".rstrip() if code else "```python"
         return tokenizer.encode_markup(_render(messages, tokenizer) + begun)
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from threading import Lock
 from typing import Protocol
 
 import numpy as np
@@ -18,8 +19,9 @@ import torch
 from numpy.typing import NDArray
 
 from codegym.errors import ConfigError, PromptTooLongError
+from codegym.policies.constraint import RowMasks, forbid
 from codegym.policies.drawing import Drawing, uniforms
-from codegym.policy import Generation
+from codegym.policy import Constraint, Generation
 
 _LEAST_ROWS = 32
 
@@ -97,6 +99,8 @@ def generate(
     rng: torch.Generator,
     device: torch.device,
     make_stopper: Callable[[int], Stopper] | None = None,
+    constraint: Constraint | None = None,
+    pad_id: int = 0,
 ) -> Generation:
     """Write ``n`` programs for each prompt.
 
@@ -116,31 +120,49 @@ def generate(
         make_stopper: Makes the watch over the given number of rows. A stop sequence is replaced by
             the end token, with the probability the end token had in its place: what is recorded is
             what ``evaluate`` would say, and learning moves the policy to the end token.
+        constraint: What may be written. Stop sequences are not looked for then: a whole program may
+            hold them, and the constraint sees to its end.
+        pad_id: Never written.
 
     Raises:
         PromptTooLongError: A prompt leaves no room for a program.
         ConfigError: ``n`` or ``budget`` is below 1, or a prompt is empty.
     """
     check_prompts(prompts, n=n, budget=budget, max_tokens=max_tokens)
+    if constraint is not None and len(constraint.states) != len(prompts):
+        raise ConfigError(
+            "a constraint needs a state for each prompt",
+            value=len(constraint.states),
+            expected=str(len(prompts)),
+        )
     count = len(prompts) * n
     random = None if drawing.deterministic else uniforms((count, budget), rng, device)
     lengths = np.array([len(prompt) for prompt in prompts], dtype=np.int64)
+
+    lock = Lock()
 
     @torch.inference_mode()
     def write(chunk: NDArray[np.int64]) -> _Written:
         # Programs of one prompt stand together: a new prompt starts where the number changes.
         starts = np.diff(chunk // n, prepend=-1) != 0
         read, rows = (chunk // n)[starts], np.cumsum(starts) - 1
+        rooms = np.minimum(budget, max_tokens - lengths[chunk // n])
+        masks, stopper = None, None
+        if constraint is not None:
+            masks = RowMasks(constraint, chunk // n, rooms, pad_id=pad_id, end_id=end_id, lock=lock)
+        elif make_stopper is not None:
+            stopper = make_stopper(len(chunk))
         return _write(
             make_decoder(),
             [prompts[index] for index in read],
             torch.from_numpy(rows).to(device),
-            rooms=np.minimum(budget, max_tokens - lengths[chunk // n]),
+            rooms=rooms,
             random=None if random is None else random[torch.from_numpy(chunk).to(device)],
             drawing=drawing,
             keep_share=config.keep_share,
             end_id=end_id,
-            stopper=None if make_stopper is None else make_stopper(len(chunk)),
+            stopper=stopper,
+            masks=masks,
         )
 
     workers = (config.workers or torch.get_num_threads()) if device.type == "cpu" else 1
@@ -184,6 +206,7 @@ def _gather(
     log_probs: list[NDArray[np.float32]] = [np.empty(0, dtype=np.float32)] * count
     values: list[NDArray[np.float32]] = [np.empty(0, dtype=np.float32)] * count
     finished = np.zeros(count, dtype=np.bool_)
+    masks: list[NDArray[np.uint8] | None] = [None] * count
     for chunk, part in zip(chunks, parts, strict=True):
         finished[chunk] = part.finished
         for row, index in enumerate(chunk):
@@ -191,7 +214,15 @@ def _gather(
             actions[index] = part.actions[row, :length]
             log_probs[index] = part.log_probs[row, :length]
             values[index] = part.values[row, :length]
-    return Generation(actions=actions, log_probs=log_probs, values=values, finished=finished)
+            if part.masks is not None:
+                masks[index] = part.masks[row, :length]
+    return Generation(
+        actions=actions,
+        log_probs=log_probs,
+        values=values,
+        finished=finished,
+        masks=masks,
+    )
 
 
 def check_prompts(
@@ -219,13 +250,14 @@ def check_prompts(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Written:
-    """One chunk: (R, T) arrays, (R,) lengths and whether the end token was written."""
+    """One chunk: (R, T) arrays, (R,) lengths, whether the end token was written, and its masks."""
 
     actions: NDArray[np.int64]
     log_probs: NDArray[np.float32]
     values: NDArray[np.float32]
     lengths: NDArray[np.int64]
     finished: NDArray[np.bool_]
+    masks: NDArray[np.uint8] | None
 
 
 class _Log:
@@ -261,7 +293,9 @@ class _Log:
             plane[self._rows, self._start : end] = torch.stack(columns, dim=1)
         self._pending, self._start = [], end
 
-    def close(self, rooms: NDArray[np.int64], end_id: int) -> _Written:
+    def close(
+        self, rooms: NDArray[np.int64], end_id: int, masks: NDArray[np.uint8] | None
+    ) -> _Written:
         if self._pending:
             self._flush()
         actions = self._tokens[:, : self._start].cpu().numpy()
@@ -277,6 +311,7 @@ class _Log:
             values=floats[1],
             lengths=np.minimum(first, rooms),
             finished=first <= rooms,
+            masks=masks,
         )
 
 
@@ -291,6 +326,7 @@ def _write(
     keep_share: float,
     end_id: int,
     stopper: Stopper | None,
+    masks: RowMasks | None,
 ) -> _Written:
     room, count = int(rooms.max()), len(rows)
     log = _Log(count, room, rows.device)
@@ -299,6 +335,8 @@ def _write(
     logits, values = decoder.prefill(prompts, rows, room)
     over = torch.zeros(count, dtype=torch.bool, device=rows.device)
     for at in range(room):
+        if masks is not None:
+            logits = forbid(logits, masks.next(at))
         tokens, log_probs, probs = drawing.choose(
             logits, None if random is None else random[:, at : at + 1]
         )
@@ -312,6 +350,8 @@ def _write(
             cuts = stopper.read(tokens.cpu().numpy())
             log.cut(cuts)
             over |= torch.from_numpy(cuts >= 0).to(over.device)
+        if masks is not None:
+            masks.read(tokens.cpu().numpy())
         left = count - int(over.sum())
         if left == 0 or at == room - 1:
             break
@@ -321,7 +361,9 @@ def _write(
             decoder.keep(alive)
             if stopper is not None:
                 stopper.keep(alive.cpu().numpy())
+            if masks is not None:
+                masks.keep(alive.cpu().numpy())
             tokens, over, last, count = tokens[alive], over[alive], last[alive], left
             random = None if random is None else random[alive]
         logits, values = decoder.step(tokens)
-    return log.close(rooms, end_id)
+    return log.close(rooms, end_id, None if masks is None else masks.bits)

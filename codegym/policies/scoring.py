@@ -14,6 +14,8 @@ import torch.utils.checkpoint
 from numpy.typing import NDArray
 
 from codegym.errors import ConfigError
+from codegym.policies.constraint import unpack
+from codegym.policies.transformer import NEVER
 from codegym.policy import Evaluation
 from codegym.trajectory import Batch
 
@@ -65,7 +67,8 @@ def score(
     """
     mask = torch.from_numpy(batch.mask).to(logits.device)
     actions = torch.from_numpy(batch.actions).to(logits.device)[mask]
-    log_probs, entropy = _log_probs(logits, actions)
+    allowed = _allowed(batch, logits.shape[-1], logits.device)
+    log_probs, entropy = _log_probs(logits, actions, allowed)
     return _padded(mask, log_probs, entropy, values, hidden)
 
 
@@ -91,19 +94,40 @@ def score_by_parts(
     mask = torch.from_numpy(batch.mask).to(hidden.device)
     actions = torch.from_numpy(batch.actions).to(hidden.device)[mask]
 
-    def part(states: torch.Tensor, taken: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        return _log_probs(head(states), taken)
+    def part(
+        states: torch.Tensor, taken: torch.Tensor, start: int
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        logits = head(states)
+        allowed = _allowed(batch, logits.shape[-1], logits.device, slice(start, start + rows))
+        return _log_probs(logits, taken, allowed)
 
     found = [
-        torch.utils.checkpoint.checkpoint(part, states, taken, use_reentrant=False)
-        for states, taken in zip(torch.split(hidden, rows), torch.split(actions, rows), strict=True)
+        torch.utils.checkpoint.checkpoint(part, states, taken, number * rows, use_reentrant=False)
+        for number, (states, taken) in enumerate(
+            zip(torch.split(hidden, rows), torch.split(actions, rows), strict=True)
+        )
     ]
     log_probs, entropy = (torch.cat(columns) for columns in zip(*found, strict=True))
     return _padded(mask, log_probs, entropy, values, hidden)
 
 
-def _log_probs(logits: torch.Tensor, actions: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    log_all = torch.log_softmax(logits.float(), dim=-1)
+def _allowed(
+    batch: Batch, size: int, device: torch.device, part: slice = slice(None)
+) -> torch.Tensor | None:
+    """Return (k, V) which tokens were allowed at the actions of a part; None where all were."""
+    if batch.masks is None:
+        return None
+    return torch.from_numpy(unpack(batch.masks[batch.mask][part], size)).to(device)
+
+
+def _log_probs(
+    logits: torch.Tensor, actions: torch.Tensor, allowed: torch.Tensor | None
+) -> tuple[torch.Tensor, torch.Tensor]:
+    logits = logits.float()
+    if allowed is not None:
+        # Finite, so that 0 * log 0 stays 0 in the entropy.
+        logits = logits.masked_fill(~allowed, NEVER)
+    log_all = torch.log_softmax(logits, dim=-1)
     entropy = -(log_all.exp() * log_all).sum(dim=-1)
     return log_all.gather(1, actions[:, None])[:, 0], entropy
 
