@@ -200,6 +200,23 @@ class Unsaved(Stub):
         return super().state_dict() | {"seen": {"a", "b"}}
 
 
+class Speechless(Stub):
+    def update(
+        self, trajectories: Sequence[Trajectory], *, progress: float = 0.0
+    ) -> dict[str, float]:
+        super().update(trajectories)
+        return None  # type: ignore[return-value]
+
+
+class Exploded(Stub):
+    def update(
+        self, trajectories: Sequence[Trajectory], *, progress: float = 0.0
+    ) -> dict[str, float]:
+        _nudge(self, float("nan"))
+        self.policy.mark_updated()
+        return super().update(trajectories)
+
+
 class Fickle(Stub):
     asked = 0
 
@@ -237,6 +254,8 @@ class Misnamed(Stub):
         (Busy, "does not learn changes weights"),
         (Unsaved, "cannot be saved"),
         (Fickle, "asking twice"),
+        (Speechless, "no metrics"),
+        (Exploded, "weight is not finite"),
         (Wordy, "'loss' is no number"),
         (Impossible, "impossible"),
     ],
