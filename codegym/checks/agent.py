@@ -4,6 +4,7 @@ import copy
 import dataclasses
 import json
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -80,7 +81,9 @@ def _check_settings(agent_class: type[Agent]) -> None:
 def _check_update(agent: Agent, world: SymbolWorld, number: int) -> None:
     version, before = agent.policy.version, _weights(agent)
     wanted = _check_request(agent)
-    metrics = agent.update(world.experience(agent.policy, wanted, number))
+    metrics: Any = agent.update(world.experience(agent.policy, wanted, number))
+    if not isinstance(metrics, Mapping):
+        raise ConformanceError("update returns no metrics", value=metrics, expected="a dict")
     if agent.updates != number + 1:
         raise ConformanceError(
             "update does not count itself", value=agent.updates, expected=str(number + 1)
@@ -91,6 +94,8 @@ def _check_update(agent: Agent, world: SymbolWorld, number: int) -> None:
         # The explained variance of a constant has no value.
         if not math.isfinite(value) and name != "explained_variance":
             raise ConformanceError(f"metric {name!r} is not finite", value=value)
+    if not all(bool(weight.isfinite().all()) for weight in _weights(agent)):
+        raise ConformanceError("a weight is not finite after an update")
     if not _equal(before, _weights(agent)) and agent.policy.version == version:
         raise ConformanceError(
             "weights changed and policy.version did not",
@@ -99,7 +104,7 @@ def _check_update(agent: Agent, world: SymbolWorld, number: int) -> None:
 
 
 def _check_request(agent: Agent) -> Request:
-    wanted = agent.request()
+    wanted: Any = agent.request()
     if not isinstance(wanted, Request):
         raise ConformanceError("request returns no Request", value=wanted)
     if agent.request() != wanted:
