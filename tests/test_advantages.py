@@ -64,3 +64,10 @@ def test_explained_variance() -> None:
         np.array([0.0, 1.0], dtype=np.float32), target
     ) == pytest.approx(0.75)
     assert np.isnan(advantages.explained_variance(target, np.ones(2, dtype=np.float32)))
+
+
+def test_negatives_are_damped_and_keep_their_signs() -> None:
+    damped = advantages.damp(np.array([[2.0, -1.0, 0.0]], dtype=np.float32), 0.2)
+    assert damped.dtype == np.float32
+    np.testing.assert_allclose(damped, [[2.0, -0.2, 0.0]])
+    np.testing.assert_array_equal(advantages.damp(damped, 1.0), damped)

@@ -213,3 +213,28 @@ def test_actor_critic_gradient_is_return_minus_value() -> None:
     expected = 1.0 - values
     np.testing.assert_allclose(advantages[0], expected / (expected.std() + 1e-6), rtol=1e-5)
     np.testing.assert_allclose(returns[0], 1.0)
+
+
+def test_ppo_damps_negative_advantages_and_then_does_not_centre_them() -> None:
+    world = SymbolWorld(seed=0)
+    for scale, centres in ((0.5, False), (1.0, True)):
+        agent = make("ppo", world, negative_scale=scale)
+        buffer = agent._ppo.rollout_buffer
+        buffer.advantages = np.array([1.0, -1.0, 0.0, 3.0], dtype=np.float32)
+        agent._damp()
+        assert agent._ppo.normalize_advantage is centres
+        expected = np.array([1.0, -scale, 0.0, 3.0])
+        # Divided by the deviation sqrt(mean of squares - square of mean) = 1.341 where damped.
+        deviation = 1.0 if centres else np.sqrt((1 + 0.25 + 9) / 4 - (3.5 / 4) ** 2)
+        np.testing.assert_allclose(buffer.advantages, expected / deviation, rtol=1e-4)
+
+
+def test_grpo_damps_what_is_worse_than_its_group() -> None:
+    moved = []
+    for scale in (1.0, 0.0):
+        world = SymbolWorld(seed=0)
+        agent = make("grpo", world, negative_scale=scale, minibatches=1)
+        moved.append(agent.update(world.experience(agent.policy, agent.request(), 0)))
+    # At ratio 1 the loss is minus the mean advantage: 0 in a whole group, below without negatives.
+    assert moved[0]["policy_loss"] == pytest.approx(0.0, abs=1e-5)
+    assert moved[1]["policy_loss"] < -0.1

@@ -154,6 +154,7 @@ class Comparison:
 @click.option("--eval-count", type=int, default=300, show_default=True)
 @click.option("--curve-points", type=int, default=3, show_default=True, help="In between.")
 @click.option("--reward", default="binary", show_default=True, help="Where a variant names none.")
+@click.option("--max-new-tokens", type=int, default=64, show_default=True, help="Per program.")
 @click.option("--threads", type=click.IntRange(min=1), help="Threads of torch.")
 @click.option(
     "--out",
@@ -224,7 +225,8 @@ def _comparison(
             expected="--minutes or --programs",
         )
     budget = {"minutes": minutes} if minutes else {"programs": programs} if programs else {}
-    shared["curve_count"] = shared["eval_count"]
+    # A policy that collapses is a result here, not a run to stop.
+    shared |= {"curve_count": shared["eval_count"], "guard": False}
     configs = []
     for variant in map(Variant.parse, agents.split(",")):
         config = variant.config(shared, budget)
