@@ -158,6 +158,10 @@ def _show(funnel: Funnel, modules: Iterable[Module], console: Console) -> None:
     for stage, left, stopped, reasons in funnel.rows():
         table.add_row(stage, str(left), str(stopped) if stopped else "", escape(reasons))
     console.print(table)
+    unread = Counter(module.unread for module in modules if module.unread)
+    if unread:
+        reasons = ", ".join(f"{reason} {number}" for reason, number in unread.most_common())
+        console.print(f"{unread.total()} modules could not be read: {escape(reasons)}")
     origins = Counter(module.origin for module in modules)
     for origin, number in origins.items():
         console.print(
