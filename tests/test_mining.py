@@ -385,3 +385,11 @@ def test_pipes_links_that_go_round_and_closed_folders_stop_nothing(tmp_path):
     (tmp_path / "closed").mkdir(mode=0)
     assert [one.name for one in find_modules(str(tmp_path))] == ["a", "sub.b"]
     (tmp_path / "closed").chmod(0o700)
+
+
+def test_two_runs_do_not_write_to_one_file(tmp_path):
+    path = tmp_path / "tasks.jsonl"
+    with Log(path, {}), pytest.raises(ConfigError, match="another run"), Log(path, {}):
+        pass
+    with Log(path, {}, resume=True) as log:
+        assert log.done == []
