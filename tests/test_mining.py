@@ -1,6 +1,7 @@
 """Mining, the part that only reads: modules, types, linking, purity, duplicates, licences."""
 
 import ast
+import os
 from random import Random
 
 import pytest
@@ -342,3 +343,53 @@ def test_logs_refuse_other_settings(tmp_path):
         pass
     with pytest.raises(ConfigError, match="other settings"):
         Log(path, {"seed": 2}, resume=True).__enter__()
+
+
+def test_odd_files_are_read_as_python_reads_them_or_told_apart(tmp_path):
+    code = "def f(x: int) -> str:\n    '''Say caf\xe9 x times.'''\n    return 'caf\xe9' * x\n"
+    files = {
+        "plain": code.encode(),
+        "marked": b"\xef\xbb\xbf" + code.encode(),
+        "latin": b"# -*- coding: latin-1 -*-\n" + code.encode("latin-1"),
+        "windows": code.replace("\n", "\r\n").encode(),
+        "undeclared": code.encode("latin-1"),
+        "klingon": b"# -*- coding: klingon -*-\nx = 1\n",
+        "two": b"print 'hello'\n",
+        "null": b"x = 1\0\n",
+        "deep": b"x = " + b"-" * 100_000 + b"1\n",
+        "long": b"x = '" + b"y" * (1 << 20) + b"'\n",
+    }
+    for name, data in files.items():
+        (tmp_path / f"{name}.py").write_bytes(data)
+    found = {one.name: one for one in find_modules(str(tmp_path))}
+    assert {name: one.unread for name, one in found.items() if one.unread} == {
+        "undeclared": "not in its encoding",
+        "klingon": "not in its encoding",
+        "two": "not this Python's syntax",
+        "null": "not this Python's syntax",
+        "deep": "nested too deeply",
+        "long": "over a megabyte",
+    }
+    for name in ("plain", "marked", "latin", "windows"):
+        (candidate,) = find_candidates(found[name])
+        assert candidate.docstring == "Say caf\xe9 x times." and "\r" not in found[name].text
+
+
+def test_pipes_links_that_go_round_and_closed_folders_stop_nothing(tmp_path):
+    (tmp_path / "a.py").write_text("x = 1\n")
+    os.mkfifo(tmp_path / "pipe.py")
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "b.py").write_text("x = 2\n")
+    (tmp_path / "sub" / "round").symlink_to("..")
+    (tmp_path / "gone.py").symlink_to("nowhere.py")
+    (tmp_path / "closed").mkdir(mode=0)
+    assert [one.name for one in find_modules(str(tmp_path))] == ["a", "sub.b"]
+    (tmp_path / "closed").chmod(0o700)
+
+
+def test_two_runs_do_not_write_to_one_file(tmp_path):
+    path = tmp_path / "tasks.jsonl"
+    with Log(path, {}), pytest.raises(ConfigError, match="another run"), Log(path, {}):
+        pass
+    with Log(path, {}, resume=True) as log:
+        assert log.done == []

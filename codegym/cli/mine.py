@@ -3,6 +3,7 @@
 import time
 from collections import Counter
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 import click
@@ -103,15 +104,19 @@ def command(
                 funnel.add(fate)
             todo = len(miner.candidates())
             bar = progress.add_task("mining", total=todo, kept=funnel.kept)
-            for fate, task in miner.mine():
-                log.write(fate, task)
-                funnel.add(fate)
-                progress.update(bar, advance=1, kept=funnel.kept)
-                if limit is not None and funnel.kept >= limit:
-                    break
+            with suppress(KeyboardInterrupt):
+                for fate, task in miner.mine():
+                    log.write(fate, task)
+                    funnel.add(fate)
+                    todo -= 1
+                    progress.update(bar, advance=1, kept=funnel.kept)
+                    if limit is not None and funnel.kept >= limit:
+                        break
     elapsed, own = time.monotonic() - started, time.process_time() - began
     kept_now = funnel.kept - sum(fate.stage == "kept" for fate in log.done)
     _show(funnel, modules, console)
+    if todo and (limit is None or funnel.kept < limit):
+        console.print(f"stopped with {todo} functions left; --resume goes on")
     inside = miner.costs.cpu_s
     console.print(
         f"{funnel.kept} tasks in {out}; {kept_now} of them in {elapsed:.0f} s "
@@ -158,6 +163,10 @@ def _show(funnel: Funnel, modules: Iterable[Module], console: Console) -> None:
     for stage, left, stopped, reasons in funnel.rows():
         table.add_row(stage, str(left), str(stopped) if stopped else "", escape(reasons))
     console.print(table)
+    unread = Counter(module.unread for module in modules if module.unread)
+    if unread:
+        reasons = ", ".join(f"{reason} {number}" for reason, number in unread.most_common())
+        console.print(f"{unread.total()} modules could not be read: {escape(reasons)}")
     origins = Counter(module.origin for module in modules)
     for origin, number in origins.items():
         console.print(

@@ -5,6 +5,7 @@ for each function. A task is written before its fate: a run that dies between th
 task again, and the second writing replaces the first.
 """
 
+import fcntl
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -32,7 +33,7 @@ class Log:
         done: Fates of the earlier run.
 
     Raises:
-        ConfigError: The earlier run had other settings, or its log cannot be read.
+        ConfigError: The earlier run had other settings, its log cannot be read, or it is not over.
         TaskError: The files cannot be written.
     """
 
@@ -46,6 +47,7 @@ class Log:
     def __enter__(self) -> Self:
         fates = self.path.with_name(self.path.name + SUFFIX)
         kept: list[str] = []
+        _refuse_if_held(fates)
         if self.resume and fates.is_file():
             self._read(fates)
             kept = self._kept_lines()
@@ -58,6 +60,7 @@ class Log:
                 *(json.dumps(one.to_json()) for one in self.done),
             ]
             self._fates = _rewritten(fates, rows)
+            fcntl.flock(self._fates, fcntl.LOCK_EX)
         except OSError as error:
             raise TaskError(f"cannot be written ({error})", path=str(self.path)) from error
         return self
@@ -118,6 +121,20 @@ class Log:
                 cure="run without --resume",
             )
         return list(found.values())
+
+
+def _refuse_if_held(fates: Path) -> None:
+    if not fates.is_file():
+        return
+    with fates.open() as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ConfigError(
+                "another run is writing there",
+                value=str(fates),
+                cure="wait for it to end, or give another --out",
+            ) from None
 
 
 def _rewritten(path: Path, lines: list[str]) -> IO[str]:

@@ -169,7 +169,10 @@ class Miner:
         waiting: deque[Work] = deque()
         for candidate in self.candidates():
             work = Work(candidate)
-            self._begin(work)
+            try:
+                self._begin(work)
+            except RecursionError:
+                work.stop("self-contained", "nested too deeply")
             waiting.append(work)
             while waiting and (waiting[0].fate or len(waiting) >= self.config.window):
                 yield from self._settled(waiting)

@@ -4,9 +4,11 @@ Modules are read and parsed, never imported.
 """
 
 import ast
+import io
 import platform
 import sys
 import sysconfig
+import tokenize
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -60,25 +62,40 @@ class Module:
     origin: Origin
     is_package: bool = field(default=False)
 
-    @cached_property
+    @property
     def text(self) -> str:
-        """The source, "" where it is not readable as UTF-8."""
-        try:
-            if self.path.stat().st_size > _MOST_BYTES:
-                return ""
-            return self.path.read_text(encoding="utf-8").replace("\r\n", "\n").replace("\f", "")
-        except (OSError, UnicodeDecodeError):
-            return ""
+        """The source, "" where it cannot be read."""
+        return self._read[0]
+
+    @property
+    def tree(self) -> ast.Module:
+        """The syntax tree, empty where the source cannot be read."""
+        return self._read[1]
+
+    @property
+    def unread(self) -> str:
+        """Why the source cannot be read; "" where it can."""
+        return self._read[2]
 
     @cached_property
-    def tree(self) -> ast.Module:
-        """The syntax tree, empty where the source does not parse."""
+    def _read(self) -> tuple[str, ast.Module, str]:
+        nothing = ast.Module(body=[], type_ignores=[])
+        try:
+            if self.path.stat().st_size > _MOST_BYTES:
+                return "", nothing, "over a megabyte"
+            text = _decoded(self.path.read_bytes())
+        except OSError as error:
+            return "", nothing, error.strerror or "unreadable"
+        except (UnicodeDecodeError, LookupError, SyntaxError):
+            return "", nothing, "not in its encoding"
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # invalid escapes are the author's affair
-                return ast.parse(self.text)
-        except (SyntaxError, ValueError, RecursionError):
-            return ast.Module(body=[], type_ignores=[])
+                return text, ast.parse(text), ""
+        except (SyntaxError, ValueError):
+            return "", nothing, "not this Python's syntax"
+        except (RecursionError, MemoryError):
+            return "", nothing, "nested too deeply"
 
     @cached_property
     def lines(self) -> list[str]:
@@ -116,16 +133,31 @@ def find_modules(target: str) -> list[Module]:
     return found
 
 
+def _decoded(data: bytes) -> str:
+    """Decode a source as Python does: by its mark or its declared encoding, else as UTF-8."""
+    encoding, _ = tokenize.detect_encoding(io.BytesIO(data).readline)
+    text = data.decode(encoding)
+    return text.replace("\r\n", "\n").replace("\r", "\n").replace("\f", "")
+
+
 def _files(folder: Path) -> list[Path]:
-    return sorted(_walk(folder))
+    return sorted(_walk(folder, set()))
 
 
-def _walk(folder: Path) -> Iterator[Path]:
-    for one in folder.iterdir():
+def _walk(folder: Path, seen: set[Path]) -> Iterator[Path]:
+    place = folder.resolve()
+    if place in seen:  # links may go round in circles
+        return
+    seen.add(place)
+    try:
+        found = sorted(folder.iterdir())
+    except OSError:
+        return
+    for one in found:
         if one.is_dir():
             if one.name not in _SKIPPED_FOLDERS and not one.name.startswith((".", "config-")):
-                yield from _walk(one)
-        elif one.suffix == ".py" and one.name not in _SKIPPED_FILES:
+                yield from _walk(one, seen)
+        elif one.suffix == ".py" and one.name not in _SKIPPED_FILES and one.is_file():
             if not one.name.startswith("test_") and not one.stem.endswith("_test"):
                 yield one
 
