@@ -206,7 +206,7 @@ def ways_out(lex: Lex) -> tuple[Way, ...]:
 
 def _word_ways(lex: Lex) -> tuple[Way, ...]:
     text = lex.text
-    ways = [
+    ways: list[Way] = [
         (word[len(text) :], (terminal,))
         for word, terminal in _TERMINAL_OF_WORD.items()
         if word.startswith(text)
@@ -224,7 +224,7 @@ def _word_ways(lex: Lex) -> tuple[Way, ...]:
 
 def _operator_ways(lex: Lex) -> tuple[Way, ...]:
     text = lex.text
-    ways = [
+    ways: list[Way] = [
         (sign[len(text) :], (terminal,))
         for sign, terminal in OPERATORS.items()
         if sign.startswith(text)
