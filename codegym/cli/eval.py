@@ -11,7 +11,7 @@ from codegym.errors import ConfigError, MissingExtraError
 
 
 @click.command()
-@click.argument("checkpoint", type=click.Path(path_type=Path))
+@click.argument("checkpoint")
 @click.option(
     "--tasks",
     default="composites?domain=small&depth=2&split=test",
@@ -54,7 +54,7 @@ from codegym.errors import ConfigError, MissingExtraError
     "--out", type=click.Path(dir_okay=False, path_type=Path), help="Write the whole report as JSON."
 )
 def command(
-    checkpoint: Path,
+    checkpoint: str,
     tasks: str,
     count: int,
     n: int,
@@ -68,24 +68,27 @@ def command(
     workers: int | None,
     out: Path | None,
 ) -> None:
-    """Measure pass@k of the policy in CHECKPOINT: a run's folder, or its checkpoint."""
+    """Measure pass@k of a policy.
+
+    CHECKPOINT is a run's folder, its checkpoint, or a policy's name such as hf:smollm2.
+    """
     try:
-        from codegym.checkpoint import load_policy
         from codegym.evaluation import evaluate, held_out
+        from codegym.policies.making import make_policy
     except ModuleNotFoundError as error:
         raise MissingExtraError(error.name or "torch", "agents") from error
     from codegym.judging import Judge
     from codegym.sandbox import make_sandbox
     from codegym.sources import load_tasks
 
-    if not checkpoint.is_dir():
+    if not Path(checkpoint).is_dir() and ":" not in checkpoint:
         raise ConfigError(
             "there is no such checkpoint",
-            value=str(checkpoint),
-            expected="the folder of a run or of a checkpoint",
+            value=checkpoint,
+            expected="the folder of a run or of a checkpoint, or a name such as hf:smollm2",
         )
-    inside = checkpoint / "checkpoint"
-    policy = load_policy(inside if inside.is_dir() else checkpoint)
+    inside = Path(checkpoint) / "checkpoint"
+    policy = make_policy(str(inside) if inside.is_dir() else checkpoint)
     chosen = held_out(load_tasks(tasks), count)
     with (
         Console(stderr=True).status(f"{len(chosen)} tasks, {n} programs each"),
