@@ -8,7 +8,7 @@ the same minutes of its own training time; evaluation is ours for both and is no
     pip install trl datasets
     python examples/trl_side_by_side.py runs/start/checkpoint --minutes 3 --threads 1
 
-TRL reads texts, so the ids go through it as a text of numbers, one word an id.
+TRL reads texts, so the ids go through it as a text of words, one an id.
 """
 
 import argparse
@@ -42,16 +42,20 @@ BUDGET = 64
 Point = tuple[float, int, float, float]  # minutes, programs, greedy and sampled pass@1
 
 
+def words_of(policy) -> list[str]:
+    """Return a word per id; none holds another, since special words are found inside of others."""
+    words = [f"t{number}" for number in range(policy.tokenizer.vocab_size)]
+    words[policy.tokenizer.pad_id], words[policy.tokenizer.end_id] = "<pad>", "<end>"
+    return words
+
+
 def ids_as_words(policy) -> PreTrainedTokenizerFast:
-    """Return a tokenizer that reads ``"17 4 90"`` as the ids 17, 4 and 90."""
-    words = {str(number): number for number in range(policy.tokenizer.vocab_size)}
-    inner = Tokenizer(models.WordLevel(words, unk_token="0"))
+    """Return a tokenizer that reads ``"t17 t4 t90"`` as the ids 17, 4 and 90."""
+    words = {word: number for number, word in enumerate(words_of(policy))}
+    inner = Tokenizer(models.WordLevel(words, unk_token="<pad>"))
     inner.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     return PreTrainedTokenizerFast(
-        tokenizer_object=inner,
-        pad_token=str(policy.tokenizer.pad_id),
-        eos_token=str(policy.tokenizer.end_id),
-        padding_side="left",
+        tokenizer_object=inner, pad_token="<pad>", eos_token="<end>", padding_side="left"
     )
 
 
@@ -95,7 +99,9 @@ def train_with_trl(start: Path, minutes: float, points: int, seed: int) -> list[
     policy, source, reward = load_policy(start), load_tasks(TRAIN), make_reward("binary")
     order = np.random.default_rng(seed).integers(len(source), size=8192)
     tasks = [source[int(index)] for index in order]
-    prompts = [" ".join(map(str, policy.encode_prompt(task.prompt))) for task in tasks]
+    words = words_of(policy)
+    shown = [policy.encode_prompt(task.prompt) for task in tasks]
+    prompts = [" ".join(words[one] for one in ids) for ids in shown]
     end = policy.tokenizer.end_id
 
     def judged(completion_ids, number, **columns) -> Iterator[float]:
