@@ -53,7 +53,7 @@ def _compiled(*flags: str) -> Callable[[_Function], _Function]:
 
 @_compiled("nnan", "nsz")
 def _highest(row: Floats, count: int) -> np.float32:
-    highest = row[0]
+    highest: np.float32 = row[0]
     for i in range(1, count):
         highest = max(highest, row[i])
     return highest
