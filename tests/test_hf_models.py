@@ -46,6 +46,7 @@ def make(kind, *, spare=0, seed=7):
     return HFPolicy(model, tokenizer, settings, seed=seed)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_kinds_of_models_keep_the_contract(kind):
     check_policy(lambda: make(kind))
