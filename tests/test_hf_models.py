@@ -46,6 +46,7 @@ def make(kind, *, spare=0, seed=7):
     return HFPolicy(model, tokenizer, settings, seed=seed)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_kinds_of_models_keep_the_contract(kind):
     check_policy(lambda: make(kind))
@@ -77,7 +78,7 @@ def test_accelerate_trains_a_step_and_the_policy_generates():
         accelerator.clip_grad_norm_(module.parameters(), 1.0)
         optimizer.step()
         policy.mark_updated()
-        losses.append(float(loss))
+        losses.append(float(loss.detach()))
     assert losses[-1] < losses[0]
     after = policy.generate([prompt], n=4, budget=8, rng=torch.Generator().manual_seed(0))
     assert len(after.actions) == 4

@@ -194,7 +194,7 @@ def learning_figures(preset: str, *, seconds: float, repeats: int) -> list[Figur
         tokens = torch.from_numpy(batch.tokens)
         transformer = policy.module.transformer
         every = transformer.logits(transformer(tokens[:, :-1])).log_softmax(dim=-1)
-        every.gather(2, tokens[:, 1:, None]).sum().backward()
+        every.gather(2, tokens[:, 1:, None]).sum().backward()  # type: ignore[no-untyped-call]
         return batch.n_tokens
 
     return [
