@@ -18,7 +18,7 @@ $(BIN)/codegym: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "codegym needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Cure: make PYTHON=/path/to/python3.11 ...")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[all,dev]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[agents,grammar,humaneval,mining,dev]'
 	@touch $@
 
 demo: $(BIN)/codegym

@@ -28,6 +28,7 @@ class Experience:
         passed: Whether it passed all its tests and ended by itself.
         policy_version: The weights that wrote it.
         key: What makes it the same program as another, see ``program_key``; "" if not asked for.
+        masks: As in the Trajectory.
     """
 
     prompt: NDArray[np.int64]
@@ -39,6 +40,7 @@ class Experience:
     passed: bool
     policy_version: int
     key: str = ""
+    masks: NDArray[np.uint8] | None = None
 
     @classmethod
     def of(
@@ -56,6 +58,7 @@ class Experience:
             passed=trajectory.finished and verdict is not None and verdict.passed,
             policy_version=trajectory.policy_version,
             key=key,
+            masks=trajectory.masks,
         )
 
 
@@ -116,6 +119,7 @@ class ReplayBuffer:
         state["passed"] = np.array([e.passed for e in entries], dtype=np.bool_)
         state["versions"] = np.array([e.policy_version for e in entries], dtype=np.int64)
         state["keys"] = [e.key for e in entries]
+        state["masks"] = [e.masks for e in entries]
         return state
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -137,6 +141,7 @@ class ReplayBuffer:
                     passed=bool(state["passed"][number]),
                     policy_version=int(state["versions"][number]),
                     key=key,
+                    masks=state["masks"][number],
                 )
             )
 

@@ -94,6 +94,11 @@ class Episode(Protocol):
         """Of the whole program."""
         ...
 
+    @property
+    def masks(self) -> NDArray[np.uint8] | None:
+        """(T, ceil(V / 8)) bits, or None."""
+        ...
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
@@ -203,7 +208,7 @@ class Batch:
 
 def _stack_masks(episodes: Sequence[Episode], width: int) -> NDArray[np.uint8] | None:
     """Pad the masks of episodes; what has none, and padding, allows everything."""
-    masks = [one.masks if isinstance(one, Trajectory) else None for one in episodes]
+    masks = [one.masks for one in episodes]
     size = next((mask.shape[1] for mask in masks if mask is not None), None)
     if size is None:
         return None

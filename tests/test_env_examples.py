@@ -24,6 +24,7 @@ RUNS = {
     "repair_dialogue.py": "gymnasium",
     "torchrl_rollout.py": "torchrl",
     "rllib_ppo.py": "ray",
+    "skrl_ppo.py --steps 256": "skrl",
 }
 
 

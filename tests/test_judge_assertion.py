@@ -311,11 +311,9 @@ def test_a_test_kept_busy_by_an_answer_times_out_and_is_replaced(sandbox):
 
 
 KEEPS_BUSY = {
-    "a power": ("f(1) ** f(1)", "10 ** 7"),
+    "a power": ("f(1) ** f(1)", "10 ** 8"),
     "a pattern": ("__import__('re').match('(a|a)*$', f(1))", "'a' * 40 + 'b'"),
-    "colliding numbers": ("len(set(f(1)))", "[k * (2 ** 61 - 1) for k in range(30000)]"),
     "an endless generator": ("list(f(1))", "(None for _ in iter(int, 1))"),
-    "a long range": ("sum(range(f(1)))", "10 ** 12"),
     "a program that spins": ("f(1)", "[1 for _ in iter(int, 1)]"),
 }
 
@@ -324,12 +322,12 @@ KEEPS_BUSY = {
 def test_cases_before_one_that_does_not_end_keep_their_verdict(sandbox, way):
     expression, answer = KEEPS_BUSY[way]
     test = f"assert f(0) == 0\nassert f(0) == 5\nassert {expression} == 0\nassert f(0) == 0"
-    task = Task.from_assertions("w", "f", test, limits=Limits(wall_s=0.4, cpu_s=0.4))
+    task = Task.from_assertions("w", "f", test, limits=Limits(wall_s=1.0, cpu_s=1.0))
     program = f"def f(x):\n    return {answer} if x else 0"
     began = time.monotonic()
     verdict = codegym.judge(program, task, sandbox=sandbox)
     # The bound itself is measured elsewhere; this one tells a bound from none.
-    assert time.monotonic() - began < 2.0
+    assert time.monotonic() - began < 3.0
     ended = [Outcome.PASSED, Outcome.FAILED, Outcome.TIMEOUT, Outcome.TIMEOUT]
     assert [case.outcome for case in verdict.cases] == ended
 

@@ -419,3 +419,23 @@ def test_giving_the_first_argument_back_passes_no_task(sandbox, tmp_path):
     for name in ("turn", "mask"):
         cases = told[f"echoes/turns:{name}"][1].tests.cases
         assert 2 * sum(case.expected == case.args[0] for case in cases) < len(cases)
+
+
+def test_code_is_carried_within_a_distribution_only(sandbox, tmp_path):
+    """Mined side by side, a package must not draw in the code of another that it imports."""
+    packages = {
+        "helps": "S = []\n\n\ndef twice(x: int) -> int:\n    S.append(x)\n    return 2 * x\n",
+        "textwrap": "def dedent(text: str) -> str:\n    return text\n",  # stdlib is mined too
+        "uses": "import textwrap\nfrom helps import twice\n\n\n"
+        "def plain(text: str) -> str:\n    'Take the margin off.'\n"
+        "    return textwrap.dedent(text).strip() + '.'\n\n\n"
+        "def four(x: int) -> int:\n    'Take it four times.'\n    return twice(twice(x))\n",
+    }
+    for name, code in packages.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text(code)
+    modules = [one for name in packages
+               for one in find_modules(str(tmp_path / name))]  # fmt: skip
+    told = {fate.key: (fate, task) for fate, task in Miner(modules, sandbox).mine()}
+    assert "import textwrap" in told["uses/uses:plain"][1].prompt
+    assert told["uses/uses:four"][0].reason == "imports helps"

@@ -1,11 +1,13 @@
 """The replay buffer: first in first out, its bound, and which programs are the same."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from codegym.errors import ConfigError
 from codegym.replay import Experience, ReplayBuffer, program_key
-from codegym.trajectory import Trajectory
+from codegym.trajectory import Batch, Trajectory
 from codegym.verdict import CaseResult, Outcome, Verdict
 
 
@@ -78,3 +80,16 @@ def test_samples_are_different_entries_and_states_are_restored() -> None:
     assert not push(again, episode(3))
     with pytest.raises(ConfigError, match="needs room"):
         ReplayBuffer(0)
+
+
+def test_what_was_allowed_goes_through_the_buffer_and_its_state() -> None:
+    buffer, again = ReplayBuffer(8), ReplayBuffer(8)
+    masks = np.arange(6, dtype=np.uint8).reshape(3, 2)
+    push(buffer, replace(episode(1), masks=masks))
+    push(buffer, episode(2))
+    again.load_state_dict(buffer.state_dict())
+    for entries in (buffer.entries, again.entries):
+        batch = Batch.from_trajectories(entries, pad_id=0)
+        assert batch.masks is not None
+        assert (batch.masks[0] == masks).all()
+        assert (batch.masks[1] == 255).all()

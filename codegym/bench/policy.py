@@ -18,6 +18,7 @@ import click
 import gymnasium as gym
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 from stable_baselines3 import PPO
@@ -32,6 +33,7 @@ from codegym.policies.sb3 import SequencePolicy, SequenceRolloutBuffer, Sequence
 from codegym.policies.transformer import NEVER, Transformer
 from codegym.registration import register_environments
 from codegym.tokenizers.lexemes import LexemeTokenizer
+from codegym.trajectory import Batch, Trajectory
 
 _BUDGET = 34
 _SAMPLES = 4
@@ -166,6 +168,65 @@ def machine_figures(preset: str, *, seconds: float, repeats: int) -> list[Figure
     ]
 
 
+def learning_figures(preset: str, *, seconds: float, repeats: int) -> list[Figure]:
+    """Compare scoring episodes with gradients with scoring every position of the padded rows."""
+    policy = endless(preset)
+    prompts = prompts_of(32)
+    written = policy.generate(prompts, n=2, budget=_BUDGET)
+    batch = Batch.from_trajectories(
+        [
+            _episode(prompts[row // 2], actions, log_probs, values)
+            for row, (actions, log_probs, values) in enumerate(
+                zip(written.actions, written.log_probs, written.values, strict=True)
+            )
+        ],
+        pad_id=policy.tokenizer.pad_id,
+    )
+
+    def learn() -> int:
+        policy.module.zero_grad(set_to_none=True)
+        for piece in batch.pieces(32):
+            policy.evaluate(piece).log_probs.sum().backward()  # type: ignore[no-untyped-call]
+        return batch.n_tokens
+
+    def learn_plainly() -> int:
+        policy.module.zero_grad(set_to_none=True)
+        tokens = torch.from_numpy(batch.tokens)
+        transformer = policy.module.transformer
+        every = transformer.logits(transformer(tokens[:, :-1])).log_softmax(dim=-1)
+        every.gather(2, tokens[:, 1:, None]).sum().backward()  # type: ignore[no-untyped-call]
+        return batch.n_tokens
+
+    return [
+        compare(
+            f"{preset}, 64 rows, evaluate and backward, every position scored",
+            lambda: per_second(learn, seconds),
+            lambda: per_second(learn_plainly, seconds),
+            repeats=repeats,
+            unit="tokens/s",
+        )
+    ]
+
+
+def _episode(
+    prompt: list[int],
+    actions: NDArray[np.int64],
+    log_probs: NDArray[np.float32],
+    values: NDArray[np.float32],
+) -> Trajectory:
+    return Trajectory(
+        task_id="",
+        prompt=np.array(prompt, dtype=np.int64),
+        actions=actions,
+        log_probs=log_probs,
+        values=values,
+        reward=0.0,
+        token_rewards=np.zeros(len(actions), dtype=np.float32),
+        finished=False,
+        program="",
+    )
+
+
 class LastHidden(BaseFeaturesExtractor):
     """The plain way: encode the whole prefix at every step and hand on its last state."""
 
@@ -292,7 +353,7 @@ def command(preset: str, seconds: float, repeats: int, as_json: bool) -> None:
     try:
         figures = [
             figure
-            for measure in (sampling_figures, machine_figures, ppo_figures)
+            for measure in (sampling_figures, machine_figures, learning_figures, ppo_figures)
             for figure in measure(preset, seconds=seconds, repeats=repeats)
         ]
     finally:

@@ -12,7 +12,7 @@ from codegym.errors import ConfigError, MissingExtraError
 
 
 @click.command()
-@click.argument("checkpoint", type=click.Path(path_type=Path))
+@click.argument("checkpoint")
 @click.option(
     "--tasks",
     default="composites?domain=small&depth=2&split=test",
@@ -67,7 +67,7 @@ from codegym.errors import ConfigError, MissingExtraError
     "--out", type=click.Path(dir_okay=False, path_type=Path), help="Write the whole report as JSON."
 )
 def command(
-    checkpoint: Path,
+    checkpoint: str,
     tasks: str,
     count: int,
     n: int,
@@ -83,26 +83,29 @@ def command(
     workers: int | None,
     out: Path | None,
 ) -> None:
-    """Measure pass@k of the policy in CHECKPOINT: a run's folder, or its checkpoint."""
+    """Measure pass@k of a policy.
+
+    CHECKPOINT is a run's folder, its checkpoint, or a policy's name such as hf:smollm2.
+    """
     try:
-        from codegym.checkpoint import load_policy
         from codegym.critic_sampling import critic_sampling as guided_by
         from codegym.evaluation import evaluate, held_out
+        from codegym.policies.making import make_policy
     except ModuleNotFoundError as error:
         raise MissingExtraError(error.name or "torch", "agents") from error
     from codegym.judging import Judge
     from codegym.sandbox import make_sandbox
     from codegym.sources import load_tasks
 
-    if not checkpoint.is_dir():
+    if not Path(checkpoint).is_dir() and ":" not in checkpoint:
         raise ConfigError(
             "there is no such checkpoint",
-            value=str(checkpoint),
-            expected="the folder of a run or of a checkpoint",
+            value=checkpoint,
+            expected="the folder of a run or of a checkpoint, or a name such as hf:smollm2",
         )
-    inside = checkpoint / "checkpoint"
-    found = inside if inside.is_dir() else checkpoint
-    policy = load_policy(found)
+    inside = Path(checkpoint) / "checkpoint"
+    found = inside if inside.is_dir() else Path(checkpoint)
+    policy = make_policy(str(found) if found.is_dir() else checkpoint)
     chosen = held_out(load_tasks(tasks), count)
     if critic_sampling:
         if greedy:

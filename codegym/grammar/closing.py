@@ -50,6 +50,7 @@ class Closing:
         self._cost = cost
         self._terminals = self._price_terminals(name)
         self._known: dict[tuple[float, float], dict[str, Matrix]] = {}
+        self._known_exits: dict[tuple[int, tuple[float, float]], list[tuple[str, int, Matrix]]] = {}
         self._columns: dict[Column, tuple[float, float]] = {}
         parser.root.closing = [0.0, 0.0]  # an empty file is whole
 
@@ -99,42 +100,75 @@ class Closing:
         return known
 
     def _search(self, node: Node, word: bool) -> float:
-        costs: dict[tuple[int, bool], float] = {(id(node), word): 0.0}
-        heap: list[tuple[float, int, bool, Node]] = [(0.0, 0, word, node)]
-        counter, best = 0, inf
+        start = (node, word)
+        costs: dict[tuple[Node, bool], float] = {start: 0.0}
+        came: dict[tuple[Node, bool], tuple[Node, bool]] = {}
+        heap: list[tuple[float, int, tuple[Node, bool]]] = [(0.0, 0, start)]
+        counter = 0
+        push, shifts = self._parser.push, self._tables.shifts
         while heap:
-            cost, _, after_word, here = heappop(heap)
-            if cost >= best:
-                break
-            if cost > costs[id(here), after_word]:
+            cost, _, key = heappop(heap)
+            if cost > costs[key]:
                 continue
+            here, after_word = key
+            if here.state == self._tables.accepting:
+                here.closing[after_word] = 0.0
             known = here.closing[after_word]
-            if known is not None or here.state == self._tables.accepting:
-                best = min(best, cost + (known or 0.0))
+            if known is not None:
+                # The rest of the way is known: it waits for its turn as a step of its own.
+                if known == 0.0:
+                    return self._remember(key, costs, came)
+                done = (self._parser.root, False)
+                if cost + known < costs.get(done, inf):
+                    costs[done], came[done] = cost + known, key
+                    counter += 1
+                    heappush(heap, (cost + known, counter, done))
                 continue
-            for name, read, rest in self._tables.items[here.state]:
+            for name, read, matrix in self._exits(here):
                 base = here
                 for _ in range(read):
-                    assert base.below is not None
-                    base = base.below
-                matrix = self._sequence(name, rest, base.column)
+                    base = base.below  # type: ignore[assignment]
+                after = None
                 for ends in (False, True):
                     total = cost + matrix[2 * after_word + ends]
-                    if total == inf:
-                        continue
-                    after = self._parser.push(base, self._tables.shifts[base.state][name])
-                    if total < costs.get((id(after), ends), inf):
-                        costs[id(after), ends] = total
-                        counter += 1
-                        heappush(heap, (total, counter, ends, after))
-        return best
+                    if total < inf:
+                        after = after or push(base, shifts[base.state][name])
+                        if total < costs.get((after, ends), inf):
+                            costs[after, ends], came[after, ends] = total, key
+                            counter += 1
+                            heappush(heap, (total, counter, (after, ends)))
+        return inf
 
-    def _sequence(self, name: str, body: tuple[str, ...], column: Column) -> Matrix:
-        lines = self.new_line(column)
-        table = self._known.get(lines)
-        if table is None:
-            table = self._known[lines] = self._price_symbols(lines)
-        return self._product(name, body, table, lines)
+    def _remember(
+        self,
+        end: tuple[Node, bool],
+        costs: dict[tuple[Node, bool], float],
+        came: dict[tuple[Node, bool], tuple[Node, bool]],
+    ) -> float:
+        """Note what closing costs all along the way that was found, and return the whole of it."""
+        key, total = end, costs[end]
+        while key in came:
+            key = came[key]
+            key[0].closing[key[1]] = total - costs[key]
+        return total
+
+    def _exits(self, node: Node) -> list[tuple[str, int, Matrix]]:
+        """Return the rules begun in a node's state, with the price of what is to come of each."""
+        lines = self.new_line(node.column)
+        exits = self._known_exits.get((node.state, lines))
+        if exits is None:
+            table = self._known.get(lines)
+            if table is None:
+                table = self._known[lines] = self._price_symbols(lines)
+            best: dict[tuple[str, int], Matrix] = {}
+            for name, read, rest in self._tables.items[node.state]:
+                matrix = self._product(name, rest, table, lines)
+                a, b, c, d = best.get((name, read), _NEVER)
+                e, f, g, h = matrix
+                best[name, read] = (min(a, e), min(b, f), min(c, g), min(d, h))
+            exits = [(*key, matrix) for key, matrix in best.items() if min(matrix) < inf]
+            self._known_exits[node.state, lines] = exits
+        return exits
 
     def _product(
         self, name: str, body: tuple[str, ...], table: dict[str, Matrix], lines: tuple[float, float]

@@ -8,7 +8,7 @@ grammar; a text it accepts may still be refused by the parser. It reads UTF-8 in
 from functools import cache
 from string import ascii_letters, digits
 
-from codegym.grammar.lex import Event, Lex, Step, Way
+from codegym.grammar.lex import Event, Frame, Lex, Step, Way
 from codegym.grammar.strings import (
     PREFIXES,
     begin_spec,
@@ -43,25 +43,25 @@ _ALL_OPERATORS = (*OPERATORS, *FOREIGN_OPERATORS)
 _OPERATOR_PREFIXES = frozenset(
     sign[:length] for sign in _ALL_OPERATORS for length in range(1, len(sign) + 1)
 )
-# How a number goes on. Its form: "0" (zeros alone), "1" (an integer), "01" (one that may only be
-# the beginning of a fraction, for its leading zero), "f" and "." (a fraction), "e", "e+", "e1" (an
-# exponent), "x", "o", "b" and "x1", "o1", "b1" (other bases), "j" (imaginary); with "_" after it a
-# digit is wanted. The character: "0", or "1" for another digit of a decimal number.
+# How a number goes on. Its form: "0", "00" (zeros alone), "1" (an integer), "01" (one that may only
+# be the beginning of a fraction, for its leading zero), "f" and "." (a fraction), "e", "e+", "e1"
+# (an exponent), "x", "o", "b" and "x1", "o1", "b1" (other bases), "j" (imaginary); with "_" after
+# it a digit is wanted. The character: "0", or "1" for another digit of a decimal number.
 _DIGIT_AFTER = {"1": "1", "01": "01", "f": ".", ".": ".", "e": "e1", "e+": "e1", "e1": "e1"}
 _NUMBER = {(form, one): to for form, to in _DIGIT_AFTER.items() for one in "01"}
-_NUMBER |= {("0", "0"): "0", ("0", "1"): "01"}
+_NUMBER |= {("0", "0"): "00", ("00", "0"): "00", ("0", "1"): "01", ("00", "1"): "01"}
 _NUMBER |= {(base, "0"): f"{base}1" for base in "box"}
 _NUMBER |= {(f"{base}1", "0"): f"{base}1" for base in "box"}
-_UNDERSCORED = ("0", "1", "01", ".", "e1", "b", "b1", "o", "o1", "x", "x1")
+_UNDERSCORED = ("0", "00", "1", "01", ".", "e1", "b", "b1", "o", "o1", "x", "x1")
 _NUMBER |= {(f"{form}_", one): to for (form, one), to in _NUMBER.items() if form in _UNDERSCORED}
 _NUMBER |= {(form, "_"): f"{form}_" for form in _UNDERSCORED} | {
     ("0", base): base for base in "box"
 }
-_NUMBER |= {(form, "."): "f" for form in ("0", "1", "01")}
-_NUMBER |= {(form, "e"): "e" for form in ("0", "1", "01", "f", ".")}
-_NUMBER |= {(form, "j"): "j" for form in ("0", "1", "01", "f", ".", "e1")}
+_NUMBER |= {(form, "."): "f" for form in ("0", "00", "1", "01")}
+_NUMBER |= {(form, "e"): "e" for form in ("0", "00", "1", "01", "f", ".")}
+_NUMBER |= {(form, "j"): "j" for form in ("0", "00", "1", "01", "f", ".", "e1")}
 _NUMBER |= {("e", "+"): "e+", ("e", "-"): "e+"}
-_WHOLE_NUMBERS = {"0", "1", "f", ".", "e1", "b1", "o1", "x1", "j"}
+_WHOLE_NUMBERS = {"0", "00", "1", "f", ".", "e1", "b1", "o1", "x1", "j"}
 _FINISH_NUMBER = {"01": ".", "e+": "0", "e": "0"}
 _STRINGS = ("string", "brace")
 
@@ -103,9 +103,22 @@ def rest_of_character(lex: Lex, data: str) -> str | None:
 
 def _read_half(lex: Lex, half: int, inside: bool) -> Step:
     if lex.half >= 0:
-        return read(lex._replace(half=-1), chr(lex.half << 4 | half), inside)
-    ways = (read(lex, chr(half << 4 | low), inside) for low in range(16))
-    return ((), lex._replace(half=half)) if any(way is not None for way in ways) else None
+        byte = lex.half << 4 | half
+        # What has an id of its own is never written by halves.
+        plain = 0x20 <= byte < 0x7F or byte in (0x09, 0x0A)
+        return None if plain else read(lex._replace(half=-1), chr(byte), inside)
+    begun = lex._replace(half=half)
+    return None if second_half(begun, inside) is None else ((), begun)
+
+
+@cache
+def second_half(lex: Lex, inside: bool) -> str | None:
+    """Return a second half for a byte that is begun, None where there is none.
+
+    All of them take as long to make a whole character.
+    """
+    halves = (chr(HALF + low) for low in range(16))
+    return next((low for low in halves if read(lex, low, inside) is not None), None)
 
 
 def _read_character(lex: Lex, character: str, inside: bool) -> Step:
@@ -193,7 +206,7 @@ def ways_out(lex: Lex) -> tuple[Way, ...]:
 
 def _word_ways(lex: Lex) -> tuple[Way, ...]:
     text = lex.text
-    ways = [
+    ways: list[Way] = [
         (word[len(text) :], (terminal,))
         for word, terminal in _TERMINAL_OF_WORD.items()
         if word.startswith(text)
@@ -211,7 +224,7 @@ def _word_ways(lex: Lex) -> tuple[Way, ...]:
 
 def _operator_ways(lex: Lex) -> tuple[Way, ...]:
     text = lex.text
-    ways = [
+    ways: list[Way] = [
         (sign[len(text) :], (terminal,))
         for sign, terminal in OPERATORS.items()
         if sign.startswith(text)
@@ -263,7 +276,7 @@ def _begin(lex: Lex, character: str, joined: bool) -> Step:
     return _settle(character, frames) if character in _OPERATOR_PREFIXES else None
 
 
-def _settle(sign: str, frames: tuple) -> Step:
+def _settle(sign: str, frames: tuple[Frame, ...]) -> Step:
     if any(one.startswith(sign) and one != sign for one in _ALL_OPERATORS):
         return (), Lex("operator", sign, frames=frames)
     if frames and sign in BRACKETS:

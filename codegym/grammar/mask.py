@@ -14,7 +14,14 @@ from numpy.typing import NDArray
 from codegym.errors import ConfigError
 from codegym.grammar.closing import Closing, indentation, is_deeper
 from codegym.grammar.lex import Event, Lex
-from codegym.grammar.lexer import HALF, LINE, finish, read, rest_of_character, ways_out
+from codegym.grammar.lexer import (
+    LINE,
+    finish,
+    read,
+    rest_of_character,
+    second_half,
+    ways_out,
+)
 from codegym.grammar.parser import MOST_BLOCKS, Column, Node, Parser
 from codegym.grammar.tables import END, load_tables
 from codegym.grammar.vocabulary import Vocabulary
@@ -224,8 +231,9 @@ class PythonMask:
         """Return how many tokens make a state's text a whole program; inf where none do."""
         lex, stacks = state
         if lex.half >= 0:
-            afters = (self._read(state, chr(HALF + low)) for low in range(16))
-            return 1 + min((self._closing(one) for one in afters if one is not None), default=inf)
+            low = second_half(lex, stacks[0].brackets > 0)
+            whole = None if low is None else self._read(state, low)
+            return inf if whole is None else 1 + self._closing(whole)
         if lex.data:
             rest = rest_of_character(lex, lex.data)
             assert rest is not None

@@ -55,16 +55,16 @@ class Node:
         self.above: dict[int | tuple[int, Column], Node] = {}
         self.moves: dict[str, Node | None] = {}
         self.closing: list[float | None] = [None, None]
+        self.depth = self.brackets = self.blocks = self.context = 0
+        self.column: Column = (0, 0)
         if below is None:
-            self.depth = self.brackets = self.blocks = self.context = 0
-            self.column: Column = (0, 0)
             return
         around = _around_block(below) if symbol == "DEDENT" else below
-        self.depth: int = 0 if column else around.depth + (symbol in _DEEPENING)
-        self.brackets: int = around.brackets + (symbol in _OPENING) - (symbol in _CLOSING)
-        self.blocks: int = around.blocks + (column is not None)
+        self.depth = 0 if column else around.depth + (symbol in _DEEPENING)
+        self.brackets = around.brackets + (symbol in _OPENING) - (symbol in _CLOSING)
+        self.blocks = around.blocks + (column is not None)
         self.column = column or around.column
-        self.context: int = _context(symbol, around.context)
+        self.context = _context(symbol, around.context)
 
 
 def _around_block(node: Node) -> Node:

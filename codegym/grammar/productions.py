@@ -7,8 +7,8 @@ an attribute, a subscript), ``d`` one that may also be deleted as part of a list
 holds a starred target, and ``..._n`` none at all. And words and brackets that read two ways
 (``match``, ``with (``) are read both ways at once: see ``codegym.grammar.parser``.
 
-Beyond the parser's own rules, those of the compiler are kept that a shape can say: no second star in
-a target, no bare starred expression, a ``case`` that always matches comes last, as does a bare
+Beyond the parser's own rules, those of the compiler are kept that a shape can say: no second star
+in a target, no bare starred expression, a ``case`` that always matches comes last, as does a bare
 ``except``. Rules about where a word may stand (``return``, ``await``) are in ``parser``.
 """
 
@@ -176,7 +176,7 @@ closed: constant | attribute | LPAR inner_pattern RPAR | LPAR RPAR | LPAR open_s
     | class_name LPAR RPAR | class_name LPAR subs RPAR | class_name LPAR subs COMMA RPAR
     | class_name LPAR subs COMMA fields_of RPAR | class_name LPAR subs COMMA fields_of COMMA RPAR
     | class_name LPAR fields_of RPAR | class_name LPAR fields_of COMMA RPAR
-class_name: NAME | UNDERSCORE | attribute
+class_name: NAME | attribute
 attribute: class_name DOT name
 sub: inner_pattern | any_pattern
 subs: sub | subs COMMA sub

@@ -11,9 +11,11 @@ SOFT = {"match": "MATCH", "case": "CASE"}
 SPECIAL = {"_": "UNDERSCORE", "__debug__": "DEBUG"}
 # What no sign and no keyword writes. ITEMS stands for nothing: see `parser.Parser`.
 LAYOUT = (
-    "NAME NUMBER IMAGINARY STRING BYTES FSTART FEND FLONG FLONGEND FOPEN FCLOSE FCOLON FEQUAL FCONVERSION "
-    "NEWLINE INDENT DEDENT ITEMS"
-).split() + [*SOFT.values(), *SPECIAL.values()]
+    *"NAME NUMBER IMAGINARY STRING BYTES NEWLINE INDENT DEDENT ITEMS".split(),
+    *"FSTART FEND FLONG FLONGEND FOPEN FCLOSE FCOLON FEQUAL FCONVERSION".split(),
+    *SOFT.values(),
+    *SPECIAL.values(),
+)
 
 OPERATORS = {
     "(": "LPAR",

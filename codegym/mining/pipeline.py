@@ -32,7 +32,7 @@ from codegym.mining.making import can_be_written_alike, make_task
 from codegym.mining.recording import read_recording, recording_jobs
 from codegym.mining.report import Report, read_report
 from codegym.mining.strategies import draw_inputs
-from codegym.mining.tree import Module
+from codegym.mining.tree import Module, Origin
 from codegym.sandbox.base import ExecutionResult, Job, Sandbox, Ticket
 from codegym.task import Task
 
@@ -135,7 +135,10 @@ class Miner:
             for one in modules
             if not self.config.licences or one.origin.licence in self.config.licences
         ]
-        self._world = {one.name: one for one in self._modules}
+        # Code is carried along within a distribution only: another's may bear another licence.
+        self._worlds: dict[Origin, dict[str, Module]] = {}
+        for one in self._modules:
+            self._worlds.setdefault(one.origin, {})[one.name] = one
         self._channel = sandbox.channel()
         self._benchmarks = benchmarks or Benchmarks()
         self._keys: set[str] = set()
@@ -205,7 +208,8 @@ class Miner:
                 return work.stop(stage, reason)
         try:
             work.signature = infer(candidate.module, candidate.node)
-            work.linked = Linker(self._world).link(candidate.module, candidate.node)
+            linker = Linker(self._worlds[candidate.module.origin])
+            work.linked = linker.link(candidate.module, candidate.node)
             work.tree = tree_key(work.linked.program)
         except UntypedError as error:
             return work.stop("typed", f"untyped parameter: {error}")
@@ -231,7 +235,7 @@ class Miner:
         candidate = work.candidate
         for preface in (False, True):
             if preface:
-                linker = Linker(self._world)
+                linker = Linker(self._worlds[candidate.module.origin])
                 try:
                     work.linked = linker.link(candidate.module, candidate.node, preface=True)
                 except UnlinkableError:

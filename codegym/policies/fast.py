@@ -6,7 +6,7 @@ per prompt, without padding, and the last layer of a prompt only where a program
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -156,5 +156,5 @@ def _norm(norm: torch.nn.LayerNorm) -> tuple[Floats, Floats]:
 
 
 def _array(tensor: torch.Tensor) -> Floats:
-    array: Any = tensor.detach().numpy()
-    return array  # type: ignore[no-any-return]
+    array: Floats = tensor.detach().numpy()
+    return array

@@ -49,6 +49,9 @@ def open_model(name: str, *, dtype: str, device: torch.device | str) -> Any:
             cure="give a folder, or a hub name while online",
         ) from error
     model = cast("Any", model).to(device).eval()
+    for weight in model.parameters():
+        # Out of the file's memory: matrix products round otherwise where it is not aligned.
+        weight.data = weight.data.clone()
     _check_head(model)
     return model
 

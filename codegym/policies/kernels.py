@@ -9,7 +9,7 @@ columns, V the vocabulary.
 """
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numba
 import numpy as np
@@ -45,15 +45,15 @@ def _compiled(*flags: str) -> Callable[[_Function], _Function]:
     """Compile on first use and keep the result on disk; ``flags`` are LLVM's, for rounding."""
 
     def wrap(function: _Function) -> _Function:
-        kernel: _Function = numba.njit(cache=True, nogil=True, fastmath=set(flags))(function)
-        return kernel
+        kernel: Any = numba.njit(cache=True, nogil=True, fastmath=set(flags))(function)
+        return cast("_Function", kernel)
 
     return wrap
 
 
 @_compiled("nnan", "nsz")
 def _highest(row: Floats, count: int) -> np.float32:
-    highest = row[0]
+    highest: np.float32 = row[0]
     for i in range(1, count):
         highest = max(highest, row[i])
     return highest

@@ -332,8 +332,10 @@ class Worker:
         result, examiner = run.result, self._examiner
         assert result is not None and examiner is not None
         report = examiner.so_far()
-        self._drop_examiner()
+        self._recall()
+        # First the result, then the process, which may take its time to die.
         self._finish(replace(result, replies=(report,), limit=result.limit or "wall"))
+        self._drop_examiner()
 
     def _retry(self, why: str) -> None:
         unheard = not self._greeted
