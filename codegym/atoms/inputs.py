@@ -86,9 +86,13 @@ def sample(types: Sequence[str], rng: Random, *, n: int, atom: Atom | None = Non
         ``n`` tuples of fresh values, all different; fewer where the types have fewer values.
     """
     own = atom.sampler if atom is not None else None
+    kind = types[0] if len(types) == 1 else ""
     found: dict[str, tuple[Any, ...]] = {}
     for _ in range(_ROUNDS * n):
-        values = own(rng) if own else tuple(_value(kind, rng) for kind in types)
+        if own:
+            values = own(rng)
+        else:
+            values = (_value(kind, rng),) if kind else tuple([_value(one, rng) for one in types])
         found.setdefault(repr(values), values)
         if len(found) == n:
             break

@@ -32,7 +32,7 @@ def assign_splits(tasks: Sequence[Task], *, seed: int = 0) -> list[str]:
         tasks: Mined tasks.
         seed: Of the assignment.
     """
-    members = defaultdict(list)
+    members: defaultdict[int, list[int]] = defaultdict(list)
     for number, family in enumerate(find_families(tasks)):
         members[family].append(number)
     splits = ["train"] * len(tasks)

@@ -108,8 +108,8 @@ def _edits(program: str, own: ast.FunctionDef, names: dict[str, str]) -> list[_E
 def _edited(program: str, edits: list[_Edit], boundary: int) -> tuple[str, int]:
     """Apply edits; return the text, and by how much what stands before ``boundary`` has grown."""
     starts = [0]
-    for line in program.splitlines(keepends=True):
-        starts.append(starts[-1] + len(line))
+    for text in program.split("\n"):
+        starts.append(starts[-1] + len(text) + 1)
     grown = 0
     for line, column, length, new in reversed(edits):
         at = starts[line - 1] + column

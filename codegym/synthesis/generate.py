@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from random import Random
 from typing import Any, Literal, get_args
 
@@ -26,7 +26,7 @@ _TRIES = 3
 _LISTED = 5000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class SynthesisConfig:
     """What tasks to compose: the knobs of difficulty.
 
@@ -93,22 +93,22 @@ class SynthesisConfig:
             if name not in NAMES:
                 raise UnknownNameError("type", name, NAMES)
 
-    @property
+    @cached_property
     def rule(self) -> SplitRule:
         """How this configuration's sets are told apart."""
         return SplitRule(train_depth=domain_named(self.domain).train_depth, seed=self.hold_out)
 
-    @property
+    @cached_property
     def accepted(self) -> tuple[Split, ...]:
         """The splits that compositions may come from: A brings Atom_base with it."""
         return (Split.A, Split.ATOMS) if self.split is Split.A else (self.split,)
 
-    @property
+    @cached_property
     def space(self) -> Space:
         """The compositions that the domain and the filters leave."""
         return space_of(domain_named(self.domain).level, self.atoms, self.types)
 
-    @property
+    @cached_property
     def depths(self) -> tuple[int, ...]:
         """The depths that the split can have, within the range asked for."""
         lowest = {Split.ATOMS: 1, Split.A: 1, Split.B: 2, Split.C: 2}[self.split]
