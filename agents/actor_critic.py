@@ -54,15 +54,15 @@ class ActorCriticConfig:
     """
 
     lr: float = 3e-4
-    value_lr: float = 1e-3
+    value_lr: float = 1e-2
     critic: Literal["synced", "frozen", "none"] = "synced"
     gae_lambda: float = 1.0
-    negative_scale: float = 0.2
+    negative_scale: float = 0.05
     sparse_coef: float = 0.0
     complete_coef: float = 0.0
     replay: int = 0
     replayed: int = 64
-    minibatches: int = 8
+    minibatches: int = 2
     critic_updates: int = 3
     warmup_updates: int = 8
     final_lr: float = 1.0

@@ -13,7 +13,7 @@ import numpy as np
 
 from codegym import registry
 from codegym.agent import Request
-from codegym.optimisation import Learner, Optimiser
+from codegym.optimisation import Learner, Optimiser, ramp
 from codegym.policy import Policy
 from codegym.trajectory import Batch, Trajectory
 
@@ -26,6 +26,7 @@ class RFTConfig:
         lr: Learning rate; 1e-3 collapses within a minute on the small domain.
         minibatches: Optimiser steps per update.
         warmup_updates: Updates over which the learning rate rises.
+        final_lr: Share of the learning rate that is left at the end of the budget.
         tasks: Tasks drawn for one update.
         samples: Programs written for each.
         temperature: Of the sampling.
@@ -35,6 +36,7 @@ class RFTConfig:
     lr: float = 3e-4
     minibatches: int = 8
     warmup_updates: int = 8
+    final_lr: float = 1.0
     tasks: int = 64
     samples: int = 4
     temperature: float = 1.0
@@ -74,5 +76,7 @@ class RFT(Learner):
         policy.module.train()
         batch = Batch.from_trajectories(kept, pad_id=policy.tokenizer.pad_id)
         batch = batch.with_columns(weights=batch.mask.astype(np.float32))
-        scale = min(1.0, self.updates / config.warmup_updates)
+        scale = ramp(
+            self.updates, warmup=config.warmup_updates, progress=progress, final=config.final_lr
+        )
         return metrics | self.weighted_steps(batch, minibatches=config.minibatches, lr_scale=scale)

@@ -13,7 +13,7 @@ import numpy as np
 from codegym import registry
 from codegym.advantages import leave_one_out, spread, standardise
 from codegym.agent import Request
-from codegym.optimisation import Learner, Optimiser
+from codegym.optimisation import Learner, Optimiser, ramp
 from codegym.policy import Policy
 from codegym.trajectory import Batch, Trajectory
 
@@ -26,6 +26,7 @@ class RLOOConfig:
         lr: Learning rate.
         minibatches: Optimiser steps per update.
         warmup_updates: Updates over which the learning rate rises.
+        final_lr: Share of the learning rate that is left at the end of the budget.
         tasks: Tasks drawn for one update.
         samples: Programs written for each, at least 2.
         temperature: Of the sampling.
@@ -35,6 +36,7 @@ class RLOOConfig:
     lr: float = 1.5e-4
     minibatches: int = 2
     warmup_updates: int = 8
+    final_lr: float = 1.0
     tasks: int = 32
     samples: int = 8
     temperature: float = 1.0
@@ -80,5 +82,7 @@ class RLOO(Learner):
         batch = batch.with_columns(weights=standardise(advantages, batch.mask, centre=False))
         batch = batch.select(used)
         policy.module.train()
-        scale = min(1.0, self.updates / config.warmup_updates)
+        scale = ramp(
+            self.updates, warmup=config.warmup_updates, progress=progress, final=config.final_lr
+        )
         return metrics | self.weighted_steps(batch, minibatches=config.minibatches, lr_scale=scale)

@@ -20,7 +20,7 @@ import numpy as np
 from codegym import registry
 from codegym.advantages import Floats, damp
 from codegym.agent import Request
-from codegym.optimisation import Learner, Optimiser, Tally
+from codegym.optimisation import Learner, Optimiser, Tally, ramp
 from codegym.policy import Policy
 from codegym.replay import Experience, ReplayBuffer
 from codegym.rewards.rltf import RLTF as RLTFReward
@@ -52,6 +52,7 @@ class RLTFConfig:
         batch_size: Programs per step.
         online: False fills the buffer once, with the first policy's programs, and never again.
         warmup_steps: Steps over which the learning rate rises.
+        final_lr: Share of the learning rate that is left at the end of the budget.
         weight_decay: On matrices only.
         tasks: Tasks drawn for one refresh.
         samples: Programs written for each.
@@ -73,6 +74,7 @@ class RLTFConfig:
     batch_size: int = 32
     online: bool = True
     warmup_steps: int = 32
+    final_lr: float = 1.0
     weight_decay: float = 0.0
     tasks: int = 64
     samples: int = 4
@@ -143,7 +145,12 @@ class RLTF(Learner):
                 self.weighted_loss(piece, batch.n_tokens, None if shown else tally)
                 for piece in batch.pieces(32)
             ]
-            scale = min(1.0, self._steps / self.config.warmup_steps)
+            scale = ramp(
+                self._steps,
+                warmup=self.config.warmup_steps,
+                progress=progress,
+                final=self.config.final_lr,
+            )
             norms.append(self.optimiser.step(terms, lr_scale=scale))
             total = sum(float(term.detach()) for term in terms)
             losses["supervised_loss" if supervised else "feedback_loss"].append(total)
