@@ -219,7 +219,7 @@ def _merge(
         merged |= read_config_file(config_file)
     if any(name in given for name in BUDGETS):
         merged = {name: value for name, value in merged.items() if name not in BUDGETS}
-    return _assign(merged | given, assignments)
+    return _assign({**merged, **given}, assignments)
 
 
 def _assign(settings: Mapping[str, Any], assignments: tuple[str, ...]) -> dict[str, Any]:
