@@ -174,7 +174,8 @@ class Programs:
 
     def state_dict(self) -> dict[str, Any]:
         """Return the programs as plain values, without their verdicts."""
-        fields = ("prompt", "actions", "log_probs", "values", "finished", "text", "given", "greedy")
+        fields = ("prompt", "actions", "log_probs", "values", "finished", "text", "given", "greedy",
+                  "masks")  # fmt: skip
         return {
             "version": self._version,
             "drafts": [
