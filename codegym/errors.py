@@ -53,6 +53,14 @@ class CodegymError(Exception):
             text += f". Cure: {cure}"
         super().__init__(text)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Errors cross from worker processes; their own constructors take more than the text.
+        return _restored, (type(self), self.args), self.__dict__
+
+
+def _restored(kind: type[CodegymError], args: tuple[Any, ...]) -> CodegymError:
+    return kind.__new__(kind, *args)
+
 
 class ConfigError(CodegymError, ValueError):
     """A setting that the user gave cannot be used."""
@@ -72,8 +80,9 @@ class UnknownNameError(ConfigError):
         self.kind = kind
         self.name = name
         self.known = sorted(known)
-        close = difflib.get_close_matches(str(name), self.known, n=1, cutoff=0.4)
-        self.suggestion = close[0] if close else None
+        spelt = {one.lower(): one for one in self.known}
+        close = difflib.get_close_matches(str(name).lower(), spelt, n=1, cutoff=0.4)
+        self.suggestion = spelt[close[0]] if close else None
         advice = f"did you mean {self.suggestion!r}?" if self.suggestion else ""
         super().__init__(
             f"unknown {kind}",
