@@ -22,10 +22,24 @@ import difflib
 from collections.abc import Iterable
 from typing import Any
 
-_UNSET: Any = object()
+# Survives pickling as itself, which an object of ours would not.
+_UNSET: Any = ...
 
 
-class CodegymError(Exception):
+class _ErrorType(type):
+    """Returns an error that is called to be made of itself, unchanged.
+
+    Gymnasium's AsyncVectorEnv raises what a worker met as ``type(error)(error)``, which fits no
+    constructor that takes more than a text.
+    """
+
+    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+        if len(args) == 1 and type(args[0]) is cls:
+            return args[0]
+        return super().__call__(*args, **kwargs)
+
+
+class CodegymError(Exception, metaclass=_ErrorType):
     """Root of all errors of this package.
 
     Args:
