@@ -53,9 +53,12 @@ class _Rule(Enum):
     INDENTED_LINE = auto()  # the line with its leading blanks, which are the fault
     NONLOCAL = auto()  # the `nonlocal` statement that names the variable of the message
     ENDED = auto()  # the text stopped too soon, wherever the message points
+    UNFINISHED = auto()  # more text might have mended it, where it stands at the end
 
 
-# First match wins. Each line names the wording of 3.9 and that of 3.10 and later.
+# First match wins. Each line names the wording of 3.9 and that of 3.10 and later. What is left to
+# the last line concerns its own line even where a program was cut: no more text would have mended
+# an unmatched bracket, or a `return` outside a function.
 _SYNTAX: tuple[tuple[re.Pattern[str], _Rule], ...] = tuple(
     (re.compile(pattern), rule)
     for pattern, rule in (
@@ -68,6 +71,9 @@ _SYNTAX: tuple[tuple[re.Pattern[str], _Rule], ...] = tuple(
         (r"no binding for nonlocal '(?P<name>\w+)'", _Rule.NONLOCAL),
         (r"unexpected EOF while parsing|was never closed", _Rule.ENDED),
         (r"unexpected indent", _Rule.INDENTED_LINE),
+        (r"unexpected character", _Rule.LINE),
+        (r"EOL while scanning|unterminated|[Ee]xpect", _Rule.UNFINISHED),
+        (r"invalid (?:syntax|\w+ literal)|follows keyword argument", _Rule.UNFINISHED),
         (r"", _Rule.LINE),
     )
 )
@@ -185,9 +191,11 @@ def _categorise(verdict: Verdict, program: str, cut: bool) -> tuple[_Rule, int |
         return rule, line
     if rule is _Rule.NONLOCAL:
         return _Rule.LINE, _nonlocal_line(program, match["name"]) or line
+    if rule not in (_Rule.ENDED, _Rule.UNFINISHED):
+        return rule, line
     if cut and (rule is _Rule.ENDED or _at_the_end(program, line)):
         return _Rule.GLOBAL, line
-    return _Rule.LINE if rule is _Rule.ENDED else rule, line
+    return _Rule.LINE, line
 
 
 def _at_the_end(program: str, line: int | None) -> bool:

@@ -102,9 +102,7 @@ class SynthesisVectorEnv(VectorEnv[Obs, NDArray[np.int64], NDArray[Any]]):
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
         self._rows: Obs = np.full((num_envs, max_tokens), self.tokenizer.pad_id, dtype=np.int32)
-        self._flat, self._lines = self._rows.reshape(-1), list(self._rows)
-        self._view = self._rows.view()
-        self._view.flags.writeable = False
+        self._share()
         # Places in _flat: of each row, of its program's first token and of its next, past the
         # last of its budget, and where the episode stops at the latest.
         self._first = np.arange(num_envs, dtype=np.int64) * max_tokens
@@ -130,6 +128,30 @@ class SynthesisVectorEnv(VectorEnv[Obs, NDArray[np.int64], NDArray[Any]]):
         for row in range(self.num_envs):
             self._rng(row)
         return tuple(self._seeds)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        # Copied or pickled views are arrays of their own, which no step would change.
+        self.__dict__.update(state)
+        self._share()
+
+    def _share(self) -> None:
+        self._flat, self._lines = self._rows.reshape(-1), list(self._rows)
+        self._view = self._rows.view()
+        self._view.flags.writeable = False
+
+    def call(self, name: str, *args: Any, **kwargs: Any) -> tuple[Any, ...]:
+        """Return what a method gives for each sub-env, as Gymnasium's own vector envs do.
+
+        Raises:
+            AttributeError: No method of that name tells the sub-envs apart.
+        """
+        if name not in ("action_masks", "render"):
+            raise AttributeError(
+                f"{type(self).__name__} has no sub-envs to call {name!r} of; "
+                f"'action_masks' and 'render' are given for each"
+            )
+        each = getattr(self, name)(*args, **kwargs)
+        return (None,) * self.num_envs if each is None else tuple(each)
 
     def _rng(self, row: int, seed: int | None = None) -> np.random.Generator:
         known = self._rngs[row]

@@ -78,6 +78,9 @@ class Reward(ABC):
     def __sub__(self, other: "Reward | float") -> "Reward":
         return Sum(self, Product(Constant(-1.0), as_reward(other)))
 
+    def __rsub__(self, other: float) -> "Reward":
+        return Sum(as_reward(other), -self)
+
     def __mul__(self, other: "Reward | float") -> "Reward":
         return Product(self, as_reward(other))
 
@@ -99,7 +102,7 @@ class Constant(Reward):
         return self.low
 
     def __repr__(self) -> str:
-        return f"{self.low:g}"
+        return f"{self.low!r}"
 
 
 class Sum(Reward):
