@@ -86,15 +86,6 @@ _RUNTIME: dict[str, _Rule] = {
     "SystemExit": _Rule.IGNORE,
     "": _Rule.IGNORE,
 }
-# Running out of memory or of output is spending too much, like running out of time.
-_OUTCOMES: dict[Outcome, _Rule] = {
-    Outcome.PASSED: _Rule.IGNORE,
-    Outcome.FAILED: _Rule.IGNORE,
-    Outcome.TIMEOUT: _Rule.GLOBAL,
-    Outcome.MEMORY: _Rule.GLOBAL,
-    Outcome.OUTPUT_LIMIT: _Rule.GLOBAL,
-    Outcome.NO_PROGRAM: _Rule.GLOBAL,
-}
 _NEWLINE = re.compile(r"\r\n|\r|\n")
 
 
@@ -132,6 +123,16 @@ class Fault:
 
 _NOWHERE = Fault(Granularity.IGNORE)
 _EVERYWHERE = Fault(Granularity.GLOBAL)
+# Outcomes that settle the matter. Running out of memory or of output is spending too much, like
+# running out of time.
+_OUTCOMES: dict[Outcome, Fault] = {
+    Outcome.PASSED: _NOWHERE,
+    Outcome.FAILED: _NOWHERE,
+    Outcome.TIMEOUT: _EVERYWHERE,
+    Outcome.MEMORY: _EVERYWHERE,
+    Outcome.OUTPUT_LIMIT: _EVERYWHERE,
+    Outcome.NO_PROGRAM: _EVERYWHERE,
+}
 
 
 @lru_cache(maxsize=4096)
@@ -167,6 +168,9 @@ def locate(
 
 def find_fault(verdict: Verdict, program: str, *, cut: bool | None = None) -> Fault:
     """Find the part of a program's text that a verdict finds fault with; see ``locate``."""
+    settled = _OUTCOMES.get(verdict.outcome)
+    if settled is not None:
+        return settled
     rule, line = _categorise(verdict, program, verdict.cut if cut is None else cut)
     if rule is _Rule.GLOBAL:
         return _EVERYWHERE
@@ -180,8 +184,6 @@ def _categorise(verdict: Verdict, program: str, cut: bool) -> tuple[_Rule, int |
     line = verdict.error_line
     if verdict.outcome is Outcome.RUNTIME_ERROR:
         return _RUNTIME.get(verdict.error_type, _Rule.LINE), line
-    if verdict.outcome is not Outcome.SYNTAX_ERROR:
-        return _OUTCOMES[verdict.outcome], line
     match, rule = next(
         (found, rule)
         for pattern, rule in _SYNTAX

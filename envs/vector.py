@@ -297,7 +297,7 @@ class SynthesisVectorEnv(VectorEnv[Obs, NDArray[np.int64], NDArray[Any]]):
     ) -> list[Infos]:
         """Judge what terminated, mark what could not be judged, and start anew if due."""
         done = [row for row in rows if terminated[row]]
-        played = [self._played(row, finished=bool(finished[row])) for row in done]
+        played = self._played(done, finished)
         judged = self._defer(played) if self._deferred else self.setting.close(played)
         rewards[done] = [ending.reward for ending in judged]
         broken = [row for row, ending in zip(done, judged, strict=True) if not ending.judged]
@@ -336,10 +336,9 @@ class SynthesisVectorEnv(VectorEnv[Obs, NDArray[np.int64], NDArray[Any]]):
             for row, task_id in zip_longest(rows, task_ids)
         ]
         starts = [len(opening.prompt) for opening in openings]
+        self._rows[rows] = self.tokenizer.pad_id
         for row, start, opening in zip(rows, starts, openings, strict=True):
-            line = self._lines[row]
-            line[:start] = opening.prompt
-            line[start:] = self.tokenizer.pad_id
+            self._lines[row][:start] = opening.prompt
             self._openings[row], self._masks[row] = opening, None
         self._start[rows] = self._next[rows] = self._first[rows] + starts
         self._limit[rows] = self._stop[rows] = self._first[rows] + [one.limit for one in openings]
@@ -348,10 +347,19 @@ class SynthesisVectorEnv(VectorEnv[Obs, NDArray[np.int64], NDArray[Any]]):
         self._over[rows] = False
         return [opening.info() for opening in openings]
 
-    def _played(self, row: int, *, finished: bool) -> Played:
+    def _played(self, rows: list[int], finished: Flags) -> list[Played]:
+        spans = zip(self._start[rows].tolist(), self._next[rows].tolist(), strict=True)
+        return [
+            Played(opening.task, self._flat[start:stop].tolist(), ended)
+            for opening, (start, stop), ended in zip(
+                [self._opened(row) for row in rows], spans, finished[rows].tolist(), strict=True
+            )
+        ]
+
+    def _opened(self, row: int) -> Opening:
         opening = self._openings[row]
         assert opening is not None
-        return Played(opening.task, self._written(row).tolist(), finished)
+        return opening
 
     def _written(self, row: int) -> Obs:
         return self._flat[self._start[row] : self._next[row]]

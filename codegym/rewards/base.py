@@ -63,10 +63,13 @@ class Reward(ABC):
         """
         count = feedback.n_tokens
         credit = np.zeros(count, dtype=np.float32)
-        if count:
-            if self.is_fine:
-                credit = self.fine(verdict, feedback) / np.float32(count)
+        if not count:
+            return credit
+        if self.is_fine:
+            credit = self.fine(verdict, feedback) / np.float32(count)
             credit[-1] += self(verdict, feedback)
+        else:
+            credit[-1] = self(verdict, feedback)
         return credit
 
     def __add__(self, other: "Reward | float") -> "Reward":
