@@ -102,6 +102,7 @@ def critic_sampling(
     temperature: float = 1.0,
     top_p: float = 1.0,
     budget: int = 64,
+    grammar: bool = False,
     seed: int = 0,
     name: str = "",
 ) -> CriticReport:
@@ -119,6 +120,7 @@ def critic_sampling(
         temperature: Sampling temperature.
         top_p: Share of probability kept.
         budget: Most tokens written for a program.
+        grammar: Allow only tokens that keep a program valid Python.
         seed: Of the sampling and of the bootstrap.
         name: What the tasks are called in the report.
 
@@ -140,7 +142,9 @@ def critic_sampling(
             policy,
             chosen,
             judge=judge,
-            sampling=Sampling(n=count, budget=budget, temperature=temperature, top_p=top_p),
+            sampling=Sampling(
+                n=count, budget=budget, temperature=temperature, top_p=top_p, grammar=grammar
+            ),
             rng=torch.Generator().manual_seed(int(state[0])),
             given=given,
         )

@@ -22,10 +22,24 @@ import difflib
 from collections.abc import Iterable
 from typing import Any
 
-_UNSET: Any = object()
+# Survives pickling as itself, which an object of ours would not.
+_UNSET: Any = ...
 
 
-class CodegymError(Exception):
+class _ErrorType(type):
+    """Returns an error that is called to be made of itself, unchanged.
+
+    Gymnasium's AsyncVectorEnv raises what a worker met as ``type(error)(error)``, which fits no
+    constructor that takes more than a text.
+    """
+
+    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+        if len(args) == 1 and type(args[0]) is cls:
+            return args[0]
+        return super().__call__(*args, **kwargs)
+
+
+class CodegymError(Exception, metaclass=_ErrorType):
     """Root of all errors of this package.
 
     Args:
@@ -53,6 +67,14 @@ class CodegymError(Exception):
             text += f". Cure: {cure}"
         super().__init__(text)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Errors cross from worker processes; their own constructors take more than the text.
+        return _restored, (type(self), self.args), self.__dict__
+
+
+def _restored(kind: type[CodegymError], args: tuple[Any, ...]) -> CodegymError:
+    return kind.__new__(kind, *args)
+
 
 class ConfigError(CodegymError, ValueError):
     """A setting that the user gave cannot be used."""
@@ -72,8 +94,9 @@ class UnknownNameError(ConfigError):
         self.kind = kind
         self.name = name
         self.known = sorted(known)
-        close = difflib.get_close_matches(str(name), self.known, n=1, cutoff=0.4)
-        self.suggestion = close[0] if close else None
+        spelt = {one.lower(): one for one in self.known}
+        close = difflib.get_close_matches(str(name).lower(), spelt, n=1, cutoff=0.4)
+        self.suggestion = spelt[close[0]] if close else None
         advice = f"did you mean {self.suggestion!r}?" if self.suggestion else ""
         super().__init__(
             f"unknown {kind}",

@@ -53,9 +53,12 @@ class _Rule(Enum):
     INDENTED_LINE = auto()  # the line with its leading blanks, which are the fault
     NONLOCAL = auto()  # the `nonlocal` statement that names the variable of the message
     ENDED = auto()  # the text stopped too soon, wherever the message points
+    UNFINISHED = auto()  # more text might have mended it, where it stands at the end
 
 
-# First match wins. Each line names the wording of 3.9 and that of 3.10 and later.
+# First match wins. Each line names the wording of 3.9 and that of 3.10 and later. What is left to
+# the last line concerns its own line even where a program was cut: no more text would have mended
+# an unmatched bracket, or a `return` outside a function.
 _SYNTAX: tuple[tuple[re.Pattern[str], _Rule], ...] = tuple(
     (re.compile(pattern), rule)
     for pattern, rule in (
@@ -68,6 +71,9 @@ _SYNTAX: tuple[tuple[re.Pattern[str], _Rule], ...] = tuple(
         (r"no binding for nonlocal '(?P<name>\w+)'", _Rule.NONLOCAL),
         (r"unexpected EOF while parsing|was never closed", _Rule.ENDED),
         (r"unexpected indent", _Rule.INDENTED_LINE),
+        (r"unexpected character", _Rule.LINE),
+        (r"EOL while scanning|unterminated|[Ee]xpect", _Rule.UNFINISHED),
+        (r"invalid (?:syntax|\w+ literal)|follows keyword argument", _Rule.UNFINISHED),
         (r"", _Rule.LINE),
     )
 )
@@ -79,15 +85,6 @@ _RUNTIME: dict[str, _Rule] = {
     "RuntimeError": _Rule.IGNORE,
     "SystemExit": _Rule.IGNORE,
     "": _Rule.IGNORE,
-}
-# Running out of memory or of output is spending too much, like running out of time.
-_OUTCOMES: dict[Outcome, _Rule] = {
-    Outcome.PASSED: _Rule.IGNORE,
-    Outcome.FAILED: _Rule.IGNORE,
-    Outcome.TIMEOUT: _Rule.GLOBAL,
-    Outcome.MEMORY: _Rule.GLOBAL,
-    Outcome.OUTPUT_LIMIT: _Rule.GLOBAL,
-    Outcome.NO_PROGRAM: _Rule.GLOBAL,
 }
 _NEWLINE = re.compile(r"\r\n|\r|\n")
 
@@ -126,6 +123,16 @@ class Fault:
 
 _NOWHERE = Fault(Granularity.IGNORE)
 _EVERYWHERE = Fault(Granularity.GLOBAL)
+# Outcomes that settle the matter. Running out of memory or of output is spending too much, like
+# running out of time.
+_OUTCOMES: dict[Outcome, Fault] = {
+    Outcome.PASSED: _NOWHERE,
+    Outcome.FAILED: _NOWHERE,
+    Outcome.TIMEOUT: _EVERYWHERE,
+    Outcome.MEMORY: _EVERYWHERE,
+    Outcome.OUTPUT_LIMIT: _EVERYWHERE,
+    Outcome.NO_PROGRAM: _EVERYWHERE,
+}
 
 
 @lru_cache(maxsize=4096)
@@ -161,6 +168,9 @@ def locate(
 
 def find_fault(verdict: Verdict, program: str, *, cut: bool | None = None) -> Fault:
     """Find the part of a program's text that a verdict finds fault with; see ``locate``."""
+    settled = _OUTCOMES.get(verdict.outcome)
+    if settled is not None:
+        return settled
     rule, line = _categorise(verdict, program, verdict.cut if cut is None else cut)
     if rule is _Rule.GLOBAL:
         return _EVERYWHERE
@@ -174,8 +184,6 @@ def _categorise(verdict: Verdict, program: str, cut: bool) -> tuple[_Rule, int |
     line = verdict.error_line
     if verdict.outcome is Outcome.RUNTIME_ERROR:
         return _RUNTIME.get(verdict.error_type, _Rule.LINE), line
-    if verdict.outcome is not Outcome.SYNTAX_ERROR:
-        return _OUTCOMES[verdict.outcome], line
     match, rule = next(
         (found, rule)
         for pattern, rule in _SYNTAX
@@ -185,9 +193,11 @@ def _categorise(verdict: Verdict, program: str, cut: bool) -> tuple[_Rule, int |
         return rule, line
     if rule is _Rule.NONLOCAL:
         return _Rule.LINE, _nonlocal_line(program, match["name"]) or line
+    if rule not in (_Rule.ENDED, _Rule.UNFINISHED):
+        return rule, line
     if cut and (rule is _Rule.ENDED or _at_the_end(program, line)):
         return _Rule.GLOBAL, line
-    return _Rule.LINE if rule is _Rule.ENDED else rule, line
+    return _Rule.LINE, line
 
 
 def _at_the_end(program: str, line: int | None) -> bool:

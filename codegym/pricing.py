@@ -5,8 +5,7 @@ the same. Nothing is run and nothing is judged.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,9 +17,8 @@ from codegym.tokenizers.base import Tokenizer
 from codegym.verdict import Verdict
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Priced:
-    """What one judged episode is worth.
+class Priced(NamedTuple):
+    """What one judged episode is worth; a named tuple, since as many are made as programs.
 
     Attributes:
         verdict: The verdict, marked as cut where the policy did not finish.
@@ -66,18 +64,20 @@ def price(
         program: That text, where the caller has it already.
         given: Ids the program began with before the policy's first action; they earn nothing.
     """
-    written = actions.tolist() if isinstance(actions, np.ndarray) else list(actions)
-    ids = [*given, *written]
     if program is None:
-        program = program_of(task, tokenizer.decode(ids))
+        program = program_of(task, tokenizer.decode(_ids(given, actions)))
     verdict = verdict if finished else verdict.as_cut()
     fault = find_fault(verdict, program)
     # Where no line is at fault nobody asks where the tokens stand.
     if fault.line is None:
-        return _priced(task, program, verdict, fault.in_tokens(len(written)), reward)
-    spans = tokenizer.spans(ids)[len(given) :]
+        return _priced(task, program, verdict, fault.in_tokens(len(actions)), reward)
+    spans = tokenizer.spans(_ids(given, actions))[len(given) :]
     start = len(task.prompt) if task.prompt_is_code else 0
     return _priced(task, program, verdict, fault.among(spans, start), reward)
+
+
+def _ids(given: Sequence[int], actions: Sequence[int] | NDArray[np.integer[Any]]) -> list[int]:
+    return [*given, *(actions.tolist() if isinstance(actions, np.ndarray) else actions)]
 
 
 def price_spans(

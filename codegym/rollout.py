@@ -6,7 +6,6 @@ the pool while the next ones are being written. It gives the numbers that steppi
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from inspect import signature
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Self
@@ -15,7 +14,7 @@ import numpy as np
 
 from codegym.errors import ConfigError, TaskError
 from codegym.extraction import program_from_answer, start_of
-from codegym.grammar import PythonMask
+from codegym.grammar import shared_mask
 from codegym.judging import Judge
 from codegym.policy import Constraint, Policy
 from codegym.pricing import price_spans, program_of
@@ -174,7 +173,8 @@ class Programs:
 
     def state_dict(self) -> dict[str, Any]:
         """Return the programs as plain values, without their verdicts."""
-        fields = ("prompt", "actions", "log_probs", "values", "finished", "text", "given", "greedy")
+        fields = ("prompt", "actions", "log_probs", "values", "finished", "text", "given", "greedy",
+                  "masks")  # fmt: skip
         return {
             "version": self._version,
             "drafts": [
@@ -313,11 +313,6 @@ def _program(policy: Policy, task: Task, ids: Sequence[int]) -> str:
     return program_from_answer(task, written) if policy.answers else program_of(task, written)
 
 
-@lru_cache(maxsize=8)
-def _python_mask(tokenizer: Tokenizer) -> PythonMask:
-    return PythonMask(tokenizer)
-
-
 def _python(tokenizer: Tokenizer, tasks: Sequence[Task], given: Sequence[list[int]]) -> Constraint:
     """Return the constraint that keeps programs valid Python.
 
@@ -325,7 +320,7 @@ def _python(tokenizer: Tokenizer, tasks: Sequence[Task], given: Sequence[list[in
         MissingExtraError: lark is not installed.
         ConfigError: The tokenizer lacks a character, or a prompt is not of the grammar.
     """
-    mask = _python_mask(tokenizer)
+    mask = shared_mask(tokenizer)
     texts = [
         (task.prompt if task.prompt_is_code else "") + tokenizer.decode(ids)
         for task, ids in zip(tasks, given, strict=True)

@@ -7,7 +7,7 @@ here; it is answered with the nearest name rather than with Python's TypeError.
 import inspect
 from collections.abc import Callable
 from functools import wraps
-from typing import Concatenate, ParamSpec, TypeVar
+from typing import Concatenate, ParamSpec, TypeVar, cast
 
 from codegym import registry
 from codegym.errors import ConfigError, UnknownNameError
@@ -39,7 +39,8 @@ def checked_names(
                 raise UnknownNameError(kind, name, known, cure=_advice(name))
         init(self, *args, **kwargs)
 
-    return checked
+    # What ``wraps`` returns is typed as taking any first argument by position alone.
+    return cast("Callable[Concatenate[_Self, _P], None]", checked)
 
 
 def _advice(name: str) -> str:

@@ -1,7 +1,7 @@
 """Batching: what a vector env is told for all its sub-envs at once, read and checked."""
 
-from collections.abc import Collection
-from itertools import chain
+from collections.abc import Collection, Sequence
+from itertools import chain, compress
 from typing import Any
 
 import numpy as np
@@ -68,7 +68,7 @@ def spread(name: str, value: Any, count: int, *, add: bool = False) -> list[Any]
     return each
 
 
-def stack_infos(infos: Collection[Infos], rows: Collection[int], count: int) -> Infos:
+def stack_infos(infos: Sequence[Infos], rows: Collection[int], count: int) -> Infos:
     """Return the infos of some sub-envs in the layout of Gymnasium's vector envs.
 
     It is what ``VectorEnv._add_info`` builds one sub-env at a time: an array and a mask ``_key``
@@ -80,14 +80,22 @@ def stack_infos(infos: Collection[Infos], rows: Collection[int], count: int) -> 
         count: How many sub-envs there are.
     """
     owners = np.fromiter(rows, dtype=np.intp, count=len(rows))
+    held: dict[str, tuple[NDArray[np.intp], list[Any]]] = {}
+    first = infos[0]
+    try:
+        # Where all have the same keys, as they mostly do, nobody asks each for each.
+        if all(len(info) == len(first) for info in infos):
+            held = {key: (owners, [info[key] for info in infos]) for key in first}
+    except KeyError:
+        held = {}
+    for key in () if held else dict.fromkeys(chain.from_iterable(infos)):
+        having = [key in info for info in infos]
+        held[key] = owners[having], [info[key] for info in compress(infos, having)]
     stacked: Infos = {}
-    for key in dict.fromkeys(chain.from_iterable(infos)):
-        values = [info[key] for info in infos if key in info]
-        whole = len(values) == len(infos)
-        held = owners if whole else owners[[key in info for info in infos]]
+    for key, (who, values) in held.items():
         mask = np.zeros(count, dtype=np.bool_)
-        mask[held] = True
-        stacked[key], stacked[f"_{key}"] = _stack(values, held, count), mask
+        mask[who] = True
+        stacked[key], stacked[f"_{key}"] = _stack(values, who, count), mask
     return stacked
 
 

@@ -1,24 +1,11 @@
 """Masking: which tokens an episode may write next, read along as it is written."""
 
-from functools import lru_cache
-
 import numpy as np
 from codegym.envs.setting import Opening
 from numpy.typing import NDArray
 
-from codegym.grammar import MaskState, PythonMask
+from codegym.grammar import MaskState, shared_mask
 from codegym.tokenizers import Tokenizer
-
-
-@lru_cache(maxsize=8)
-def shared_mask(tokenizer: Tokenizer) -> PythonMask:
-    """Return the mask of a tokenizer, made once per process.
-
-    Raises:
-        MissingExtraError: lark is not installed.
-        ConfigError: A printable ASCII character has no id.
-    """
-    return PythonMask(tokenizer)
 
 
 class EpisodeMask:

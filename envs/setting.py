@@ -6,7 +6,7 @@ An env holds the state of its episodes; a Setting opens them (task, prompt) and 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from codegym.envs.arguments import check_choice, check_isolation, check_positive
@@ -42,8 +42,7 @@ class Opening:
         return {"length": 0, "task_id": self.task.task_id, "prompt": self.task.prompt}
 
 
-@dataclass(frozen=True, slots=True)
-class Played:
+class Played(NamedTuple):
     """The end of an episode: what was written for which task, and whether it was ended."""
 
     task: Task
@@ -51,8 +50,7 @@ class Played:
     finished: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Ending:
+class Ending(NamedTuple):
     """What the last step of an episode returns beside the observation.
 
     Attributes:

@@ -96,8 +96,7 @@ class SynthesisEnv(gym.Env[Obs, np.int64]):
         self._live = render_mode == "human"
         self._vocab, self._end, self._copy = vocab, self.tokenizer.end_id, copy
         self._row: Obs = np.full(max_tokens, self.tokenizer.pad_id, dtype=np.int32)
-        self._view = self._row.view()
-        self._view.flags.writeable = False
+        self._share()
         self._opening: Opening | None = None
         self._start = self._length = self._limit = 0
         self._over = True
@@ -114,7 +113,7 @@ class SynthesisEnv(gym.Env[Obs, np.int64]):
             TaskError: No task has that id.
             PromptTooLongError: The task's prompt leaves no room for a program.
         """
-        super().reset(seed=seed)
+        super().reset(seed=int(seed) if isinstance(seed, np.integer) else seed)
         chosen = check_options(options, ("task_id",)).get("task_id")
         opening = self.setting.choose(self.np_random, chosen)
         count = len(opening.prompt)
@@ -226,12 +225,20 @@ class SynthesisEnv(gym.Env[Obs, np.int64]):
         """
         twin = copying.copy(self)
         twin._row = self._row.copy()
-        twin._view = twin._row.view()
-        twin._view.flags.writeable = False
+        twin._share()
         twin._mask = copying.copy(self._mask)
         twin._np_random = copying.deepcopy(self._np_random)
         twin.action_space = copying.deepcopy(self.action_space)
         return twin
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        # A copied or pickled view is an array of its own, which no step would change.
+        self.__dict__.update(state)
+        self._share()
+
+    def _share(self) -> None:
+        self._view = self._row.view()
+        self._view.flags.writeable = False
 
     def _played(self, *, finished: bool) -> Played:
         assert self._opening is not None

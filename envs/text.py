@@ -3,6 +3,7 @@
 from typing import Any
 
 import gymnasium as gym
+import numpy as np
 from codegym.envs.arguments import checked_names
 from codegym.envs.dialogue import Dialogue, Granularity
 from codegym.envs.grading import Verdicts
@@ -83,7 +84,7 @@ class TextEnv(gym.Env[str, str]):
             UnknownNameError: An option of another name.
             TaskError: No task has that id.
         """
-        super().reset(seed=seed)
+        super().reset(seed=int(seed) if isinstance(seed, np.integer) else seed)
         chosen = check_options(options, ("task_id",)).get("task_id")
         self._shown = self.dialogue.start(task_id=chosen, rng=self.np_random)
         task = self.dialogue.task

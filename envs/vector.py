@@ -102,9 +102,7 @@ class SynthesisVectorEnv(VectorEnv[Obs, NDArray[np.int64], NDArray[Any]]):
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
         self._rows: Obs = np.full((num_envs, max_tokens), self.tokenizer.pad_id, dtype=np.int32)
-        self._flat, self._lines = self._rows.reshape(-1), list(self._rows)
-        self._view = self._rows.view()
-        self._view.flags.writeable = False
+        self._share()
         # Places in _flat: of each row, of its program's first token and of its next, past the
         # last of its budget, and where the episode stops at the latest.
         self._first = np.arange(num_envs, dtype=np.int64) * max_tokens
@@ -130,6 +128,30 @@ class SynthesisVectorEnv(VectorEnv[Obs, NDArray[np.int64], NDArray[Any]]):
         for row in range(self.num_envs):
             self._rng(row)
         return tuple(self._seeds)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        # Copied or pickled views are arrays of their own, which no step would change.
+        self.__dict__.update(state)
+        self._share()
+
+    def _share(self) -> None:
+        self._flat, self._lines = self._rows.reshape(-1), list(self._rows)
+        self._view = self._rows.view()
+        self._view.flags.writeable = False
+
+    def call(self, name: str, *args: Any, **kwargs: Any) -> tuple[Any, ...]:
+        """Return what a method gives for each sub-env, as Gymnasium's own vector envs do.
+
+        Raises:
+            AttributeError: No method of that name tells the sub-envs apart.
+        """
+        if name not in ("action_masks", "render"):
+            raise AttributeError(
+                f"{type(self).__name__} has no sub-envs to call {name!r} of; "
+                f"'action_masks' and 'render' are given for each"
+            )
+        each = getattr(self, name)(*args, **kwargs)
+        return (None,) * self.num_envs if each is None else tuple(each)
 
     def _rng(self, row: int, seed: int | None = None) -> np.random.Generator:
         known = self._rngs[row]
@@ -275,7 +297,7 @@ class SynthesisVectorEnv(VectorEnv[Obs, NDArray[np.int64], NDArray[Any]]):
     ) -> list[Infos]:
         """Judge what terminated, mark what could not be judged, and start anew if due."""
         done = [row for row in rows if terminated[row]]
-        played = [self._played(row, finished=bool(finished[row])) for row in done]
+        played = self._played(done, finished)
         judged = self._defer(played) if self._deferred else self.setting.close(played)
         rewards[done] = [ending.reward for ending in judged]
         broken = [row for row, ending in zip(done, judged, strict=True) if not ending.judged]
@@ -314,10 +336,9 @@ class SynthesisVectorEnv(VectorEnv[Obs, NDArray[np.int64], NDArray[Any]]):
             for row, task_id in zip_longest(rows, task_ids)
         ]
         starts = [len(opening.prompt) for opening in openings]
+        self._rows[rows] = self.tokenizer.pad_id
         for row, start, opening in zip(rows, starts, openings, strict=True):
-            line = self._lines[row]
-            line[:start] = opening.prompt
-            line[start:] = self.tokenizer.pad_id
+            self._lines[row][:start] = opening.prompt
             self._openings[row], self._masks[row] = opening, None
         self._start[rows] = self._next[rows] = self._first[rows] + starts
         self._limit[rows] = self._stop[rows] = self._first[rows] + [one.limit for one in openings]
@@ -326,10 +347,19 @@ class SynthesisVectorEnv(VectorEnv[Obs, NDArray[np.int64], NDArray[Any]]):
         self._over[rows] = False
         return [opening.info() for opening in openings]
 
-    def _played(self, row: int, *, finished: bool) -> Played:
+    def _played(self, rows: list[int], finished: Flags) -> list[Played]:
+        spans = zip(self._start[rows].tolist(), self._next[rows].tolist(), strict=True)
+        return [
+            Played(opening.task, self._flat[start:stop].tolist(), ended)
+            for opening, (start, stop), ended in zip(
+                [self._opened(row) for row in rows], spans, finished[rows].tolist(), strict=True
+            )
+        ]
+
+    def _opened(self, row: int) -> Opening:
         opening = self._openings[row]
         assert opening is not None
-        return Played(opening.task, self._written(row).tolist(), finished)
+        return opening
 
     def _written(self, row: int) -> Obs:
         return self._flat[self._start[row] : self._next[row]]

@@ -13,6 +13,38 @@ from codegym.verdict import CaseResult, Outcome, Verdict
 TOKENS = LexemeTokenizer()
 PROGRAM = "def f(x):\n    y = x\n    return y / 0\n\ny = 1\n    return y / 0\n"
 
+VALID = '''def f(x, *, key=None, **rest):
+    """Doc."""
+    total = 0x1F + 1e5
+    for item in sorted(x, key=lambda a: (a[0], -a[1])):
+        # why
+        if item in ("a", 'b') and item[0] != "it's":
+            total += len(f"{item!r:>10} x {total}")
+        else:
+            try:
+                total -= {
+                    "a": 1,
+                }[item]
+            except (KeyError,
+                    IndexError) as error:
+                print(error, sep="", **rest)
+    with open(x) as handle, \\
+            open(key) as other:
+        data = [line for line in handle
+                if line]
+    return total if total else (yield)
+@decorate
+class A(B):
+    async def g(self, a=1):
+        await self.h(a=1,
+                     b=2)
+import os
+from math import (
+    pi,
+)
+assert f([]) == 0, "no"
+'''
+
 
 def syntax(message, line, *, cut=False, kind="SyntaxError"):
     verdict = Verdict.syntax_error(n_cases=2, error_type=kind, message=message, line=line)
@@ -35,6 +67,7 @@ IGNORED = [
     "unindent does not match any outer indentation level",
     "EOF while scanning triple-quoted string literal",  # 3.9
     "unterminated triple-quoted string literal (detected at line 3)",  # 3.10+
+    "unterminated triple-quoted f-string literal (detected at line 3)",  # 3.12+
     "duplicate argument 'x' in function definition",
     "import * only allowed at module level",
 ]
@@ -48,6 +81,29 @@ SPLIT_BY_CUT = [
     "expected an indented block",  # 3.9
     "expected an indented block after 'if' statement on line 5",  # 3.10+
     "expected ':'",  # 3.10+; 3.9 says invalid syntax
+    "expected 'except' or 'finally' block",  # 3.10+
+    "expected 'else' after 'if' expression",  # 3.11+
+    "unterminated f-string literal (detected at line 6)",  # 3.12+
+    "unterminated t-string literal (detected at line 6)",  # 3.14+
+    "f-string: expecting '}'",
+    "'in' expected after for-loop variables",  # 3.13+
+    "Expected one or more names after 'import'",  # 3.13+
+    "invalid hexadecimal literal",
+    "positional argument follows keyword argument",  # 3.9, of `f(a=1, b` before its `=2)`
+]
+# What no more text would have mended.
+OF_THE_LINE = [
+    "unmatched ')'",
+    "closing parenthesis ']' does not match opening parenthesis '('",
+    "'return' outside function",
+    "name 'x' is parameter and global",
+    "name 'x' is assigned to before global declaration",
+    "cannot assign to function call here. Maybe you meant '==' instead of '='?",
+    "non-default argument follows default argument",  # to 3.11
+    "parameter without a default follows parameter with a default",  # 3.12+
+    "unexpected character after line continuation character",
+    "invalid character '\u201c' (U+201C)",
+    "Missing parentheses in call to 'print'. Did you mean print(...)?",
 ]
 
 
@@ -66,6 +122,30 @@ def test_a_syntax_error_at_the_end_is_global_only_where_the_budget_cut_it(messag
     assert line[1] == "return y / 0"
     assert whole[0].granularity is Granularity.GLOBAL
     assert whole[0].tokens == (0, whole[0].n_tokens)
+
+
+@pytest.mark.parametrize("message", OF_THE_LINE)
+@pytest.mark.parametrize("cut", [False, True])
+def test_an_error_that_no_more_text_mends_is_the_lines_own(message, cut):
+    feedback, text = find(syntax(message, 6, cut=cut))
+    assert (feedback.lines, text) == ((6, 6), "return y / 0")
+
+
+@pytest.mark.parametrize("tokens", [TOKENS, ByteTokenizer()], ids=["lexemes", "bytes"])
+def test_a_valid_program_cut_anywhere_is_at_fault_nowhere_in_particular(tokens):
+    """Every prefix that this Python refuses: the truncation is to blame, not a line."""
+    for count in range(1, len(VALID)):
+        program = VALID[:count]
+        try:
+            compile(program, "program", "exec")
+        except SyntaxError as error:
+            kind = type(error).__name__
+            feedback, _ = find(
+                syntax(error.msg, error.lineno, cut=True, kind=kind), program, tokens
+            )
+            docstring = "triple-quoted" in error.msg
+            expected = Granularity.IGNORE if docstring else Granularity.GLOBAL
+            assert feedback.granularity is expected, (program, error)
 
 
 def test_a_syntax_error_before_the_end_is_the_lines_own_even_in_a_cut_program():

@@ -2,7 +2,10 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from codegym import registry
 from codegym.errors import ConfigError, UnknownNameError
 from codegym.feedback import Feedback, Granularity
 from codegym.pricing import price
@@ -42,6 +45,8 @@ NOWHERE = Feedback(granularity=Granularity.IGNORE, n_tokens=10)
         ("0.8*pass_rate+0.2*coderl", [1, 0.34, 0.28, 0.28, 0.28, 0.28, -0.2, -0.2]),
         ("-(binary - 2)*0.5", [0.5, 1, 1, 1, 1, 1, 1, 1]),
         ("pass_rate*pass_rate", [1, 0.25, 0.25, 0.25, 0.25, 0.25, 0, 0]),
+        ("2*(binary - (1 - pass_rate))", [2, -1, -1, -1, -1, -1, -2, -2]),
+        ("\t+.5 * binary\n  - -1e-1*pass_rate ", [0.6, *[0.05] * 5, 0, 0]),
     ],
 )
 def test_values_by_outcome(text, values):
@@ -104,7 +109,8 @@ def test_bounds(text, low, high):
 
 
 def test_a_composed_reward_can_be_read_back_from_its_text():
-    for text in ("0.8*pass_rate+0.2*coderl(failed=-0.5)", "rltf(alpha=false)-2*binary"):
+    texts = ("0.8*pass_rate+0.2*coderl(failed=-0.5)", "rltf(alpha=false)-2*binary")
+    for text in (*texts, "coderl(failed=-0.123456789)*1.23456789"):
         reward = make_reward(text)
         again = make_reward(repr(reward))
         assert [again(one) for one in (SYNTAX, passed(1), passed(4))] == [
@@ -117,11 +123,76 @@ def test_bad_expressions_are_named():
         make_reward("pas_rate")
     with pytest.raises(UnknownNameError, match="did you mean 'failed'"):
         make_reward("coderl(faild=1)")
+    with pytest.raises(UnknownNameError, match="did you mean 'binary'"):
+        make_reward("0.5*BINARY")
     for text in ("", "binary +", "binary / 2", "binary(1)", "__import__('os')", "binary.x", "True"):
         with pytest.raises(ConfigError):
             make_reward(text)
+    for text in ("1e999*binary", "1" + "0" * 400, "-" * 9999 + "binary", "binary" + "+1" * 9999):
+        with pytest.raises(ConfigError):
+            make_reward(text)
+    for value in (None, 3, b"binary", ["binary"]):
+        with pytest.raises(ConfigError, match="an expression or a Reward"):
+            make_reward(value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "rltf(fine=open)",
+        "rltf(fine=-0.2, fine=0)",
+        "rltf(adaptive='no')",
+        "rltf(alpha=0)",
+        "rltf(fine=true)",
+        "coderl(passed=1e999)",
+        "length(full='all')",
+    ],
+)
+def test_a_setting_is_of_its_defaults_kind(text):
     with pytest.raises(ConfigError, match="setting"):
-        make_reward("rltf(fine=open)")
+        make_reward(text)
+
+
+def test_rewards_compose_as_objects_too():
+    rltf, half = make_reward("rltf"), passed(2)
+    assert (1 - rltf)(half) == pytest.approx(0.65)
+    assert (2 * rltf - 1)(half) == pytest.approx(-0.3)
+    assert ((1 - rltf).low, (1 - rltf).high) == (0.0, 2.0)
+
+
+RUNS = st.lists(st.sampled_from(ORDER), min_size=1, max_size=6).map(lambda run: cases(*run))
+VERDICTS = st.one_of(RUNS, st.just(SYNTAX), st.just(EMPTY), RUNS.map(Verdict.as_cut))
+NUMBERS = st.floats(-9, 9, allow_nan=False)
+EXPRESSIONS = st.recursive(
+    st.sampled_from(registry.names("rewards")) | NUMBERS.map(repr),
+    lambda inner: (
+        st.tuples(inner, st.sampled_from(["+", "-", "*", " + -"]), inner).map(
+            "({0[0]}{0[1]}{0[2]})".format
+        )
+        | inner.map("-{}".format)
+    ),
+    max_leaves=8,
+)
+PROGRAMS = st.sampled_from(
+    ["", "return x", "    return x\n", "    y = x\n    return y\n", "    y = (\n"]
+)
+
+
+@given(text=EXPRESSIONS, verdict=VERDICTS, program=PROGRAMS, place=st.sampled_from([LINE, WHOLE]))
+def test_nothing_leaves_the_declared_bounds(text, verdict, program, place):
+    task = Task.from_calls("def f(x):\n", "f", [((1,), 1)], canonical_solution="    return x\n")
+    reward = make_reward(text)
+    bound = reward.bind(task, task.prompt + program)
+    assert reward.low <= bound.low <= bound.high <= reward.high
+    assert reward.low <= bound(verdict, place) <= reward.high
+    assert make_reward(repr(reward)).bind(task, task.prompt + program)(verdict, place) == bound(
+        verdict, place
+    )
+    credit = bound.tokens(verdict, place)
+    assert credit.shape == (place.n_tokens,)
+    assert credit.sum() == pytest.approx(
+        bound(verdict, place) + bound.fine(verdict, place).mean(), rel=1e-3, abs=1e-3
+    )
 
 
 def test_price_joins_feedback_and_reward():

@@ -48,6 +48,7 @@ from codegym.errors import ConfigError, MissingExtraError
     show_default=True,
     help="Longest program in tokens.",
 )
+@click.option("--grammar", is_flag=True, help="Write only programs that are valid Python.")
 @click.option(
     "--critic-sampling",
     is_flag=True,
@@ -76,6 +77,7 @@ def command(
     temperature: float,
     top_p: float,
     max_new_tokens: int,
+    grammar: bool,
     critic_sampling: bool,
     visible_tests: int,
     seed: int,
@@ -127,6 +129,7 @@ def command(
                 temperature=temperature,
                 top_p=top_p,
                 budget=max_new_tokens,
+                grammar=grammar,
                 seed=seed,
                 name=tasks,
             )
@@ -144,6 +147,7 @@ def command(
             temperature=temperature,
             top_p=top_p,
             budget=max_new_tokens,
+            grammar=grammar,
             seed=seed,
             name=tasks,
         )

@@ -77,6 +77,11 @@ class _Watcher:
 @click.option("--warm-start-programs", type=int, help="Demonstrations to learn from first.")
 @click.option("--warm-start-minutes", type=float, help="The same as minutes of training.")
 @click.option("--max-new-tokens", type=int, help="Longest program in tokens.")
+@click.option(
+    "--grammar/--no-grammar",
+    default=None,
+    help="Write only programs that are valid Python, in training and evaluation.",
+)
 @click.option("--eval-count", type=int, help="Held-out tasks of the first and last evaluation.")
 @click.option("--curve-count", type=int, help="Held-out tasks of each evaluation in between.")
 @click.option("--curve-points", type=int, help="Evaluations in between.")
@@ -214,7 +219,7 @@ def _merge(
         merged |= read_config_file(config_file)
     if any(name in given for name in BUDGETS):
         merged = {name: value for name, value in merged.items() if name not in BUDGETS}
-    return _assign(merged | given, assignments)
+    return _assign({**merged, **given}, assignments)
 
 
 def _assign(settings: Mapping[str, Any], assignments: tuple[str, ...]) -> dict[str, Any]:

@@ -8,11 +8,12 @@ before; column, whether one stands at its end.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cached_property
+from functools import lru_cache
 from heapq import heappop, heappush
 from math import inf
 
 from codegym.grammar.parser import Column, Node, Parser
+from codegym.grammar.tables import load_tables
 from codegym.grammar.words import KEYWORDS, OPERATORS, SOFT
 
 Matrix = tuple[float, float, float, float]
@@ -49,7 +50,6 @@ class Closing:
         self._parser, self._tables = parser, parser.tables
         self._cost = cost
         self._terminals = self._price_terminals(name)
-        self._known: dict[tuple[float, float], dict[str, Matrix]] = {}
         self._known_exits: dict[tuple[int, tuple[float, float]], list[tuple[str, int, Matrix]]] = {}
         self._columns: dict[Column, tuple[float, float]] = {}
         parser.root.closing = [0.0, 0.0]  # an empty file is whole
@@ -157,57 +157,64 @@ class Closing:
         lines = self.new_line(node.column)
         exits = self._known_exits.get((node.state, lines))
         if exits is None:
-            table = self._known.get(lines)
-            if table is None:
-                table = self._known[lines] = self._price_symbols(lines)
+            table = _price_symbols(tuple(self._terminals.items()), lines)
             best: dict[tuple[str, int], Matrix] = {}
             for name, read, rest in self._tables.items[node.state]:
-                matrix = self._product(name, rest, table, lines)
-                a, b, c, d = best.get((name, read), _NEVER)
-                e, f, g, h = matrix
-                best[name, read] = (min(a, e), min(b, f), min(c, g), min(d, h))
+                matrix = _product(name, rest, table, lines)
+                best[name, read] = _least(best.get((name, read), _NEVER), matrix)
             exits = [(*key, matrix) for key, matrix in best.items() if min(matrix) < inf]
             self._known_exits[node.state, lines] = exits
         return exits
 
-    def _product(
-        self, name: str, body: tuple[str, ...], table: dict[str, Matrix], lines: tuple[float, float]
-    ) -> Matrix:
-        total = _ONE
-        for position, symbol in enumerate(body):
-            matrix = table.get(symbol, _NEVER)
-            if symbol == "NEWLINE" and name in _LEADS_ON:
-                deeper = body[position + 1 : position + 2] == ("INDENT",)
-                matrix = (lines[deeper], inf, lines[deeper], inf)
-            total = _times(total, matrix)
-        return total
 
-    @cached_property
-    def _rules_of(self) -> dict[str, list[tuple[str, tuple[str, ...]]]]:
-        """The rules in which each symbol stands."""
-        found: dict[str, list[tuple[str, tuple[str, ...]]]] = {}
-        for name, bodies in self._tables.rules.items():
-            for body in bodies:
-                for symbol in set(body):
-                    found.setdefault(symbol, []).append((name, body))
-        return found
+@lru_cache(maxsize=64)
+def _price_symbols(
+    terminals: tuple[tuple[str, Matrix], ...], lines: tuple[float, float]
+) -> dict[str, Matrix]:
+    """Return the price of every symbol; kept, as masks of one vocabulary after another ask for it.
 
-    def _price_symbols(self, lines: tuple[float, float]) -> dict[str, Matrix]:
-        table = dict(self._terminals)
-        for word in ("EXCEPT", "FINALLY"):
-            # They begin a line, and a way out writes no line before it needs one.
-            price = lines[0] + self._terminals[word][1]
-            table[word] = (inf, price, inf, price)
-        todo = [(name, body) for name, bodies in self._tables.rules.items() for body in bodies]
-        while todo:
-            name, body = todo.pop()
-            old = table.get(name, _NEVER)
-            new = self._product(name, body, table, lines)
-            best = tuple(map(min, old, new))
-            if best != old:
-                table[name] = (best[0], best[1], best[2], best[3])
-                todo.extend(self._rules_of.get(name, ()))
-        return table
+    Args:
+        terminals: Price of each terminal.
+        lines: Price of a new line, and of the cheapest deeper one.
+    """
+    tables = load_tables()
+    table = dict(terminals)
+    for word in ("EXCEPT", "FINALLY"):
+        # They begin a line, and a way out writes no line before it needs one.
+        price = lines[0] + table[word][1]
+        table[word] = (inf, price, inf, price)
+    todo = dict.fromkeys(tables.rules)
+    while todo:
+        name = next(iter(todo))
+        del todo[name]
+        old = best = table.get(name, _NEVER)
+        for body in tables.rules[name]:
+            best = _least(best, _product(name, body, table, lines))
+        if best != old:
+            table[name] = best
+            todo |= tables.users.get(name, {})
+    return table
+
+
+def _product(
+    name: str, body: tuple[str, ...], table: dict[str, Matrix], lines: tuple[float, float]
+) -> Matrix:
+    total = _ONE
+    for position, symbol in enumerate(body):
+        matrix = table.get(symbol)
+        if matrix is None:
+            return _NEVER
+        if symbol == "NEWLINE" and name in _LEADS_ON:
+            deeper = body[position + 1 : position + 2] == ("INDENT",)
+            matrix = (lines[deeper], inf, lines[deeper], inf)
+        total = _times(total, matrix)
+    return total
+
+
+def _least(one: Matrix, other: Matrix) -> Matrix:
+    a, b, c, d = one
+    e, f, g, h = other
+    return (min(a, e), min(b, f), min(c, g), min(d, h))
 
 
 def _times(one: Matrix, other: Matrix) -> Matrix:

@@ -44,6 +44,8 @@ class Lex(NamedTuple):
         frames: The open fields of f-strings, outermost first.
         data: The first bytes of a character.
         half: The high half of a byte, or -1.
+        returned: Whether a carriage return stands right before, of whose newline a line feed is
+            but the second character.
     """
 
     kind: str
@@ -55,6 +57,7 @@ class Lex(NamedTuple):
     frames: tuple[Frame, ...] = ()
     data: str = ""
     half: int = -1
+    returned: bool = False
 
 
 Step = tuple[tuple[Event, ...], Lex] | None

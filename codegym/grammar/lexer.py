@@ -5,7 +5,7 @@ grammar; a text it accepts may still be refused by the parser. It reads UTF-8 in
 ``chr(0)`` to ``chr(255)``, or of half a byte, ``chr(256)`` to ``chr(271)``, the high half first.
 """
 
-from functools import cache
+from functools import lru_cache
 from string import ascii_letters, digits
 
 from codegym.grammar.lex import Event, Frame, Lex, Step, Way
@@ -64,9 +64,12 @@ _NUMBER |= {("e", "+"): "e+", ("e", "-"): "e+"}
 _WHOLE_NUMBERS = {"0", "00", "1", "f", ".", "e1", "b1", "o1", "x1", "j"}
 _FINISH_NUMBER = {"01": ".", "e+": "0", "e": "0"}
 _STRINGS = ("string", "brace")
+_RETURN = chr(HALF + 0x0D)
+_READ_KEPT = 1 << 18
+_WAYS_KEPT = 1 << 14
 
 
-@cache
+@lru_cache(maxsize=_READ_KEPT)
 def read(lex: Lex, unit: str, inside: bool) -> Step:
     """Read one unit.
 
@@ -108,20 +111,28 @@ def _read_half(lex: Lex, half: int, inside: bool) -> Step:
         plain = 0x20 <= byte < 0x7F or byte in (0x09, 0x0A)
         return None if plain else read(lex._replace(half=-1), chr(byte), inside)
     begun = lex._replace(half=half)
-    return None if second_half(begun, inside) is None else ((), begun)
+    return ((), begun) if second_halves(begun, inside) else None
 
 
-@cache
-def second_half(lex: Lex, inside: bool) -> str | None:
-    """Return a second half for a byte that is begun, None where there is none.
+@lru_cache(maxsize=_WAYS_KEPT)
+def second_halves(lex: Lex, inside: bool) -> tuple[str, ...]:
+    """Return the second halves for a byte that is begun that are worth a look; none if none fit.
 
-    All of them take as long to make a whole character.
+    All but a newline take as long to make a whole character, and lead to the same.
     """
-    halves = (chr(HALF + low) for low in range(16))
-    return next((low for low in halves if read(lex, low, inside) is not None), None)
+    fit = [chr(HALF + low) for low in range(16) if read(lex, chr(HALF + low), inside) is not None]
+    return tuple(fit[:1] + [low for low in fit[1:] if lex.half == 0 and low == _RETURN])
 
 
 def _read_character(lex: Lex, character: str, inside: bool) -> Step:
+    if lex.returned:
+        lex = lex._replace(returned=False)
+        if character == "\n":
+            return (), lex
+    if character == "\r":
+        # CPython reads every newline as a line feed before anything else.
+        step = _read_character(lex, "\n", inside)
+        return None if step is None else (step[0], step[1]._replace(returned=True))
     if lex.kind in _STRINGS:
         step = read_string(lex, character)
         if step is None and lex.kind == "brace" and lex.size and character != "{":
@@ -133,7 +144,7 @@ def _read_character(lex: Lex, character: str, inside: bool) -> Step:
         return _read_comment(lex, character, inside)
     if lex.kind == "backslash":
         return ((), Lex("joined")) if character == "\n" else None
-    if character in "\0\r" or is_barred(character, lex.frames):
+    if character == "\0" or is_barred(character, lex.frames):
         return None
     if lex.kind == "line":
         return _read_line(lex, character)
@@ -161,7 +172,7 @@ def _after(done: tuple[Event, ...], step: Step) -> Step:
     return None if step is None else ((*done, *step[0]), step[1])
 
 
-@cache
+@lru_cache(maxsize=_WAYS_KEPT)
 def finish(lex: Lex) -> tuple[Event, ...] | None:
     """Return the terminals that what is pending stands for when it goes no further.
 
@@ -186,7 +197,7 @@ def finish(lex: Lex) -> tuple[Event, ...] | None:
     return () if lex.kind in ("line", "between", "joined", "comment", "remark") else None
 
 
-@cache
+@lru_cache(maxsize=_WAYS_KEPT)
 def ways_out(lex: Lex) -> tuple[Way, ...]:
     """Return the ways to finish what is pending: what to write, and the terminals that gives."""
     if lex.kind == "word":
@@ -334,7 +345,7 @@ def _read_line(lex: Lex, character: str) -> Step:
 
 
 def _read_comment(lex: Lex, character: str, inside: bool) -> Step:
-    if character in "\0\r":
+    if character == "\0":
         return None
     if character != "\n":
         return (), lex

@@ -5,6 +5,7 @@ once, for every token, how many tokens a shortest whole program would still take
 that row of numbers compared with the budget. Nothing is sampled and nothing is run here.
 """
 
+from functools import lru_cache
 from math import inf
 from typing import NamedTuple
 
@@ -19,12 +20,12 @@ from codegym.grammar.lexer import (
     finish,
     read,
     rest_of_character,
-    second_half,
+    second_halves,
     ways_out,
 )
 from codegym.grammar.parser import MOST_BLOCKS, Column, Node, Parser
 from codegym.grammar.tables import END, load_tables
-from codegym.grammar.vocabulary import Vocabulary
+from codegym.grammar.vocabulary import read_vocabulary
 from codegym.grammar.words import KEYWORDS, SOFT, SPECIAL
 from codegym.tokenizers.base import Tokenizer
 
@@ -81,7 +82,7 @@ class PythonMask:
     """
 
     def __init__(self, tokenizer: Tokenizer) -> None:
-        self._vocabulary = Vocabulary(tokenizer)
+        self._vocabulary = read_vocabulary(tokenizer)
         self.size = self._vocabulary.size
         self._parser = Parser(load_tables())
         self._cost = self._vocabulary.cost
@@ -138,10 +139,8 @@ class PythonMask:
         """
         known = self._known.get(state)
         if known is None:
-            if len(self._known) >= _STATES_KEPT or self._parser.count > _NODES_KEPT:
+            if len(self._known) >= _STATES_KEPT:
                 self._known.clear()
-                self._first_words.clear()
-                self._parser.forget()
             known = self._known[state] = self._find_needs(state)
         return known
 
@@ -182,7 +181,16 @@ class PythonMask:
         needs.flags.writeable = False
         return needs
 
+    def _forget(self, state: MaskState) -> None:
+        """Let go of everything but one state: what is known of the others is found out again."""
+        self._known.clear()
+        self._started.clear()
+        self._first_words.clear()
+        self._parser.forget(state.stacks)
+
     def _read(self, state: MaskState, unit: str) -> MaskState | None:
+        if self._parser.count > _NODES_KEPT:
+            self._forget(state)
         step = read(state.lex, unit, state.stacks[0].brackets > 0)
         return None if step is None else self._apply(state, *step)
 
@@ -231,9 +239,9 @@ class PythonMask:
         """Return how many tokens make a state's text a whole program; inf where none do."""
         lex, stacks = state
         if lex.half >= 0:
-            low = second_half(lex, stacks[0].brackets > 0)
-            whole = None if low is None else self._read(state, low)
-            return inf if whole is None else 1 + self._closing(whole)
+            lows = second_halves(lex, stacks[0].brackets > 0)
+            read_whole = (self._read(state, low) for low in lows)
+            return min((1 + self._closing(one) for one in read_whole if one), default=inf)
         if lex.data:
             rest = rest_of_character(lex, lex.data)
             assert rest is not None
@@ -254,8 +262,10 @@ class PythonMask:
             return self._cost("\n") + min(price(stack, False) for stack in stacks)
         if lex.kind in ("joined", "backslash"):
             # Something must come after the newline that a backslash hides, another one at least.
-            left = min(price(stack, False) for stack in stacks)
-            return self._cost("\n") * (lex.kind == "backslash") + (left or self._cost("\n"))
+            # After a carriage return the first one is none of its own: that is counted in, on the
+            # safe side.
+            left = min(price(stack, False) for stack in stacks) or self._cost("\n")
+            return self._cost("\n") * (lex.kind == "backslash" or lex.returned) + left
         return min((self._way(stacks, *way) for way in ways_out(lex)), default=inf)
 
     def _way(self, stacks: tuple[Node, ...], rest: str, terminals: tuple[str, ...]) -> float:
@@ -310,6 +320,17 @@ class PythonMask:
                     best = min(best, price + self._prices.price(after, word))
         self._first_words[stack] = best
         return best
+
+
+@lru_cache(maxsize=8)
+def shared_mask(tokenizer: Tokenizer) -> PythonMask:
+    """Return the mask of a tokenizer, made once per process, with what it has found out so far.
+
+    Raises:
+        MissingExtraError: lark is not installed (extra ``grammar``).
+        ConfigError: A printable ASCII character has no id.
+    """
+    return PythonMask(tokenizer)
 
 
 def _rest_of_line(written: Column, wanted: Column) -> str | None:

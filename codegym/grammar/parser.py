@@ -198,10 +198,14 @@ class Parser:
             self.count += 1
         return known
 
-    def forget(self) -> None:
-        """Let go of the stacks that nobody else holds."""
-        self.root.above.clear()
-        self.root.moves.clear()
+    def forget(self, held: tuple[Node, ...]) -> None:
+        """Let go of all stacks but some that are still held."""
+        for stack in (self.root, *held):
+            here: Node | None = stack
+            while here is not None:
+                here.above.clear()
+                here.moves.clear()
+                here = here.below
         self.count = 0
 
 

@@ -2,16 +2,12 @@ r"""Strings: how the lexer reads them, f-strings with their fields included.
 
 Kept are the rules of Python 3.11, which later versions only loosen: no backslash, comment or quote
 of its own kind in a field (a quote of a long string's kind may open a string in a field that is
-not empty), a newline only in long strings, two levels of fields. Escapes that CPython warns of are
-refused, and so is ``\N{...}``.
+not empty), a newline only in long strings, two levels of fields. ``\N{...}`` is refused.
 """
-
-from functools import cache
 
 from codegym.grammar.lex import Frame, Lex, Step, Way
 
 PREFIXES = ("r", "u", "b", "br", "rb", "f", "fr", "rf")
-_SIMPLE_ESCAPES = frozenset("\\'\"nrtabfv\n")
 _HEX = frozenset("0123456789abcdefABCDEF")
 _CONVERSIONS = frozenset("sra")
 
@@ -54,7 +50,7 @@ def read_string(lex: Lex, character: str) -> Step:
         return _read_brace(lex, character)
     if lex.escape:
         return _read_escape(lex, character)
-    if character in "\0\r" or (character > "\x7f" and "b" in lex.mode):
+    if character == "\0" or (character > "\x7f" and "b" in lex.mode):
         return None
     long, quote = len(lex.text) == 3, lex.text[0]
     if character == quote:
@@ -137,11 +133,6 @@ def _read_escape(lex: Lex, character: str) -> Step:
     if lex.escape == "\\":
         return _begin_escape(lex, literal, character)
     kind, left = lex.escape[0], int(lex.escape[1:])
-    if kind == "o":
-        # After \4 to \7 a third octal digit would be one too many.
-        if character in "01234567":
-            return None if left == 1 else ((), lex._replace(escape="o1"))
-        return read_string(literal, character)
     if kind == "U" and left > 5:
         known = "01" if left == 6 else "0"
         if character not in known:
@@ -153,24 +144,20 @@ def _read_escape(lex: Lex, character: str) -> Step:
 
 
 def _begin_escape(lex: Lex, literal: Lex, character: str) -> Step:
-    long = len(lex.text) == 3
-    if character in "\0\r" or (character == "\n" and not long) or _bars(lex, character):
+    if character == "\0" or _bars(lex, character):
         return None
-    if "r" in lex.mode:
-        if character > "\x7f" and "b" in lex.mode:
-            return None
-        if "f" in lex.mode and character in "{}":
-            return _begin_brace(literal, character, ())
-        return (), literal
-    if character in _SIMPLE_ESCAPES or character in "0123":
-        return (), literal
-    if character in "4567":
-        return (), literal._replace(escape="o2")
-    if character == "x":
-        return (), literal._replace(escape="x2")
-    if character in "uU" and "b" not in lex.mode:
-        return (), literal._replace(escape="u4" if character == "u" else "U8")
-    return None
+    if character > "\x7f" and "b" in lex.mode:
+        return None
+    if "f" in lex.mode and character in "{}":
+        return _begin_brace(literal, character, ())
+    if "r" not in lex.mode:
+        if character == "x":
+            return (), literal._replace(escape="x2")
+        if character in "uUN" and "b" not in lex.mode:
+            if character == "N":
+                return None
+            return (), literal._replace(escape="u4" if character == "u" else "U8")
+    return (), literal
 
 
 def read_conversion(lex: Lex, character: str) -> Step:
@@ -186,7 +173,6 @@ def read_conversion(lex: Lex, character: str) -> Step:
     return (("FCLOSE",), close_field(lex)) if character == "}" else None
 
 
-@cache
 def string_ways(lex: Lex) -> tuple[Way, ...]:
     """Return the ways to finish a string, or one of an f-string's fields' parts."""
     if lex.kind == "conversion":
@@ -206,4 +192,4 @@ def string_ways(lex: Lex) -> tuple[Way, ...]:
 def _finish_escape(escape: str) -> str:
     if escape == "\\":
         return "n"
-    return "0" * int(escape[1:]) if escape and escape[0] != "o" else ""
+    return "0" * int(escape[1:]) if escape else ""

@@ -20,6 +20,7 @@ class Tables:
         accepting: The state in which a whole file has been read.
         items: For each state, the rules begun in it: (symbol, length read, symbols to come).
         rules: Symbol -> right-hand sides.
+        users: Symbol -> the symbols that have it in a right-hand side.
     """
 
     def __init__(self) -> None:
@@ -39,6 +40,10 @@ class Tables:
                     self.reductions[state][str(symbol)] = (str(argument.origin.name), len(body))
                     rules.setdefault(str(argument.origin.name), set()).add(body)
         self.rules = {symbol: sorted(bodies) for symbol, bodies in sorted(rules.items())}
+        self.users: dict[str, dict[str, None]] = {}
+        for symbol, bodies in self.rules.items():
+            for part in {part for body in bodies for part in body}:
+                self.users.setdefault(part, {})[symbol] = None
         self.items = self._find_items()
 
     def _find_items(self) -> list[list[tuple[str, int, tuple[str, ...]]]]:

@@ -1,6 +1,7 @@
 """Vocabulary: a tokenizer as masks see it: the bytes of each id, read by the lexer in one walk."""
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 from math import inf
 from typing import NamedTuple
 
@@ -46,7 +47,8 @@ class Vocabulary:
     never allowed.
 
     Args:
-        tokenizer: Any tokenizer that has an id for each printable ASCII character.
+        pieces: What each id writes, "" where it writes nothing.
+        end_id: The end token.
 
     Attributes:
         size: Number of ids.
@@ -57,9 +59,8 @@ class Vocabulary:
         ConfigError: A printable ASCII character has no id.
     """
 
-    def __init__(self, tokenizer: Tokenizer) -> None:
-        self.size, self.end_id = tokenizer.vocab_size, tokenizer.end_id
-        self.pieces = _pieces(tokenizer)
+    def __init__(self, pieces: tuple[str, ...], end_id: int) -> None:
+        self.size, self.end_id, self.pieces = len(pieces), end_id, pieces
         missing = {chr(code) for code in range(32, 127)} - set(self.pieces)
         if missing:
             raise ConfigError(
@@ -135,6 +136,23 @@ class Vocabulary:
         made = [Reading(*key, np.array(ids)) for key, ids in groups.items()]
         self._readings[lex, depth] = made
         return made
+
+
+def read_vocabulary(tokenizer: Tokenizer) -> Vocabulary:
+    """Return the vocabulary of a tokenizer, made once per process for the same pieces.
+
+    Args:
+        tokenizer: Any that has an id for each printable ASCII character.
+
+    Raises:
+        ConfigError: A printable ASCII character has no id.
+    """
+    return _of_pieces(tuple(_pieces(tokenizer)), tokenizer.end_id)
+
+
+@lru_cache(maxsize=8)
+def _of_pieces(pieces: tuple[str, ...], end_id: int) -> Vocabulary:
+    return Vocabulary(pieces, end_id)
 
 
 def bracket(unit: str, events: tuple[Event, ...]) -> int:

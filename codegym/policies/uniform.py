@@ -16,7 +16,7 @@ from codegym.policies.drawing import Drawing, uniforms
 from codegym.policies.sampling import SamplingConfig
 from codegym.policies.scoring import row_lengths, score
 from codegym.policies.value_head import ValueHead
-from codegym.policy import Evaluation, Generation, Policy, Step
+from codegym.policy import Constraint, Evaluation, Generation, Policy, Step
 from codegym.tokenizers.base import Tokenizer
 from codegym.trajectory import Batch
 
@@ -133,6 +133,7 @@ class UniformPolicy(Policy):
         top_p: float = 1.0,
         deterministic: bool = False,
         rng: torch.Generator | None = None,
+        constraint: Constraint | None = None,
     ) -> Generation:
         """Write ``n`` programs for each prompt, at most ``budget`` tokens each, end included.
 
@@ -151,6 +152,8 @@ class UniformPolicy(Policy):
             max_tokens=self.max_tokens,
             rng=rng or self.rng,
             device=torch.device("cpu"),
+            constraint=constraint,
+            pad_id=self.tokenizer.pad_id,
         )
 
     def evaluate(self, batch: Batch) -> Evaluation:

@@ -9,6 +9,8 @@ from codegym.errors import ConfigError, UnknownNameError
 from codegym.rewards.base import Constant, Product, Reward, Sum
 
 _EXPECTED = "names, numbers, +, -, * and settings, such as 0.8*pass_rate+0.2*coderl(failed=-0.5)"
+# Beyond it a product of numbers is none any more.
+_MOST = 1e100
 
 
 def make_reward(text: "str | Reward") -> Reward:
@@ -28,25 +30,33 @@ def make_reward(text: "str | Reward") -> Reward:
     """
     if isinstance(text, Reward):
         return text
+    if not isinstance(text, str):
+        raise ConfigError("a reward is unusable", value=text, expected="an expression or a Reward")
     try:
-        tree = ast.parse(text.strip(), mode="eval")
-    except (SyntaxError, ValueError, AttributeError):
+        # On one line, so that an expression may be written on several.
+        tree = ast.parse(" ".join(text.split()), mode="eval")
+        return _read(tree.body, text)
+    except (SyntaxError, MemoryError, RecursionError):
         raise ConfigError("a reward is unreadable", value=text, expected=_EXPECTED) from None
-    return _read(tree.body, text)
 
 
 def _read(node: ast.expr, text: str) -> Reward:
     match node:
         case ast.Constant(value=int() | float() as value) if not isinstance(value, bool):
+            if abs(value) > _MOST:
+                raise ConfigError("a number of a reward is too large", value=text)
             return Constant(value)
         case ast.Name(id=name):
             return _make(name, {}, text)
         case ast.Call(func=ast.Name(id=name), args=[], keywords=keywords):
-            return _make(
-                name, {one.arg or "**": _setting(one.value, text) for one in keywords}, text
-            )
+            settings = {one.arg or "**": _setting(one.value, text) for one in keywords}
+            if len(settings) < len(keywords):
+                raise ConfigError(f"a setting of reward {name!r} is given twice", value=text)
+            return _make(name, settings, text)
         case ast.UnaryOp(op=ast.USub(), operand=operand):
             return Product(Constant(-1.0), _read(operand, text))
+        case ast.UnaryOp(op=ast.UAdd(), operand=operand):
+            return _read(operand, text)
         case ast.BinOp(left=left, op=ast.Add(), right=right):
             return Sum(_read(left, text), _read(right, text))
         case ast.BinOp(left=left, op=ast.Sub(), right=right):
@@ -72,12 +82,28 @@ def _setting(node: ast.expr, text: str) -> Any:
         ) from None
 
 
+def _check_setting(name: str, key: str, value: object, default: object) -> None:
+    """Hold a setting to the kind of its default, where that is a flag or a number."""
+    if isinstance(default, bool):
+        usable, expected = isinstance(value, bool), "true or false"
+    elif isinstance(default, int | float):
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        usable, expected = number and abs(value) <= _MOST, "a finite number"  # type: ignore[arg-type]
+    else:
+        return
+    if not usable:
+        raise ConfigError(
+            f"setting {key!r} of reward {name!r} is unusable", value=value, expected=expected
+        )
+
+
 def _make(name: str, settings: dict[str, Any], text: str) -> Reward:
     target = registry.get("rewards", name)
     known = inspect.signature(target).parameters
-    for key in settings:
+    for key, value in settings.items():
         if key not in known:
             raise UnknownNameError(f"setting of reward {name!r}", key, known)
+        _check_setting(name, key, value, known[key].default)
     try:
         made = target(**settings) if isinstance(target, type) else target
     except (TypeError, ValueError) as error:

@@ -63,10 +63,13 @@ class Reward(ABC):
         """
         count = feedback.n_tokens
         credit = np.zeros(count, dtype=np.float32)
-        if count:
-            if self.is_fine:
-                credit = self.fine(verdict, feedback) / np.float32(count)
+        if not count:
+            return credit
+        if self.is_fine:
+            credit = self.fine(verdict, feedback) / np.float32(count)
             credit[-1] += self(verdict, feedback)
+        else:
+            credit[-1] = self(verdict, feedback)
         return credit
 
     def __add__(self, other: "Reward | float") -> "Reward":
@@ -77,6 +80,9 @@ class Reward(ABC):
 
     def __sub__(self, other: "Reward | float") -> "Reward":
         return Sum(self, Product(Constant(-1.0), as_reward(other)))
+
+    def __rsub__(self, other: float) -> "Reward":
+        return Sum(as_reward(other), -self)
 
     def __mul__(self, other: "Reward | float") -> "Reward":
         return Product(self, as_reward(other))
@@ -99,7 +105,7 @@ class Constant(Reward):
         return self.low
 
     def __repr__(self) -> str:
-        return f"{self.low:g}"
+        return f"{self.low!r}"
 
 
 class Sum(Reward):

@@ -60,4 +60,4 @@ class Coarse(Reward):
 
     def __repr__(self) -> str:
         settings = {str(outcome): value for outcome, value in self._values.items()}
-        return f"coderl({', '.join(f'{name}={value:g}' for name, value in settings.items())})"
+        return f"coderl({', '.join(f'{name}={value!r}' for name, value in settings.items())})"

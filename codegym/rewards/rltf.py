@@ -51,4 +51,4 @@ class RLTF(Reward):
         return weights
 
     def __repr__(self) -> str:
-        return f"rltf(adaptive={self._adaptive}, fine={self._fine:g}, alpha={self._alpha})"
+        return f"rltf(adaptive={self._adaptive}, fine={self._fine!r}, alpha={self._alpha})"

@@ -71,7 +71,9 @@ class LexemeTokenizer(Tokenizer):
         self.words = tuple(DEFAULT_WORDS if words is None else words)
         _check_words(self.words)
         self._pieces = [""] * HALF_BYTES.stop + [*CHARACTERS, *self.words]
-        self._whole = [None if one in HALF_BYTES else p for one, p in enumerate(self._pieces)]
+        self._whole = {
+            one: piece for one, piece in enumerate(self._pieces) if one not in HALF_BYTES
+        }
         self.vocab_size = len(self._pieces)
         self._sizes = np.array([len(piece) for piece in self._pieces], dtype=np.int64)
         self._ids = {piece: one for one, piece in enumerate(self._pieces) if piece}
@@ -141,9 +143,9 @@ class LexemeTokenizer(Tokenizer):
         plain = _plain(ids)
         try:
             # Programs are decoded by the million: the common case makes one call of each kind.
-            if len(plain) > 1 and min(plain) >= 0:
+            if len(plain) > 1:
                 return "".join(itemgetter(*plain)(self._whole))
-        except (IndexError, TypeError):
+        except (KeyError, TypeError):
             pass  # an id of no piece of its own: outside the vocabulary, or a half byte
         self._check(plain)
         return self._pieces_and_spans(plain)[0]
@@ -223,6 +225,8 @@ class LexemeTokenizer(Tokenizer):
 
 
 def _plain(ids: Any) -> list[int]:
+    if type(ids) is list:
+        return ids
     plain: list[int] = ids.tolist() if isinstance(ids, np.ndarray) else list(ids)
     return plain
 
