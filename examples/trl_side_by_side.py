@@ -62,8 +62,11 @@ def ids_as_words(policy) -> PreTrainedTokenizerFast:
 class Measure(TrainerCallback):
     """Stops the clock, evaluates, and ends the training when its minutes are over."""
 
-    def __init__(self, start: Path, judge: Judge, minutes: float, points: int, rows: int) -> None:
-        self.policy, self.judge, self.rows = load_policy(start), judge, rows
+    def __init__(
+        self, start: Path, judge: Judge, minutes: float, points: int, *, rows: int, seed: int
+    ) -> None:
+        self.policy, self.judge = load_policy(start), judge
+        self.rows, self.seed = rows, seed
         self.moments = [minutes * 60 * (n + 1) / points for n in range(points)]
         self.tasks = held_out(load_tasks(TEST), 300)
         self.curve: list[Point] = []
@@ -87,7 +90,14 @@ class Measure(TrainerCallback):
             self.policy.module.transformer.load_state_dict(ours)
             self.policy.mark_updated()
         rates = [
-            evaluate(self.policy, self.tasks, judge=self.judge, deterministic=greedy, budget=BUDGET)
+            evaluate(
+                self.policy,
+                self.tasks,
+                judge=self.judge,
+                deterministic=greedy,
+                budget=BUDGET,
+                seed=self.seed,
+            )
             for greedy in (True, False)
         ]
         greedy, sampled = (report.pass_at[1].mean for report in rates)
@@ -126,7 +136,7 @@ def train_with_trl(start: Path, minutes: float, points: int, seed: int) -> list[
         bf16=False, report_to="none", save_strategy="no", logging_steps=1000, disable_tqdm=True,
     )  # fmt: skip
     with make_sandbox() as sandbox:
-        measure = Measure(start, Judge(sandbox), minutes, points, rows=128)
+        measure = Measure(start, Judge(sandbox), minutes, points, rows=128, seed=seed)
         trainer = GRPOTrainer(
             model=AutoModelForCausalLM.from_pretrained(start, dtype=torch.float32),
             reward_funcs=judged,
