@@ -74,7 +74,7 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Batch, torch.Tensor]]:
 def test_without_a_step_nothing_has_moved(
     agent: str, tmp_path: Path, seen: list[tuple[Batch, torch.Tensor]]
 ) -> None:
-    still = {} if agent == "uniform" else {"lr": 0.0}
+    still = {} if agent == "uniform" else {"lr": 1e-12}
     if agent == "sft":
         still["weight_decay"] = 0.0
     folder = RunFolder(tmp_path / "run")
