@@ -58,8 +58,8 @@ def test_states_and_gradients_are_those_of_the_plain_pass(layers):
     with torch.no_grad():
         for weight in transformer.parameters():
             weight.mul_(3 if weight.dim() > 1 else 1)
-    prompts = [rng.integers(2, 258, length).tolist() for length in (5, 12, 1)]
-    rows = [(prompts[row % 3], rng.integers(1, 258, rng.integers(1, 20))) for row in range(11)]
+    prompts = [rng.integers(2, 258, length).tolist() for length in (5, 12, 5, 1)]
+    rows = [(prompts[row % 4], rng.integers(1, 258, rng.integers(1, 20))) for row in range(11)]
     batch = batch_of(*rows)
     pull = torch.from_numpy(rng.normal(size=(batch.n_tokens, 32)).astype(np.float32))
 
