@@ -168,6 +168,7 @@ _LEAST = {
     **dict.fromkeys(("tasks", "samples", "demonstrations", "batch_size"), 1),
     **dict.fromkeys(("minibatches", "epochs", "capacity", "steps"), 1),
     **dict.fromkeys(("lr", "value_lr", "critic_lr", "weight_decay", "max_grad_norm"), 0),
+    "temperature": 0.01,
 }
 
 

@@ -101,6 +101,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         (["--warm-start-minutes", "nan"], "'warm_start_minutes' is out of range"),
         (["--warm-start-minutes", "inf"], "'warm_start_minutes' is out of range"),
         (["--set", "tasks=0"], "'tasks' of rft is out of range"),
+        (["--set", "temperature=0"], "'temperature' of rft is out of range"),
         (["--set", "lr=-1"], "'lr' of rft is out of range"),
         (["--set", "lr=nan"], "'lr' of rft is out of range"),
         (["--set", "warm_start.batch_size=0", "--warm-start-programs", "5"], "'batch_size' of sft"),

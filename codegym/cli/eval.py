@@ -178,8 +178,7 @@ def _critic(checkpoint: Path, policy: Any) -> Any:
             "this checkpoint keeps no critic",
             value=str(checkpoint),
             expected="the folder of a finished run of coderl",
-            cure="codegym train --agent coderl, with critic=true and enough programs to fill its "
-            "buffer",
+            cure="codegym train --agent coderl, with critic=true and a budget of a few updates",
         )
     return OutcomeCritic.from_state(kept["outcome_critic"], policy)
 
