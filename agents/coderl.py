@@ -42,6 +42,8 @@ class CodeRLConfig:
             ``own`` passing programs, or ``none``.
         negative_scale: Factor on negative weights; 1 in the paper.
         capacity: Programs written by the first policy.
+        fill: Share of the budget after which training begins on what there is, at the latest; a
+            short run would spend itself on filling the buffer.
         steps: Optimiser steps per update.
         batch_size: Programs per step.
         warmup_steps: Steps over which the learning rate rises.
@@ -60,6 +62,7 @@ class CodeRLConfig:
     supervised: Literal["reference", "own", "none"] = "own"
     negative_scale: float = 0.2
     capacity: int = 4096
+    fill: float = 0.5
     steps: int = 4
     batch_size: int = 128
     warmup_steps: int = 32
@@ -96,13 +99,14 @@ class CodeRL(Learner):
         self._reward = make_reward("coderl")
         self._seed = seed
         self._steps = 0
+        self._full = False
         self._weighted = False
         self.critic: OutcomeCritic | None = None
 
     def request(self) -> Request:
-        """Ask for programs until the buffer is full, then for nothing."""
+        """Ask for programs until there are enough, then for nothing."""
         config = self.config
-        if len(self.buffer) == config.capacity:
+        if self._full:
             return Request()
         return Request(
             tasks=config.tasks,
@@ -115,12 +119,14 @@ class CodeRL(Learner):
     def update(
         self, trajectories: Sequence[Trajectory], *, progress: float = 0.0
     ) -> dict[str, float]:
-        """Fill the buffer; once it is full, take ``steps`` steps on it."""
+        """Fill the buffer; once there is enough in it, take ``steps`` steps on it."""
         self.updates += 1
         config = self.config
         self._fill(trajectories)
         metrics = {"buffer": float(len(self.buffer))}
-        if len(self.buffer) < config.capacity:
+        enough = len(self.buffer) == config.capacity or progress >= config.fill
+        self._full = self._full or (enough and len(self.buffer) > 0)
+        if not self._full:
             return metrics
         if not self._weighted:
             metrics |= self._weigh()
@@ -237,6 +243,7 @@ class CodeRL(Learner):
             "buffer": self.buffer.state_dict(),
             "references": self._references.state_dict(),
             "steps": self._steps,
+            "full": self._full,
             "weighted": self._weighted,
             "critic": None if self.critic is None else self.critic.state_dict(),
         }
@@ -247,6 +254,7 @@ class CodeRL(Learner):
         self.buffer.load_state_dict(state["buffer"])
         self._references.load_state_dict(state["references"])
         self._steps = state["steps"]
+        self._full = state["full"]
         self._weighted = state["weighted"]
         kept = state["critic"]
         self.critic = None if kept is None else OutcomeCritic.from_state(kept, self.policy)

@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 import torch
 
+from codegym.demonstrations import reference_episode
 from codegym.errors import ConfigError
 from codegym.judging import Judge
 from codegym.metrics import Interval, pass_at_k, proportion
 from codegym.policy import Policy
 from codegym.rewards import make_reward
-from codegym.rollout import Sampling, collect, reference_episode
+from codegym.rollout import Sampling, collect
 from codegym.sources.base import TaskSource
 from codegym.task import Task
 from codegym.trajectory import Batch, Trajectory
@@ -50,14 +51,16 @@ class EvaluationReport:
         """Return each task's share of passing programs, in the order of ``rows``."""
         return [row["passed"] / self.n for row in self.rows]
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the report as JSON values."""
+    def to_json(self, *, full: bool = True) -> dict[str, Any]:
+        """Return the report as JSON values; its rows, one per task, only if ``full``."""
         row = {name: getattr(self, name) for name in self.__slots__}
         row["pass_at"] = {
             str(k): {"mean": one.mean, "low": one.low, "high": one.high}
             for k, one in self.pass_at.items()
         }
         row["rows"] = list(self.rows)
+        if not full:
+            del row["rows"]
         return row
 
 

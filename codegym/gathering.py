@@ -17,11 +17,12 @@ import numpy as np
 import torch
 
 from codegym.agent import Request
+from codegym.demonstrations import Demonstrations
 from codegym.judging import Judge
 from codegym.policy import Policy
 from codegym.prefixes import make_prefix_curriculum
 from codegym.rewards.base import Reward
-from codegym.rollout import Clock, Demonstrations, Programs, Sampling
+from codegym.rollout import Clock, Programs, Sampling
 from codegym.run_config import TrainConfig
 from codegym.sandbox.base import Sandbox
 from codegym.sources.base import TaskSource

@@ -1,4 +1,4 @@
-"""Rollout: tasks become judged trajectories, by a policy or by their reference solutions.
+"""Rollout: tasks become programs that a policy writes, and judged trajectories.
 
 This is the fast path of learning: programs are written whole by ``Policy.generate`` and graded by
 the pool while the next ones are being written. It gives the numbers that stepping the env gives.
@@ -10,19 +10,18 @@ from inspect import signature
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Self
 
-import numpy as np
-
+from codegym.demonstrations import written_solution
+from codegym.draft import Draft, await_verdicts, finish
 from codegym.errors import ConfigError, TaskError
-from codegym.extraction import program_from_answer, start_of
+from codegym.extraction import program_from_answer
 from codegym.grammar import shared_mask
 from codegym.judging import Judge
 from codegym.policy import Constraint, Policy
-from codegym.pricing import price_spans, program_of
+from codegym.pricing import program_of
 from codegym.rewards.base import Reward
 from codegym.task import Task
 from codegym.tokenizers.base import Tokenizer
 from codegym.trajectory import Trajectory
-from codegym.verdict import Verdict
 
 if TYPE_CHECKING:
     import torch
@@ -62,22 +61,6 @@ class Sampling:
     rows: int = 128
     prefix: float = 0.0
     grammar: bool = False
-
-
-@dataclass(slots=True)
-class _Draft:
-    task: Task
-    prompt: list[int]
-    actions: np.ndarray
-    log_probs: np.ndarray
-    values: np.ndarray
-    finished: bool
-    text: str
-    given: int = 0
-    demonstration: bool = False
-    greedy: bool = False
-    masks: np.ndarray | None = None
-    verdict: Verdict | None = None
 
 
 def collect(
@@ -145,7 +128,7 @@ class Programs:
         self._judge = judge
         self._tokenizer = policy.tokenizer
         self._version = policy.version
-        self._drafts: list[_Draft] = []
+        self._drafts: list[Draft] = []
         self._tickets: dict[int, int] = {}
         per_chunk = max(1, sampling.rows // sampling.n)
         for start in range(0, len(tasks), per_chunk):
@@ -157,7 +140,7 @@ class Programs:
             )
             self._submit(_write(policy, chosen, begun, sampling, rng))
 
-    def _submit(self, drafts: Sequence[_Draft]) -> None:
+    def _submit(self, drafts: Sequence[Draft]) -> None:
         for draft in drafts:
             self._tickets[self._judge.submit(draft.text, draft.task)] = len(self._drafts)
             self._drafts.append(draft)
@@ -168,8 +151,8 @@ class Programs:
         Raises:
             SandboxError: The sandbox broke.
         """
-        _await(self._judge, self._tickets, self._drafts)
-        return [_finish(draft, self._tokenizer, reward, self._version) for draft in self._drafts]
+        await_verdicts(self._judge, self._tickets, self._drafts)
+        return [finish(draft, self._tokenizer, reward, self._version) for draft in self._drafts]
 
     def state_dict(self) -> dict[str, Any]:
         """Return the programs as plain values, without their verdicts."""
@@ -194,40 +177,9 @@ class Programs:
             task = Task.from_json(row["task"])
             # Programs of one task share it, so that equal ones are graded once.
             task = tasks.setdefault(task.task_id, task)
-            drafts.append(_Draft(**{**row, "task": task}))
+            drafts.append(Draft(**{**row, "task": task}))
         programs._submit(drafts)
         return programs
-
-
-class Demonstrations:
-    """Reference solutions played as if a policy had written them, being graded meanwhile.
-
-    Args:
-        tasks: Whose reference solutions.
-        policy: Who is shown the prompts; its tokenizer says what the ids mean.
-        judge: Grades the programs; collects nothing else until ``wait`` has returned.
-
-    Raises:
-        TaskError: A task has no reference solution.
-    """
-
-    def __init__(self, tasks: Sequence[Task], policy: Policy, *, judge: Judge) -> None:
-        self._judge = judge
-        self._tokenizer = policy.tokenizer
-        self._drafts = [_reference(task, policy) for task in tasks]
-        self._tickets = {
-            judge.submit(draft.text, draft.task): row for row, draft in enumerate(self._drafts)
-        }
-
-    def wait(self, reward: Reward) -> list[Trajectory]:
-        """Return those that passed their tests in the sandbox, priced.
-
-        Raises:
-            SandboxError: The sandbox broke.
-        """
-        _await(self._judge, self._tickets, self._drafts)
-        kept = [one for one in self._drafts if one.verdict is not None and one.verdict.passed]
-        return [_finish(draft, self._tokenizer, reward, 0) for draft in kept]
 
 
 def _write(
@@ -236,7 +188,7 @@ def _write(
     given: Sequence[list[int]],
     sampling: Sampling,
     rng: "torch.Generator | None",
-) -> list[_Draft]:
+) -> list[Draft]:
     prompts = [
         policy.encode_prompt(task.prompt) + ids for task, ids in zip(tasks, given, strict=True)
     ]
@@ -267,7 +219,7 @@ def _drafts(
     given: Sequence[list[int]],
     sampling: Sampling,
     rng: "torch.Generator | None",
-) -> list[_Draft]:
+) -> list[Draft]:
     constraint: dict[str, Constraint] = {}
     if sampling.grammar:
         if "constraint" not in signature(policy.generate).parameters:
@@ -292,7 +244,7 @@ def _drafts(
     for row, actions in enumerate(written.actions):
         task, before = tasks[row // sampling.n], given[row // sampling.n]
         drafts.append(
-            _Draft(
+            Draft(
                 task=task,
                 prompt=prompts[row // sampling.n],
                 actions=actions,
@@ -332,103 +284,6 @@ def _given(task: Task, policy: Policy, share: float) -> list[int]:
     """Return the first tokens of a task's reference solution, rounded down, never all of them."""
     if not share:
         return []
-    solution = _solution(task, cure="train without a prefix curriculum")
+    solution = written_solution(task, cure="train without a prefix curriculum")
     ids = policy.tokenizer.encode(solution)
     return ids[: int(share * len(ids))]
-
-
-def _solution(task: Task, *, cure: str) -> str:
-    """Return what a policy would write to give the reference solution.
-
-    Raises:
-        TaskError: The task has none.
-    """
-    solution = task.canonical_solution
-    if solution is None:
-        raise TaskError(
-            f"task {task.task_id!r} has no reference solution to learn from",
-            field="canonical_solution",
-            cure=cure,
-        )
-    return solution.removeprefix(task.prompt) if task.prompt_is_code else solution
-
-
-def _reference(task: Task, policy: Policy) -> _Draft:
-    solution = _solution(
-        task, cure="train from tests alone: leave the warm start out, or start from a checkpoint"
-    )
-    ids = [*policy.tokenizer.encode(solution), policy.tokenizer.end_id]
-    actions = np.array(ids, dtype=np.int64)
-    nothing = np.zeros(len(actions), dtype=np.float32)
-    return _Draft(
-        task=task,
-        prompt=policy.encode_prompt(task.prompt),
-        actions=actions,
-        log_probs=nothing,
-        values=nothing,
-        finished=True,
-        text=program_of(task, solution),
-        demonstration=True,
-    )
-
-
-def reference_episode(task: Task, policy: Policy) -> Trajectory | None:
-    """Return a task's reference solution as an episode that was not judged.
-
-    None where the task has no solution, or prompt and solution do not fit the policy's context.
-    """
-    if task.canonical_solution is None:
-        return None
-    draft = _reference(task, policy)
-    if len(draft.prompt) + len(draft.actions) > policy.max_tokens:
-        return None
-    return Trajectory(
-        task_id=task.task_id,
-        prompt=np.array(draft.prompt, dtype=np.int64),
-        actions=draft.actions,
-        log_probs=draft.log_probs,
-        values=draft.values,
-        reward=0.0,
-        token_rewards=draft.log_probs,
-        finished=True,
-        program=draft.text,
-        demonstration=True,
-    )
-
-
-def _await(judge: Judge, tickets: dict[int, int], drafts: list[_Draft]) -> None:
-    while tickets:
-        for ticket, verdict in judge.collect():
-            drafts[tickets.pop(ticket)].verdict = verdict
-
-
-def _finish(draft: _Draft, tokenizer: Tokenizer, reward: Reward, version: int) -> Trajectory:
-    assert draft.verdict is not None
-    ids = [*draft.prompt[len(draft.prompt) - draft.given :], *draft.actions.tolist()]
-    priced = price_spans(
-        draft.task,
-        draft.text,
-        spans=tokenizer.spans(ids)[draft.given :],
-        start=start_of(draft.text, tokenizer.decode(ids)),
-        finished=draft.finished,
-        verdict=draft.verdict,
-        reward=reward,
-    )
-    return Trajectory(
-        task_id=draft.task.task_id,
-        prompt=np.array(draft.prompt, dtype=np.int64),
-        actions=draft.actions,
-        log_probs=draft.log_probs,
-        values=draft.values,
-        reward=priced.reward,
-        token_rewards=priced.token_rewards,
-        finished=draft.finished,
-        program=draft.text,
-        verdict=priced.verdict,
-        feedback=priced.feedback,
-        policy_version=version,
-        given=draft.given,
-        demonstration=draft.demonstration,
-        greedy=draft.greedy,
-        masks=draft.masks,
-    )

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from math import inf
+from math import inf, isfinite
 from pathlib import Path
 from typing import Any
 
@@ -129,17 +129,21 @@ class TrainConfig:
                 expected="warm_start_programs or warm_start_minutes",
             )
         for name, lowest, highest in _RANGES:
-            if not lowest <= getattr(self, name) <= highest:
-                raise ConfigError(
-                    f"setting {name!r} is out of range",
-                    value=getattr(self, name),
-                    expected=f"at least {lowest}" if highest == inf else f"{lowest} to {highest}",
-                )
+            _check_range(f"setting {name!r}", getattr(self, name), lowest, highest)
 
     def to_mapping(self) -> dict[str, Any]:
         """Return the config as plain values; ``from_mapping`` is its inverse."""
         row = {name: getattr(self, name) for name in self.__slots__}
         return row | {name: dict(row[name]) for name in GROUPS}
+
+
+def _check_range(what: str, value: float, lowest: float, highest: float = inf) -> None:
+    if not (lowest <= value <= highest and isfinite(value)):
+        raise ConfigError(
+            f"{what} is out of range",
+            value=value,
+            expected=f"at least {lowest}" if highest == inf else f"{lowest} to {highest}",
+        )
 
 
 _RANGES = (
@@ -154,9 +158,17 @@ _RANGES = (
     ("curve_count", 1, inf),
     ("curve_points", 0, inf),
     ("patience", 0, inf),
-    ("seed", 0, inf),
+    ("seed", 0, 2**63 - 1),
     ("workers", 0, inf),
 )
+
+
+# Settings that agents have in common, by name, and their least values.
+_LEAST = {
+    **dict.fromkeys(("tasks", "samples", "demonstrations", "batch_size"), 1),
+    **dict.fromkeys(("minibatches", "epochs", "capacity", "steps"), 1),
+    **dict.fromkeys(("lr", "value_lr", "critic_lr", "weight_decay", "max_grad_norm"), 0),
+}
 
 
 def _default_warm_start(config: TrainConfig) -> int:
@@ -220,9 +232,13 @@ def agent_config(agent_class: type[Agent], phase: Phase) -> Any:
 
     Raises:
         UnknownNameError: No such preset or setting; names the nearest.
-        ConfigError: A setting's value is of the wrong type.
+        ConfigError: A setting's value is of the wrong type or out of range.
     """
     if phase.preset not in agent_class.presets:
         raise UnknownNameError(f"preset of {phase.agent}", phase.preset, agent_class.presets)
     merged = {**agent_class.presets[phase.preset], **phase.settings}
-    return settings_of(agent_class.config_class, merged, f"setting of {phase.agent}")
+    config = settings_of(agent_class.config_class, merged, f"setting of {phase.agent}")
+    for name, lowest in _LEAST.items():
+        if isinstance(value := getattr(config, name, None), int | float):
+            _check_range(f"setting {name!r} of {phase.agent}", value, lowest)
+    return config

@@ -11,10 +11,12 @@ run/
   learning_curve.png   written at the end
 """
 
+import fcntl
 import json
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -50,26 +52,46 @@ class RunFolder:
         """Begin a run.
 
         Raises:
-            ConfigError: A run stands here already and ``overwrite`` is False, or the folder holds
-                files that are no run's.
+            ConfigError: A run stands here already and ``overwrite`` is False, another process
+                trains here, the folder holds files that are no run's, or it cannot be written.
         """
-        if self.path.exists() and any(self.path.iterdir()):
-            if not self.exists:
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            with self.held():
+                self._make_room(overwrite)
+                self.write_config(config)
+        except OSError as error:
+            raise ConfigError(
+                f"the output folder cannot be written: {error.strerror}",
+                value=str(self.path),
+                cure="choose another --out",
+            ) from error
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep other processes out while this one writes the folder.
+
+        Raises:
+            ConfigError: Another process trains here.
+            CheckpointError: There is no such folder.
+        """
+        try:
+            folder = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
+        except (FileNotFoundError, NotADirectoryError):
+            raise CheckpointError("no run stands in this folder", value=str(self.path)) from None
+        try:
+            # The kernel lets go of it however the process ends.
+            try:
+                fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
                 raise ConfigError(
-                    "the output folder holds something that is not a run",
+                    "another process trains in this folder",
                     value=str(self.path),
-                    expected="an empty folder, or one that does not exist",
-                    cure="choose another --out",
-                )
-            if not overwrite:
-                raise ConfigError(
-                    "a run stands in the output folder already",
-                    value=str(self.path),
-                    cure=f"codegym train --resume {self.path}, or --overwrite to begin anew",
-                )
-            self._clear()
-        self.path.mkdir(parents=True, exist_ok=True)
-        self.write_config(config)
+                    cure="wait for it or end it; or choose another --out",
+                ) from None
+            yield
+        finally:
+            os.close(folder)
 
     def write_config(self, config: dict[str, Any]) -> None:
         """Write ``config.yaml`` aside and put it in place."""
@@ -97,9 +119,13 @@ class RunFolder:
         """
         try:
             config = yaml.safe_load((self.path / "config.yaml").read_text())
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             raise CheckpointError(
                 "no run stands in this folder", value=str(self.path), expected="config.yaml in it"
+            ) from None
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            raise CheckpointError(
+                f"the run's config.yaml is unreadable: {error}", value=str(self.path)
             ) from None
         if not isinstance(config, dict):
             raise CheckpointError("the run's config.yaml is unreadable", value=str(self.path))
@@ -131,6 +157,25 @@ class RunFolder:
         aside = self.path / "report.json.new"
         aside.write_text(json.dumps(report, indent=2) + "\n")
         aside.replace(self.path / "report.json")
+
+    def _make_room(self, overwrite: bool) -> None:
+        """Refuse a folder that is in use, or clear it of the run that may be replaced."""
+        if not any(self.path.iterdir()):
+            return
+        if not self.exists:
+            raise ConfigError(
+                "the output folder holds something that is not a run",
+                value=str(self.path),
+                expected="an empty folder, or one that does not exist",
+                cure="choose another --out",
+            )
+        if not overwrite:
+            raise ConfigError(
+                "a run stands in the output folder already",
+                value=str(self.path),
+                cure=f"codegym train --resume {self.path}, or --overwrite to begin anew",
+            )
+        self._clear()
 
     def _clear(self) -> None:
         """Remove what a run writes, and only that."""

@@ -287,45 +287,49 @@ def _some(cases: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 def _call_case(case: CallCase | tuple[Sequence[Any], Any], number: int) -> CallCase:
-    where = f"cases[{number}]"
     kwargs: Mapping[str, Any] = {}
     raises: str | type[BaseException] = ""
-    if not isinstance(case, CallCase):
-        if not isinstance(case, tuple | list) or len(case) != 2:
-            raise TaskError(
-                "a case is not a pair",
-                field=where,
-                value=case,
-                expected="(args, expected), or CallCase(...)",
-            )
-        args, expected = case
-        if isinstance(args, str) or not isinstance(args, tuple | list):
-            raise TaskError(
-                "the arguments of a case are not a sequence",
-                field=where,
-                value=args,
-                expected="a tuple of positional arguments, such as (3,)",
-            )
-    else:
-        _check_call(case, where)
+    if isinstance(case, CallCase):
+        _check_call(case, f"cases[{number}]")
         args, kwargs, expected, raises = case.args, case.kwargs, case.expected, case.raises
+    else:
+        args, expected = _pair(case, number)
     try:
         return CallCase(
             args=tuple([_crossed(value) for value in args]),
             kwargs={name: _crossed(value) for name, value in kwargs.items()} if kwargs else {},
             expected=_crossed(expected),
-            raises=_exception_name(raises),
+            raises=_exception_name(raises) if raises else "",
         )
     except wire.UnencodableError as error:
         exception = _is_exception(expected)
         raise TaskError(
             "a value cannot cross the sandbox line",
-            field=where,
+            field=f"cases[{number}]",
             value=str(error),
             cure="CallCase(args=..., raises='ValueError') for an exception"
             if exception
             else "use plain values, or an assertion test",
         ) from None
+
+
+def _pair(case: Any, number: int) -> tuple[Sequence[Any], Any]:
+    if not isinstance(case, (tuple, list)) or len(case) != 2:
+        raise TaskError(
+            "a case is not a pair",
+            field=f"cases[{number}]",
+            value=case,
+            expected="(args, expected), or CallCase(...)",
+        )
+    args, expected = case
+    if not isinstance(args, (tuple, list)):
+        raise TaskError(
+            "the arguments of a case are not a sequence",
+            field=f"cases[{number}]",
+            value=args,
+            expected="a tuple of positional arguments, such as (3,)",
+        )
+    return args, expected
 
 
 def _is_exception(value: Any) -> bool:

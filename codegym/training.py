@@ -21,7 +21,7 @@ from codegym.checkpoint import load_policy, load_trainer, save_policy
 from codegym.divergence import DivergenceGuard, GuardConfig
 from codegym.episode_metrics import episode_metrics
 from codegym.errors import TaskError, TrainingDivergedError
-from codegym.evaluation import EvaluationReport, evaluate, held_out, reference_loss
+from codegym.evaluation import evaluate, held_out, reference_loss
 from codegym.gathering import Gatherer
 from codegym.interrupts import stopping_on_signals
 from codegym.judging import Judge
@@ -101,10 +101,12 @@ class Trainer:
 
         Raises:
             CheckpointError: There is nothing to resume, or it is damaged.
+            ConfigError: Another process trains in the folder.
             SandboxError: The sandbox broke.
             TrainingDivergedError: The policy collapsed; the last good checkpoint is kept.
         """
         with ExitStack() as stack:
+            stack.enter_context(self.folder.held())
             self._sandbox = stack.enter_context(
                 make_sandbox(self.config.isolation, workers=self.config.workers or None)
             )
@@ -269,7 +271,8 @@ class Trainer:
         """Evaluate greedily and by sampling, and append one line to the curve."""
         tasks = held_out(self.eval_tasks, count)
         policy.module.eval()
-        row: dict[str, Any] = {"moment": moment, "phase": self._phase_name(position)}
+        phase = self.phases[min(position.phase, len(self.phases) - 1)]
+        row: dict[str, Any] = {"moment": moment, "phase": phase.name}
         row |= {"programs": position.total_programs, "train_s": position.total_s}
         for kind in KINDS:
             report = evaluate(
@@ -284,7 +287,7 @@ class Trainer:
                 name=self.config.eval_tasks,
             )
             # Without the rows of a full evaluation nobody could pair it with another.
-            row[kind] = _short(report, full=count == self.config.eval_count)
+            row[kind] = report.to_json(full=count == self.config.eval_count)
         shown = {f"held-out/{kind}": row[kind]["pass_at"]["1"]["mean"] for kind in KINDS}
         loss = reference_loss(policy, tasks[: self.config.curve_count])
         if loss is not None:
@@ -292,9 +295,6 @@ class Trainer:
         self._trackers.log(shown, position.total_programs)
         self.folder.append("curve", row)
         return row
-
-    def _phase_name(self, position: Position) -> str:
-        return self.phases[min(position.phase, len(self.phases) - 1)].name
 
     def _log(self, phase: Phase, position: Position, metrics: Mapping[str, float]) -> None:
         row = {
@@ -343,13 +343,6 @@ def _figure(row: Mapping[str, Any], agent: Agent) -> float:
     if agent.from_demonstrations and "loss" in row:
         return -float(row["loss"])
     return float(row["sampled"]["pass_at"]["1"]["mean"])
-
-
-def _short(report: EvaluationReport, *, full: bool) -> dict[str, Any]:
-    row = report.to_json()
-    if not full:
-        del row["rows"]
-    return row
 
 
 def _mix(seed: int, number: int) -> int:

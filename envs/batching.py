@@ -60,7 +60,7 @@ def spread(name: str, value: Any, count: int, *, add: bool = False) -> list[Any]
         return [value] * count
     if isinstance(value, int | np.integer):
         return [int(value) + row * add for row in range(count)]
-    each = list(value)
+    each = [int(one) if isinstance(one, np.integer) else one for one in value]
     if len(each) != count:
         raise ConfigError(
             f"{name!r} has the wrong length", value=value, expected=f"{count} of them"

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from codegym.errors import ConfigError, SandboxError, SandboxUnavailableError
 from codegym.judging import Judge
@@ -74,6 +75,10 @@ class Grader:
             ready, self._ready = self._ready, []
             return ready
         return _collect(self._judge, timeout_s)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A copy, or a pickle in another process, begins without what is under way here.
+        return self.__dict__ | {"_judge": None, "_process": 0, "_ready": []}
 
     def _stood_in(self, pairs: Pairs) -> list[Graded]:
         assert self._stand_in is not None

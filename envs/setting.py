@@ -110,6 +110,10 @@ class Setting:
         self._submitted: dict[int, Played] = {}
         self._openings: dict[int, Opening] = {}
 
+    def __getstate__(self) -> dict[str, Any]:
+        # What is being judged is collected here, by no copy of this setting.
+        return self.__dict__ | {"_submitted": {}}
+
     def choose(self, rng: np.random.Generator, task_id: str | None = None) -> Opening:
         """Open an episode of a random task, or of the one that is named.
 

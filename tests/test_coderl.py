@@ -86,3 +86,15 @@ def test_a_program_that_is_worse_than_the_greedy_one_is_damped_on_request() -> N
     assert agent.buffer.entries[0].token_rewards.tolist() == pytest.approx([-0.65, -0.65])
     agent._fill([replace(rows[0], greedy=True), replace(rows[1], greedy=False)])
     assert agent.buffer.entries[1].token_rewards.tolist() == pytest.approx([1.3, 1.3])
+
+
+def test_a_short_run_does_not_spend_itself_on_filling_the_buffer() -> None:
+    world = SymbolWorld(seed=0)
+    agent = make(world, capacity=10_000)
+    first = agent.update(world.experience(agent.policy, agent.request(), 0), progress=0.4)
+    assert "loss" not in first and agent.request().tasks
+    assert "loss" in agent.update(world.experience(agent.policy, agent.request(), 1), progress=0.5)
+    assert agent.request() == Request()
+    resumed = make(world, capacity=10_000)
+    resumed.load_state_dict(agent.state_dict())
+    assert resumed.request() == Request() and agent.keepsakes()

@@ -25,6 +25,7 @@ RUNS = {
     "torchrl_rollout.py": "torchrl",
     "rllib_ppo.py": "ray",
     "skrl_ppo.py --steps 256": "skrl",
+    "tianshou_ppo.py --steps 256": "tianshou",
 }
 
 

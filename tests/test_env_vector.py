@@ -3,10 +3,11 @@
 import gymnasium as gym
 import numpy as np
 import pytest
+from codegym.envs.batching import stack_infos
 from codegym.envs.synthesis import SynthesisEnv
 from codegym.envs.vector import SynthesisVectorEnv
 from gymnasium.utils.env_checker import data_equivalence
-from gymnasium.vector import AutoresetMode, SyncVectorEnv
+from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 
 from codegym.errors import ConfigError, EpisodeOverError, InvalidActionError, SandboxError
 
@@ -216,3 +217,19 @@ def test_a_broken_sandbox_truncates_its_own_row_only(tiny):
         raising = SynthesisVectorEnv(1, **tiny | {"judge": broken})
         raising.reset(seed=0)
         raising.step(np.array([end]))
+
+
+@pytest.mark.parametrize(
+    "infos",
+    [
+        [{"a": 1, "b": "x"}, {"a": 2, "b": "y"}],
+        [{"a": 1, "b": "x"}, {"b": "y", "c": 0.5}],  # as many keys, not the same ones
+        [{"a": 1}, {"a": 2, "d": {"e": True, "f": [3]}}],
+    ],
+)
+def test_infos_are_stacked_as_gymnasium_stacks_them(infos):
+    gymnasium, theirs = VectorEnv(), {}
+    gymnasium.num_envs = 4
+    for row, info in zip([0, 2], infos, strict=True):
+        theirs = gymnasium._add_info(theirs, info, row)
+    assert data_equivalence(stack_infos(infos, [0, 2], 4), theirs)

@@ -357,10 +357,20 @@ def test_the_real_env_is_played_and_scored_alike(tiny):
 
 def test_pack_and_unpack_by_hand():
     packed = pack(np.array([[5, 6, 7, 8], [9, 3, 0, 0]]), np.array([1, 1]), np.array([3, 1]))
-    assert packed.tolist() == [[1, 3, 5, 6, 7, 8], [1, 1, 9, 3, 0, 0]]
+    assert packed.tolist() == [[1, 3, 4, 0, 5, 6, 7, 8], [1, 1, 4, 0, 9, 3, 0, 0]]
     batch = unpack(packed, pad_id=0)
     assert batch.actions.tolist() == [[6, 7, 8], [3, 0, 0]]
     assert batch.tokens.tolist() == [[5, 6, 7, 8], [9, 3, 0, 0]]
+    assert batch.masks is None
+
+
+def test_masks_are_packed_along():
+    masks = np.arange(2 * 3 * 9, dtype=np.uint8).reshape(2, 3, 9)  # 9 bytes take two words
+    tokens = np.array([[5, 6, 7, 8], [9, 3, 0, 0]])
+    packed = pack(tokens, np.array([1, 1]), np.array([3, 1]), masks)
+    batch = unpack(packed, pad_id=0)
+    np.testing.assert_array_equal(batch.masks[:, :, :9], masks)
+    assert unpack(packed[1:], pad_id=0).masks[0, 0, :9].tolist() == masks[1, 0].tolist()
 
 
 def test_bad_input_is_named(policy):

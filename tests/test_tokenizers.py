@@ -136,7 +136,7 @@ def test_bad_input_is_named(tmp_path):
     for word in ("x", "two words", "twice", "1a"):
         with pytest.raises(ConfigError, match="word"):
             LexemeTokenizer(["twice", word])
-    for ids in ([512, 10_000], [-1]):
+    for ids in ([512, 10_000], [-1], [40, -1]):
         for tokens in MADE.values():
             with pytest.raises(ConfigError, match="outside the vocabulary"):
                 tokens.decode(ids)

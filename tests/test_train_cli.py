@@ -97,6 +97,13 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         (["--warm-start-minutes", "1", "--warm-start-programs", "5"], "at most one budget"),
         (["--good"], "goes with --resume"),
         (["--agent", "unifrm"], "'uniform'"),
+        (["--seed", str(2**70)], "'seed' is out of range"),
+        (["--warm-start-minutes", "nan"], "'warm_start_minutes' is out of range"),
+        (["--warm-start-minutes", "inf"], "'warm_start_minutes' is out of range"),
+        (["--set", "tasks=0"], "'tasks' of rft is out of range"),
+        (["--set", "lr=-1"], "'lr' of rft is out of range"),
+        (["--set", "lr=nan"], "'lr' of rft is out of range"),
+        (["--set", "warm_start.batch_size=0", "--warm-start-programs", "5"], "'batch_size' of sft"),
     ],
 )
 def test_bad_options_are_named(arguments: list[str], hint: str) -> None:

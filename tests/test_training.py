@@ -215,3 +215,34 @@ def test_a_folder_that_is_no_run_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="not a run"):
         RunFolder(tmp_path).create({}, overwrite=True)
     assert (tmp_path / "thesis.txt").read_text() == "mine"
+
+
+def test_two_processes_do_not_train_in_one_folder(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "run")
+    folder.create(config("uniform").to_mapping())
+    other = RunFolder(folder.path)
+    with folder.held():
+        with pytest.raises(ConfigError, match="another process trains"), other.held():
+            raise AssertionError
+        with pytest.raises(ConfigError, match="another process trains"):
+            other.create({}, overwrite=True)
+        with pytest.raises(ConfigError, match="another process trains"):
+            train(folder.path, config("uniform"), resume=True)
+    assert other.read_config()["agent"] == "uniform"
+    with other.held():
+        pass
+
+
+def test_a_folder_that_cannot_be_used_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("mine")
+    for path in (file, file / "run"):
+        with pytest.raises(ConfigError, match="cannot be written"):
+            RunFolder(path).create({}, overwrite=True)
+    with pytest.raises(CheckpointError, match="no run stands"):
+        train(tmp_path / "none", config("uniform"), resume=True)
+    folder = RunFolder(tmp_path / "damaged")
+    folder.create({"agent": "rft"})
+    (folder.path / "config.yaml").write_text("agent: [")
+    with pytest.raises(CheckpointError, match="unreadable"):
+        folder.read_config()

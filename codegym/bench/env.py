@@ -6,8 +6,8 @@ ratios travel to another one.
 
 import json
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict
 from functools import partial
 from itertools import islice, product
 from statistics import median
@@ -21,64 +21,14 @@ from gymnasium.vector import AsyncVectorEnv, SyncVectorEnv, VectorEnv
 from rich.console import Console
 from rich.table import Table
 
+from codegym.bench.episodes import OneTask, episode_figures, ungraded
+from codegym.bench.ratios import Figure, compare
 from codegym.envs.synthesis import SynthesisEnv
 from codegym.envs.vector import SynthesisVectorEnv
 from codegym.registration import register_environments
-from codegym.sources import TaskSource
-from codegym.task import Task
 from codegym.tokenizers.lexemes import LexemeTokenizer
-from codegym.verdict import CaseResult, Outcome, Verdict
 
 ID = "CodeGym/Synthesis-v0"
-_PASSED = Verdict.from_cases([CaseResult(outcome=Outcome.PASSED)])
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Figure:
-    """One comparison.
-
-    Attributes:
-        name: What is compared.
-        ours: Our figure, in ``unit``.
-        theirs: The baseline's.
-        unit: Of both.
-        ratio: Ours over theirs, the median over the repeats.
-        target: What the ratio should be, as text; "" where it is only shown.
-        met: Whether it is.
-    """
-
-    name: str
-    ours: float
-    theirs: float
-    unit: str
-    ratio: float
-    target: str = ""
-    met: bool = True
-
-
-class OneTask(TaskSource):
-    """A single task, so that what is measured is the environment and not the source."""
-
-    def __len__(self) -> int:
-        return 1
-
-    def __getitem__(self, index: int) -> Task:
-        """Return the task."""
-        if index not in (0, -1):
-            raise IndexError(index)
-        return Task.from_calls(
-            'def f(xs: list[int]) -> int:\n    """Add up all the numbers."""\n',
-            "f",
-            [(([k, k + 1, 7],), 2 * k + 8) for k in range(8)],
-            task_id="sum",
-            canonical_solution="    unique = 1000000\n    total = 0\n    for x in xs:\n"
-            "        total += x\n    return total\n",
-        )
-
-
-def ungraded(pairs: Sequence[tuple[str, Task]]) -> list[Verdict]:
-    """Judge nothing: every program passes."""
-    return [_PASSED] * len(pairs)
 
 
 def steps_per_second(env: gym.Env[Any, Any], action: Any, steps: int) -> float:
@@ -103,30 +53,6 @@ def vector_steps_per_second(
     for step in range(1, steps + 1):
         env.step(batches[step % len(batches)])
     return steps * env.num_envs / (time.perf_counter() - start)
-
-
-def compare(
-    name: str,
-    ours: Callable[[], float],
-    theirs: Callable[[], float],
-    *,
-    repeats: int,
-    unit: str = "steps/s",
-    at_least: float | None = None,
-    at_most: float | None = None,
-) -> Figure:
-    """Take both measures in turn and return the median of their ratios."""
-    pairs = [(ours(), theirs()) for _ in range(repeats)]
-    ratio = median(one / other for one, other in pairs)
-    return Figure(
-        name=name,
-        ours=median(one for one, _ in pairs),
-        theirs=median(other for _, other in pairs),
-        unit=unit,
-        ratio=ratio,
-        target=f">= {at_least:g}" if at_least else f"<= {at_most:g}" if at_most else "",
-        met=(at_least is None or ratio >= at_least) and (at_most is None or ratio <= at_most),
-    )
 
 
 def single_figures(steps: int, repeats: int) -> list[Figure]:
@@ -188,54 +114,6 @@ def vector_figures(steps: int, repeats: int) -> list[Figure]:
             )
         figures.append(
             compare(f"{name}, CartPole-v1's vector env", ours, cartpole, repeats=repeats)
-        )
-    return figures
-
-
-def programs_per_second(
-    env: VectorEnv[Any, Any, Any], tokens: LexemeTokenizer, program: list[int], rounds: int
-) -> float:
-    """Write whole programs in all sub-envs, no two alike; return env-steps per second."""
-    figures = tokens.encode("0123456789")
-    digits = [one for one, at in enumerate(program) if at == figures[0]][:6]
-    rng = np.random.default_rng(0)
-    scripts = np.tile(np.array(program), (rounds, env.num_envs, 1))
-    scripts[:, :, digits] = rng.choice(figures, size=(rounds, env.num_envs, len(digits)))
-    # One contiguous row for each step, as a policy gives it.
-    steps = np.ascontiguousarray(scripts.swapaxes(1, 2)).reshape(-1, env.num_envs)
-    env.reset(seed=0)
-    start = time.perf_counter()
-    for actions in steps:
-        env.step(actions)
-    return rounds * env.num_envs * len(program) / (time.perf_counter() - start)
-
-
-def graded_figures(repeats: int) -> list[Figure]:
-    """Measure whole episodes: with a grader that costs nothing, and with the sandbox."""
-    task = OneTask()[0]
-    tokens = LexemeTokenizer()
-    program = [*tokens.encode(str(task.canonical_solution)), tokens.end_id]
-    figures = []
-    for name, judge in (("a free grader", ungraded), ("graded in the sandbox", None)):
-        options: dict[str, Any] = {
-            "tasks": OneTask(),
-            "tokenizer": tokens,
-            "max_tokens": 128,
-            "judge": judge,
-        }
-
-        def ours(options: dict[str, Any] = options) -> float:
-            envs = SynthesisVectorEnv(64, **options, autoreset_mode="SameStep")
-            return programs_per_second(envs, tokens, program, 8)
-
-        def theirs(options: dict[str, Any] = options) -> float:
-            envs = SyncVectorEnv([lambda: SynthesisEnv(**options)] * 64, autoreset_mode="SameStep")
-            return programs_per_second(envs, tokens, program, 2)
-
-        figures.append(
-            compare(
-                f"vector env, 64 sub-envs, {name}, SyncVectorEnv", ours, theirs, repeats=repeats
-            )
         )
     return figures
 
@@ -345,7 +223,7 @@ def command(steps: int, repeats: int, graded: bool, as_json: bool) -> None:
         *vector_figures(190, repeats),
         *length_figures(repeats),
         *mask_figures(repeats),
-        *(graded_figures(repeats) if graded else []),
+        *episode_figures(repeats, graded=graded),
     ]
     if as_json:
         click.echo(json.dumps([asdict(figure) for figure in figures], indent=2))

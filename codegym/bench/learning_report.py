@@ -23,7 +23,7 @@ from codegym.report import KINDS
 
 AXES = {"train_s": "seconds", "programs": "programs"}
 
-# What is asked for: mean sampled gain over seeds; a warm start's greedy and sampled pass@1.
+# What is asked: mean sampled gain over seeds, per agent; a warm start's greedy and sampled pass@1.
 BOUNDS = {"rft": 0.12, "actor_critic": 0.06, "ppo": 0.08, "rltf": 0.06, "grpo": 0.08}
 START_BOUNDS = {"greedy": 0.22, "sampled": 0.15}
 

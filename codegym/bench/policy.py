@@ -26,7 +26,9 @@ from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 from transformers import AutoModelForCausalLM
 
-from codegym.bench.env import ID, Figure, OneTask, compare, ungraded
+from codegym.bench.env import ID
+from codegym.bench.episodes import OneTask, ungraded
+from codegym.bench.ratios import Figure, compare
 from codegym.policies.gpt import GPTConfig, GPTPolicy, SamplingConfig
 from codegym.policies.hf_model import quiet
 from codegym.policies.sb3 import SequencePolicy, SequenceRolloutBuffer, SequenceVecEnv

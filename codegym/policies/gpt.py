@@ -20,8 +20,9 @@ from codegym.policies import sampling
 from codegym.policies.cache import PromptCache, RaggedCache, sampled_cache
 from codegym.policies.drawing import Drawing, uniforms
 from codegym.policies.fast import FastDecoder, can_read
+from codegym.policies.packing import Packed
 from codegym.policies.sampling import SamplingConfig
-from codegym.policies.scoring import gather_actions, row_lengths, score
+from codegym.policies.scoring import row_lengths, score
 from codegym.policies.transformer import GPTConfig, Transformer
 from codegym.policies.value_head import ValueHead
 from codegym.policy import Constraint, Evaluation, Generation, Policy, Step
@@ -219,11 +220,10 @@ class GPTPolicy(Policy):
     def evaluate(self, batch: Batch) -> Evaluation:
         """Score whole episodes in one forward pass, with gradients.
 
-        The head is applied at the actions alone, not to prompts and padding.
+        Prompts that rows share are read once, padding never, and the head is applied at the actions
+        alone.
         """
-        tokens = torch.from_numpy(batch.tokens).to(self.device)
-        # The last token of a row is only ever predicted, never read.
-        hidden = gather_actions(self._module.transformer(tokens[:, :-1]), batch)
+        hidden = self._module.transformer.read(Packed.of(batch, self.device))
         logits = self._module.transformer.logits(hidden)
         return score(logits, hidden, self._module.value_head(hidden), batch)
 

@@ -20,7 +20,7 @@ from stable_baselines3.common.type_aliases import PyTorchObs, Schedule
 from stable_baselines3.common.vec_env import VecEnv
 
 from codegym.errors import ConfigError, EnvError
-from codegym.policies.sb3_buffer import SequenceRolloutBuffer, unpack
+from codegym.policies.sb3_buffer import SequenceRolloutBuffer, pack, unpack
 from codegym.policies.sb3_vec_env import SequenceVecEnv
 from codegym.policy import Policy
 from codegym.trajectory import Trajectory
@@ -178,7 +178,7 @@ class SequencePolicy(ActorCriticPolicy):
     ) -> np.ndarray[Any, np.dtype[np.int64]]:
         starts = (rows != self.source.tokenizer.pad_id).sum(axis=1)
         rows[np.arange(len(rows)), starts] = actions.cpu().numpy().reshape(-1)
-        return np.concatenate((starts[:, None], np.ones_like(starts)[:, None], rows), axis=1)
+        return pack(rows, starts, np.ones_like(starts))
 
 
 class _NoEnv(VecEnv):

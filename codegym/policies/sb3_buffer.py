@@ -4,8 +4,10 @@ The plain buffer hands out single steps, each with its whole prefix, so that a p
 is read 30 times per epoch. This one cuts the rollout into segments of one episode and hands out
 packed sequences: the trunk runs once over each. ``batch_size`` then counts sequences.
 
-A packed row is ``[start, length, ids ...]``: ``length`` actions follow the ``start`` ids that were
-there before the segment. The other tensors are flat over the actions, row by row.
+A packed row is ``[start, length, W, K, W ids ..., masks ...]``: ``length`` actions follow the
+``start`` ids that were there before the segment; the masks they were written under, if any, stand
+in K words of 64 bits per action. A row is wider than an observation, which tells the two apart.
+The other tensors are flat over the actions, row by row.
 """
 
 from collections.abc import Iterator, Sequence
@@ -23,24 +25,44 @@ from codegym.advantages import gae
 from codegym.errors import ConfigError
 from codegym.trajectory import Batch, Trajectory
 
-_HEAD = 2
+_HEAD = 4
+_WORD_BYTES = 8
 
 
 def pack(
-    tokens: NDArray[np.integer], starts: NDArray[np.int64], lengths: NDArray[np.int64]
+    tokens: NDArray[np.integer],
+    starts: NDArray[np.int64],
+    lengths: NDArray[np.int64],
+    masks: NDArray[np.uint8] | None = None,
 ) -> NDArray[np.int64]:
-    """Return (S, 2 + W) packed rows of (S, W) ids."""
-    return np.concatenate((starts[:, None], lengths[:, None], tokens), axis=1, dtype=np.int64)
+    """Return packed rows of (S, W) ids and, if any, the (S, T, ceil(V / 8)) bits of their masks."""
+    rows, width = tokens.shape
+    words = np.empty((rows, 0), dtype=np.int64)
+    each = 0
+    if masks is not None:
+        spare = -masks.shape[2] % _WORD_BYTES
+        padded = np.pad(masks, ((0, 0), (0, 0), (0, spare)))
+        words = padded.reshape(rows, -1).view(np.int64)
+        each = padded.shape[2] // _WORD_BYTES
+    sizes = np.broadcast_to(np.array([width, each]), (rows, 2))
+    return np.concatenate(
+        (starts[:, None], lengths[:, None], sizes, tokens, words), axis=1, dtype=np.int64
+    )
 
 
 def unpack(packed: NDArray[np.int64], *, pad_id: int) -> Batch:
     """Return packed rows as a batch, whose mask in row order is the order of the flat tensors."""
     starts, lengths = packed[:, 0], packed[:, 1]
+    room, each = (int(size) for size in packed[0, 2:_HEAD])
     width, total = int(lengths.max()), int((starts + lengths).max())
     tokens = packed[:, _HEAD : _HEAD + total]
     mask = np.arange(width) < lengths[:, None]
     columns = np.where(mask, starts[:, None] + np.arange(width), 0)
     blank = np.zeros(mask.shape, dtype=np.float32)
+    masks = None
+    if each:
+        words = np.ascontiguousarray(packed[:, _HEAD + room :][:, : width * each])
+        masks = words.view(np.uint8).reshape(len(packed), width, each * _WORD_BYTES)
     return Batch(
         tokens=tokens,
         prompt_lengths=starts,
@@ -51,6 +73,7 @@ def unpack(packed: NDArray[np.int64], *, pad_id: int) -> Batch:
         values=blank,
         token_rewards=blank,
         rewards=blank[:, 0],
+        masks=masks,
     )
 
 
@@ -137,8 +160,10 @@ class SequenceRolloutBuffer(RolloutBuffer):
         self.values, self.log_probs = batch.values[batch.mask], batch.log_probs[batch.mask]
         self.advantages, self.returns = advantages[batch.mask], returns[batch.mask]
         self.full = True
+        tokens = np.full((len(batch), width), self._pad_id, dtype=np.int64)
+        tokens[:, : batch.tokens.shape[1]] = batch.tokens
         self._loaded = _Sequences(
-            packed=pack(batch.tokens, batch.prompt_lengths, batch.lengths),
+            packed=pack(tokens, batch.prompt_lengths, batch.lengths, batch.masks),
             cells=np.split(np.arange(len(self.values)), np.cumsum(batch.lengths)[:-1]),
         )
 

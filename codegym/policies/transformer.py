@@ -19,6 +19,7 @@ from torch.nn import functional as F
 
 from codegym.errors import ConfigError, UnknownNameError
 from codegym.policies.cache import KeyValueCache
+from codegym.policies.packing import Packed, take
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,7 +139,13 @@ class Attention(nn.Module):
             cos: (..., 1, 1, e), broadcast over heads and over queries and keys.
             sin: Like ``cos``, its first half negated.
         """
-        fused = self.query_key_value(x).unflatten(-1, (self.n_heads, 3, -1))
+        return self.rotate(self.query_key_value(x), cos, sin)
+
+    def rotate(
+        self, fused: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Do what ``project`` does after the projection, from its (..., 3 d)."""
+        fused = fused.unflatten(-1, (self.n_heads, 3, -1))
         both = fused[..., :2, :]
         low, high = both.chunk(2, dim=-1)
         both = torch.addcmul(both * cos, torch.cat((high, low), dim=-1), sin)
@@ -244,6 +251,27 @@ class Transformer(nn.Module):
             x = x + block.mlp(block.post_attention_layernorm(x))
         hidden: torch.Tensor = self.final_layer_norm(x)
         return hidden
+
+    def read(self, packed: Packed) -> torch.Tensor:
+        """Return the (K, d) last hidden states from which the actions of a batch were drawn.
+
+        What ``forward`` gives there, to rounding: tokens are read once and without padding, and the
+        last layer ends where no action was drawn.
+        """
+        width = packed.rows.shape[1]
+        cos, sin = self.cos[:width, None, None], self.sin[:width, None, None]
+        x = take(self.embed_in.weight, packed.ids)
+        for number, block in enumerate(self.blocks()):
+            fused = block.attention.query_key_value(block.input_layernorm(x))
+            parts = block.attention.rotate(packed.spread(fused), cos, sin)
+            query, key, value = (part.transpose(1, 2) for part in parts)
+            heads = F.scaled_dot_product_attention(query, key, value, is_causal=True)
+            heads = packed.collect(heads.transpose(1, 2).flatten(2))
+            if number == self.config.n_layers - 1:
+                x, heads = take(x, packed.sources), take(heads, packed.sources)
+            x = x + block.attention.dense(heads)
+            x = x + block.mlp(block.post_attention_layernorm(x))
+        return take(self.final_layer_norm(x), packed.actions)
 
     def step(
         self, ids: torch.Tensor, positions: torch.Tensor, cache: KeyValueCache

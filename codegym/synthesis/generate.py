@@ -103,7 +103,7 @@ class SynthesisConfig:
         """The splits that compositions may come from: A brings Atom_base with it."""
         return (Split.A, Split.ATOMS) if self.split is Split.A else (self.split,)
 
-    @cached_property
+    @property
     def space(self) -> Space:
         """The compositions that the domain and the filters leave."""
         return space_of(domain_named(self.domain).level, self.atoms, self.types)

@@ -38,7 +38,7 @@ def outputs_of(
 
 def is_varied(outputs: Sequence[str]) -> bool:
     """Tell whether outputs differ across inputs and no single one of them dominates."""
-    ((_, most),) = Counter(outputs).most_common(1)
+    most = max(Counter(outputs).values())
     return most < len(outputs) and most <= MOST_COMMON_SHARE * len(outputs)
 
 

@@ -1,0 +1,166 @@
+"""Whole episodes: the native vector env against SyncVectorEnv where programs end all the time.
+
+An episode costs its tokens, its end (decode, price, describe), its next task and its grading. The
+rows take these away one by one, so that the table says what bounds the ratio.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+from gymnasium.vector import SyncVectorEnv, VectorEnv
+from numpy.typing import NDArray
+
+from codegym.bench.ratios import Figure, compare
+from codegym.envs.synthesis import SynthesisEnv
+from codegym.envs.vector import SynthesisVectorEnv
+from codegym.judging import judge_many
+from codegym.sources import TaskSource, load_tasks
+from codegym.task import Task
+from codegym.tokenizers.lexemes import LexemeTokenizer
+from codegym.verdict import CaseResult, Outcome, Verdict
+
+SUB_ENVS = 64
+_NEW = "composites"
+_PASSED = Verdict.from_cases([CaseResult(outcome=Outcome.PASSED)])
+# Name, options of the native env, the baseline, and what the ratio should be.
+Row = tuple[str, dict[str, Any], Callable[[], float], float | None]
+
+
+class OneTask(TaskSource):
+    """A single task, so that what is measured is the environment and not the source."""
+
+    def __len__(self) -> int:
+        return 1
+
+    def __getitem__(self, index: int) -> Task:
+        """Return the task."""
+        if index not in (0, -1):
+            raise IndexError(index)
+        return Task.from_calls(
+            'def f(xs: list[int]) -> int:\n    """Add up all the numbers."""\n',
+            "f",
+            [(([k, k + 1, 7],), 2 * k + 8) for k in range(8)],
+            task_id="sum",
+            canonical_solution="    unique = 1000000\n    total = 0\n    for x in xs:\n"
+            "        total += x\n    return total\n",
+        )
+
+
+def ungraded(pairs: Sequence[tuple[str, Task]]) -> list[Verdict]:
+    """Judge nothing: every program passes."""
+    return [_PASSED] * len(pairs)
+
+
+def scripts(tokens: LexemeTokenizer, count: int, rounds: int) -> NDArray[np.int64]:
+    """Return the actions of whole programs, no two alike, as (rounds * T, count)."""
+    program = [*tokens.encode(str(OneTask()[0].canonical_solution)), tokens.end_id]
+    figures = tokens.encode("0123456789")
+    digits = [one for one, at in enumerate(program) if at == figures[0]][:6]
+    written = np.tile(np.array(program), (rounds, count, 1))
+    rng = np.random.default_rng(0)
+    written[:, :, digits] = rng.choice(figures, size=(rounds, count, len(digits)))
+    # One contiguous row for each step, as a policy gives it.
+    return np.ascontiguousarray(written.swapaxes(1, 2)).reshape(-1, count)
+
+
+def programs_per_second(env: VectorEnv[Any, Any, Any], rounds: int) -> float:
+    """Write whole programs in all sub-envs and have them graded; return programs per second.
+
+    What was deferred is collected as it comes; the wait for the last of it counts.
+    """
+    tickets = env if isinstance(env, SynthesisVectorEnv) else None
+    steps = scripts(LexemeTokenizer(), env.num_envs, rounds)
+    env.reset(seed=0)
+    start = time.perf_counter()
+    for actions in steps:
+        env.step(actions)
+        if tickets is not None and tickets.under_way:
+            tickets.collect(timeout_s=0.0)
+    while tickets is not None and tickets.under_way:
+        tickets.collect()
+    return rounds * env.num_envs / (time.perf_counter() - start)
+
+
+def judged_per_second(rounds: int) -> float:
+    """Judge the same programs without an env; return programs per second."""
+    tokens, task = LexemeTokenizer(), OneTask()[0]
+    steps = scripts(tokens, SUB_ENVS, rounds)
+    ends = np.flatnonzero(steps[:, 0] == tokens.end_id)
+    pairs = [
+        (task.prompt + tokens.decode(row), task)
+        for script in np.split(steps, ends[:-1] + 1)
+        for row in script.T
+    ]
+    start = time.perf_counter()
+    judge_many(pairs)
+    return len(pairs) / (time.perf_counter() - start)
+
+
+def made_per_second(uri: str, count: int) -> float:
+    """Make tasks without an env; return tasks per second."""
+    source = load_tasks(uri)
+    start = time.perf_counter()
+    for index in range(count):
+        source[index]
+    return count / (time.perf_counter() - start)
+
+
+def episode_figures(repeats: int, *, graded: bool) -> list[Figure]:
+    """Measure whole episodes: a free grader on one task and on ever new ones, and the sandbox.
+
+    Args:
+        repeats: Turns of each pair of measures.
+        graded: Whether to run programs as well.
+    """
+    title, free = f"programs, {SUB_ENVS} sub-envs", {"judge": ungraded}
+    rows: list[Row] = [
+        (f"{title}, one task, a free grader, SyncVectorEnv", free, partial(_synchronous, free), 8),
+        (
+            f"{title}, {_NEW}, a free grader, SyncVectorEnv",
+            free | {"tasks": _NEW},
+            partial(_synchronous, free | {"tasks": _NEW}),
+            None,
+        ),
+        (
+            f"{title}, {_NEW}, a free grader, the making of its tasks alone",
+            free | {"tasks": _NEW},
+            partial(made_per_second, _NEW, 500),
+            None,
+        ),
+    ]
+    for how in ("step", "deferred") if graded else ():
+        name, options = f"{title}, one task, grading={how!r}", {"grading": how}
+        rows += [
+            (f"{name}, SyncVectorEnv", options, partial(_synchronous, {}), None),
+            (f"{name}, the sandbox alone", options, partial(judged_per_second, 8), None),
+        ]
+    return [
+        compare(
+            name,
+            partial(_native, options),
+            theirs,
+            repeats=repeats,
+            unit="programs/s",
+            at_least=at_least,
+        )
+        for name, options, theirs, at_least in rows
+    ]
+
+
+def _native(options: dict[str, Any]) -> float:
+    return programs_per_second(SynthesisVectorEnv(SUB_ENVS, **_with_defaults(options)), 8)
+
+
+def _synchronous(options: dict[str, Any]) -> float:
+    given = _with_defaults(options)
+    mode = given.pop("autoreset_mode")
+    envs = SyncVectorEnv([lambda: SynthesisEnv(**given)] * SUB_ENVS, autoreset_mode=mode)
+    return programs_per_second(envs, 2)
+
+
+def _with_defaults(options: dict[str, Any]) -> dict[str, Any]:
+    defaults = {"tasks": OneTask(), "max_tokens": 128, "autoreset_mode": "SameStep"}
+    return defaults | {"tokenizer": LexemeTokenizer()} | options

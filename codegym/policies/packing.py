@@ -1,0 +1,76 @@
+"""Packing: the distinct tokens of a batch, each read once, without padding.
+
+Programs written for one prompt begin with the same tokens, and rows are of different lengths. What
+a transformer does token by token is done on the packed tokens; only attention wants rows.
+
+In shapes, N is packed tokens, (B, L) the rows of the batch without their last token, which is only
+ever predicted, K actions, M the distinct tokens from which actions were drawn.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+
+from codegym.trajectory import Batch
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Packed:
+    """Where the tokens of a batch stand, packed and in rows.
+
+    Attributes:
+        ids: (N,) tokens.
+        rows: (B, L) which packed token stands at each place; the first one on padding, which no
+            token of a row looks at.
+        places: (N,) where each packed token stands in ``rows``, flattened; in the first of the rows
+            that share it.
+        sources: (M,) the packed tokens from which actions were drawn, ascending.
+        actions: (K,) for each action, row by row, which of ``sources`` it was drawn from.
+    """
+
+    ids: torch.Tensor
+    rows: torch.Tensor
+    places: torch.Tensor
+    sources: torch.Tensor
+    actions: torch.Tensor
+
+    @classmethod
+    def of(cls, batch: Batch, device: torch.device) -> "Packed":
+        """Pack a batch; rows share the tokens of a prompt that they have in common."""
+        prompts, counts = batch.prompt_lengths, batch.lengths
+        width = int((prompts + counts).max()) - 1
+        first: dict[bytes, int] = {}
+        owners = np.array(
+            [
+                first.setdefault(batch.tokens[row, : prompts[row]].tobytes(), row)
+                for row in range(len(batch))
+            ]
+        )
+        columns = np.arange(width)
+        real = columns < (prompts + counts - 1)[:, None]
+        shared = (columns < prompts[:, None]) & (owners != np.arange(len(batch)))[:, None]
+        rows = np.zeros(real.shape, dtype=np.int64)
+        own = real & ~shared
+        rows[own] = np.arange(own.sum())
+        rows = np.where(shared, rows[owners], rows)
+        # Actions are drawn from the last token of the prompt and all that follow it.
+        drawn = real & (columns >= (prompts - 1)[:, None])
+        sources, actions = np.unique(rows[drawn], return_inverse=True)
+        parts = (batch.tokens[:, :width][own], rows, np.flatnonzero(own), sources, actions)
+        ids, rows, places, sources, actions = (torch.from_numpy(one).to(device) for one in parts)
+        return cls(ids=ids, rows=rows, places=places, sources=sources, actions=actions)
+
+    def spread(self, packed: torch.Tensor) -> torch.Tensor:
+        """Return (B, L, w) from (N, w)."""
+        return take(packed, self.rows)
+
+    def collect(self, spread: torch.Tensor) -> torch.Tensor:
+        """Return (N, w) from (B, L, w)."""
+        return take(spread.flatten(0, 1), self.places)
+
+
+def take(x: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
+    """Return ``x[index]``; as an embedding, whose backward pass is the fastest there is."""
+    return F.embedding(index, x)
