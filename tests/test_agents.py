@@ -233,8 +233,8 @@ def test_grpo_damps_what_is_worse_than_its_group() -> None:
     moved = []
     for scale in (1.0, 0.0):
         world = SymbolWorld(seed=0)
-        agent = make("grpo", world, negative_scale=scale, minibatches=1)
+        agent = make("grpo", world, negative_scale=scale, average="sequence", minibatches=1)
         moved.append(agent.update(world.experience(agent.policy, agent.request(), 0)))
-    # At ratio 1 the loss is minus the mean advantage: 0 in a whole group, below without negatives.
+    # At ratio 1 the loss is minus the mean advantage of the programs: 0 over whole groups.
     assert moved[0]["policy_loss"] == pytest.approx(0.0, abs=1e-5)
     assert moved[1]["policy_loss"] < -0.1
