@@ -157,8 +157,7 @@ def test_asynchronous_envs_equal_the_native_form(context):
         pytest.raises(errors.UnknownNameError, match="did you mean 'task_id'"),
     ):
         other.reset(options={"task": "atoms/0"})
-    with pytest.warns(UserWarning):
-        other.close(terminate=True)
+    other.close(terminate=True)
 
 
 ERRORS = [
