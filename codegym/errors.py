@@ -34,7 +34,7 @@ class _ErrorType(type):
     """
 
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
-        if len(args) == 1 and type(args[0]) is cls:
+        if len(args) == 1 and args[0].__class__ is cls:
             return args[0]
         return super().__call__(*args, **kwargs)
 

@@ -208,7 +208,9 @@ def start_of(program: str, written: str) -> int:
     if program.endswith(written):
         return len(program) - len(written)
     end = program.rstrip()
-    for length in (len(end), _ENOUGH):
+    # Behind a prompt a short program may have been indented: its last line tells the place too.
+    last_line = end.rpartition("\n")[2].strip()
+    for length in (len(end), _ENOUGH, len(last_line)):
         at = written.rfind(end[-length:]) if end else -1
         if at >= 0:
             return len(end) - len(end[-length:]) - at

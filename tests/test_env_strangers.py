@@ -2,7 +2,11 @@
 
 import copy
 import multiprocessing
+import os
 import pickle
+import re
+import subprocess
+import sys
 from functools import partial
 from importlib.util import find_spec
 
@@ -148,9 +152,12 @@ def test_asynchronous_envs_equal_the_native_form(context):
         actions = rng.integers(native.single_action_space.n, size=2)
         for mine, theirs in zip(native.step(actions)[:4], other.step(actions)[:4], strict=True):
             np.testing.assert_array_equal(mine, theirs)
-    with pytest.raises(errors.UnknownNameError, match="did you mean 'task_id'"):
+    with (
+        pytest.warns(UserWarning),  # Gymnasium's log of the workers' errors
+        pytest.raises(errors.UnknownNameError, match="did you mean 'task_id'"),
+    ):
         other.reset(options={"task": "atoms/0"})
-    other.close()
+    other.close(terminate=True)
 
 
 ERRORS = [
@@ -272,6 +279,43 @@ def test_processes_of_ones_own(method):
     process.start()
     assert queue.get(timeout=120) == here
     process.join()
+
+
+PLAYS = """
+import numpy as np, gymnasium as gym
+for mode in ("NextStep", "SameStep", "Disabled"):
+    envs = gym.make_vec(
+        "codegym:CodeGym/Synthesis-v0", num_envs=3, autoreset_mode=mode, budget=9,
+        tasks="composites?size=64", reward="rltf + 0.1*ast_match",
+    )
+    rng = np.random.default_rng(0)
+    print(envs.reset(seed=5)[1])
+    for _ in range(20):
+        actions = [rng.choice(np.flatnonzero(mask)) for mask in envs.action_masks()]
+        obs, *step = envs.step(np.array(actions))
+        print(obs.tolist(), step)
+        if mode == "Disabled" and step[1].any():
+            envs.reset(options={"reset_mask": step[1]})
+"""
+
+
+@pytest.mark.slow
+def test_vector_play_depends_neither_on_the_process_nor_on_its_hash_seed():
+    outputs = {
+        re.sub(
+            r"usage=Usage\([^)]*\)",
+            "",
+            subprocess.run(
+                [sys.executable, "-c", PLAYS],
+                env={"PYTHONHASHSEED": seed, "PATH": os.environ["PATH"]},
+                capture_output=True,
+                text=True,
+                check=True,
+            ).stdout,
+        )
+        for seed in ("0", "77")
+    }
+    assert len(outputs) == 1
 
 
 def test_the_registry_knows_every_id(capsys):

@@ -122,3 +122,7 @@ def test_places_in_an_answer_are_found_in_its_program():
     start = start_of(program, answer)
     assert program[start + answer.index("return") :].startswith("return x")
     assert start_of("def f(x):\n    return 1", "    return 1") == len("def f(x):\n")
+    # A body that was indented behind its prompt.
+    answer = "So:\n```\nreturn (x\n```"
+    program = "def f(x):\n    return (x"
+    assert start_of(program, answer) + answer.index("return") == program.index("return")
