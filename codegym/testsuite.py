@@ -287,6 +287,7 @@ def _some(cases: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 def _call_case(case: CallCase | tuple[Sequence[Any], Any], number: int) -> CallCase:
+    args: Sequence[Any]
     kwargs: Mapping[str, Any] = {}
     raises: str | type[BaseException] = ""
     if isinstance(case, CallCase):
