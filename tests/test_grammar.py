@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 pytest.importorskip("lark")
 
 from codegym.errors import ConfigError
-from codegym.grammar import PythonMask
+from codegym.grammar import PythonMask, shared_mask
 from codegym.grammar.mask import NEVER
 from codegym.grammar.words import FOREIGN_OPERATORS, KEYWORDS, OPERATORS, SOFT
 from codegym.sources import load_tasks
@@ -58,12 +58,14 @@ def compile_quietly(text):
         compile(text, "text", "exec")
 
 
-def write(mask, tokens, prompt, budget, rng, choose=None):
-    """Let a policy write that knows nothing but the mask."""
+def write(mask, tokens, prompt, budget, rng, sharpness=0.0):
+    """Let a policy write that knows but the mask, and likes some tokens more than others."""
     state, ids = mask.start(prompt), []
+    logits = sharpness * rng.normal(size=mask.size)
     for remaining in range(budget, 0, -1):
         allowed = np.flatnonzero(mask.allowed(state, remaining))
-        ids.append(int(rng.choice(allowed)))
+        noise = rng.gumbel(size=len(allowed))
+        ids.append(int(allowed[np.argmax(logits[allowed] + noise)]))
         if ids[-1] == tokens.end_id:
             break
         state = mask.advance(state, ids[-1])
@@ -71,14 +73,20 @@ def write(mask, tokens, prompt, budget, rng, choose=None):
 
 
 @pytest.mark.parametrize("name", MASKS)
-@settings(max_examples=40, deadline=None)
-@given(seed=st.integers(0, 2**32), prompt=st.sampled_from(PROMPTS), budget=st.integers(1, 60))
-def test_a_uniform_policy_writes_only_programs_that_parse(name, seed, prompt, budget):
+@settings(max_examples=25, deadline=None)
+@given(
+    seed=st.integers(0, 2**32),
+    prompt=st.sampled_from(PROMPTS),
+    budget=st.integers(1, 60),
+    sharpness=st.sampled_from([0.0, 1.0, 4.0, 30.0]),
+)
+def test_any_policy_writes_only_programs_that_parse(name, seed, prompt, budget, sharpness):
+    """From a uniform one, of sharpness 0, to one that writes its favourites wherever it may."""
     mask, tokens = MASKS[name], TOKENS[name]
     start = mask.needs(mask.start(prompt))
     if start.min() >= budget:
         return  # no program fits
-    ids = write(mask, tokens, prompt, budget, np.random.default_rng(seed))
+    ids = write(mask, tokens, prompt, budget, np.random.default_rng(seed), sharpness)
     program = prompt + tokens.decode(ids)
     assert ids[-1] == tokens.end_id, program
     assert parses(program), program
@@ -166,7 +174,7 @@ def accepts(path):
         compile_quietly(text)
     except (SyntaxError, UnicodeDecodeError, ValueError):
         return None
-    mask = PythonMask(TOKENS["lexemes"])
+    mask = MASKS["lexemes"]
     try:
         return mask.ends(mask.start(text))
     except ConfigError as error:
@@ -176,13 +184,6 @@ def accepts(path):
 @pytest.mark.parametrize("name", ["bisect", "colorsys", "keyword", "contextlib", "sched"])
 def test_the_standard_library_is_python(name):
     assert accepts(STANDARD_LIBRARY / f"{name}.py") is True
-
-
-@pytest.mark.slow
-def test_nearly_the_whole_standard_library_is_python():
-    results = {path: accepts(path) for path in sorted(STANDARD_LIBRARY.glob("*.py"))}
-    refused = {path.name: result for path, result in results.items() if result not in (None, True)}
-    assert len(refused) <= 0.01 * len(results), refused
 
 
 def test_words_and_operators_are_pythons_own():
@@ -220,3 +221,30 @@ def test_keeping_few_states_changes_nothing(monkeypatch):
             for each, rng in zip((forgetful, mask), rngs, strict=True)
         )
         assert one == other
+
+
+def test_reading_along_keeps_no_more_than_it_was_told_to(monkeypatch):
+    monkeypatch.setattr("codegym.grammar.mask._NODES_KEPT", 3_000)
+    mask, tokens = PythonMask(TOKENS["lexemes"]), TOKENS["lexemes"]
+    ids = tokens.encode("class A:\n    def f(x):\n        return [x, (x, 1)]\n\n\n")
+    state = mask.start()
+    for _ in range(60):
+        for token in ids:
+            state = mask.advance(state, token)
+            assert state is not None
+        ids = [*tokens.encode("y = {x: [z for z in x]}\n"), *ids]
+    kept, todo = {}, [mask._parser.root, *state.stacks]
+    while todo:
+        node = todo.pop()
+        if id(node) not in kept:
+            kept[id(node)] = node
+            todo += [*node.above.values(), *(one for one in node.moves.values() if one)]
+            todo += [node.below] if node.below else []
+    assert len(kept) < 4_000
+    assert mask.ends(state)
+
+
+def test_the_same_vocabulary_is_read_once():
+    assert shared_mask(LexemeTokenizer()) is shared_mask(LexemeTokenizer())
+    one, other = PythonMask(ByteTokenizer()), PythonMask(ByteTokenizer())
+    assert one._vocabulary is other._vocabulary

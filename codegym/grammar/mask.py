@@ -30,8 +30,10 @@ from codegym.grammar.words import KEYWORDS, SOFT, SPECIAL
 from codegym.tokenizers.base import Tokenizer
 
 NEVER = np.iinfo(np.int16).max
-_STATES_KEPT = 20_000
-_NODES_KEPT = 200_000
+# What is kept, so that memory is bounded: states and bytes of their rows, and parser stacks, of a
+# kilobyte or so each.
+_STATES_KEPT, _ROWS_KEPT_BYTES = 20_000, 1 << 28
+_NODES_KEPT = 100_000
 _WORDS = {"NAME", "NUMBER", "IMAGINARY", *SOFT.values(), *SPECIAL.values()}
 _WORDS |= {word.upper() for word in KEYWORDS}
 _LAYOUT = {"NEWLINE", "INDENT", "DEDENT", END}
@@ -139,7 +141,7 @@ class PythonMask:
         """
         known = self._known.get(state)
         if known is None:
-            if len(self._known) >= _STATES_KEPT:
+            if len(self._known) >= min(_STATES_KEPT, _ROWS_KEPT_BYTES // (2 * self.size)):
                 self._known.clear()
             known = self._known[state] = self._find_needs(state)
         return known

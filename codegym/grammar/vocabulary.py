@@ -15,7 +15,7 @@ from codegym.grammar.words import BRACKETS, KEYWORDS, OPERATORS
 from codegym.tokenizers.base import Tokenizer
 from codegym.tokenizers.lexemes import HALF_BYTES, LexemeTokenizer
 
-_READINGS_KEPT = 1_000
+_READINGS_KEPT, _READINGS_KEPT_BYTES = 1_000, 1 << 27
 
 
 class Reading(NamedTuple):
@@ -131,7 +131,7 @@ class Vocabulary:
                 if step is not None:
                     after = change + bracket(unit, step[0])
                     todo.append((child, events + step[0], after, step[1]))
-        if len(self._readings) >= _READINGS_KEPT:
+        if len(self._readings) >= min(_READINGS_KEPT, _READINGS_KEPT_BYTES // (8 * self.size)):
             self._readings.clear()
         made = [Reading(*key, np.array(ids)) for key, ids in groups.items()]
         self._readings[lex, depth] = made
