@@ -253,6 +253,7 @@ def test_ppo_learns_from_generated_programs():
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("kind", [PPO, A2C])
 def test_unmodified_algorithms_learn_in_the_env(kind):
     policy = GPTPolicy(Letters(), SHAPE, seed=0)
