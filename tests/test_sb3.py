@@ -202,9 +202,14 @@ def test_a_rollout_reads_each_token_once(policy, monkeypatch):
     # The last call asks for the values of the 8 final observations.
     assert sum(shape[0] for shape in rows[:-1]) <= started
     rows.clear()
+    read, passes = policy.module.transformer.read, []
+    monkeypatch.setattr(
+        policy.module.transformer, "read", lambda packed: passes.append(packed) or read(packed)
+    )
     model.train()
-    assert len(rows) == 1
-    assert rows[0][0] == started
+    assert len(passes) == 1
+    assert len(passes[0].rows) == started
+    assert not rows
 
 
 def test_load_rollout_gives_back_the_episodes(policy):
@@ -248,6 +253,7 @@ def test_ppo_learns_from_generated_programs():
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("kind", [PPO, A2C])
 def test_unmodified_algorithms_learn_in_the_env(kind):
     policy = GPTPolicy(Letters(), SHAPE, seed=0)

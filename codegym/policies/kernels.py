@@ -9,6 +9,7 @@ columns, V the vocabulary.
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, TypeVar, cast
 
 import numba
@@ -42,10 +43,17 @@ _BIAS, _MANTISSA = np.int32(127), np.int32(23)
 
 
 def _compiled(*flags: str) -> Callable[[_Function], _Function]:
-    """Compile on first use and keep the result on disk; ``flags`` are LLVM's, for rounding."""
+    """Compile on first use and keep the result on disk; ``flags`` are LLVM's, for rounding.
+
+    Where neither ``NUMBA_CACHE_DIR`` nor the package's folder nor the user's cache can be written,
+    nothing is kept.
+    """
 
     def wrap(function: _Function) -> _Function:
-        kernel: Any = numba.njit(cache=True, nogil=True, fastmath=set(flags))(function)
+        kernel: Any = numba.njit(nogil=True, fastmath=set(flags))(function)
+        # numba refuses to cache at all where it finds no folder for it.
+        with suppress(RuntimeError):
+            kernel.enable_caching()
         return cast("_Function", kernel)
 
     return wrap
