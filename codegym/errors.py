@@ -34,9 +34,8 @@ class _ErrorType(type):
     """
 
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
-        if len(args) == 1 and args[0].__class__ is cls:
-            return args[0]
-        return super().__call__(*args, **kwargs)
+        given: list[Any] = [*args, *kwargs]
+        return given[0] if list(map(type, given)) == [cls] else super().__call__(*args, **kwargs)
 
 
 class CodegymError(Exception, metaclass=_ErrorType):
