@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch.nn import functional as F
 
 from codegym.trajectory import Batch
@@ -58,9 +59,17 @@ class Packed:
         # Actions are drawn from the last token of the prompt and all that follow it.
         drawn = real & (columns >= (prompts - 1)[:, None])
         sources, actions = np.unique(rows[drawn], return_inverse=True)
-        parts = (batch.tokens[:, :width][own], rows, np.flatnonzero(own), sources, actions)
-        ids, rows, places, sources, actions = (torch.from_numpy(one).to(device) for one in parts)
-        return cls(ids=ids, rows=rows, places=places, sources=sources, actions=actions)
+
+        def tensor(array: NDArray[np.int64]) -> torch.Tensor:
+            return torch.from_numpy(array).to(device)
+
+        return cls(
+            ids=tensor(batch.tokens[:, :width][own]),
+            rows=tensor(rows),
+            places=tensor(np.flatnonzero(own)),
+            sources=tensor(sources),
+            actions=tensor(actions),
+        )
 
     def spread(self, packed: torch.Tensor) -> torch.Tensor:
         """Return (B, L, w) from (N, w)."""
