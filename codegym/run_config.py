@@ -182,9 +182,8 @@ def _default_warm_start(config: TrainConfig) -> int:
 
 PRESETS: dict[str, dict[str, Any]] = {
     "demo": {
-        "agent": "rltf",
-        "reward": "rltf",
-        "warm_start_programs": 20_480,
+        "agent": "rft",
+        "warm_start_programs": 8_192,
         "programs": 25_600,
         "curve_points": 4,
     },
