@@ -223,27 +223,6 @@ def test_keeping_few_states_changes_nothing(monkeypatch):
         assert one == other
 
 
-def test_reading_along_keeps_no_more_than_it_was_told_to(monkeypatch):
-    monkeypatch.setattr("codegym.grammar.mask._NODES_KEPT", 3_000)
-    mask, tokens = PythonMask(TOKENS["lexemes"]), TOKENS["lexemes"]
-    ids = tokens.encode("class A:\n    def f(x):\n        return [x, (x, 1)]\n\n\n")
-    state = mask.start()
-    for _ in range(60):
-        for token in ids:
-            state = mask.advance(state, token)
-            assert state is not None
-        ids = [*tokens.encode("y = {x: [z for z in x]}\n"), *ids]
-    kept, todo = {}, [mask._parser.root, *state.stacks]
-    while todo:
-        node = todo.pop()
-        if id(node) not in kept:
-            kept[id(node)] = node
-            todo += [*node.above.values(), *(one for one in node.moves.values() if one)]
-            todo += [node.below] if node.below else []
-    assert len(kept) < 4_000
-    assert mask.ends(state)
-
-
 def test_the_same_vocabulary_is_read_once():
     assert shared_mask(LexemeTokenizer()) is shared_mask(LexemeTokenizer())
     one, other = PythonMask(ByteTokenizer()), PythonMask(ByteTokenizer())
