@@ -74,9 +74,10 @@ class FastDecoder:
         for number, block in enumerate(blocks):
             fused = block.attention.query_key_value(block.input_layernorm(x))
             heads = torch.empty_like(x)
+            keys, values = self._prompts[number]
             self._kernels.read_prompts(
                 _array(fused).reshape(-1, self._heads, 3, self._size), starts, self._cos, self._sin,
-                *self._prompts[number], _array(heads).reshape(-1, self._heads, self._size),
+                keys, values, _array(heads).reshape(-1, self._heads, self._size),
             )  # fmt: skip
             if number == len(blocks) - 1:
                 x, heads = x[starts[1:] - 1], heads[starts[1:] - 1]
