@@ -145,9 +145,7 @@ class Attention(nn.Module):
         self, fused: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Do what ``project`` does after the projection, from its (..., 3 d)."""
-        fused = fused.reshape(
-            *fused.shape[:-1], self.n_heads, 3, fused.shape[-1] // (3 * self.n_heads)
-        )
+        fused = fused.reshape(*fused.shape[:-1], self.n_heads, 3, -1)
         both = fused[..., :2, :]
         low, high = both.chunk(2, dim=-1)
         both = torch.addcmul(both * cos, torch.cat((high, low), dim=-1), sin)
