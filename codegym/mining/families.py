@@ -2,7 +2,9 @@
 
 Two tasks are of one family if their functions stand in one module, carry a helper of the same code
 along, one carries the other along (its solution stands in the other's prompt), or look alike: their
-bodies share most of their syntax once names are numbered and constants forgotten.
+bodies share most of their syntax once names are numbered and constants forgotten. That asks whether
+a policy can program where it has never been. A weaker split holds apart functions only: of one
+family are those of the same code, and those one of which carries the other along.
 """
 
 import ast
@@ -14,6 +16,7 @@ from codegym.mining.symbols import bound_names
 from codegym.task import Task
 
 SPLITS = ("train", "validation", "test")
+APART = ("family", "function")
 _TENTHS = ("validation", "test", "test", *("train",) * 7)
 _GRAM = 4
 _ALIKE = 0.6
@@ -21,7 +24,7 @@ _LARGEST_APART = 0.05
 _Grams = frozenset[tuple[str, ...]]
 
 
-def assign_splits(tasks: Sequence[Task], *, seed: int = 0) -> list[str]:
+def assign_splits(tasks: Sequence[Task], *, seed: int = 0, apart: str = "family") -> list[str]:
     """Return the split of each task.
 
     Of ten families seven are for training, one for validation, two for testing. A family of more
@@ -31,9 +34,11 @@ def assign_splits(tasks: Sequence[Task], *, seed: int = 0) -> list[str]:
     Args:
         tasks: Mined tasks.
         seed: Of the assignment.
+        apart: What is held apart, one of ``APART``.
     """
     members: defaultdict[int, list[int]] = defaultdict(list)
-    for number, family in enumerate(find_families(tasks)):
+    find = find_families if apart == "family" else find_copies
+    for number, family in enumerate(find(tasks)):
         members[family].append(number)
     splits = ["train"] * len(tasks)
     for numbers in members.values():
@@ -69,6 +74,24 @@ def find_families(tasks: Sequence[Task]) -> list[int]:
                 union.join(number, other)
         for gram in grams[number]:
             holders[gram].append(number)
+    return [union.root(number) for number in range(len(tasks))]
+
+
+def find_copies(tasks: Sequence[Task]) -> list[int]:
+    """Return one number for tasks of the same code, or one of which carries the other along.
+
+    Args:
+        tasks: Tasks whose program parses; any other is alone.
+    """
+    union = _Union(len(tasks))
+    functions = [_functions(task) for task in tasks]
+    owner: dict[str, int] = {}
+    for number, (own, _) in enumerate(functions):
+        for node in own:
+            union.join(number, owner.setdefault(ast.dump(_bare(node)), number))
+    for number, (_, helpers) in enumerate(functions):
+        for node in helpers:
+            union.join(number, owner.get(ast.dump(_bare(node)), number))
     return [union.root(number) for number in range(len(tasks))]
 
 

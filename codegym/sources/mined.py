@@ -6,7 +6,8 @@
 
 The file is one of ``jsonl``; what is filtered by stands in the metadata of each task. Splits are
 made of the whole file, before anything is filtered: tasks that resemble one another, share code or
-stand in one module are on the same side (``codegym.mining.families``).
+stand in one module are on the same side (``codegym.mining.families``). ``apart=function`` splits
+less strictly: functions of the same code are on the same side, and others wherever they fall.
 """
 
 import ast
@@ -16,7 +17,7 @@ from random import Random
 
 from codegym import registry
 from codegym.errors import ConfigError, TaskError
-from codegym.mining.families import SPLITS, assign_splits
+from codegym.mining.families import APART, SPLITS, assign_splits
 from codegym.mining.renaming import parameter_names, with_other_names
 from codegym.sources._records import Record, RecordSource, one_of, read_records
 from codegym.task import Task
@@ -33,6 +34,7 @@ class MinedSource(RecordSource):
         path: A ``.jsonl`` or ``.jsonl.gz`` file.
         split: ``train``, ``validation`` or ``test``; empty for all.
         seed: Of the splits: another seed sets other tasks apart.
+        apart: What the splits hold apart: ``family`` or, less strictly, ``function``.
         licence: SPDX names, separated by commas; empty for all.
         distribution: Only code of this distribution; empty for all.
         min_strength: Least share of mutants that a task's cases kill.
@@ -55,6 +57,7 @@ class MinedSource(RecordSource):
         *,
         split: str = "",
         seed: int = 0,
+        apart: str = "family",
         licence: str = "",
         distribution: str = "",
         min_strength: float = 0.0,
@@ -65,6 +68,7 @@ class MinedSource(RecordSource):
         renamed: int = 0,
     ) -> None:
         self._summary = one_of("docstring", docstring, ("whole", "summary")) == "summary"
+        one_of("apart", apart, APART)
         if split:
             one_of("split", split, SPLITS)
         for name, share in (("min_strength", min_strength), ("min_coverage", min_coverage)):
@@ -82,7 +86,7 @@ class MinedSource(RecordSource):
         super().__init__(read_records(Path(path).expanduser(), cure=_CURE))
         tasks = self._tasks
         if split:
-            splits = assign_splits(tasks, seed=seed)
+            splits = assign_splits(tasks, seed=seed, apart=apart)
             tasks = [
                 replace(task, metadata={**task.metadata, "split": split})
                 for task, its_split in zip(tasks, splits, strict=True)
