@@ -54,7 +54,7 @@ def test_the_command_line_wins_over_the_file_and_the_file_over_the_preset(tmp_pa
     path = tmp_path / "run.yaml"
     path.write_text("agent: rloo\nupdates: 5\nseed: 3\nagent_settings:\n  tasks: 4\n")
     settings = shown("--preset", "demo", "--config", str(path), "--seed", "4", "--programs", "64")
-    assert (settings["agent"], settings["seed"], settings["reward"]) == ("rloo", 4, "rltf")
+    assert (settings["agent"], settings["seed"], settings["curve_points"]) == ("rloo", 4, 4)
     assert (settings["updates"], settings["programs"]) == (0, 64)
     assert settings["agent_settings"] == {"tasks": 4}
 
