@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from codegym import Task, load_tasks
-from codegym.mining.families import SPLITS, assign_splits, find_families
+from codegym.mining.families import SPLITS, assign_splits, find_copies, find_families
 
 MANY = 400
 
@@ -96,3 +96,20 @@ def test_the_source_splits_the_whole_file_before_it_filters(tmp_path: Path):
         }
         assert short == ids[split] - {"mined/long/long"}
     assert sum(map(len, ids.values())) == len(set().union(*ids.values())) == 61
+
+
+def test_held_apart_by_function_only_the_same_code_stays_together():
+    helper = "def clean(x):\n    return x.strip().lower()\n\n\n"
+    tasks = [
+        mined("f", "    return x + 1", module="a"),
+        mined("g", "    return x * 2 - 7", module="a"),
+        mined("f", "    return x + 1", module="b"),
+        mined("h", "    return clean(x) + 'a'", module="c", head=helper),
+        mined("k", "    return clean(x) * 3", module="d", head=helper),
+        mined("clean", "    return x.strip().lower()", module="e"),
+    ]
+    numbers = find_copies(tasks)
+    assert numbers[0] == numbers[2] and len({numbers[0], numbers[1], numbers[3]}) == 3
+    assert numbers[3] == numbers[4] == numbers[5], "both carry the solution of `clean` along"
+    assert find_copies(tasks[3:5])[0] != find_copies(tasks[3:5])[1]
+    assert set(assign_splits(tasks, apart="function")) <= set(SPLITS)
