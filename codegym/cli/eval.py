@@ -117,40 +117,24 @@ def command(
         Console(stderr=True).status(f"{len(chosen)} tasks, {n} programs each"),
         make_sandbox(isolation, workers=workers) as sandbox,
     ):
+        written: dict[str, Any] = {
+            "judge": Judge(sandbox),
+            "n": n,
+            "ks": ks,
+            "temperature": temperature,
+            "top_p": top_p,
+            "budget": max_new_tokens,
+            "grammar": grammar,
+            "seed": seed,
+            "name": tasks,
+        }
         if critic_sampling:
-            compared = guided_by(
-                policy,
-                critic,
-                chosen,
-                judge=Judge(sandbox),
-                n=n,
-                ks=ks,
-                visible=visible_tests,
-                temperature=temperature,
-                top_p=top_p,
-                budget=max_new_tokens,
-                grammar=grammar,
-                seed=seed,
-                name=tasks,
-            )
+            compared = guided_by(policy, critic, chosen, visible=visible_tests, **written)
             _show(compared, title=f"{checkpoint} on {len(chosen)} tasks of {tasks}")
             if out is not None:
                 out.write_text(json.dumps(compared.to_json(), indent=2) + "\n")
             return
-        report = evaluate(
-            policy,
-            chosen,
-            judge=Judge(sandbox),
-            n=n,
-            ks=ks,
-            deterministic=greedy,
-            temperature=temperature,
-            top_p=top_p,
-            budget=max_new_tokens,
-            grammar=grammar,
-            seed=seed,
-            name=tasks,
-        )
+        report = evaluate(policy, chosen, deterministic=greedy, **written)
     table = Table(title=f"{checkpoint} on {report.n_tasks} tasks of {tasks}")
     table.add_column("")
     table.add_column("95 % interval", justify="right")
