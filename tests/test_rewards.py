@@ -195,6 +195,19 @@ def test_nothing_leaves_the_declared_bounds(text, verdict, program, place):
     )
 
 
+@pytest.mark.parametrize("name", registry.names("rewards"))
+def test_every_outcome_lies_within_the_bounds_alone_and_multiplied(name):
+    task = Task.from_calls("def f(x):\n", "f", [((1,), 1)], canonical_solution="    return x\n")
+    endings = [cases(*[outcome] * 3) for outcome in ORDER] + [cases(ORDER[0], ORDER[1]), SYNTAX]
+    texts = [name, f"-{name}", *(f"{name}*({other}-0.5)" for other in registry.names("rewards"))]
+    for text in texts:
+        reward = make_reward(text)
+        for program in ("    return x\n", "    y = (\n", ""):
+            bound = reward.bind(task, task.prompt + program)
+            for verdict in (*endings, *(one.as_cut() for one in endings)):
+                assert reward.low <= bound(verdict, WHOLE) <= reward.high, (text, verdict.outcome)
+
+
 def test_price_joins_feedback_and_reward():
     task = Task.from_calls("def f(x):\n", "f", [((1,), 1), ((2,), 2)])
     tokens = LexemeTokenizer()
