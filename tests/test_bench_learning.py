@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from codegym.bench import learning
 from codegym.bench.learning import Variant, command
 from codegym.bench.learning_report import Run, describe, plot, tables, verdicts
 from codegym.errors import ConfigError, UnknownNameError
+from codegym.run_folder import RunFolder
 
 
 def row(moment: str, train_s: float, programs: int, passed: list[int]) -> dict[str, Any]:
@@ -105,6 +107,11 @@ def test_acceptance_holds_results_against_their_bounds(tmp_path):
     assert [drawn.row_count for drawn in tables(results)] == [1, 4, 4]
     plot(runs, tmp_path / "picture.png")
     assert (tmp_path / "picture.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_keeping_other_comparisons_out_lets_the_trainer_in(tmp_path):
+    with learning._alone(tmp_path / "runs" / "rft-0"):
+        RunFolder(tmp_path / "runs" / "rft-0").create({"seed": 0}, overwrite=True)
 
 
 @pytest.mark.slow

@@ -13,7 +13,6 @@ process is at work on is waited for; so seeds may be spread over processes.
 import fcntl
 import hashlib
 import json
-import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -273,11 +272,12 @@ def _run(
 
 @contextmanager
 def _alone(path: Path) -> Iterator[None]:
-    """Keep other processes from a run's folder; the lock goes when this process does."""
-    path.mkdir(parents=True, exist_ok=True)
-    handle = os.open(path, os.O_RDONLY)
-    try:
+    """Keep other comparisons from a run's folder; the lock goes when this process does.
+
+    A file beside the folder is locked: the folder itself is the trainer's to lock, and it
+    refuses where this waits.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.with_name(f".{path.name}.lock").open("w") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield
-    finally:
-        os.close(handle)
