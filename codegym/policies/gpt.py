@@ -17,9 +17,9 @@ from torch import nn
 from codegym import checkpoint, registry
 from codegym.errors import CheckpointError, ConfigError
 from codegym.policies import sampling
-from codegym.policies.cache import PromptCache, RaggedCache, sampled_cache
 from codegym.policies.drawing import Drawing, uniforms
-from codegym.policies.fast import FastDecoder, can_read
+from codegym.policies.fast import FastDecoder, FastRows, can_read
+from codegym.policies.gpt_reading import ActState, PlainDecoder, PlainRows, Rows
 from codegym.policies.packing import Packed
 from codegym.policies.sampling import SamplingConfig
 from codegym.policies.scoring import row_lengths, score
@@ -139,8 +139,7 @@ class GPTPolicy(Policy):
     ) -> Step:
         """Choose the next token of each row.
 
-        A row is read by one step of the cache where all but its last token are what the cache
-        holds, checked token by token; any other row is read anew.
+        Only what the cache does not hold of a row is read, checked token by token.
 
         Args:
             obs: (B, T) prompt and program so far, padded on the right with the pad id.
@@ -153,9 +152,9 @@ class GPTPolicy(Policy):
             ConfigError: A row is empty, longer than ``max_tokens``, or allows no token.
         """
         rows = len(obs)
-        if not isinstance(state, _ActState) or state.stale(self, rows):
-            state = _ActState(self, rows)
-        hidden = state.read(self._module.transformer, obs)
+        if not isinstance(state, ActState) or state.stale(self, rows):
+            state = ActState(self, self._rows(rows), rows)
+        hidden = state.read(obs)
         logits = self._module.transformer.logits(hidden)
         if mask is not None:
             if not mask.any(axis=1).all():
@@ -213,9 +212,13 @@ class GPTPolicy(Policy):
         )
 
     def _decoder(self) -> sampling.Decoder:
-        if self.sampling_config.compiled and can_read(self._module):
-            return FastDecoder(self._module)
-        return _GPTDecoder(self._module, self.device)
+        return FastDecoder(self._module) if self._fast() else PlainDecoder(self._module)
+
+    def _rows(self, count: int) -> Rows:
+        return FastRows(self._module, count) if self._fast() else PlainRows(self._module, count)
+
+    def _fast(self) -> bool:
+        return self.sampling_config.compiled and can_read(self._module)
 
     def evaluate(self, batch: Batch) -> Evaluation:
         """Score whole episodes in one forward pass, with gradients.
@@ -280,85 +283,3 @@ class GPTPolicy(Policy):
         policy.module.value_head.read(folder)
         policy.version = manifest.weight_version
         return policy
-
-
-class _GPTDecoder:
-    """Reads the rows of one chunk for the decode loop."""
-
-    def __init__(self, module: GPTModule, device: torch.device) -> None:
-        self._transformer, self._value_head = module.transformer, module.value_head
-        self._device = device
-
-    def prefill(
-        self, prompts: Sequence[Sequence[int]], rows: torch.Tensor, room: int
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        counts = [len(prompt) for prompt in prompts]
-        padded = np.zeros((len(prompts), max(counts)), dtype=np.int64)
-        for row, prompt in enumerate(prompts):
-            padded[row, : len(prompt)] = prompt
-        lengths = torch.tensor(counts, device=self._device)
-        cache = PromptCache()
-        hidden = self._transformer(torch.from_numpy(padded).to(self._device), cache)
-        last = hidden[torch.arange(len(prompts), device=self._device), lengths - 1][rows]
-        self._cache = sampled_cache(cache, lengths, rows, room)
-        self._positions = lengths[rows]
-        return self._transformer.logits(last), self._value_head(last)
-
-    def step(self, ids: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        # A row past its room is still carried along until it is dropped; what it reads is unused.
-        self._positions.clamp_(max=self._transformer.config.max_tokens - 1)
-        hidden = self._transformer.step(ids, self._positions, self._cache)
-        self._cache.advance()
-        self._positions = self._positions + 1
-        return self._transformer.logits(hidden), self._value_head(hidden)
-
-    def keep(self, rows: torch.Tensor) -> None:
-        self._cache.keep(rows)
-        self._positions = self._positions[rows]
-
-
-class _ActState:
-    """The cache of ``act`` and the tokens it stands for."""
-
-    def __init__(self, policy: GPTPolicy, rows: int) -> None:
-        config, self._device = policy.config, policy.device
-        self._version, self._owner = policy.version, policy
-        self._pad_id = policy.tokenizer.pad_id
-        self._ids = np.full((rows, config.max_tokens), self._pad_id, dtype=np.int64)
-        self._lengths = np.zeros(rows, dtype=np.int64)
-        self._cache = RaggedCache(
-            layers=config.n_layers,
-            rows=rows,
-            heads=config.n_heads,
-            columns=config.max_tokens,
-            size=config.d_model // config.n_heads,
-            device=policy.device,
-        )
-
-    def stale(self, policy: GPTPolicy, rows: int) -> bool:
-        return (
-            policy is not self._owner
-            or policy.version != self._version
-            or rows != len(self._lengths)
-            or policy.device != self._device
-        )
-
-    def read(self, transformer: Transformer, obs: NDArray[np.integer[Any]]) -> torch.Tensor:
-        """Read each row to its end; return the (B, d) last hidden states."""
-        lengths = row_lengths(obs, pad_id=self._pad_id, max_tokens=self._ids.shape[1])
-        longest = int(lengths.max())
-        before = np.arange(longest) < (lengths - 1)[:, None]
-        same = ((obs[:, :longest] == self._ids[:, :longest]) | ~before).all(axis=1)
-        fresh = np.flatnonzero(~same | (self._lengths < lengths - 1))
-        width = int(lengths[fresh].max(initial=1)) - 1
-        if width > 0:
-            ids = np.where(before[fresh, :width], obs[fresh, :width], self._pad_id)
-            prompt = PromptCache()
-            transformer(torch.from_numpy(ids.astype(np.int64)).to(self._device), prompt)
-            self._cache.take(prompt, torch.from_numpy(fresh).to(self._device))
-        self._ids[:, :longest] = obs[:, :longest]
-        self._lengths = lengths
-        positions = torch.from_numpy(lengths - 1).to(self._device)
-        self._cache.seek(positions)
-        last = torch.from_numpy(self._ids[np.arange(len(lengths)), lengths - 1]).to(self._device)
-        return transformer.step(last, positions, self._cache)
