@@ -17,7 +17,7 @@ from torch import nn
 from codegym import checkpoint, registry
 from codegym.errors import CheckpointError, ConfigError
 from codegym.policies import sampling
-from codegym.policies.drawing import Drawing, uniforms
+from codegym.policies.drawing import Drawing, prepare_drawing, uniforms
 from codegym.policies.fast import FastDecoder, FastRows, can_read
 from codegym.policies.gpt_reading import ActState, PlainDecoder, PlainRows, Rows
 from codegym.policies.packing import Packed
@@ -108,6 +108,17 @@ class GPTPolicy(Policy):
         """Return a small fresh policy, for the conformance suite."""
         shape = GPTConfig(d_model=32, n_layers=2, n_heads=2, max_tokens=64)
         return cls(registry.get("tokenizers", "lexemes")(), shape, seed=seed)
+
+    def prepare(self) -> None:
+        """Compile the kernels, or read them from where they are kept."""
+        prepare_drawing(self.device)
+        if not self._fast():
+            return
+        ids = torch.tensor([self.tokenizer.end_id])
+        with torch.inference_mode():
+            decoder = FastDecoder(self._module)
+            decoder.prefill([ids.tolist()], torch.zeros_like(ids), 1)
+            decoder.step(ids)
 
     @property
     def module(self) -> GPTModule:

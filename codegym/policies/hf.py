@@ -20,7 +20,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from codegym import checkpoint
 from codegym.errors import CheckpointError, ConfigError
 from codegym.policies import sampling
-from codegym.policies.drawing import Drawing, uniforms
+from codegym.policies.drawing import Drawing, prepare_drawing, uniforms
 from codegym.policies.engines import Engine
 from codegym.policies.hf_cache import HFActState, HFDecoder
 from codegym.policies.hf_config import HFConfig, locate, open_tokenizer
@@ -171,6 +171,10 @@ class HFPolicy(Policy):
             model = LlamaForCausalLM(shape)
         settings = HFConfig(max_tokens=64, prompting=Prompting(stops=()))
         return cls(cast("Any", model).eval(), tokenizer, settings, seed=seed)
+
+    def prepare(self) -> None:
+        """Compile what tokens are drawn with, or read it from where it is kept."""
+        prepare_drawing(self.device)
 
     @property
     def module(self) -> HFModule:

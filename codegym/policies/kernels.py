@@ -14,6 +14,7 @@ from typing import Any, TypeVar, cast
 
 import numba
 import numpy as np
+from numba.core.caching import FunctionCache
 from numpy.typing import NDArray
 
 # Probabilities are first added up by so many.
@@ -42,6 +43,25 @@ _P3, _P4, _P5 = (
 _BIAS, _MANTISSA = np.int32(127), np.int32(23)
 
 
+class _Kept(FunctionCache):  # type: ignore[misc]
+    """Compiled code in a folder that may be full, read-only or damaged at any time.
+
+    It only saves time: what can't be read is compiled, what can't be written is not kept.
+    """
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        """Return what was kept for a signature, or None."""
+        try:
+            return super().load_overload(sig, target_context)
+        except Exception:  # a damaged file fails in whatever way its bytes lead to
+            return None
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        """Keep what was compiled for a signature."""
+        with suppress(Exception):
+            super().save_overload(sig, data)
+
+
 def _compiled(*flags: str) -> Callable[[_Function], _Function]:
     """Compile on first use and keep the result on disk; ``flags`` are LLVM's, for rounding.
 
@@ -53,7 +73,7 @@ def _compiled(*flags: str) -> Callable[[_Function], _Function]:
         kernel: Any = numba.njit(nogil=True, fastmath=set(flags))(function)
         # numba refuses to cache at all where it finds no folder for it.
         with suppress(RuntimeError):
-            kernel.enable_caching()
+            kernel._cache = _Kept(function)
         return cast("_Function", kernel)
 
     return wrap
