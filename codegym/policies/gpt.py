@@ -25,6 +25,7 @@ from codegym.policies.sampling import SamplingConfig
 from codegym.policies.scoring import row_lengths, score
 from codegym.policies.transformer import GPTConfig, Transformer
 from codegym.policies.value_head import ValueHead
+from codegym.policies.variant import parse_variant
 from codegym.policy import Constraint, Evaluation, Generation, Policy, Step
 from codegym.tokenizers.base import Tokenizer
 from codegym.trajectory import Batch
@@ -42,7 +43,7 @@ class GPTModule(nn.Module):
         self.transformer = Transformer(
             config, vocab_size=tokenizer.vocab_size, pad_id=tokenizer.pad_id
         )
-        self.value_head = ValueHead(config.d_model)
+        self.value_head = ValueHead(config.d_model, config.value_hidden)
 
 
 class GPTPolicy(Policy):
@@ -82,6 +83,7 @@ class GPTPolicy(Policy):
         with torch.random.fork_rng(devices=[]):
             module = GPTModule(self.config, tokenizer)
         module.transformer.initialize(self.rng)
+        module.value_head.initialize(self.rng)
         self._module = module.to(device)
 
     @classmethod
@@ -89,18 +91,20 @@ class GPTPolicy(Policy):
         """Make a new policy of a preset shape; ``tiny`` where none is named.
 
         Args:
-            variant: A preset, with its context where the preset's own will not do: ``small@512``.
+            variant: A preset, with its context where the preset's own will not do: ``small@512``;
+                ``?value_hidden=128`` behind it gives the value head a hidden layer.
             tokenizer: What its ids mean.
             seed: Of the first weights.
 
         Raises:
             UnknownNameError: No such preset.
-            ConfigError: The context is no number of tokens.
+            ConfigError: The context is no number of tokens, or an option is unusable.
         """
-        name, at, context = variant.partition("@")
+        shape_name, options = parse_variant(variant, "gpt", ("value_hidden",))
+        name, at, context = shape_name.partition("@")
         if at and not context.isdecimal():
             raise ConfigError("unusable context", value=variant, expected="a name such as tiny@512")
-        shape = GPTConfig.preset(name or "tiny")
+        shape = replace(GPTConfig.preset(name or "tiny"), **options)
         return cls(tokenizer, replace(shape, max_tokens=int(context)) if at else shape, seed=seed)
 
     @classmethod

@@ -37,6 +37,7 @@ from codegym.policies.hf_model import (
 from codegym.policies.prompting import Prompting, StopWatch
 from codegym.policies.sampling import SamplingConfig
 from codegym.policies.scoring import gather_actions, row_lengths, score_by_parts
+from codegym.policies.variant import parse_variant
 from codegym.policy import Constraint, Evaluation, Generation, Policy, Step
 from codegym.tokenizers.base import Tokenizer
 from codegym.tokenizers.hf import HFTokenizer
@@ -88,7 +89,13 @@ class HFPolicy(Policy):
         self.answers = self.config.prompting.style == "answer"
         self.version = 0
         self.rng = torch.Generator().manual_seed(seed)
-        self._module = HFModule(model, vocab_size=tokenizer.vocab_size, pad_id=tokenizer.pad_id)
+        self._module = HFModule(
+            model,
+            vocab_size=tokenizer.vocab_size,
+            pad_id=tokenizer.pad_id,
+            value_hidden=self.config.value_hidden,
+        )
+        self._module.value_head.initialize(self.rng)
         self._merger = Merger(self._module)
         self._stamp = object()
         if self.config.gradient_checkpointing:
@@ -130,25 +137,23 @@ class HFPolicy(Policy):
         """Open the model a name like ``hf:smollm2`` or ``hf:/models/qwen`` stands for.
 
         Args:
-            variant: ``smollm2``, a folder or a hub name; ``?lora=8`` behind it asks for adapters.
+            variant: ``smollm2``, a folder or a hub name; behind it ``?lora=8`` asks for adapters,
+                ``value_hidden=128`` for a hidden layer in the value head.
             tokenizer: Not used: the model brings its own.
             seed: Of the adapters and the policy's generator.
 
         Raises:
-            ConfigError: There is no such model.
+            ConfigError: There is no such model, or an option is unusable.
         """
-        name, _, options = variant.partition("?")
+        name, options = parse_variant(variant, "hf", ("lora", "value_hidden"))
         if not name:
             raise ConfigError(
                 "which language model?", expected="hf:smollm2, hf:FOLDER or hf:HUB/NAME"
             )
-        rank = 0
-        if options:
-            key, _, value = options.partition("=")
-            if key != "lora" or not value.isdigit():
-                raise ConfigError("an unknown option", value=options, expected="lora=RANK")
-            rank = int(value)
-        return cls.open(name, HFConfig(lora_rank=rank), seed=seed)
+        config = HFConfig(
+            lora_rank=options.get("lora", 0), value_hidden=options.get("value_hidden", 0)
+        )
+        return cls.open(name, config, seed=seed)
 
     @classmethod
     def specimen(cls, *, seed: int) -> Policy:

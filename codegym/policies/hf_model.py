@@ -100,14 +100,17 @@ class HFModule(nn.Module):
         model: The language model, a ``peft`` model if it has adapters.
         vocab_size: Ids of the tokenizer; the model may have more rows, which are never written.
         pad_id: The id that is never written.
+        value_hidden: Units of the value head's hidden layer; 0 for none.
     """
 
-    def __init__(self, model: nn.Module, *, vocab_size: int, pad_id: int) -> None:
+    def __init__(
+        self, model: nn.Module, *, vocab_size: int, pad_id: int, value_hidden: int = 0
+    ) -> None:
         super().__init__()
         self.model = model
         self._vocab_size, self._pad_id = vocab_size, pad_id
         width = self.causal.get_input_embeddings().weight.shape[1]
-        self.value_head = ValueHead(width).to(self.causal.device)
+        self.value_head = ValueHead(width, value_hidden).to(self.causal.device)
 
     @property
     def causal(self) -> Any:
