@@ -6,7 +6,7 @@ may be spread over processes, and a comparison that is repeated only reads.
 """
 
 import fcntl
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,7 +47,11 @@ def passed(report: Mapping[str, Any]) -> NDArray[np.float64]:
 
 
 def train_or_read(
-    path: Path, settings: Mapping[str, Any], *, start: Trial | None = None
+    path: Path,
+    settings: Mapping[str, Any],
+    *,
+    start: Trial | None = None,
+    watch: Callable[[float], None] | None = None,
 ) -> list[dict[str, Any]] | None:
     """Train, or go on with, or read what a run of the same settings left.
 
@@ -55,6 +59,7 @@ def train_or_read(
         path: The run's folder.
         settings: What ``TrainConfig`` is made from.
         start: The run whose policy this one begins from, if any.
+        watch: Is told after each update which share of the budget is spent.
 
     Returns:
         The lines of the run's curve; None if it was stopped, and can be continued.
@@ -74,7 +79,10 @@ def train_or_read(
             resume = same and (folder.checkpoint / "trainer").is_dir()
             if not resume:
                 folder.create(config.to_mapping(), overwrite=True)
-            if not Trainer(config, folder).run(resume=resume):
+            trainer = Trainer(config, folder)
+            if watch is not None:
+                trainer.watch = lambda update: watch(update.progress)
+            if not trainer.run(resume=resume):
                 return None
         return list(folder.rows("curve"))
 
