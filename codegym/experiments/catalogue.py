@@ -1,11 +1,11 @@
 """Catalogue: every experiment by name."""
 
 from codegym.errors import UnknownNameError
-from codegym.experiments import gorinski, rltf
+from codegym.experiments import chen, gorinski, rltf
 from codegym.experiments.experiment import Experiment
 
 EXPERIMENTS: dict[str, Experiment] = {
-    one.name: one for one in (*rltf.EXPERIMENTS, *gorinski.EXPERIMENTS)
+    one.name: one for one in (*rltf.EXPERIMENTS, *gorinski.EXPERIMENTS, *chen.EXPERIMENTS)
 }
 
 
