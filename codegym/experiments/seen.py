@@ -7,6 +7,7 @@ from typing import Any
 
 from codegym.experiments.trials import Done
 from codegym.report import KINDS
+from codegym.trial import alone
 
 _FILE = "seen.json"
 
@@ -25,14 +26,15 @@ def seen(done: Done, uri: str, count: int) -> dict[str, Any]:
     path = done.folder / _FILE
     # What a file says holds for one policy, and the policy is known by what it wrote at the end.
     of = {"tasks": uri, "count": count, "end": done.trial.curve[-1]["sampled"]["rows"]}
-    kept = _read(path)
-    if kept.get("of") == of:
-        return {kind: kept[kind] for kind in KINDS}
-    measured = _measure(done, uri, count)
-    aside = path.with_name(f"{_FILE}.new")
-    aside.write_text(json.dumps({"of": of} | measured) + "\n")
-    aside.replace(path)
-    return measured
+    with alone(done.folder):
+        kept = _read(path)
+        if kept.get("of") == of:
+            return {kind: kept[kind] for kind in KINDS}
+        measured = _measure(done, uri, count)
+        aside = path.with_name(f"{_FILE}.new")
+        aside.write_text(json.dumps({"of": of} | measured) + "\n")
+        aside.replace(path)
+        return measured
 
 
 def _read(path: Path) -> Mapping[str, Any]:
