@@ -70,7 +70,7 @@ class Contrast:
     def name(self) -> str:
         """Return the contrast in a few words."""
         what = {"held-out": "", "seen": ", on training tasks", "gap": ", train-test gap"}
-        return f"{self.plus} - {self.minus}{what[self.measure]}"
+        return f"{self.plus} minus {self.minus}{what[self.measure]}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

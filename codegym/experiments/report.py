@@ -127,7 +127,7 @@ def plot(results: Mapping[str, Any], path: Path) -> None:
     right.axvline(0.0, color="black", linewidth=0.8)
     left.set_xlabel("pass@1 on held-out tasks at the end")
     right.set_xlabel("difference")
-    left.legend(loc="best", fontsize="small")
+    figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=2)
     seeds = ", ".join(map(str, results["seeds"]))
     figure.suptitle(f"{results['experiment']}: 95 % intervals over tasks; dots: seeds {seeds}")
     figure.savefig(path, dpi=110)
