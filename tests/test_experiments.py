@@ -66,6 +66,17 @@ def test_every_experiment_could_run(name: str) -> None:
     assert any(contrast.sign for contrast in one.contrasts)
 
 
+@pytest.mark.parametrize("name", ALL)
+def test_a_quick_run_learns_for_half_of_its_budget_at_least(
+    name: str,
+) -> None:
+    one = ALL[name]
+    for arm in one.arms:
+        settings = arm.settings
+        fill = settings.get("minimum_fill", 0) + 256 * settings.get("critic_updates", 0)
+        assert fill <= one.budget(arm, QUICK) / 2
+
+
 @pytest.mark.parametrize(
     ("name", "named"),
     [
@@ -125,7 +136,7 @@ def test_what_could_not_run_is_refused(changes: dict[str, Any], error: type[Exce
 def test_budgets_by_scale() -> None:
     one = two()
     x, start = one.arm("x"), one.arm("start")
-    assert [one.budget(arm, QUICK) for arm in (start, x)] == [60, 150]
+    assert [one.budget(arm, QUICK) for arm in (start, x)] == [60, 250]
     assert one.total(FULL) == 2100
     # A budget that is asked for is that of the arms; the start keeps its own.
     assert [one.budget(arm, FULL, 7) for arm in (start, x)] == [100, 7]

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from codegym import __version__
 from codegym.errors import MissingExtraError
-from codegym.experiments.catalogue import EXPERIMENTS, experiment
+from codegym.experiments.catalogue import EXPERIMENTS, load_experiment
 from codegym.experiments.experiment import SCALES, Experiment, Scale
 
 
@@ -65,7 +65,7 @@ def command(
     if listed or name is None:
         _show_list(SCALES[scale], seeds, programs, as_json=as_json)
         return
-    chosen = experiment(name)
+    chosen = load_experiment(name)
     try:
         import torch
     except ModuleNotFoundError as error:
@@ -114,7 +114,10 @@ def _run(
                 on_seen[one.trial.label, one.trial.seed] = seen(
                     one, chosen.seen_tasks, scale.eval_count
                 )
-            progress.update(whole, advance=1, at=f"{len(done)} of {len(trials)}")
+            at = f"{len(done)} of {len(trials)}"
+            progress.update(whole, advance=1, at=at)
+            if progress.disable:
+                click.echo(f"{one.trial.label}, seed {one.trial.seed}: done, {at}", err=True)
     results = {
         "experiment": chosen.name,
         "paper": chosen.paper,

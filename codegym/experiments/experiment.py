@@ -95,7 +95,7 @@ class Scale:
 
 SCALES = {
     "full": Scale(name="full", share=1.0, imitation=1.0, seeds=3, eval_count=300),
-    "quick": Scale(name="quick", share=0.15, imitation=0.6, seeds=1, eval_count=100),
+    "quick": Scale(name="quick", share=0.25, imitation=0.6, seeds=1, eval_count=100),
 }
 
 

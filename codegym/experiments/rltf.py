@@ -64,7 +64,7 @@ ABLATION_OWN = Experiment(
 )
 
 # Both ways begin to learn when the buffer is full, from as many programs.
-_BUFFER = {"capacity": 2048, "minimum_fill": 2048}
+_BUFFER = {"capacity": 1024, "minimum_fill": 1024}
 
 ONLINE = Experiment(
     name="rltf-online",
@@ -93,7 +93,7 @@ ONLINE = Experiment(
     ),
     programs=10_240,
     notes=(
-        "Training begins when the buffer of 2,048 is full. Offline it is never refreshed; an "
+        "Training begins when the buffer of 1,024 is full. Offline it is never refreshed; an "
         "update then costs the programs that the online one writes, so both take as many steps.",
     ),
 )
