@@ -3,7 +3,6 @@
 The paper's figures are pass@1 in percent on APPS, CodeT5 of 770 million weights, no seeds given.
 """
 
-from collections.abc import Mapping
 from typing import Any
 
 from codegym.experiments.experiment import Arm, Contrast, Experiment, from_warm_start, warm_start
@@ -13,7 +12,7 @@ _PAPER = "RLTF 2307.04349"
 # A finite set with reference solutions, as APPS is: imitation sees its tasks again and again.
 _FINITE = "composites?domain=small&depth=1-2&split=train&size=2000"
 
-_OFF: Mapping[str, Any] = {"coarse": False, "adaptive": False, "fine": 0.0}
+_OFF: dict[str, Any] = {"coarse": False, "adaptive": False, "fine": 0.0}
 _COARSE = _OFF | {"coarse": True}
 _FINE = _COARSE | {"fine": -0.3}
 _ADAPTIVE = _FINE | {"adaptive": True}
