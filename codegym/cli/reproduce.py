@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
@@ -13,6 +13,9 @@ from codegym import __version__
 from codegym.errors import MissingExtraError
 from codegym.experiments.catalogue import EXPERIMENTS, load_experiment
 from codegym.experiments.experiment import SCALES, Experiment, Scale
+
+if TYPE_CHECKING:
+    from codegym.experiments.trials import Done, Trials
 
 
 @click.command()
@@ -92,32 +95,11 @@ def _run(
     """Train or read every run, and write results.json, report.md and plot.png."""
     from codegym.experiments.findings import findings
     from codegym.experiments.report import markdown, plot
-    from codegym.experiments.seen import seen
     from codegym.experiments.trials import Trials
     from codegym.machine import machine
 
     trials = Trials(experiment=chosen, scale=scale, seeds=seeds, programs=programs, out=out)
-    done, on_seen = [], {}
-    with _progress() as progress:
-        whole = progress.add_task("runs", total=len(trials), at=f"0 of {len(trials)}")
-        present = progress.add_task("", total=1.0, at="")
-
-        def watch(label: str, share: float) -> None:
-            progress.update(present, description=label, completed=share, at=f"{share:.0%}")
-
-        for one in trials.run(watch):
-            if one is None:
-                click.echo("stopped; the same command goes on", err=True)
-                raise click.Abort
-            done.append(one)
-            if chosen.seen_tasks:
-                on_seen[one.trial.label, one.trial.seed] = seen(
-                    one, chosen.seen_tasks, scale.eval_count
-                )
-            at = f"{len(done)} of {len(trials)}"
-            progress.update(whole, advance=1, at=at)
-            if progress.disable:
-                click.echo(f"{one.trial.label}, seed {one.trial.seed}: done, {at}", err=True)
+    done, on_seen = _train(trials)
     results = {
         "experiment": chosen.name,
         "paper": chosen.paper,
@@ -139,6 +121,33 @@ def _run(
     (out / "report.md").write_text(markdown(results))
     plot(results, out / "plot.png")
     return results
+
+
+def _train(trials: "Trials") -> tuple[list["Done"], dict[tuple[str, int], dict[str, Any]]]:
+    """Return every run, trained or read, and what it passes of the training tasks if asked."""
+    from codegym.experiments.seen import seen
+
+    uri, count = trials.experiment.seen_tasks, trials.scale.eval_count
+    done, on_seen = [], {}
+    with _progress() as progress:
+        whole = progress.add_task("runs", total=len(trials), at=f"0 of {len(trials)}")
+        present = progress.add_task("", total=1.0, at="")
+
+        def watch(label: str, share: float) -> None:
+            progress.update(present, description=label, completed=share, at=f"{share:.0%}")
+
+        for one in trials.run(watch):
+            if one is None:
+                click.echo("stopped; the same command goes on", err=True)
+                raise click.Abort
+            done.append(one)
+            if uri:
+                on_seen[one.trial.label, one.trial.seed] = seen(one, uri, count)
+            at = f"{len(done)} of {len(trials)}"
+            progress.update(whole, advance=1, at=at)
+            if progress.disable:
+                click.echo(f"{one.trial.label}, seed {one.trial.seed}: done, {at}", err=True)
+    return done, on_seen
 
 
 def _command(chosen: Experiment, scale: Scale, seeds: range, programs: int | None) -> str:
