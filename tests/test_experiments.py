@@ -12,6 +12,7 @@ from click.testing import CliRunner
 from codegym.cli.reproduce import command
 from codegym.errors import ConfigError, UnknownNameError
 from codegym.experiments import catalogue, seen
+from codegym.experiments import trials as trials_of
 from codegym.experiments.experiment import SCALES, Arm, Contrast, Experiment, Scale
 from codegym.experiments.findings import AGREES, CANNOT_TELL, DIFFERS, findings, verdict
 from codegym.experiments.report import CAUTION, markdown, plot, tables
@@ -277,6 +278,65 @@ def test_an_unknown_experiment_names_the_nearest() -> None:
     result = CliRunner().invoke(command, ["rltf-ablatoin"])
     assert isinstance(result.exception, UnknownNameError)
     assert result.exception.suggestion == "rltf-ablation"
+
+
+def pretend(monkeypatch: pytest.MonkeyPatch, stop_at: int = -1) -> list[dict[str, Any]]:
+    """Let runs be trained at once: the arms of a later place pass more; one may be stopped."""
+    trained: list[dict[str, Any]] = []
+
+    def train(
+        path: Path, settings: dict[str, Any], *, start: Trial | None, watch: Any
+    ) -> list[dict[str, Any]] | None:
+        path.mkdir(parents=True, exist_ok=True)
+        trained.append({**settings, "folder": path, "start": start and start.label})
+        place = len(trained) - 1
+        if place == stop_at:
+            return None
+        watch(1.0)
+        passed = [int(task < 10 * place) for task in range(100)]
+        return list(done("", 0, [0] * 100, passed).trial.curve)
+
+    monkeypatch.setattr(trials_of, "train_or_read", train)
+    monkeypatch.setattr(seen, "_measure", lambda one, uri, count: dict.fromkeys(
+        ("greedy", "sampled"), report([1] * 100)))  # fmt: skip
+    return trained
+
+
+def test_the_command_trains_in_order_and_reports(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained = pretend(monkeypatch)
+    shown = CliRunner().invoke(
+        command, ["rl-from-scratch", "--seeds", "2", "--first-seed", "4", "--programs", "512",
+                  "--out", str(tmp_path), "--json"]
+    )  # fmt: skip
+    assert shown.exit_code == 0, shown.exception
+    one = ALL["rl-from-scratch"]
+    assert [run["start"] for run in trained] == [arm.start or None for arm in one.runs] * 2
+    assert [run["seed"] for run in trained] == [4] * 4 + [5] * 4
+    assert [run["programs"] for run in trained[:4]] == [6144, 8192, 512, 512]
+    assert trained[3]["policy"] == str(trained[1]["folder"] / "checkpoint")
+    assert trained[4]["policy"] == "gpt:tiny"
+    results = json.loads(shown.stdout)
+    rl = results["arms"]["rl"]["greedy"]
+    assert rl["after"]["seeds"] == [pytest.approx(0.2), pytest.approx(0.6)]
+    assert rl["gap"]["mean"]["mean"] == pytest.approx(1 - 0.4)
+    # "sft, then rl" passes .1 more than "rl", and as much on training tasks.
+    gap = results["contrasts"][0]
+    assert gap["greedy"]["seeds"] == [pytest.approx(0.1), pytest.approx(0.1)]
+    assert gap["greedy"]["verdict"] == DIFFERS
+    assert results["command"].endswith("--seeds 2 --first-seed 4 --programs 512")
+    assert (tmp_path / "report.md").exists() and (tmp_path / "plot.png").exists()
+
+
+def test_a_stopped_run_ends_the_command_without_a_report(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained = pretend(monkeypatch, stop_at=1)
+    shown = CliRunner().invoke(command, ["critic-ablation", "--out", str(tmp_path)])
+    assert shown.exit_code != 0 and "the same command goes on" in shown.stderr
+    assert len(trained) == 2
+    assert not (tmp_path / "results.json").exists()
 
 
 @pytest.mark.slow
