@@ -188,7 +188,7 @@ def _show(results: dict[str, Any], out: Path) -> None:
 
 def _show_list(scale: Scale, seeds: int | None, programs: int | None, *, as_json: bool) -> None:
     count = seeds or scale.seeds
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "name": one.name,
             "paper": one.paper,
