@@ -2,12 +2,16 @@
 
 ``L = - sum_{passing programs} sum_t log p(w_t) / (number of their tokens)``: REINFORCE with a 0/1
 reward and no baseline. Programs that fail teach nothing, and tasks that are already solved act as
-replay, which is what makes it the steadiest baseline at this scale.
+replay, which is what makes it the steadiest baseline at this scale. With ``per_task = 1`` hard
+tasks that were solved count as much as easy ones: the entropy falls at half the pace, and long runs
+live on it.
 Source: Zelikman et al. 2022 (2203.14465), Yuan et al. 2023 (2308.01825), made online.
 """
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -15,6 +19,7 @@ from codegym import registry
 from codegym.agent import Request
 from codegym.optimisation import Learner, Optimiser, ramp
 from codegym.policy import Policy
+from codegym.replay import program_key
 from codegym.trajectory import Batch, Trajectory
 
 
@@ -29,6 +34,8 @@ class RFTConfig:
         final_lr: Share of the learning rate that is left at the end of the budget.
         tasks: Tasks drawn for one update.
         samples: Programs written for each.
+        per_task: Different passing programs of a task to imitate, the first ones; 0 for all,
+            repetitions too.
         temperature: Of the sampling.
         max_grad_norm: Gradient clipping.
     """
@@ -39,6 +46,7 @@ class RFTConfig:
     final_lr: float = 1.0
     tasks: int = 64
     samples: int = 4
+    per_task: int = 0
     temperature: float = 1.0
     max_grad_norm: float = 1.0
 
@@ -49,6 +57,10 @@ class RFT(Learner):
 
     name = "rft"
     config_class = RFTConfig
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "small": {},
+        "long": {"lr": 5e-4, "final_lr": 0.05, "samples": 8, "per_task": 1},
+    }
 
     def __init__(self, policy: Policy, config: RFTConfig, *, seed: int) -> None:
         optimiser = Optimiser(
@@ -70,6 +82,8 @@ class RFT(Learner):
         kept = [one for one in trajectories if one.verdict is not None and one.verdict.passed]
         # A program cut at its budget has no end token: imitating it would teach never to end.
         kept = [one for one in kept if one.finished]
+        if config.per_task:
+            kept = _different(kept, config.per_task)
         metrics = {"kept": float(len(kept)), "kept_share": len(kept) / len(trajectories)}
         if not kept:
             return metrics
@@ -80,3 +94,17 @@ class RFT(Learner):
             self.updates, warmup=config.warmup_updates, progress=progress, final=config.final_lr
         )
         return metrics | self.weighted_steps(batch, minibatches=config.minibatches, lr_scale=scale)
+
+
+def _different(programs: Sequence[Trajectory], per_task: int) -> list[Trajectory]:
+    """Return at most ``per_task`` programs of each task that differ in more than spacing."""
+    keys: set[str] = set()
+    counts: Counter[str] = Counter()
+    kept = []
+    for one in programs:
+        key = program_key(one.task_id, one.program)
+        if key not in keys and counts[one.task_id] < per_task:
+            keys.add(key)
+            counts[one.task_id] += 1
+            kept.append(one)
+    return kept

@@ -169,7 +169,11 @@ class RLTF(Learner):
             }
         )
 
-    def _feedback_batch(self) -> Batch:
+    def _feedback_batch(self) -> Batch | None:
+        config = self.config
+        if not (config.coarse or config.adaptive or config.fine):
+            # Weights of 0 give no gradient, but the optimiser's momentum would still step.
+            return None
         entries = self.buffer.sample(self.rng, self.config.batch_size)
         batch = Batch.from_trajectories(entries, pad_id=self.policy.tokenizer.pad_id)
         return batch.with_columns(weights=batch.token_rewards)

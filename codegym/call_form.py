@@ -18,12 +18,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from codegym import wire
+from codegym.cases import CallCase
 from codegym.errors import TaskError
 from codegym.judging import default_sandbox
 from codegym.limits import Limits
 from codegym.sandbox.base import ExecutionResult, Job, Sandbox
 from codegym.task import Task
-from codegym.testsuite import CallCase, TestSuite
+from codegym.testsuite import TestSuite
 
 LEAST_TOLERANCE = 1e-9
 LARGEST_TOLERANCE = 0.1

@@ -12,7 +12,7 @@ reads the failing program and its error; a policy that only continues text is gi
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -132,25 +132,21 @@ def critic_sampling(
         if value < least:
             raise ConfigError(f"{label} is unusable", value=value, expected=f">= {least}")
     check_ks(ks, n)
-    half = n // 2
+    half, rest = n // 2, n - n // 2
+    sampling = Sampling(
+        n=half, budget=budget, temperature=temperature, top_p=top_p, grammar=grammar
+    )
 
     def write(
         chosen: Sequence[Task], count: int, number: int, given: Sequence[list[int]] | None = None
     ) -> list[Trajectory]:
         state = np.random.SeedSequence([seed, number]).generate_state(1)
-        programs = Programs(
-            policy,
-            chosen,
-            judge=judge,
-            sampling=Sampling(
-                n=count, budget=budget, temperature=temperature, top_p=top_p, grammar=grammar
-            ),
-            rng=torch.Generator().manual_seed(int(state[0])),
-            given=given,
-        )
+        rng = torch.Generator().manual_seed(int(state[0]))
+        how = replace(sampling, n=count)
+        programs = Programs(policy, chosen, judge=judge, sampling=how, rng=rng, given=given)
         return programs.wait(make_reward("pass_rate"))
 
-    first, rest = write(tasks, half, 0), n - half
+    first = write(tasks, half, 0)
     plain = write(tasks, rest, 1)
     begun = [
         beginnings(critic, first[start : start + half], visible=visible, seeds=seeds)
@@ -161,14 +157,7 @@ def critic_sampling(
     reports = [
         report_on(
             tasks,
-            [
-                one
-                for number in range(len(tasks))
-                for one in (
-                    *first[number * half : (number + 1) * half],
-                    *second[number * rest : (number + 1) * rest],
-                )
-            ],
+            _joined(first, second, len(tasks)),
             n=n,
             ks=ks,
             temperature=temperature,
@@ -187,3 +176,15 @@ def critic_sampling(
         refined=float(np.mean([refines for _, refines in begun])),
         gains={k: paired_gain(*both, seed=seed) for k, both in estimates.items()},
     )
+
+
+def _joined(
+    first: Sequence[Trajectory], second: Sequence[Trajectory], tasks: int
+) -> list[Trajectory]:
+    """Put the halves together, task by task; each holds equally many programs for every task."""
+    halves = [np.array_split(np.arange(len(half)), tasks) for half in (first, second)]
+    return [
+        program
+        for mine, more in zip(*halves, strict=True)
+        for program in (*(first[i] for i in mine), *(second[i] for i in more))
+    ]

@@ -69,6 +69,23 @@ def paired_gain(
     return _bootstrap(np.asarray(after, dtype=np.float64) - np.asarray(before), seed)
 
 
+def unpaired_gain(
+    before: Sequence[float] | NDArray[np.float64],
+    after: Sequence[float] | NDArray[np.float64],
+    *,
+    seed: int = 0,
+) -> Interval:
+    """Return the mean of ``after`` less that of ``before``, over different tasks.
+
+    Either set of tasks is resampled for itself, 2,000 times.
+    """
+    one, other = np.asarray(before, dtype=np.float64), np.asarray(after, dtype=np.float64)
+    rng = np.random.default_rng(seed)
+    means = _resampled_means(other, rng) - _resampled_means(one, rng)
+    low, high = np.quantile(means, (0.025, 0.975))
+    return Interval(float(other.mean() - one.mean()), float(low), float(high))
+
+
 def _wilson(successes: float, n: int) -> Interval:
     p, z2 = successes / n, _Z95**2
     centre = (p + z2 / (2 * n)) / (1 + z2 / n)
@@ -77,8 +94,16 @@ def _wilson(successes: float, n: int) -> Interval:
     return Interval(p, min(p, max(0.0, centre - half)), max(p, min(1.0, centre + half)))
 
 
-def _bootstrap(values: NDArray[np.float64], seed: int, resamples: int = 2000) -> Interval:
-    rng = np.random.default_rng(seed)
-    means = values[rng.integers(values.size, size=(resamples, values.size))].mean(axis=1)
+def _bootstrap(values: NDArray[np.float64], seed: int) -> Interval:
+    means = _resampled_means(values, np.random.default_rng(seed))
     low, high = np.quantile(means, (0.025, 0.975))
     return Interval(float(values.mean()), float(low), float(high))
+
+
+def _resampled_means(
+    values: NDArray[np.float64], rng: np.random.Generator, resamples: int = 2000
+) -> NDArray[np.float64]:
+    means: NDArray[np.float64] = values[
+        rng.integers(values.size, size=(resamples, values.size))
+    ].mean(axis=1)
+    return means

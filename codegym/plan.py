@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from codegym import wire
+from codegym.cases import CallCase, StdioCase
 from codegym.errors import TaskError
 from codegym.interface import interface_of
 from codegym.limits import Limits
 from codegym.task import Task
-from codegym.testsuite import CallCase, Form, StdioCase
+from codegym.testsuite import Form
 
 KEPT_PLANS = 4096
 _plans: OrderedDict[int, tuple[Task, "Plan"]] = OrderedDict()

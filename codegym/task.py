@@ -11,17 +11,10 @@ from functools import lru_cache
 from keyword import iskeyword
 from typing import Any
 
+from codegym.cases import AssertionCase, CallCase, StdioCase, TestCase, take
 from codegym.errors import TaskError
 from codegym.limits import Limits
-from codegym.testsuite import (
-    AssertionCase,
-    CallCase,
-    OutputRule,
-    StdioCase,
-    TestCase,
-    TestSuite,
-    take,
-)
+from codegym.testsuite import OutputRule, TestSuite
 
 __all__ = ["AssertionCase", "CallCase", "StdioCase", "Task", "TestCase", "TestSuite"]
 

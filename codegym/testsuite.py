@@ -6,7 +6,18 @@ from dataclasses import dataclass, field
 from math import inf
 from typing import Any, ClassVar, Literal, get_args
 
-from codegym import wire
+from codegym.cases import (
+    AssertionCase,
+    CallCase,
+    StdioCase,
+    TestCase,
+    call_case,
+    call_from_json,
+    call_to_json,
+    refuse_unknown,
+    stdio_case,
+    take,
+)
 from codegym.errors import ConfigError, TaskError
 from codegym.limits import Limits
 
@@ -17,45 +28,6 @@ _FIELDS: dict[str, tuple[str, ...]] = {
     "stdio": ("cases", "output_rule"),
     "assertion": ("setup_code", "test_code"),
 }
-_UNCHANGING = frozenset({int, str, bool, float, type(None), bytes})
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CallCase:
-    """Call the entry point and compare what it returns or raises.
-
-    Attributes:
-        args: Positional arguments, plain values.
-        kwargs: Keyword arguments, plain values.
-        expected: The value it must return; unused when ``raises`` is set.
-        raises: Name of the exception it must raise instead, or its class; "" for none.
-    """
-
-    __test__: ClassVar[bool] = False
-    args: tuple[Any, ...] = ()
-    kwargs: Mapping[str, Any] = field(default_factory=dict)
-    expected: Any = None
-    raises: str | type[BaseException] = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StdioCase:
-    """Run the program with ``stdin`` and compare what it prints."""
-
-    __test__: ClassVar[bool] = False
-    stdin: str
-    expected_stdout: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AssertionCase:
-    """One assertion of the suite's test code: its source text, for people to read."""
-
-    __test__: ClassVar[bool] = False
-    code: str
-
-
-TestCase = CallCase | StdioCase | AssertionCase
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +75,7 @@ class TestSuite:
             raise TaskError(
                 "unusable", field="float_tolerance", value=float_tolerance, expected="a number >= 0"
             )
-        made = tuple(_call_case(case, number) for number, case in enumerate(_listed(cases)))
+        made = tuple(call_case(case, number) for number, case in enumerate(_listed(cases)))
         return cls(
             form="call",
             cases=_some(made),
@@ -127,7 +99,7 @@ class TestSuite:
                 value=output_rule,
                 expected=", ".join(get_args(OutputRule)),
             )
-        made = tuple(_stdio_case(case, number) for number, case in enumerate(_listed(cases)))
+        made = tuple(stdio_case(case, number) for number, case in enumerate(_listed(cases)))
         return cls(form="stdio", cases=_some(made), output_rule=output_rule, limits=_limits(limits))
 
     @classmethod
@@ -179,7 +151,7 @@ class TestSuite:
         if self.form == "stdio":
             cases = [_fields(case) for case in self.cases]
             return row | {"output_rule": self.output_rule, "cases": cases}
-        cases = [_call_to_json(case, number) for number, case in enumerate(self.cases)]
+        cases = [call_to_json(case, number) for number, case in enumerate(self.cases)]
         return row | {"float_tolerance": self.float_tolerance, "cases": cases}
 
     @classmethod
@@ -197,7 +169,7 @@ class TestSuite:
                 value=form,
                 expected=", ".join(get_args(Form)),
             )
-        _refuse_unknown(row, ("form", "limits", *_FIELDS[form]), "tests")
+        refuse_unknown(row, ("form", "limits", *_FIELDS[form]), "tests")
         try:
             limits = Limits(**row.get("limits", {}))
         except (ConfigError, TypeError) as error:
@@ -220,26 +192,10 @@ class TestSuite:
                 pairs, output_rule=row.get("output_rule", "trailing"), limits=limits
             )
         return cls.of_calls(
-            [_call_from_json(case, number) for number, case in enumerate(cases)],
+            [call_from_json(case, number) for number, case in enumerate(cases)],
             float_tolerance=row.get("float_tolerance", 1e-9),
             limits=limits,
         )
-
-
-def take(row: Any, name: str, kind: type[Any], field_name: str = "") -> Any:
-    """Return one field of a JSON object.
-
-    Raises:
-        TaskError: It is missing or not of that type.
-    """
-    if not isinstance(row, Mapping) or name not in row:
-        raise TaskError("missing", field=field_name or name)
-    value = row[name]
-    if not isinstance(value, kind):
-        raise TaskError(
-            "wrong type", field=field_name or name, value=value, expected=f"a {kind.__name__}"
-        )
-    return value
 
 
 def _source(lines: Sequence[bytes], node: ast.stmt) -> str:
@@ -249,14 +205,6 @@ def _source(lines: Sequence[bytes], node: ast.stmt) -> str:
     part[-1] = part[-1][: node.end_col_offset]
     part[0] = part[0][node.col_offset :]
     return b"".join(part).decode()
-
-
-def _refuse_unknown(row: Mapping[str, Any], known: Sequence[str], where: str) -> None:
-    for name in row:
-        if name not in known:
-            raise TaskError(
-                "unknown field", field=f"{where}.{name}", expected="one of " + ", ".join(known)
-            )
 
 
 def _listed(cases: Any) -> Iterable[Any]:
@@ -286,150 +234,5 @@ def _some(cases: tuple[Any, ...]) -> tuple[Any, ...]:
     return cases
 
 
-def _call_case(case: CallCase | tuple[Sequence[Any], Any], number: int) -> CallCase:
-    args: Sequence[Any]
-    kwargs: Mapping[str, Any] = {}
-    raises: str | type[BaseException] = ""
-    if isinstance(case, CallCase):
-        _check_call(case, f"cases[{number}]")
-        args, kwargs, expected, raises = case.args, case.kwargs, case.expected, case.raises
-    else:
-        args, expected = _pair(case, number)
-    try:
-        return CallCase(
-            args=tuple([_crossed(value) for value in args]),
-            kwargs={name: _crossed(value) for name, value in kwargs.items()} if kwargs else {},
-            expected=_crossed(expected),
-            raises=_exception_name(raises) if raises else "",
-        )
-    except wire.UnencodableError as error:
-        exception = _is_exception(expected)
-        raise TaskError(
-            "a value cannot cross the sandbox line",
-            field=f"cases[{number}]",
-            value=str(error),
-            cure="CallCase(args=..., raises='ValueError') for an exception"
-            if exception
-            else "use plain values, or an assertion test",
-        ) from None
-
-
-def _pair(case: Any, number: int) -> tuple[Sequence[Any], Any]:
-    if not isinstance(case, (tuple, list)) or len(case) != 2:
-        raise TaskError(
-            "a case is not a pair",
-            field=f"cases[{number}]",
-            value=case,
-            expected="(args, expected), or CallCase(...)",
-        )
-    args, expected = case
-    if not isinstance(args, (tuple, list)):
-        raise TaskError(
-            "the arguments of a case are not a sequence",
-            field=f"cases[{number}]",
-            value=args,
-            expected="a tuple of positional arguments, such as (3,)",
-        )
-    return args, expected
-
-
-def _is_exception(value: Any) -> bool:
-    return isinstance(value, BaseException) or _is_exception_class(value)
-
-
-def _is_exception_class(value: Any) -> bool:
-    return isinstance(value, type) and issubclass(value, BaseException)
-
-
-def _exception_name(raises: str | type[BaseException]) -> str:
-    return raises if isinstance(raises, str) else raises.__name__
-
-
-def _crossed(value: Any) -> Any:
-    """Return a value as the sandbox will see it: a copy, which nobody else can change."""
-    kind = type(value)
-    if kind in _UNCHANGING:
-        return value
-    # Most cases hold flat lists; copying one is the same as its way over the line and back.
-    if kind is list and _UNCHANGING.issuperset(map(type, value)):
-        return value.copy()
-    return wire.decode(wire.encode(value))
-
-
-def _check_call(case: CallCase, where: str) -> None:
-    named = isinstance(case.kwargs, Mapping) and all(isinstance(one, str) for one in case.kwargs)
-    raising = _is_exception_class(case.raises) or (
-        isinstance(case.raises, str) and case.raises.replace(".", "_").isidentifier()
-    )
-    for name, value, is_right, expected in (
-        ("args", case.args, isinstance(case.args, tuple | list), "a tuple, such as (3,)"),
-        ("kwargs", case.kwargs, named, "a dictionary of parameter names and values"),
-        (
-            "raises",
-            case.raises,
-            raising or case.raises == "",
-            "the name of an exception, such as 'ValueError', or its class",
-        ),
-        ("expected", case.expected, not case.raises or case.expected is None, "raises, or this"),
-    ):
-        if not is_right:
-            raise TaskError("unusable", field=f"{where}.{name}", value=value, expected=expected)
-
-
-def _stdio_case(case: StdioCase | tuple[str, str], number: int) -> StdioCase:
-    if not isinstance(case, StdioCase):
-        if not isinstance(case, tuple | list) or len(case) != 2:
-            raise TaskError(
-                "a case is not a pair",
-                field=f"cases[{number}]",
-                value=case,
-                expected="(stdin, expected_stdout)",
-            )
-        case = StdioCase(stdin=case[0], expected_stdout=case[1])
-    if not isinstance(case.stdin, str) or not isinstance(case.expected_stdout, str):
-        raise TaskError(
-            "a stdio case is not text",
-            field=f"cases[{number}]",
-            value=case,
-            expected="(stdin, expected_stdout), both str",
-        )
-    return case
-
-
 def _fields(value: Any) -> dict[str, Any]:
     return {name: getattr(value, name) for name in value.__slots__}
-
-
-def _call_to_json(case: Any, number: int) -> dict[str, Any]:
-    try:
-        row: dict[str, Any] = {"args": [wire.encode(value) for value in case.args]}
-        if case.kwargs:
-            row["kwargs"] = {name: wire.encode(value) for name, value in case.kwargs.items()}
-        return row | (
-            {"raises": case.raises} if case.raises else {"expected": wire.encode(case.expected)}
-        )
-    except wire.UnencodableError as error:
-        raise TaskError(
-            "a value cannot cross the sandbox line",
-            field=f"cases[{number}]",
-            value=str(error),
-            cure="use plain values, or an assertion test",
-        ) from None
-
-
-def _call_from_json(row: Any, number: int) -> CallCase:
-    where = f"tests.cases[{number}]"
-    args = take(row, "args", list, f"{where}.args")
-    _refuse_unknown(row, ("args", "kwargs", "expected", "raises"), where)
-    kwargs = take(row, "kwargs", Mapping, f"{where}.kwargs") if "kwargs" in row else {}
-    if "raises" not in row and "expected" not in row:
-        raise TaskError("missing", field=f"{where}.expected")
-    try:
-        return CallCase(
-            args=tuple(wire.decode(value) for value in args),
-            kwargs={name: wire.decode(value) for name, value in kwargs.items()},
-            expected=wire.decode(row.get("expected")),
-            raises=row.get("raises", ""),
-        )
-    except (ValueError, TypeError, AttributeError) as error:
-        raise TaskError(f"not a wire value ({error})", field=where, value=row) from None

@@ -85,6 +85,7 @@ def test_uniform_writes_by_chance_whatever_it_is_given() -> None:
         ("coderl", {"capacity": 128, "critic_steps": 5, "supervised": "reference"}),
         ("coderl", {"capacity": 128, "critic": False, "supervised": "none"}),
         ("ppo", {"kl_coef": 0.1, "epochs": 2}),
+        ("rft", {"per_task": 1}),
         ("rltf", {"baseline": "greedy", "supervised": "reference", "capacity": 2048}),
         ("rltf", {"baseline": "mean", "supervised": "none", "negative_scale": 1.0}),
     ],
@@ -200,6 +201,16 @@ def test_rft_learns_nothing_from_failures() -> None:
     failing = [one for one in episodes if one.verdict is not None and not one.verdict.passed]
     assert agent.update(failing)["kept"] == 0
     assert all(map(torch.equal, weights, agent.policy.module.parameters()))
+
+
+def test_rft_imitates_a_task_once_however_often_it_was_solved() -> None:
+    world = SymbolWorld(seed=0)
+    passing = _failing(Outcome.PASSED, 1, 1, (0, 0), Granularity.IGNORE)
+    written = [("t", "x = 1"), ("t", "x = 2"), ("t", "x  =  1"), ("t", "x = 3"), ("u", "x = 1")]
+    programs = [dataclasses.replace(passing, task_id=task, program=text) for task, text in written]
+    for per_task, kept in ((0, 5), (1, 2), (2, 3), (9, 4)):
+        agent = make("rft", world, per_task=per_task)
+        assert agent.update(programs)["kept"] == kept
 
 
 def test_actor_critic_gradient_is_return_minus_value() -> None:

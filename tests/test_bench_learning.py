@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from codegym.bench import learning
 from codegym.bench.learning import Variant, command
-from codegym.bench.learning_report import Run, describe, plot, tables, verdicts
+from codegym.bench.learning_report import describe, plot, tables, verdicts
 from codegym.errors import ConfigError, UnknownNameError
 from codegym.run_folder import RunFolder
+from codegym.trial import Trial, alone
 
 
 def row(moment: str, train_s: float, programs: int, passed: list[int]) -> dict[str, Any]:
@@ -25,9 +25,9 @@ def row(moment: str, train_s: float, programs: int, passed: list[int]) -> dict[s
             "greedy": report, "sampled": report}  # fmt: skip
 
 
-def run(label: str, seed: int, *after: tuple[float, int, list[int]]) -> Run:
+def run(label: str, seed: int, *after: tuple[float, int, list[int]]) -> Trial:
     rows = [row("before", 0.0, 0, [0, 0, 1, 0]), *(row("after", *point) for point in after)]
-    return Run(label, seed, rows)
+    return Trial(label, seed, rows)
 
 
 def test_a_variant_is_an_agent_with_settings_and_a_budget():
@@ -70,7 +70,7 @@ def test_between_two_evaluations_a_task_is_interpolated():
 
 
 def test_gains_at_the_end_at_equal_minutes_and_at_equal_programs():
-    starts = [Run("warm start", seed, [row("after", 60.0, 50, [0, 0, 1, 0])]) for seed in (0, 1)]
+    starts = [Trial("warm start", seed, [row("after", 60.0, 50, [0, 0, 1, 0])]) for seed in (0, 1)]
     runs = [
         *starts,
         run("slow", 0, (20.0, 100, [1, 1, 1, 0])),
@@ -92,7 +92,7 @@ def test_gains_at_the_end_at_equal_minutes_and_at_equal_programs():
 
 
 def test_acceptance_holds_results_against_their_bounds(tmp_path):
-    starts = [Run("warm start", 0, [row("after", 60.0, 50, [0, 0, 1, 0])])]
+    starts = [Trial("warm start", 0, [row("after", 60.0, 50, [0, 0, 1, 0])])]
     runs = [
         *starts,
         run("actor_critic", 0, (9.0, 9, [1, 0, 1, 0])),
@@ -110,7 +110,7 @@ def test_acceptance_holds_results_against_their_bounds(tmp_path):
 
 
 def test_keeping_other_comparisons_out_lets_the_trainer_in(tmp_path):
-    with learning._alone(tmp_path / "runs" / "rft-0"):
+    with alone(tmp_path / "runs" / "rft-0"):
         RunFolder(tmp_path / "runs" / "rft-0").create({"seed": 0}, overwrite=True)
 
 

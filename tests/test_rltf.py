@@ -163,3 +163,13 @@ def test_the_rewards_scale() -> None:
             program(2, 4, Outcome.TIMEOUT), program(0, 4, Outcome.SYNTAX_ERROR)]  # fmt: skip
     assert [agent.value(one) for one in rows] == pytest.approx([1, 0.35, 0.025, -0.3, -0.6, -1])
     assert agent.value(replace(rows[0], greedy=True)) == 1.0
+
+
+def test_without_feedback_only_supervised_steps_are_taken() -> None:
+    world = SymbolWorld(seed=0)
+    agent = make(world, coarse=False, adaptive=False, fine=0.0, supervised="none", minimum_fill=1)
+    before = {name: value.clone() for name, value in agent.policy.module.named_parameters()}
+    metrics = agent.update(world.experience(agent.policy, agent.request(), 0))
+    assert "feedback_loss" not in metrics
+    for name, value in agent.policy.module.named_parameters():
+        assert value.equal(before[name])

@@ -127,8 +127,9 @@ def codegym(*arguments: str, **rest: Any) -> subprocess.CompletedProcess[str]:
 def test_the_command_leaves_a_report_and_a_plot(tmp_path: Path) -> None:
     out = tmp_path / "run"
     done = codegym(
-        "train", "--agent", "rft", "--updates", "2", "--warm-start-programs", "16", "--set",
-        "tasks=4", "--set", "warm_start.demonstrations=16", "--eval-count", "3",
+        "train", "--agent", "rft", "--updates", "2", "--warm-start-programs", "16",
+        "--eval-tasks", "composites?domain=big&depth=2&split=test", "--set", "tasks=4",
+        "--set", "warm_start.demonstrations=16", "--eval-count", "3",
         "--curve-points", "1", "--max-new-tokens", "12", "--threads", "1", "--out", str(out),
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -142,9 +143,14 @@ def test_the_command_leaves_a_report_and_a_plot(tmp_path: Path) -> None:
     again = codegym("train", "--agent", "rft", "--updates", "1", "--out", str(out))
     assert again.returncode == 2
     assert "--resume" in again.stderr
-    measured = codegym("eval", str(out), "--count", "2", "--greedy", "--max-new-tokens", "8")
+    written = tmp_path / "measured.json"
+    measured = codegym("eval", str(out), "--count", "3", "--greedy", "--out", str(written))
     assert measured.returncode == 0, measured.stderr
     assert "pass@1" in measured.stdout
+    # A run is measured as it measured itself: on its own held-out tasks, with its own budget.
+    assert json.loads(written.read_text())["tasks"] == report["config"]["eval_tasks"]
+    after = [row for row in RunFolder(out).rows("curve") if row["moment"] == "after"]
+    assert json.loads(written.read_text())["outcomes"] == after[0]["greedy"]["outcomes"]
 
 
 def test_ctrl_c_leaves_a_run_that_resumes(tmp_path: Path) -> None:

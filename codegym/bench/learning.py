@@ -10,12 +10,10 @@ Runs that are complete are read, those that were stopped are continued, and a ru
 process is at work on is waited for; so seeds may be spread over processes.
 """
 
-import fcntl
 import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,8 +24,9 @@ from rich.console import Console
 from rich.progress import Progress
 
 from codegym import registry
-from codegym.bench.learning_report import Run, describe, plot, tables, verdicts
+from codegym.bench.learning_report import describe, plot, tables, verdicts
 from codegym.errors import ConfigError
+from codegym.trial import Trial, train_or_read
 
 _AGENTS = "rft,actor_critic,ppo,rltf,grpo"
 _ACCEPTANCE = "rft@2,actor_critic@1.5,ppo@3,rltf@3,grpo@3"
@@ -121,17 +120,17 @@ class Comparison:
     seeds: Sequence[int]
     out: Path
 
-    def runs(self) -> Iterator[Run]:
+    def runs(self) -> Iterator[Trial]:
         """Yield the warm start and then every variant, seed by seed."""
         for seed in self.seeds:
             # Another warm start is another policy, so what was run from the old one is not reused.
             digest = hashlib.sha256(repr(sorted(self.start.items())).encode()).hexdigest()[:8]
             folder = self.out / f"start-{digest}-{seed}"
-            start = Run("warm start", seed, _run(folder, {**self.start, "seed": seed}))
+            start = _trial("warm start", seed, folder, {**self.start, "seed": seed})
             yield start
             for name, label, config in self.configs:
                 settings = {**config, "seed": seed, "policy": str(folder / "checkpoint")}
-                yield Run(label, seed, _run(self.out / f"{name}-{seed}", settings, start=start))
+                yield _trial(label, seed, self.out / f"{name}-{seed}", settings, start=start)
 
 
 @click.command()
@@ -245,39 +244,10 @@ def _comparison(
     )
 
 
-def _run(
-    path: Path, settings: Mapping[str, Any], *, start: Run | None = None
-) -> list[dict[str, Any]]:
-    """Train, or go on with, or read what a run of the same settings left; return its curve."""
-    from codegym.run_config import TrainConfig
-    from codegym.run_folder import RunFolder
-    from codegym.training import Trainer
-
-    folder = RunFolder(path)
-    config = TrainConfig.from_mapping(settings)
-    with _alone(path):
-        curve = list(folder.rows("curve"))
-        same = folder.exists and folder.read_config() == config.to_mapping()
-        if start is not None and curve:
-            # A warm start that was deleted and trained anew is another policy too.
-            same = same and curve[0]["sampled"]["rows"] == start.curve[-1]["sampled"]["rows"]
-        if not (same and curve and curve[-1]["moment"] == "after"):
-            resume = same and (folder.checkpoint / "trainer").is_dir()
-            if not resume:
-                folder.create(config.to_mapping(), overwrite=True)
-            if not Trainer(config, folder).run(resume=resume):
-                raise click.Abort
-        return list(folder.rows("curve"))
-
-
-@contextmanager
-def _alone(path: Path) -> Iterator[None]:
-    """Keep other comparisons from a run's folder; the lock goes when this process does.
-
-    A file beside the folder is locked: the folder itself is the trainer's to lock, and it
-    refuses where this waits.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.with_name(f".{path.name}.lock").open("w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
+def _trial(
+    label: str, seed: int, path: Path, settings: Mapping[str, Any], *, start: Trial | None = None
+) -> Trial:
+    curve = train_or_read(path, settings, start=start)
+    if curve is None:
+        raise click.Abort
+    return Trial(label, seed, curve)

@@ -7,19 +7,17 @@ over seeds: each task's gain is averaged over seeds and the tasks are bootstrapp
 says how far other tasks would move the figure; how far other seeds would, the range beside it says.
 """
 
-import os
-import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from rich.table import Table
 
+from codegym.machine import machine
 from codegym.metrics import Interval, paired_gain
 from codegym.report import KINDS
+from codegym.trial import Trial
 
 AXES = {"train_s": "seconds", "programs": "programs"}
 
@@ -28,32 +26,7 @@ BOUNDS = {"rft": 0.12, "actor_critic": 0.06, "ppo": 0.08, "rltf": 0.06, "grpo": 
 START_BOUNDS = {"greedy": 0.22, "sampled": 0.15}
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
-    """One run: its label, its seed, and the lines of its ``curve.jsonl``."""
-
-    label: str
-    seed: int
-    curve: Sequence[Mapping[str, Any]]
-
-    def end(self, axis: str) -> float:
-        """Return the run's length in ``train_s`` or ``programs``."""
-        return float(self.curve[-1][axis])
-
-    def passed(self, kind: str, axis: str, at: float) -> NDArray[np.float64]:
-        """Return how far each task passes at a point of an axis, (tasks,)."""
-        points = np.array([row[axis] for row in self.curve], dtype=np.float64)
-        values = np.array(
-            [[one["passed"] / row[kind]["n"] for one in row[kind]["rows"]] for row in self.curve]
-        )
-        after = int(np.clip(np.searchsorted(points, at), 1, len(points) - 1))
-        left, right = points[after - 1], points[after]
-        share = float(np.clip((at - left) / (right - left), 0.0, 1.0)) if right > left else 1.0
-        mixed: NDArray[np.float64] = (1 - share) * values[after - 1] + share * values[after]
-        return mixed
-
-
-def describe(runs: Sequence[Run]) -> dict[str, Any]:
+def describe(runs: Sequence[Trial]) -> dict[str, Any]:
     """Return every figure of the comparison as JSON values.
 
     Args:
@@ -82,11 +55,11 @@ def describe(runs: Sequence[Run]) -> dict[str, Any]:
         ],
         "variants": variants,
         "equal": equal,
-        "machine": _machine(),
+        "machine": machine(),
     }
 
 
-def _figures(runs: Sequence[Run], equal: Mapping[str, float]) -> dict[str, Any]:
+def _figures(runs: Sequence[Trial], equal: Mapping[str, float]) -> dict[str, Any]:
     """Return the gains of some runs of one variant, averaged over the runs task by task."""
     figures: dict[str, Any] = {
         axis: float(np.mean([run.end(axis) for run in runs])) for axis in AXES
@@ -169,7 +142,7 @@ def _cells(figures: Mapping[str, Any], kind: str) -> list[str]:
     return [*cells, f"{figures['programs']:.0f}", f"{figures['train_s']:.0f}"]
 
 
-def plot(runs: Sequence[Run], path: Path) -> None:
+def plot(runs: Sequence[Trial], path: Path) -> None:
     """Draw pass@1 by minutes and by programs: means over seeds, bands from lowest to highest."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -199,17 +172,3 @@ def plot(runs: Sequence[Run], path: Path) -> None:
     seeds = sorted({run.seed for run in own})
     figure.suptitle(f"mean over seeds {', '.join(map(str, seeds))}; bands: lowest to highest")
     figure.savefig(path, dpi=110)
-
-
-def _machine() -> dict[str, Any]:
-    """Return what the figures were taken on, and how busy it was at the end."""
-    import torch
-
-    return {
-        "cores": os.cpu_count(),
-        "cores_allowed": len(os.sched_getaffinity(0)),
-        "threads": torch.get_num_threads(),
-        "load": os.getloadavg(),
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-    }

@@ -17,6 +17,7 @@ COMMANDS = {
     "check": "Run the conformance suite of a plug-in.",
     "list": "List what is registered.",
     "doctor": "Say what this machine can isolate, and how to mend it.",
+    "reproduce": "Run an ablation of a paper and compare its sign.",
     "bench": "Measure the performance claims as ratios taken in one run.",
 }
 

@@ -10,14 +10,15 @@ from rich.table import Table
 
 from codegym.errors import ConfigError, MissingExtraError
 
+TASKS = "composites?domain=small&depth=2&split=test"
+BUDGET = 64
+
 
 @click.command()
 @click.argument("checkpoint")
 @click.option(
     "--tasks",
-    default="composites?domain=small&depth=2&split=test",
-    show_default=True,
-    help="URI of the tasks.",
+    help=f"URI of the tasks.  [default: the held-out tasks of the run, else {TASKS}]",
 )
 @click.option(
     "--count", type=click.IntRange(min=1), default=300, show_default=True, help="How many of them."
@@ -44,11 +45,13 @@ from codegym.errors import ConfigError, MissingExtraError
 @click.option(
     "--max-new-tokens",
     type=click.IntRange(min=1),
-    default=64,
-    show_default=True,
-    help="Longest program in tokens.",
+    help=f"Longest program in tokens.  [default: the run's, else {BUDGET}]",
 )
-@click.option("--grammar", is_flag=True, help="Write only programs that are valid Python.")
+@click.option(
+    "--grammar/--no-grammar",
+    default=None,
+    help="Write only programs that are valid Python.  [default: as the run did, else not]",
+)
 @click.option(
     "--critic-sampling",
     is_flag=True,
@@ -69,28 +72,24 @@ from codegym.errors import ConfigError, MissingExtraError
 )
 def command(
     checkpoint: str,
-    tasks: str,
+    tasks: str | None,
     count: int,
-    n: int,
-    ks: tuple[int, ...],
+    max_new_tokens: int | None,
+    grammar: bool | None,
     greedy: bool,
-    temperature: float,
-    top_p: float,
-    max_new_tokens: int,
-    grammar: bool,
     critic_sampling: bool,
     visible_tests: int,
-    seed: int,
     isolation: str,
     workers: int | None,
     out: Path | None,
+    **sampling: Any,
 ) -> None:
     """Measure pass@k of a policy.
 
-    CHECKPOINT is a run's folder, its checkpoint, or a policy's name such as hf:smollm2.
+    CHECKPOINT is a run's folder, its checkpoint, or a policy's name such as hf:smollm2. A run's
+    folder is measured on the run's held-out tasks, as the run measured itself.
     """
     try:
-        from codegym.critic_sampling import critic_sampling as guided_by
         from codegym.evaluation import evaluate, held_out
         from codegym.policies.making import make_policy
     except ModuleNotFoundError as error:
@@ -99,52 +98,56 @@ def command(
     from codegym.sandbox import make_sandbox
     from codegym.sources import load_tasks
 
-    if not Path(checkpoint).is_dir() and ":" not in checkpoint:
+    if greedy and critic_sampling:
+        raise ConfigError("critic sampling samples", value="--greedy", cure="leave it out")
+    found, run = _found(checkpoint)
+    policy = make_policy(found)
+    uri = tasks or run.get("eval_tasks", TASKS)
+    chosen = held_out(load_tasks(uri), count)
+    critic = _critic(Path(found), policy) if critic_sampling else None
+    title = f"{checkpoint} on {len(chosen)} tasks of {uri}"
+    with (
+        Console(stderr=True).status(f"{len(chosen)} tasks, {sampling['n']} programs each"),
+        make_sandbox(isolation, workers=workers) as sandbox,
+    ):
+        written: dict[str, Any] = sampling | {
+            "judge": Judge(sandbox),
+            "budget": max_new_tokens or run.get("max_new_tokens", BUDGET),
+            "grammar": run.get("grammar", False) if grammar is None else grammar,
+            "name": uri,
+        }
+        report: Any
+        if critic is None:
+            report = evaluate(policy, chosen, deterministic=greedy, **written)
+            table = _table(report, title)
+        else:
+            from codegym.critic_sampling import critic_sampling as guided_by
+
+            report = guided_by(policy, critic, chosen, visible=visible_tests, **written)
+            table = _comparison(report, title)
+    Console().print(table)
+    if out is not None:
+        out.write_text(json.dumps(report.to_json(), indent=2) + "\n")
+
+
+def _found(checkpoint: str) -> tuple[str, dict[str, Any]]:
+    """Return what ``make_policy`` is to be given, and the settings of the run if it is a run's.
+
+    Raises:
+        ConfigError: There is no such folder, and it is no policy's name either.
+    """
+    from codegym.run_folder import RunFolder
+
+    folder = RunFolder(Path(checkpoint))
+    if folder.checkpoint.is_dir():
+        return str(folder.checkpoint), folder.read_config() if folder.exists else {}
+    if not folder.path.is_dir() and ":" not in checkpoint:
         raise ConfigError(
             "there is no such checkpoint",
             value=checkpoint,
             expected="the folder of a run or of a checkpoint, or a name such as hf:smollm2",
         )
-    inside = Path(checkpoint) / "checkpoint"
-    found = inside if inside.is_dir() else Path(checkpoint)
-    policy = make_policy(str(found) if found.is_dir() else checkpoint)
-    chosen = held_out(load_tasks(tasks), count)
-    if critic_sampling:
-        if greedy:
-            raise ConfigError("critic sampling samples", value="--greedy", cure="leave it out")
-        critic = _critic(found, policy)
-    with (
-        Console(stderr=True).status(f"{len(chosen)} tasks, {n} programs each"),
-        make_sandbox(isolation, workers=workers) as sandbox,
-    ):
-        written: dict[str, Any] = {
-            "judge": Judge(sandbox),
-            "n": n,
-            "ks": ks,
-            "temperature": temperature,
-            "top_p": top_p,
-            "budget": max_new_tokens,
-            "grammar": grammar,
-            "seed": seed,
-            "name": tasks,
-        }
-        if critic_sampling:
-            compared = guided_by(policy, critic, chosen, visible=visible_tests, **written)
-            _show(compared, title=f"{checkpoint} on {len(chosen)} tasks of {tasks}")
-            if out is not None:
-                out.write_text(json.dumps(compared.to_json(), indent=2) + "\n")
-            return
-        report = evaluate(policy, chosen, deterministic=greedy, **written)
-    table = Table(title=f"{checkpoint} on {report.n_tasks} tasks of {tasks}")
-    table.add_column("")
-    table.add_column("95 % interval", justify="right")
-    for k, interval in report.pass_at.items():
-        table.add_row(f"pass@{k}", str(interval))
-    for name, number in report.outcomes.items():
-        table.add_row(name, str(number))
-    Console().print(table)
-    if out is not None:
-        out.write_text(json.dumps(report.to_json(), indent=2) + "\n")
+    return checkpoint, {}
 
 
 def _critic(checkpoint: Path, policy: Any) -> Any:
@@ -167,7 +170,17 @@ def _critic(checkpoint: Path, policy: Any) -> Any:
     return OutcomeCritic.from_state(kept["outcome_critic"], policy)
 
 
-def _show(compared: Any, *, title: str) -> None:
+def _table(report: Any, title: str) -> Table:
+    table = Table("", title=title)
+    table.add_column("95 % interval", justify="right")
+    for k, interval in report.pass_at.items():
+        table.add_row(f"pass@{k}", str(interval))
+    for name, number in report.outcomes.items():
+        table.add_row(name, str(number))
+    return table
+
+
+def _comparison(compared: Any, title: str) -> Table:
     table = Table(
         title=title,
         caption=f"{compared.plain.n} programs per task each; "
@@ -182,4 +195,4 @@ def _show(compared: Any, *, title: str) -> None:
             str(compared.guided.pass_at[k]),
             f"{gain.mean:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}]",
         )
-    Console().print(table)
+    return table

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from codegym.call_form import call_forms
+from codegym.cases import take
 from codegym.errors import ConfigError, MissingExtraError, TaskError, UnknownNameError
 from codegym.sources.base import TaskSource
 from codegym.task import Task
-from codegym.testsuite import take
 
 HUGGING_FACE = "hf/"
 FORMS = ("assertion", "call")

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from codegym import registry
+from codegym.cases import CallCase
 from codegym.errors import TaskError
 from codegym.limits import Limits
 from codegym.sources._prompts import as_function, bare, call_method, docstring
@@ -26,7 +27,6 @@ from codegym.sources._records import (
     records_of,
 )
 from codegym.task import Task
-from codegym.testsuite import CallCase
 
 PROMPTS = ("docstring", "text")
 _MOST_S = 60.0
