@@ -169,6 +169,9 @@ def test_a_name_asks_for_the_layer(tmp_path):
     hf().save(tmp_path / "model")
     opened = make_policy(f"hf:{tmp_path / 'model'}?lora=2&value_hidden=12")
     assert (opened.config.lora_rank, opened.config.value_hidden) == (2, 12)
+    # The specimen has 128 positions, fewer than the 1,024 that a name asks for by itself.
+    assert opened.max_tokens == 128
+    assert make_policy(f"hf:{tmp_path / 'model'}?max_tokens=32").max_tokens == 32
     assert opened.module.value_head.hidden_weight.shape[0] == 12
 
 

@@ -31,6 +31,7 @@ from codegym.policies.hf_model import (
     checkpoint_activations,
     fingerprint,
     open_model,
+    positions,
     quiet,
     read_lora,
 )
@@ -119,8 +120,8 @@ class HFPolicy(Policy):
         config = config or HFConfig()
         folder = locate(name)
         model = open_model(folder, dtype=config.dtype, device=device)
-        limit = getattr(model.config, "max_position_embeddings", None)
-        if isinstance(limit, int) and config.max_tokens > limit:
+        limit = positions(folder)
+        if limit is not None and config.max_tokens > limit:
             raise ConfigError(
                 "max_tokens is more than the model has positions",
                 value=config.max_tokens,
@@ -138,20 +139,25 @@ class HFPolicy(Policy):
 
         Args:
             variant: ``smollm2``, a folder or a hub name; behind it ``?lora=8`` asks for adapters,
-                ``value_hidden=128`` for a hidden layer in the value head.
+                ``value_hidden=128`` for a hidden layer in the value head, ``max_tokens=512`` for
+                another context than 1,024 or what the model has.
             tokenizer: Not used: the model brings its own.
             seed: Of the adapters and the policy's generator.
 
         Raises:
             ConfigError: There is no such model, or an option is unusable.
         """
-        name, options = parse_variant(variant, "hf", ("lora", "value_hidden"))
+        name, options = parse_variant(variant, "hf", ("lora", "value_hidden", "max_tokens"))
         if not name:
             raise ConfigError(
                 "which language model?", expected="hf:smollm2, hf:FOLDER or hf:HUB/NAME"
             )
+        folder = locate(name)
+        most = HFConfig().max_tokens
         config = HFConfig(
-            lora_rank=options.get("lora", 0), value_hidden=options.get("value_hidden", 0)
+            lora_rank=options.get("lora", 0),
+            value_hidden=options.get("value_hidden", 0),
+            max_tokens=options.get("max_tokens") or min(most, positions(folder) or most),
         )
         return cls.open(name, config, seed=seed)
 
