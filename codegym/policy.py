@@ -156,6 +156,12 @@ class Policy(ABC):
         """
         return self.tokenizer.encode(text)
 
+    def prepare(self) -> None:  # noqa: B027
+        """Do what is slow only the first time; changes no weight and draws nothing.
+
+        Optional: ``gpt`` compiles its kernels. Training calls it before the clock of a phase runs.
+        """
+
     @property
     @abstractmethod
     def module(self) -> "torch.nn.Module":

@@ -181,6 +181,7 @@ class Trainer:
 
     def _run_phase(self, phase: Phase, agent: Agent, judge: Judge, position: Position) -> bool:
         """Run one phase to its end; False if it was stopped before."""
+        agent.policy.prepare()
         last_saved, save_s = perf_counter(), 0.0
         while position.progress(phase) < 1.0:
             if self._stop.is_set():

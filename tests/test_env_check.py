@@ -2,14 +2,16 @@
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from codegym.envs.synthesis import SynthesisEnv
 from codegym.envs.vector import SynthesisVectorEnv
 
 from codegym import registry
 from codegym.checks.env import check_env
 from codegym.checks.reward import check_reward
-from codegym.checks.tokenizer import check_tokenizer
-from codegym.errors import ConfigError, ConformanceError
+from codegym.checks.tokenizer import check_tokenizer, round_trips
+from codegym.cli.check import command
+from codegym.errors import ConfigError, ConformanceError, UnknownNameError
 from codegym.rewards import make_reward
 from codegym.rewards.base import Reward
 from codegym.tokenizers.bytes import ByteTokenizer
@@ -90,6 +92,24 @@ class Needy(ByteTokenizer):
 def test_broken_tokenizers_are_caught(tokenizer, promise):
     with pytest.raises(ConformanceError, match=promise):
         check_tokenizer(tokenizer)
+
+
+def test_real_programs_come_back_and_are_counted():
+    found = {one.origin: one for one in round_trips(ByteTokenizer(), count=5)}
+    library = found["standard library"]
+    assert 3 <= library.texts <= 5
+    assert library.tokens >= library.characters > 100
+    with pytest.raises(ConformanceError, match=r"\.py"):
+        list(round_trips(Lossy(), count=5))
+
+
+def test_the_command_counts_what_came_back():
+    run = CliRunner().invoke(command, ["tokenizer", "bytes", "--count", "2"])
+    assert run.exit_code == 0, run.output
+    assert "standard library" in run.output
+    assert "ok tokenizer bytes" in run.output
+    misspelt = CliRunner().invoke(command, ["tokenizer", "byte"])
+    assert isinstance(misspelt.exception, UnknownNameError)
 
 
 def test_a_tokenizer_that_needs_arguments_is_no_broken_one():

@@ -383,7 +383,7 @@ def test_bad_input_is_named(base, monkeypatch, tmp_path):
         HFConfig(dtype="int3")
     with pytest.raises(ConfigError, match="which language model"):
         HFPolicy.create("", tokenizer=HFTokenizer(), seed=0)
-    with pytest.raises(ConfigError, match="lora=RANK"):
+    with pytest.raises(ConfigError, match="one of lora, max_tokens, value_hidden"):
         HFPolicy.create(f"{base}?rank=8", tokenizer=HFTokenizer(), seed=0)
     monkeypatch.setenv("CODEGYM_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(smollm2, "_WHEEL", "no_such_wheel")

@@ -192,6 +192,14 @@ class SwallowsLongPrompts(GPTPolicy):
         return super().generate([p[: self.max_tokens - 1] for p in prompts], **settings)
 
 
+class PreparesByTraining(GPTPolicy):
+    """Changes its weights where it should only get ready."""
+
+    def prepare(self):
+        with torch.no_grad():
+            self.module.transformer.embed_in.weight.mul_(1.5)
+
+
 @pytest.mark.parametrize(
     ("broken", "message"),
     [
@@ -215,6 +223,7 @@ class SwallowsLongPrompts(GPTPolicy):
         (ForgetsVersion, "version is lost"),
         (LoadsRubbish, "truncated checkpoint loads"),
         (SwallowsLongPrompts, "not refused"),
+        (PreparesByTraining, "prepare changes"),
     ],
 )
 def test_each_broken_promise_is_named(broken, message):

@@ -6,6 +6,7 @@ import torch
 
 from codegym.errors import ConfigError, PromptTooLongError, UnknownNameError
 from codegym.policies.drawing import Drawing
+from codegym.policies.fast import FastReader
 from codegym.policies.gpt import GPTConfig, GPTPolicy, SamplingConfig
 from codegym.tokenizers.bytes import ByteTokenizer
 from codegym.trajectory import Batch, Trajectory
@@ -115,6 +116,7 @@ def test_act_agrees_with_evaluate_while_rows_restart(policy):
 
 
 def test_act_reads_one_token_of_a_continued_row(policy, monkeypatch):
+    policy.sampling_config = SamplingConfig(compiled=False)
     widths = []
     forward = policy.module.transformer.forward
     monkeypatch.setattr(
@@ -133,6 +135,60 @@ def test_act_reads_one_token_of_a_continued_row(policy, monkeypatch):
     obs[:, 6] = 7
     policy.act(obs, step.state)
     assert widths == [(2, 4), (1, 6)]
+
+
+def test_the_kernels_read_what_is_new_of_each_row(policy, monkeypatch):
+    pytest.importorskip("numba")
+    read = []
+    plain = FastReader.read
+    monkeypatch.setattr(
+        FastReader,
+        "read",
+        lambda self, ids, *rest: read.append(len(ids)) or plain(self, ids, *rest),
+    )
+    obs = np.zeros((2, 64), np.int32)
+    obs[:, :5] = prompts_of([5])[0]
+    step = policy.act(obs)
+    obs[:, 5] = step.actions
+    step = policy.act(obs, step.state)
+    obs[1, 2] += 1
+    obs[:, 6] = 7
+    policy.act(obs, step.state)
+    # Both rows whole; one token each; one token of the first and five of the second.
+    assert read == [10, 2, 6]
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+def test_act_reads_rows_right_however_they_change(policy, compiled):
+    """Rows go on by a token or by several, are taken back, changed inside, and begin anew."""
+    policy.sampling_config = SamplingConfig(compiled=compiled)
+    rng = np.random.default_rng(4)
+    obs = np.zeros((5, 64), np.int32)
+    lengths = np.ones(5, int)
+    obs[:, 0] = rng.integers(2, 258, 5)
+    state = None
+    for _ in range(30):
+        for row in range(5):
+            kind = rng.integers(6)
+            if kind < 3 or lengths[row] < 3:  # one token, or several
+                more = min(1 if kind else rng.integers(2, 6), 64 - lengths[row])
+                obs[row, lengths[row] : lengths[row] + more] = rng.integers(2, 258, more)
+                lengths[row] += more
+            elif kind == 3:  # taken back
+                lengths[row] -= rng.integers(1, lengths[row])
+            elif kind == 4:  # changed inside
+                obs[row, rng.integers(lengths[row])] = rng.integers(2, 258)
+            else:  # anew
+                lengths[row] = rng.integers(1, 20)
+                obs[row, : lengths[row]] = rng.integers(2, 258, lengths[row])
+            obs[row, lengths[row] :] = 0
+        step = policy.act(obs, state, rng=torch.Generator().manual_seed(0))
+        state = step.state
+        scores = policy.scores(obs).detach().numpy()
+        expected = scores[np.arange(5), step.actions]
+        np.testing.assert_allclose(step.log_probs, expected, atol=1e-4)
+        values = policy.act(obs).values
+        np.testing.assert_allclose(step.values, values, atol=1e-4)
 
 
 def test_changed_weights_drop_the_cache(policy):
@@ -217,12 +273,13 @@ def test_a_repeated_prompt_is_read_once(policy, monkeypatch):
 
 
 def test_the_kernels_read_a_repeated_prompt_once(policy, monkeypatch):
+    pytest.importorskip("numba")
     read = []
-    split = policy.module.transformer.embed_in.forward
+    plain = FastReader.read_rows
     monkeypatch.setattr(
-        policy.module.transformer.embed_in,
-        "forward",
-        lambda ids: read.append(len(ids)) or split(ids),
+        FastReader,
+        "read_rows",
+        lambda self, ids, *rest: read.append(len(ids)) or plain(self, ids, *rest),
     )
     drawn(policy, prompts_of([5, 3]), n=10, budget=3)
     assert read == [8]

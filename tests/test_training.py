@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 import torch
 
-from codegym import registry
+from codegym import registry, training
 from codegym.checkpoint import load_policy
 from codegym.errors import CheckpointError, ConfigError, UnknownNameError
+from codegym.policies.gpt import GPTPolicy
 from codegym.run_config import TrainConfig
 from codegym.run_folder import RunFolder
 from codegym.sources import load_tasks
@@ -93,6 +94,21 @@ def test_a_stopped_and_resumed_run_equals_the_unsplit_one(agent: str, tmp_path: 
     for log in ("metrics", "curve"):
         assert rows(tmp_path / "whole", log) == rows(tmp_path / "split", log)
     assert train(tmp_path / "split", asked, resume=True), "a finished run resumes to its end"
+
+
+def test_the_clock_starts_when_the_policy_is_prepared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is compiled on a machine's first run does not count into its minutes."""
+    events: list[str] = []
+    prepare, now = GPTPolicy.prepare, time.perf_counter
+    monkeypatch.setattr(
+        GPTPolicy, "prepare", lambda policy: events.append("prepared") or prepare(policy)
+    )
+    monkeypatch.setattr(training, "perf_counter", lambda: events.append("clock") or now())
+    train(tmp_path / "run", config("rft", updates=1))
+    assert events[0] == "prepared"
+    assert "clock" in events
 
 
 def test_another_seed_is_another_run(tmp_path: Path) -> None:

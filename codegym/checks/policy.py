@@ -347,6 +347,9 @@ def _check_randomness(policy: Policy) -> None:
     first = write(1)
     _require(write(1) == first, "the same seed writes other programs")
     _require(write(2) != first, "another seed writes the same programs")
+    version = policy.version
+    policy.prepare()
+    _require(write(1) == first and policy.version == version, "prepare changes what is written")
     obs = np.array([prompts[0]])
     actions = [int(policy.act(obs, rng=_rng(seed)).actions[0]) for seed in range(16)]
     again = [int(policy.act(obs, rng=_rng(seed)).actions[0]) for seed in range(16)]

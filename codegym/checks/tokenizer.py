@@ -1,13 +1,20 @@
-"""check_tokenizer: does a tokenizer lose nothing and know where each token stands?"""
+"""check_tokenizer: does a tokenizer lose nothing and know where each token stands?
 
+``round_trips`` asks the same of real programs, and counts them.
+"""
+
+import sysconfig
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from codegym.errors import CheckpointError, ConfigError, ConformanceError
+from codegym.errors import CheckpointError, ConfigError, ConformanceError, TaskError
+from codegym.sources import load_tasks
 from codegym.tokenizers.base import Tokenizer
 
 _TEXTS = (
@@ -39,6 +46,74 @@ def check_tokenizer(tokenizer: type[Tokenizer] | Tokenizer) -> None:
     for _ in range(50):
         _check_any_ids(checked, rng.integers(checked.vocab_size, size=12).tolist())
     _check_folder(checked)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoundTrip:
+    """Texts of one origin, all of which came back from their ids.
+
+    Attributes:
+        origin: Where they are from.
+        texts: How many they are.
+        characters: Their length.
+        tokens: The number of their ids.
+    """
+
+    origin: str
+    texts: int
+    characters: int
+    tokens: int
+
+
+def round_trips(tokenizer: Tokenizer, *, count: int) -> Iterator[RoundTrip]:
+    """Encode and decode this Python's standard library, and HumanEval and MBPP where at hand.
+
+    Args:
+        tokenizer: What is checked.
+        count: How many texts of each origin at most, evenly spaced.
+
+    Raises:
+        ConformanceError: A text does not come back; names it.
+    """
+    yield _round_trip(tokenizer, "standard library", _library(count))
+    for uri in ("humaneval", "mbpp"):
+        try:
+            tasks = list(load_tasks(uri))
+        except TaskError:
+            continue  # not on this machine
+        texts = [(one.task_id, one.prompt + (one.canonical_solution or "")) for one in tasks]
+        yield _round_trip(tokenizer, uri, _spaced(texts, count))
+
+
+def _round_trip(tokenizer: Tokenizer, origin: str, texts: Iterable[tuple[str, str]]) -> RoundTrip:
+    sizes = [(len(text), _tokens(tokenizer, name, text)) for name, text in texts]
+    return RoundTrip(
+        origin=origin,
+        texts=len(sizes),
+        characters=sum(characters for characters, _ in sizes),
+        tokens=sum(tokens for _, tokens in sizes),
+    )
+
+
+def _tokens(tokenizer: Tokenizer, name: str, text: str) -> int:
+    ids = tokenizer.encode(text)
+    _claim(tokenizer.decode(ids) == text, "decode(encode(text)) == text", name)
+    return len(ids)
+
+
+def _library(count: int) -> Iterator[tuple[str, str]]:
+    folder = Path(sysconfig.get_path("stdlib"))
+    paths = [path for path in folder.rglob("*.py") if "site-packages" not in path.parts]
+    for path in _spaced(sorted(paths), count):
+        try:
+            text = path.read_bytes().decode()
+        except (OSError, UnicodeDecodeError):
+            continue  # files of other encodings, on which Python's own tests try it
+        yield str(path.relative_to(folder)), text
+
+
+def _spaced(items: Sequence[Any], count: int) -> Sequence[Any]:
+    return items[:: -(-len(items) // count) or 1]
 
 
 def _make(tokenizer: type[Tokenizer] | Tokenizer) -> Tokenizer:

@@ -12,28 +12,35 @@ from rich.table import Table
 import codegym.checks
 from codegym import registry
 from codegym.checks.source import SourceReport, check_source
+from codegym.checks.tokenizer import check_tokenizer, round_trips
 from codegym.errors import ConformanceError, UnknownNameError
+from codegym.tokenizers import make_tokenizer
 
 _GROUPS = {
     "agent": "agents",
     "policy": "policies",
     "reward": "rewards",
     "sandbox": "sandboxes",
-    "tokenizer": "tokenizers",
 }
 
 
 @click.command()
 @click.argument("kind")
 @click.argument("name")
-@click.option("--count", default=200, show_default=True, help="Tasks to look at (source).")
+@click.option(
+    "--count",
+    default=200,
+    show_default=True,
+    type=click.IntRange(min=1),
+    help="Tasks (source) or texts of each origin (tokenizer) to look at.",
+)
 @click.option("--judge/--no-judge", default=True, help="Run programs in the sandbox (source).")
 def command(kind: str, name: str, count: int, judge: bool) -> None:
     """Check that a plug-in keeps its contract.
 
     KIND is source, agent, env, policy, reward, sandbox or tokenizer; NAME is what it is registered
-    under, a task URI for a source, an id for an env. Exit code 1 means a broken contract, or tasks
-    not fit to train on.
+    under, a task URI for a source, an id for an env; a tokenizer may have a folder (hf:FOLDER).
+    Exit code 1 means a broken contract, or tasks not fit to train on.
     """
     console = Console()
     try:
@@ -42,6 +49,8 @@ def command(kind: str, name: str, count: int, judge: bool) -> None:
             _show(report, console)
             if not report.ok:
                 raise SystemExit(1)
+        elif kind == "tokenizer":
+            _check_tokenizer(name, count, console)
         else:
             _check(kind, name)
     except ConformanceError as error:
@@ -57,12 +66,24 @@ def _check(kind: str, name: str) -> None:
         UnknownNameError: There is no such check, or no such plug-in.
     """
     modules = {module.name for module in pkgutil.iter_modules(codegym.checks.__path__)}
-    known = {"source", *(one for one in (*_GROUPS, "env") if one in modules)}
+    known = {"source", "tokenizer", *(one for one in (*_GROUPS, "env") if one in modules)}
     if kind not in known:
         raise UnknownNameError("kind of plug-in to check", kind, known)
     module = importlib.import_module(f"codegym.checks.{kind}")
     check: Any = vars(module)[f"check_{kind}"]
     check(registry.get(_GROUPS[kind], name) if kind in _GROUPS else name)
+
+
+def _check_tokenizer(name: str, count: int, console: Console) -> None:
+    tokenizer = make_tokenizer(name)
+    check_tokenizer(tokenizer)
+    table = Table("round trip of", "texts", "characters", "tokens", "characters per token")
+    for one in round_trips(tokenizer, count=count):
+        ratio = f"{one.characters / max(one.tokens, 1):.2f}"
+        table.add_row(
+            one.origin, *(f"{n:,}" for n in (one.texts, one.characters, one.tokens)), ratio
+        )
+    console.print(table)
 
 
 def _show(report: SourceReport, console: Console) -> None:

@@ -80,6 +80,12 @@ def compiles() -> bool:
     return find_spec("numba") is not None
 
 
+def prepare_drawing(device: torch.device) -> None:
+    """Have compiled what ``choose`` draws with on a device."""
+    one = torch.zeros(1, 1, device=device)
+    Drawing().choose(one, one)
+
+
 def _draw(
     logits: torch.Tensor, uniform: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:

@@ -17,14 +17,15 @@ from torch import nn
 from codegym import checkpoint, registry
 from codegym.errors import CheckpointError, ConfigError
 from codegym.policies import sampling
-from codegym.policies.cache import PromptCache, RaggedCache, sampled_cache
-from codegym.policies.drawing import Drawing, uniforms
-from codegym.policies.fast import FastDecoder, can_read
+from codegym.policies.drawing import Drawing, prepare_drawing, uniforms
+from codegym.policies.fast import FastDecoder, FastRows, can_read
+from codegym.policies.gpt_reading import ActState, PlainDecoder, PlainRows, Rows
 from codegym.policies.packing import Packed
 from codegym.policies.sampling import SamplingConfig
 from codegym.policies.scoring import row_lengths, score
 from codegym.policies.transformer import GPTConfig, Transformer
 from codegym.policies.value_head import ValueHead
+from codegym.policies.variant import parse_variant
 from codegym.policy import Constraint, Evaluation, Generation, Policy, Step
 from codegym.tokenizers.base import Tokenizer
 from codegym.trajectory import Batch
@@ -42,7 +43,7 @@ class GPTModule(nn.Module):
         self.transformer = Transformer(
             config, vocab_size=tokenizer.vocab_size, pad_id=tokenizer.pad_id
         )
-        self.value_head = ValueHead(config.d_model)
+        self.value_head = ValueHead(config.d_model, config.value_hidden)
 
 
 class GPTPolicy(Policy):
@@ -82,6 +83,7 @@ class GPTPolicy(Policy):
         with torch.random.fork_rng(devices=[]):
             module = GPTModule(self.config, tokenizer)
         module.transformer.initialize(self.rng)
+        module.value_head.initialize(self.rng)
         self._module = module.to(device)
 
     @classmethod
@@ -89,18 +91,20 @@ class GPTPolicy(Policy):
         """Make a new policy of a preset shape; ``tiny`` where none is named.
 
         Args:
-            variant: A preset, with its context where the preset's own will not do: ``small@512``.
+            variant: A preset, with its context where the preset's own will not do: ``small@512``;
+                ``?value_hidden=128`` behind it gives the value head a hidden layer.
             tokenizer: What its ids mean.
             seed: Of the first weights.
 
         Raises:
             UnknownNameError: No such preset.
-            ConfigError: The context is no number of tokens.
+            ConfigError: The context is no number of tokens, or an option is unusable.
         """
-        name, at, context = variant.partition("@")
+        shape_name, options = parse_variant(variant, "gpt", ("value_hidden",))
+        name, at, context = shape_name.partition("@")
         if at and not context.isdecimal():
             raise ConfigError("unusable context", value=variant, expected="a name such as tiny@512")
-        shape = GPTConfig.preset(name or "tiny")
+        shape = replace(GPTConfig.preset(name or "tiny"), **options)
         return cls(tokenizer, replace(shape, max_tokens=int(context)) if at else shape, seed=seed)
 
     @classmethod
@@ -108,6 +112,17 @@ class GPTPolicy(Policy):
         """Return a small fresh policy, for the conformance suite."""
         shape = GPTConfig(d_model=32, n_layers=2, n_heads=2, max_tokens=64)
         return cls(registry.get("tokenizers", "lexemes")(), shape, seed=seed)
+
+    def prepare(self) -> None:
+        """Compile the kernels, or read them from where they are kept."""
+        prepare_drawing(self.device)
+        if not self._fast():
+            return
+        ids = torch.tensor([self.tokenizer.end_id])
+        with torch.inference_mode():
+            decoder = FastDecoder(self._module)
+            decoder.prefill([ids.tolist()], torch.zeros_like(ids), 1)
+            decoder.step(ids)
 
     @property
     def module(self) -> GPTModule:
@@ -139,8 +154,7 @@ class GPTPolicy(Policy):
     ) -> Step:
         """Choose the next token of each row.
 
-        A row is read by one step of the cache where all but its last token are what the cache
-        holds, checked token by token; any other row is read anew.
+        Only what the cache does not hold of a row is read, checked token by token.
 
         Args:
             obs: (B, T) prompt and program so far, padded on the right with the pad id.
@@ -153,9 +167,9 @@ class GPTPolicy(Policy):
             ConfigError: A row is empty, longer than ``max_tokens``, or allows no token.
         """
         rows = len(obs)
-        if not isinstance(state, _ActState) or state.stale(self, rows):
-            state = _ActState(self, rows)
-        hidden = state.read(self._module.transformer, obs)
+        if not isinstance(state, ActState) or state.stale(self, rows):
+            state = ActState(self, self._rows(rows), rows)
+        hidden = state.read(obs)
         logits = self._module.transformer.logits(hidden)
         if mask is not None:
             if not mask.any(axis=1).all():
@@ -213,9 +227,13 @@ class GPTPolicy(Policy):
         )
 
     def _decoder(self) -> sampling.Decoder:
-        if self.sampling_config.compiled and can_read(self._module):
-            return FastDecoder(self._module)
-        return _GPTDecoder(self._module, self.device)
+        return FastDecoder(self._module) if self._fast() else PlainDecoder(self._module)
+
+    def _rows(self, count: int) -> Rows:
+        return FastRows(self._module, count) if self._fast() else PlainRows(self._module, count)
+
+    def _fast(self) -> bool:
+        return self.sampling_config.compiled and can_read(self._module)
 
     def evaluate(self, batch: Batch) -> Evaluation:
         """Score whole episodes in one forward pass, with gradients.
@@ -280,85 +298,3 @@ class GPTPolicy(Policy):
         policy.module.value_head.read(folder)
         policy.version = manifest.weight_version
         return policy
-
-
-class _GPTDecoder:
-    """Reads the rows of one chunk for the decode loop."""
-
-    def __init__(self, module: GPTModule, device: torch.device) -> None:
-        self._transformer, self._value_head = module.transformer, module.value_head
-        self._device = device
-
-    def prefill(
-        self, prompts: Sequence[Sequence[int]], rows: torch.Tensor, room: int
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        counts = [len(prompt) for prompt in prompts]
-        padded = np.zeros((len(prompts), max(counts)), dtype=np.int64)
-        for row, prompt in enumerate(prompts):
-            padded[row, : len(prompt)] = prompt
-        lengths = torch.tensor(counts, device=self._device)
-        cache = PromptCache()
-        hidden = self._transformer(torch.from_numpy(padded).to(self._device), cache)
-        last = hidden[torch.arange(len(prompts), device=self._device), lengths - 1][rows]
-        self._cache = sampled_cache(cache, lengths, rows, room)
-        self._positions = lengths[rows]
-        return self._transformer.logits(last), self._value_head(last)
-
-    def step(self, ids: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        # A row past its room is still carried along until it is dropped; what it reads is unused.
-        self._positions.clamp_(max=self._transformer.config.max_tokens - 1)
-        hidden = self._transformer.step(ids, self._positions, self._cache)
-        self._cache.advance()
-        self._positions = self._positions + 1
-        return self._transformer.logits(hidden), self._value_head(hidden)
-
-    def keep(self, rows: torch.Tensor) -> None:
-        self._cache.keep(rows)
-        self._positions = self._positions[rows]
-
-
-class _ActState:
-    """The cache of ``act`` and the tokens it stands for."""
-
-    def __init__(self, policy: GPTPolicy, rows: int) -> None:
-        config, self._device = policy.config, policy.device
-        self._version, self._owner = policy.version, policy
-        self._pad_id = policy.tokenizer.pad_id
-        self._ids = np.full((rows, config.max_tokens), self._pad_id, dtype=np.int64)
-        self._lengths = np.zeros(rows, dtype=np.int64)
-        self._cache = RaggedCache(
-            layers=config.n_layers,
-            rows=rows,
-            heads=config.n_heads,
-            columns=config.max_tokens,
-            size=config.d_model // config.n_heads,
-            device=policy.device,
-        )
-
-    def stale(self, policy: GPTPolicy, rows: int) -> bool:
-        return (
-            policy is not self._owner
-            or policy.version != self._version
-            or rows != len(self._lengths)
-            or policy.device != self._device
-        )
-
-    def read(self, transformer: Transformer, obs: NDArray[np.integer[Any]]) -> torch.Tensor:
-        """Read each row to its end; return the (B, d) last hidden states."""
-        lengths = row_lengths(obs, pad_id=self._pad_id, max_tokens=self._ids.shape[1])
-        longest = int(lengths.max())
-        before = np.arange(longest) < (lengths - 1)[:, None]
-        same = ((obs[:, :longest] == self._ids[:, :longest]) | ~before).all(axis=1)
-        fresh = np.flatnonzero(~same | (self._lengths < lengths - 1))
-        width = int(lengths[fresh].max(initial=1)) - 1
-        if width > 0:
-            ids = np.where(before[fresh, :width], obs[fresh, :width], self._pad_id)
-            prompt = PromptCache()
-            transformer(torch.from_numpy(ids.astype(np.int64)).to(self._device), prompt)
-            self._cache.take(prompt, torch.from_numpy(fresh).to(self._device))
-        self._ids[:, :longest] = obs[:, :longest]
-        self._lengths = lengths
-        positions = torch.from_numpy(lengths - 1).to(self._device)
-        self._cache.seek(positions)
-        last = torch.from_numpy(self._ids[np.arange(len(lengths)), lengths - 1]).to(self._device)
-        return transformer.step(last, positions, self._cache)

@@ -20,7 +20,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from codegym import checkpoint
 from codegym.errors import CheckpointError, ConfigError
 from codegym.policies import sampling
-from codegym.policies.drawing import Drawing, uniforms
+from codegym.policies.drawing import Drawing, prepare_drawing, uniforms
 from codegym.policies.engines import Engine
 from codegym.policies.hf_cache import HFActState, HFDecoder
 from codegym.policies.hf_config import HFConfig, locate, open_tokenizer
@@ -31,12 +31,14 @@ from codegym.policies.hf_model import (
     checkpoint_activations,
     fingerprint,
     open_model,
+    positions,
     quiet,
     read_lora,
 )
 from codegym.policies.prompting import Prompting, StopWatch
 from codegym.policies.sampling import SamplingConfig
 from codegym.policies.scoring import gather_actions, row_lengths, score_by_parts
+from codegym.policies.variant import parse_variant
 from codegym.policy import Constraint, Evaluation, Generation, Policy, Step
 from codegym.tokenizers.base import Tokenizer
 from codegym.tokenizers.hf import HFTokenizer
@@ -88,7 +90,13 @@ class HFPolicy(Policy):
         self.answers = self.config.prompting.style == "answer"
         self.version = 0
         self.rng = torch.Generator().manual_seed(seed)
-        self._module = HFModule(model, vocab_size=tokenizer.vocab_size, pad_id=tokenizer.pad_id)
+        self._module = HFModule(
+            model,
+            vocab_size=tokenizer.vocab_size,
+            pad_id=tokenizer.pad_id,
+            value_hidden=self.config.value_hidden,
+        )
+        self._module.value_head.initialize(self.rng)
         self._merger = Merger(self._module)
         self._stamp = object()
         if self.config.gradient_checkpointing:
@@ -112,8 +120,8 @@ class HFPolicy(Policy):
         config = config or HFConfig()
         folder = locate(name)
         model = open_model(folder, dtype=config.dtype, device=device)
-        limit = getattr(model.config, "max_position_embeddings", None)
-        if isinstance(limit, int) and config.max_tokens > limit:
+        limit = positions(folder)
+        if limit is not None and config.max_tokens > limit:
             raise ConfigError(
                 "max_tokens is more than the model has positions",
                 value=config.max_tokens,
@@ -130,25 +138,28 @@ class HFPolicy(Policy):
         """Open the model a name like ``hf:smollm2`` or ``hf:/models/qwen`` stands for.
 
         Args:
-            variant: ``smollm2``, a folder or a hub name; ``?lora=8`` behind it asks for adapters.
+            variant: ``smollm2``, a folder or a hub name; behind it ``?lora=8`` asks for adapters,
+                ``value_hidden=128`` for a hidden layer in the value head, ``max_tokens=512`` for
+                another context than 1,024 or what the model has.
             tokenizer: Not used: the model brings its own.
             seed: Of the adapters and the policy's generator.
 
         Raises:
-            ConfigError: There is no such model.
+            ConfigError: There is no such model, or an option is unusable.
         """
-        name, _, options = variant.partition("?")
+        name, options = parse_variant(variant, "hf", ("lora", "value_hidden", "max_tokens"))
         if not name:
             raise ConfigError(
                 "which language model?", expected="hf:smollm2, hf:FOLDER or hf:HUB/NAME"
             )
-        rank = 0
-        if options:
-            key, _, value = options.partition("=")
-            if key != "lora" or not value.isdigit():
-                raise ConfigError("an unknown option", value=options, expected="lora=RANK")
-            rank = int(value)
-        return cls.open(name, HFConfig(lora_rank=rank), seed=seed)
+        folder = locate(name)
+        most = HFConfig().max_tokens
+        config = HFConfig(
+            lora_rank=options.get("lora", 0),
+            value_hidden=options.get("value_hidden", 0),
+            max_tokens=options.get("max_tokens") or min(most, positions(folder) or most),
+        )
+        return cls.open(name, config, seed=seed)
 
     @classmethod
     def specimen(cls, *, seed: int) -> Policy:
@@ -171,6 +182,10 @@ class HFPolicy(Policy):
             model = LlamaForCausalLM(shape)
         settings = HFConfig(max_tokens=64, prompting=Prompting(stops=()))
         return cls(cast("Any", model).eval(), tokenizer, settings, seed=seed)
+
+    def prepare(self) -> None:
+        """Compile what tokens are drawn with, or read it from where it is kept."""
+        prepare_drawing(self.device)
 
     @property
     def module(self) -> HFModule:

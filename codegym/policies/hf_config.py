@@ -26,6 +26,7 @@ class HFConfig:
         gradient_checkpointing: Save memory in training at the price of a second forward pass.
         prompting: How tasks are shown, and what ends a program.
         score_rows: Actions scored at once against the vocabulary.
+        value_hidden: Units of the value head's hidden layer; 0 makes it one linear map.
     """
 
     max_tokens: int = 1024
@@ -35,11 +36,13 @@ class HFConfig:
     gradient_checkpointing: bool = False
     prompting: Prompting = field(default_factory=Prompting)
     score_rows: int = 1024
+    value_hidden: int = 0
 
     def __post_init__(self) -> None:
         if self.dtype not in DTYPES:
             raise ConfigError("dtype is unusable", value=self.dtype, expected=", ".join(DTYPES))
-        for name, least in (("max_tokens", 2), ("lora_rank", 0), ("score_rows", 1)):
+        bounds = {"max_tokens": 2, "lora_rank": 0, "score_rows": 1, "value_hidden": 0}
+        for name, least in bounds.items():
             if getattr(self, name) < least:
                 raise ConfigError(
                     f"{name} is unusable", value=getattr(self, name), expected=f">= {least}"

@@ -23,6 +23,33 @@ from codegym.policies.value_head import ValueHead
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
+def positions(name: str) -> int | None:
+    """Return how many positions a model has; None where its configuration does not say.
+
+    Args:
+        name: A folder, or a name on the hub.
+
+    Raises:
+        ConfigError: There is no such model.
+    """
+    with _opening(name):
+        config = AutoConfig.from_pretrained(name)
+    limit = getattr(config, "max_position_embeddings", None)
+    return limit if isinstance(limit, int) else None
+
+
+@contextmanager
+def _opening(name: str) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        raise ConfigError(
+            f"no causal language model can be opened: {error}",
+            value=name,
+            cure="give a folder, or a hub name while online",
+        ) from error
+
+
 def open_model(name: str, *, dtype: str, device: torch.device | str) -> Any:
     """Load a causal language model without dropout.
 
@@ -34,7 +61,7 @@ def open_model(name: str, *, dtype: str, device: torch.device | str) -> Any:
     Raises:
         ConfigError: There is no such model, or it cannot be scored by its head alone.
     """
-    try:
+    with _opening(name):
         config = AutoConfig.from_pretrained(name)
         for field, value in config.to_dict().items():
             # Dropout would make evaluation differ from what was sampled.
@@ -42,12 +69,6 @@ def open_model(name: str, *, dtype: str, device: torch.device | str) -> Any:
                 setattr(config, field, 0.0)
         with quiet():
             model = AutoModelForCausalLM.from_pretrained(name, config=config, dtype=DTYPES[dtype])
-    except (OSError, ValueError) as error:
-        raise ConfigError(
-            f"no causal language model can be opened: {error}",
-            value=name,
-            cure="give a folder, or a hub name while online",
-        ) from error
     model = cast("Any", model).to(device).eval()
     for weight in model.parameters():
         # Out of the file's memory: matrix products round otherwise where it is not aligned.
@@ -100,14 +121,17 @@ class HFModule(nn.Module):
         model: The language model, a ``peft`` model if it has adapters.
         vocab_size: Ids of the tokenizer; the model may have more rows, which are never written.
         pad_id: The id that is never written.
+        value_hidden: Units of the value head's hidden layer; 0 for none.
     """
 
-    def __init__(self, model: nn.Module, *, vocab_size: int, pad_id: int) -> None:
+    def __init__(
+        self, model: nn.Module, *, vocab_size: int, pad_id: int, value_hidden: int = 0
+    ) -> None:
         super().__init__()
         self.model = model
         self._vocab_size, self._pad_id = vocab_size, pad_id
         width = self.causal.get_input_embeddings().weight.shape[1]
-        self.value_head = ValueHead(width).to(self.causal.device)
+        self.value_head = ValueHead(width, value_hidden).to(self.causal.device)
 
     @property
     def causal(self) -> Any:

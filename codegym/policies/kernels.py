@@ -14,6 +14,7 @@ from typing import Any, TypeVar, cast
 
 import numba
 import numpy as np
+from numba.core.caching import FunctionCache
 from numpy.typing import NDArray
 
 # Probabilities are first added up by so many.
@@ -42,6 +43,25 @@ _P3, _P4, _P5 = (
 _BIAS, _MANTISSA = np.int32(127), np.int32(23)
 
 
+class _Kept(FunctionCache):  # type: ignore[misc]
+    """Compiled code in a folder that may be full, read-only or damaged at any time.
+
+    It only saves time: what can't be read is compiled, what can't be written is not kept.
+    """
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        """Return what was kept for a signature, or None."""
+        try:
+            return super().load_overload(sig, target_context)
+        except Exception:  # a damaged file fails in whatever way its bytes lead to
+            return None
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        """Keep what was compiled for a signature."""
+        with suppress(Exception):
+            super().save_overload(sig, data)
+
+
 def _compiled(*flags: str) -> Callable[[_Function], _Function]:
     """Compile on first use and keep the result on disk; ``flags`` are LLVM's, for rounding.
 
@@ -53,7 +73,7 @@ def _compiled(*flags: str) -> Callable[[_Function], _Function]:
         kernel: Any = numba.njit(nogil=True, fastmath=set(flags))(function)
         # numba refuses to cache at all where it finds no folder for it.
         with suppress(RuntimeError):
-            kernel.enable_caching()
+            kernel._cache = _Kept(function)
         return cast("_Function", kernel)
 
     return wrap
@@ -180,37 +200,39 @@ def _finish(sums: Floats, shares: Floats, found: Floats, b: int) -> None:
 
 
 @_compiled()
-def read_prompts(
+def read_rows(
     fused: Floats,
     starts: Ints,
+    first: Ints,
     cos: Floats,
     sin: Floats,
     keys: Floats,
     values: Floats,
     found: Floats,
 ) -> None:
-    """Attend causally within each prompt, and fill its keys and values.
+    """Take up some tokens of each row, and attend causally to all that stands before them.
 
     Args:
-        fused: (N, H, 3, e) queries, keys and values of all tokens, prompt after prompt.
-        starts: (U + 1,) where each prompt starts among them.
+        fused: (N, H, 3, e) queries, keys and values of the new tokens, row after row.
+        starts: (B + 1,) where each row's new tokens start among them.
+        first: (B,) where the first of them stands in its row.
         cos: (M, e).
         sin: (M, e), its first half negated.
-        keys: (U, P, H, e), filled.
-        values: (U, P, H, e), filled.
+        keys: (B, C, H, e), column = position; those of the new tokens are filled.
+        values: (B, C, H, e), likewise.
         found: (N, H, e), filled.
     """
     _, heads, _, size = fused.shape
     query, sums = np.empty((heads, size), np.float32), np.zeros((heads, size), np.float32)
     scores, powers = np.empty((heads, keys.shape[1]), np.float32), np.empty(keys.shape[1], np.int32)
     shares = np.empty(heads, np.float32)
-    for u in range(len(starts) - 1):
-        for p in range(starts[u + 1] - starts[u]):
-            token = starts[u] + p
-            _take(fused, token, cos, sin, p, query, keys, values, u, p)
-            _score(query, keys, u, p + 1, scores, 0)
+    for b in range(len(first)):
+        for token in range(starts[b], starts[b + 1]):
+            p = first[b] + token - starts[b]
+            _take(fused, token, cos, sin, p, query, keys, values, b, p)
+            _score(query, keys, b, p + 1, scores, 0)
             _weigh(scores, powers, p + 1, shares)
-            _mix(scores, 0, values, u, p + 1, sums)
+            _mix(scores, 0, values, b, p + 1, sums)
             _finish(sums, shares, found, token)
 
 

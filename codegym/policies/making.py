@@ -12,7 +12,7 @@ def make_policy(text: str, *, tokenizer: str | Tokenizer = "lexemes", seed: int 
     """Make the policy that a string names.
 
     Args:
-        text: ``name[:variant]`` such as ``gpt:tiny``, or the folder of a checkpoint.
+        text: ``name[:variant][?key=value&...]`` such as ``gpt:tiny``, or a checkpoint's folder.
         tokenizer: A new policy's tokenizer, or its name.
         seed: Of a new policy's first weights.
 
@@ -23,9 +23,10 @@ def make_policy(text: str, *, tokenizer: str | Tokenizer = "lexemes", seed: int 
     """
     if Path(text).is_dir():
         return load_policy(text)
-    name, _, variant = text.partition(":")
+    called, mark, options = text.partition("?")
+    name, _, variant = called.partition(":")
     policy_class = registry.get("policies", name)
     if isinstance(tokenizer, str):
         tokenizer = registry.get("tokenizers", tokenizer)()
-    policy: Policy = policy_class.create(variant, tokenizer=tokenizer, seed=seed)
+    policy: Policy = policy_class.create(variant + mark + options, tokenizer=tokenizer, seed=seed)
     return policy

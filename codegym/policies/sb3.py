@@ -74,6 +74,7 @@ class SequencePolicy(ActorCriticPolicy):
         self.source = policy
         self._value_lr_scale = value_lr_scale
         self._state: Any = None
+        self._rows = 0
         if optimizer_kwargs is None and optimizer_class is torch.optim.AdamW:
             optimizer_kwargs = {"betas": (0.9, 0.99), "weight_decay": 0.0}
         super().__init__(
@@ -127,18 +128,21 @@ class SequencePolicy(ActorCriticPolicy):
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Choose the next token of each row: (B,) actions, (B, 1) values, (B,) log-probs."""
         step = self.source.act(obs.cpu().numpy(), self._state, deterministic=deterministic)
-        self._state = step.state
+        self._state, self._rows = step.state, len(obs)
+        # Where the observation came from: finding this module's own device takes longer.
         return (
-            torch.from_numpy(step.actions).to(self.device),
-            torch.from_numpy(step.values).to(self.device)[:, None],
-            torch.from_numpy(step.log_probs).to(self.device),
+            torch.from_numpy(step.actions).to(obs.device),
+            torch.from_numpy(step.values).to(obs.device)[:, None],
+            torch.from_numpy(step.log_probs).to(obs.device),
         )
 
     def predict_values(self, obs: PyTorchObs) -> torch.Tensor:
-        """Return (B, 1) values of observations, leaving the cache of the rollout alone."""
+        """Return (B, 1) values of observations."""
         assert isinstance(obs, torch.Tensor)
-        step = self.source.act(obs.cpu().numpy(), deterministic=True)
-        return torch.from_numpy(step.values).to(self.device)[:, None]
+        # A rollout's last observations are one token further than its cache holds.
+        state = self._state if len(obs) == self._rows else None
+        step = self.source.act(obs.cpu().numpy(), state, deterministic=True)
+        return torch.from_numpy(step.values).to(obs.device)[:, None]
 
     def _predict(self, observation: PyTorchObs, deterministic: bool = False) -> torch.Tensor:
         assert isinstance(observation, torch.Tensor)

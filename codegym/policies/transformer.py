@@ -32,6 +32,7 @@ class GPTConfig:
         n_heads: Number of heads; divides ``d_model`` into an even size.
         max_tokens: Longest prompt plus program.
         rope_base: Base of the rotary frequencies.
+        value_hidden: Units of the value head's hidden layer; 0 makes it one linear map.
     """
 
     PRESETS: ClassVar[dict[str, tuple[int, int, int]]] = {
@@ -45,12 +46,14 @@ class GPTConfig:
     n_heads: int = 3
     max_tokens: int = 256
     rope_base: float = 10_000.0
+    value_hidden: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("d_model", "n_layers", "n_heads", "max_tokens"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise ConfigError(f"{name} is unusable", value=value, expected="an integer >= 1")
+        for name in ("d_model", "n_layers", "n_heads", "max_tokens", "value_hidden"):
+            value, least = getattr(self, name), int(name != "value_hidden")
+            if isinstance(value, bool) or not isinstance(value, int) or value < least:
+                expected = f"an integer >= {least}"
+                raise ConfigError(f"{name} is unusable", value=value, expected=expected)
         if self.d_model % (2 * self.n_heads):
             raise ConfigError(
                 "d_model does not divide into heads of even size",
@@ -97,6 +100,7 @@ class GPTConfig:
             "eos_token_id": end_id,
             "pad_token_id": pad_id,
             "dtype": "float32",
+            "value_hidden": self.value_hidden,
         }
 
     @classmethod
@@ -112,6 +116,7 @@ class GPTConfig:
             n_heads=row["num_attention_heads"],
             max_tokens=row["max_position_embeddings"],
             rope_base=row["rope_parameters"]["rope_theta"],
+            value_hidden=row.get("value_hidden", 0),
         )
 
 

@@ -12,7 +12,7 @@ from torch import nn
 from codegym import checkpoint, registry
 from codegym.errors import CheckpointError, ConfigError
 from codegym.policies import sampling
-from codegym.policies.drawing import Drawing, uniforms
+from codegym.policies.drawing import Drawing, prepare_drawing, uniforms
 from codegym.policies.sampling import SamplingConfig
 from codegym.policies.scoring import row_lengths, score
 from codegym.policies.value_head import ValueHead
@@ -68,6 +68,10 @@ class UniformPolicy(Policy):
     def specimen(cls, *, seed: int) -> Policy:
         """Return a small one for the conformance suite."""
         return cls(registry.get("tokenizers", "lexemes")(), max_tokens=64, seed=seed)
+
+    def prepare(self) -> None:
+        """Compile what tokens are drawn with, or read it from where it is kept."""
+        prepare_drawing(self._module.value_head.bias.device)
 
     @property
     def module(self) -> UniformModule:
