@@ -12,6 +12,7 @@ from keyword import iskeyword
 from typing import Any
 
 from codegym.cases import AssertionCase, CallCase, StdioCase, TestCase, take
+from codegym.contest_form import call_method, holds_method, imports_of
 from codegym.errors import TaskError
 from codegym.limits import Limits
 from codegym.testsuite import OutputRule, TestSuite
@@ -75,8 +76,10 @@ class Task:
         r"""Return the whole program that a policy's text stands for.
 
         Text that starts with the prompt, or that defines the entry point itself at the left
-        margin, is a whole program and is returned unchanged; where the prompt is code, any other
-        text continues it. Line numbers in a Verdict count in the returned program.
+        margin, is a whole program and is returned unchanged. One that holds it as a method of
+        ``class Solution``, as contest sites ask for, gets the prompt's imports and a function that
+        calls the method. Where the prompt is code, any other text continues it. Line numbers in a
+        Verdict count in the returned program.
 
         Example:
             >>> task = Task.from_calls("def f(x):\n", "f", [((1,), 2)])
@@ -89,6 +92,8 @@ class Task:
         defined = rf"^(?:(?:async\s+)?(?:def|class)\s+{name}\b|{name}\s*(?::[^=\n]+)?=(?!=))"
         if re.search(defined, text, re.MULTILINE):
             return text
+        if holds_method(text, self.entry_point):
+            return imports_of(self.prompt) + call_method(text, self.entry_point)
         return self.prompt + text
 
     @classmethod

@@ -207,6 +207,10 @@ def test_trees_forget_names_docstrings_and_annotations():
     assert tree_key(one) == tree_key(other)
     assert tree_key(one) != tree_key(other.replace("+", "-"))
     assert tree_key("def f(a):\n    return len(a)") != tree_key("def f(a):\n    return sum(a)")
+    noted = "from typing import Any, List\ndef g(b: Any) -> List[int]:\n    return len(b)"
+    assert tree_key(noted) == tree_key("def f(a):\n    return len(a)")
+    both = "from math import {}\ndef f(a):\n    return x(a)"
+    assert tree_key(both.format("sin as x, pi")) != tree_key(both.format("cos as x"))
 
 
 def known_task():

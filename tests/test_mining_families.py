@@ -113,3 +113,16 @@ def test_held_apart_by_function_only_the_same_code_stays_together():
     assert numbers[3] == numbers[4] == numbers[5], "both carry the solution of `clean` along"
     assert find_copies(tasks[3:5])[0] != find_copies(tasks[3:5])[1]
     assert set(assign_splits(tasks, apart="function")) <= set(SPLITS)
+
+
+def test_code_under_other_names_is_the_same_code():
+    one = mined("is_text", "    return isinstance(x, str)\n")
+    other = Task.from_calls(
+        'from typing import Any\n\n\ndef is_string(value: Any) -> bool:\n    """Check."""',
+        "is_string",
+        [((1,), 2)],
+        task_id="mined/other/is_string",
+        canonical_solution="\n    return isinstance(value, str)\n",
+    )
+    assert len(set(find_copies([one, other]))) == 1 and together(one, other)
+    assert len(set(find_copies([one, mined("b", "    return isinstance(x, int)\n")]))) == 2

@@ -19,7 +19,7 @@ from codegym.mining.inside.mutants import make, sites
 from codegym.mining.log import Log
 from codegym.mining.pipeline import Miner, MiningConfig
 from codegym.mining.recording import read_recording, recording_jobs
-from codegym.mining.report import read_report
+from codegym.mining.report import _is_echo, read_report
 from codegym.mining.tree import find_modules
 from codegym.task import CallCase, Task
 
@@ -419,6 +419,12 @@ def test_giving_the_first_argument_back_passes_no_task(sandbox, tmp_path):
     for name in ("turn", "mask"):
         cases = told[f"echoes/turns:{name}"][1].tests.cases
         assert 2 * sum(case.expected == case.args[0] for case in cases) < len(cases)
+
+
+def test_a_number_given_back_as_a_float_is_an_echo_too():
+    """The grader takes 1 where 1.0 is expected, so a function that floats it tells nothing."""
+    assert _is_echo(([1], {}), ("r", 1.0)) and _is_echo(([0], {}), ("r", -0.0))
+    assert not _is_echo(([1.0], {}), ("r", 1)) and not _is_echo(([1], {}), ("r", 2.0))
 
 
 def test_code_is_carried_within_a_distribution_only(sandbox, tmp_path):

@@ -20,6 +20,7 @@ from codegym.checks.source import check_source, idle_programs
 from codegym.cli.check import command as check_command
 from codegym.cli.list import command as list_command
 from codegym.cli.synthesize import command as synthesize_command
+from codegym.contest_form import call_method
 from codegym.errors import (
     ConfigError,
     ConformanceError,
@@ -28,7 +29,7 @@ from codegym.errors import (
     UnknownNameError,
 )
 from codegym.sources import TaskSource, load_tasks
-from codegym.sources._prompts import as_function, bare, call_method, docstring
+from codegym.sources._prompts import as_function, bare, docstring
 from codegym.sources.jsonl import SCHEMA_PATH, write_jsonl
 from codegym.sources.mbpp import infer_entry_point
 from codegym.task import CallCase, Task

@@ -75,7 +75,7 @@ def write(folder: Path, *rows: Any) -> Path:
         ("codecontests", {"public_tests": {"input": ["1"], "output": []}}, "public_tests"),
         ("codecontests", {"time_limit": {"seconds": "x"}}, "seconds"),
         ("evalplus", {"atol": "x"}, "atol"),
-        ("evalplus", {"contract": 5}, "contract"),
+        ("evalplus", {"assertion": 5}, "assertion"),
         ("evalplus", {"task_id": None}, "task_id"),
     ],
 )  # fmt: skip

@@ -1,8 +1,10 @@
 """Composition: wiring, rendering, validity, splits, reproducibility, duplicates, curriculum."""
 
 import ast
+import re
 from collections import Counter
 from random import Random
+from urllib.parse import urlencode
 
 import pytest
 
@@ -340,6 +342,18 @@ def test_filters_narrow_atoms_and_types():
 def test_unusable_settings_are_refused(options, message):
     with pytest.raises(ConfigError, match=message):
         load_tasks(f"composites?{options}")
+
+
+@pytest.mark.parametrize(("domain", "depth"), [("small", 3), ("small", 4), ("big", 4), ("all", 4)])
+@pytest.mark.parametrize("split", ["train", "b"])
+def test_the_cure_of_too_deep_a_composition_cures(domain, depth, split):
+    options = {"domain": domain, "depth": str(depth), "split": split}
+    with pytest.raises(ConfigError) as raised:
+        load_tasks(f"composites?{urlencode(options)}")
+    cures = re.findall(r"(domain|split)=(\w+)", raised.value.cure)
+    assert ("split", "c") in cures
+    for name, value in cures:
+        assert len(load_tasks(f"composites?{urlencode(options | {name: value})}"))
 
 
 def test_chains_are_drawn_as_often_as_they_are_listed():

@@ -31,7 +31,14 @@ def tree_key(program: str) -> str:
     _Numbering(bound_names(tree) - imported).visit(tree)
     imports = [one for one in tree.body if isinstance(one, ast.Import | ast.ImportFrom)]
     rest = [one for one in tree.body if one not in imports]
-    parts = sorted(ast.dump(one) for one in imports if "__future__" not in ast.dump(one))
+    used = {node.id for one in rest for node in ast.walk(one) if isinstance(node, ast.Name)}
+    # What only annotations named is imported for nothing now.
+    parts = sorted(
+        ast.dump(type(one)(**{**dict(ast.iter_fields(one)), "names": [alias]}))
+        for one in imports
+        for alias in one.names
+        if (alias.asname or alias.name.partition(".")[0]) in used
+    )
     parts += [ast.dump(one) for one in rest]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:24]
 

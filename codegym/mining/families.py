@@ -11,7 +11,9 @@ import ast
 import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 
+from codegym.mining.duplicates import tree_key
 from codegym.mining.symbols import bound_names
 from codegym.task import Task
 
@@ -63,11 +65,11 @@ def find_families(tasks: Sequence[Task]) -> list[int]:
     for number, task in enumerate(tasks):
         own, helpers = _functions(task)
         origin = task.metadata.get("origin") or {}
-        marks = [ast.dump(_bare(node)) for node in (*own, *helpers)]
+        marks = [_code(node) for node in (*own, *helpers)]
         marks += [f"{origin['distribution']}/{origin['module']}"] if "module" in origin else []
         for mark in marks:
             union.join(number, first_with.setdefault(mark, number))
-        grams.append(_grams(own[0]) if own else frozenset())
+        grams.append(_grams(_bare(own[0])) if own else frozenset())
         shared = Counter(other for gram in grams[number] for other in holders[gram])
         for other, count in shared.items():
             if count >= _ALIKE * (len(grams[number]) + len(grams[other]) - count):
@@ -88,10 +90,10 @@ def find_copies(tasks: Sequence[Task]) -> list[int]:
     owner: dict[str, int] = {}
     for number, (own, _) in enumerate(functions):
         for node in own:
-            union.join(number, owner.setdefault(ast.dump(_bare(node)), number))
+            union.join(number, owner.setdefault(_code(node), number))
     for number, (_, helpers) in enumerate(functions):
         for node in helpers:
-            union.join(number, owner.get(ast.dump(_bare(node)), number))
+            union.join(number, owner.get(_code(node), number))
     return [union.root(number) for number in range(len(tasks))]
 
 
@@ -120,6 +122,16 @@ def _functions(task: Task) -> tuple[list[ast.FunctionDef], list[ast.FunctionDef]
     found = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
     own = [node for node in found if node.name == task.entry_point][-1:]
     return own, [node for node in found if node not in own]
+
+
+def _code(function: ast.FunctionDef) -> str:
+    """Return a digest that functions of the same code share, whatever they call their names."""
+    return _digest(ast.unparse(function))
+
+
+@lru_cache(maxsize=1 << 14)
+def _digest(code: str) -> str:
+    return tree_key(code)
 
 
 def _bare(function: ast.FunctionDef) -> ast.FunctionDef:

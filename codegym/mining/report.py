@@ -120,7 +120,7 @@ def _judged(explored: Any, tested: Any, min_strength: float) -> Report | tuple[s
 def _is_echo(case: Call, end: Reply) -> bool:
     (args, kwargs), (kind, body) = case, end
     given = [*args, *kwargs.values()]
-    return kind == "r" and bool(given) and same(body, given[0], TOLERANCE)
+    return kind == "r" and bool(given) and same(given[0], body, TOLERANCE)
 
 
 def _uninformative(explored: dict[str, Any]) -> tuple[str, str] | None:

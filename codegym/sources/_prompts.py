@@ -71,18 +71,6 @@ def as_function(starter: str, name: str) -> str:
     return (f"from typing import {', '.join(typing)}\n\n\n" if typing else "") + line
 
 
-def call_method(solution: str, name: str) -> str:
-    """Add a function to a solution that holds it as a method of ``class Solution``."""
-    if re.search(rf"^def[ \t]+{re.escape(name)}\b", solution, re.MULTILINE):
-        return solution
-    if not re.search(r"^class[ \t]+Solution\b", solution, re.MULTILINE):
-        return solution
-    return (
-        f"{solution.rstrip()}\n\n\n"
-        f"def {name}(*args, **kwargs):\n    return Solution().{name}(*args, **kwargs)\n"
-    )
-
-
 def _signature_end(text: str) -> int:
     depth = 0
     for at, character in enumerate(text):

@@ -4,6 +4,7 @@ Reads JSON Lines, a JSON array and gzip of both, and Hugging Face data sets thro
 a row means is the business of each reader.
 """
 
+import ast
 import gzip
 import json
 from abc import abstractmethod
@@ -56,13 +57,18 @@ class Record:
         return value.replace("\r\n", "\n")
 
     def texts(self, *names: str) -> list[str]:
-        """Return a list of texts; an absent one is empty.
+        """Return a list of texts, or one written as a text; an absent one is empty.
 
         Raises:
             TaskError: The field is no list of texts.
         """
         value = self.get(*names)
         value = [] if value is None else value
+        if isinstance(value, str) and value.strip().startswith("["):
+            try:
+                value = ast.literal_eval(value.strip())
+            except (ValueError, SyntaxError, RecursionError, MemoryError):
+                pass  # refused below
         if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
             raise self.error("wrong type", field=names[0], value=value, expected="a list of texts")
         return [one.replace("\r\n", "\n") for one in value]

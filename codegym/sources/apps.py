@@ -15,9 +15,10 @@ from typing import Any
 
 from codegym import registry
 from codegym.cases import CallCase
+from codegym.contest_form import call_method, with_imports
 from codegym.errors import TaskError
 from codegym.limits import Limits
-from codegym.sources._prompts import as_function, bare, call_method, docstring
+from codegym.sources._prompts import as_function, bare, docstring
 from codegym.sources._records import (
     Record,
     RecordSource,
@@ -135,7 +136,7 @@ def problem_task(
 
     A problem that names a function is tested by calling it; a solution that holds it as a method
     of ``class Solution`` gets a function that calls the method. Any other problem is tested by
-    standard input and output.
+    standard input and output. Solutions get the imports that contest sites do for them.
 
     Args:
         task_id: Stable name.
@@ -152,6 +153,8 @@ def problem_task(
     Raises:
         TaskError: The tests are neither texts nor calls.
     """
+    if solution is not None:
+        solution = with_imports(call_method(solution, function) if function else solution)
     if function:
         head = as_function(starter, function)
         asked = f"{question.strip()}\n\n{head}" if plain else f"{head}\n{docstring(question, _IN)}"
@@ -161,7 +164,7 @@ def problem_task(
                 function,
                 _calls(inputs, outputs),
                 task_id=task_id,
-                canonical_solution=call_method(solution, function) if solution else None,
+                canonical_solution=solution,
                 metadata=metadata,
                 limits=limits,
             )

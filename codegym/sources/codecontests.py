@@ -56,10 +56,8 @@ class CodeContestsSource(RecordSource):
         inputs: list[str] = []
         outputs: list[str] = []
         for kind in self._tests:
-            found = record.mapping(f"{kind}_tests")
-            given, wanted = paired(
-                record, f"{kind}_tests", found.get("input", []), found.get("output", [])
-            )
+            found = _by_field(record, f"{kind}_tests", ("input", "output"))
+            given, wanted = paired(record, f"{kind}_tests", found["input"], found["output"])
             inputs += given
             outputs += wanted
         if not inputs:
@@ -71,7 +69,7 @@ class CodeContestsSource(RecordSource):
             outputs,
             function="",
             starter="",
-            solution=_python_solution(record.packed("solutions")),
+            solution=_python_solution(record),
             plain=self._plain,
             limits=self._limits(record, len(inputs)),
             metadata={"difficulty": record.row.get("difficulty"), "licence": "CC-BY-4.0"},
@@ -83,10 +81,18 @@ class CodeContestsSource(RecordSource):
         return limits_of(n_cases, self._slower * (seconds or 2.0))
 
 
-def _python_solution(solutions: Any) -> str | None:
-    if not isinstance(solutions, dict):
-        return None
-    languages, codes = solutions.get("language"), solutions.get("solution")
+def _by_field(record: Record, name: str, parts: tuple[str, ...]) -> dict[str, Any]:
+    """Return an object of lists, which some copies of the data set hold as a list of objects."""
+    value = record.packed(name)
+    if isinstance(value, list) and all(isinstance(one, dict) for one in value):
+        return {part: [one.get(part) for one in value] for part in parts}
+    found = record.mapping(name)
+    return {part: found.get(part, []) for part in parts}
+
+
+def _python_solution(record: Record) -> str | None:
+    found = _by_field(record, "solutions", ("language", "solution"))
+    languages, codes = found["language"], found["solution"]
     if not isinstance(languages, list) or not isinstance(codes, list):
         return None
     pairs = zip(languages, codes, strict=False)

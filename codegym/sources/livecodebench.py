@@ -19,6 +19,7 @@ from codegym.sources._records import Record, RecordSource, one_of, records_of
 from codegym.sources.apps import limits_of, problem_task
 from codegym.task import Task
 
+_MOST_BYTES = 1 << 28
 _CURE = (
     "get it from https://huggingface.co/datasets/livecodebench/code_generation_lite, "
     "and give its path"
@@ -127,7 +128,10 @@ def _tests(record: Record, name: str) -> list[dict[str, str]]:
 def _unpack(text: str, name: str) -> str:
     """Return the one text that a compressed pickle holds, without running the pickle."""
     try:
-        data = zlib.decompress(base64.b64decode(text))
+        unzip = zlib.decompressobj()
+        data = unzip.decompress(base64.b64decode(text), _MOST_BYTES)
+        if not unzip.eof:
+            raise ValueError("cut off" if len(data) < _MOST_BYTES else "more than 256 MiB")
         texts = [value for _, value, _ in pickletools.genops(data) if isinstance(value, str)]
     except (binascii.Error, zlib.error, ValueError) as error:
         raise TaskError(f"unreadable tests ({error})", field=name, value=text[:40]) from None

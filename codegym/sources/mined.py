@@ -31,7 +31,7 @@ class MinedSource(RecordSource):
     """Mined tasks of a file.
 
     Args:
-        path: A ``.jsonl`` or ``.jsonl.gz`` file.
+        path: A ``.jsonl`` or ``.jsonl.gz`` file, or a folder of such files.
         split: ``train``, ``validation`` or ``test``; empty for all.
         seed: Of the splits: another seed sets other tasks apart.
         apart: What the splits hold apart: ``family`` or, less strictly, ``function``.

@@ -14,7 +14,7 @@ from codegym.limits import Limits
 from codegym.synthesis.composition import Composition, Parameters
 from codegym.synthesis.rendering import Style, render_prompt, render_solution
 from codegym.synthesis.space import Space, space_of
-from codegym.synthesis.splits import Split, SplitRule, are_held_out, domain_named
+from codegym.synthesis.splits import DOMAINS, Split, SplitRule, are_held_out, domain_named
 from codegym.synthesis.validity import outputs_of
 from codegym.task import Task
 
@@ -70,7 +70,7 @@ class SynthesisConfig:
             raise ConfigError(
                 f"domain {self.domain!r} trains on at most {domain.train_depth} atoms",
                 value=self.max_depth,
-                cure="take domain=big or domain=all, or split=c for longer compositions",
+                cure=_longer(self.max_depth),
             )
         if not self.depths:
             raise ConfigError(
@@ -114,6 +114,12 @@ class SynthesisConfig:
         lowest = {Split.ATOMS: 1, Split.A: 1, Split.B: 2, Split.C: 2}[self.split]
         highest = 1 if self.split is Split.ATOMS else self.max_depth
         return tuple(range(max(self.min_depth, lowest), highest + 1))
+
+
+def _longer(depth: int) -> str:
+    """Say where compositions of a depth are that the domain at hand does not train on."""
+    deep = [f"domain={name}" for name, domain in DOMAINS.items() if domain.train_depth >= depth]
+    return f"take {' or '.join([*deep, 'split=c'])}, which has longer compositions"
 
 
 @lru_cache(maxsize=64)

@@ -202,7 +202,7 @@ def agrees(run: Run, expected: Run) -> bool:
 def is_echo(run: Run) -> bool:
     """Tell whether a run gave back its first argument as it came."""
     given = [*run.args, *run.kwargs.values()]
-    return run.kind == "r" and bool(given) and same(run.result, given[0], TOLERANCE)
+    return run.kind == "r" and bool(given) and same(given[0], run.result, TOLERANCE)
 
 
 def choose_cases(runs: list[Run]) -> list[Run]:
