@@ -7,7 +7,8 @@ import pytest
 
 import codegym
 from codegym import CallCase, Task, load_tasks
-from codegym.mining.renaming import parameter_names, with_other_names
+from codegym.errors import ConfigError, UnknownNameError
+from codegym.mining.renaming import parameter_names, with_other_names, with_plain_names
 
 PROMPT = 'HEAD = "x"\n\n\ndef f(xs, key=None):\n    """Sort xs by key, then join xs."""'
 SOLUTION = '\n    xs = sorted(xs, key=key or str)\n    return HEAD + ", ".join(xs) + "xs"\n'
@@ -61,6 +62,36 @@ def test_a_new_name_is_never_one_of_the_program():
     for seed in range(20):
         other = with_other_names(one, POOL, Random(seed))
         assert other.metadata["renamed"] == {"x": "gamma"}
+
+
+def test_plain_names_are_the_same_in_every_function():
+    other = with_plain_names(task())
+    assert other.prompt == (
+        'HEAD = "x"\n\n\ndef f(y, z=None):\n    """Sort y by z, then join y."""'
+    )  # x is a word of the program, if only of a text of it
+    assert other.canonical_solution == (
+        '\n    y = sorted(y, key=z or str)\n    return HEAD + ", ".join(y) + "xs"\n'
+    )
+    # Parameters may change places; what the function calls x itself keeps its name.
+    swapped = with_plain_names(task("def f(y, x):\n", "    return x - y\n"))
+    assert (swapped.prompt, swapped.canonical_solution) == ("def f(x, y):\n", "    return y - x\n")
+    local = with_plain_names(task("def f(n):\n", "    x = n + 1\n    return x * n\n"))
+    assert local.canonical_solution == "    x = y + 1\n    return x * y\n"
+    unsure = task("def f(n):\n", "    return f'{n}'\n")
+    assert with_plain_names(unsure) == unsure
+
+
+def test_the_source_can_give_plain_names_but_not_drawn_ones_too(tmp_path):
+    path = tmp_path / "tasks.jsonl"
+    path.write_text(json.dumps(task().to_json()) + "\n")
+    with codegym.make_sandbox() as sandbox:
+        [plain] = load_tasks(f"mined:{path}?names=plain")
+        assert "def f(y, z=None)" in plain.prompt
+        assert codegym.judge(plain.canonical_solution, plain, sandbox=sandbox).passed
+    with pytest.raises(ConfigError, match="not both"):
+        load_tasks(f"mined:{path}?names=plain&renamed=2")
+    with pytest.raises(UnknownNameError, match="plain"):
+        load_tasks(f"mined:{path}?names=plane")
 
 
 def test_the_source_adds_variants_that_depend_on_the_seed_alone(tmp_path):

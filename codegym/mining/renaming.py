@@ -1,14 +1,15 @@
 """Renaming: a mined task once more, its parameters under other names.
 
 A few hundred functions teach a small policy their own names by heart. Under names that change from
-one sight of a function to the next, what can be learnt is to take them from the signature.
+one sight of a function to the next, what can be learnt is to take them from the signature. Under
+plain names, the same in every function, there is nothing to take.
 """
 
 import ast
 import io
 import re
 import tokenize
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from keyword import iskeyword
 from random import Random
@@ -16,6 +17,8 @@ from random import Random
 from codegym.task import CallCase, Task
 
 _Edit = tuple[int, int, int, str]
+# "a" comes late: it is a word of many a docstring.
+_PLAIN = "xyzuvwpqrstmnkbcdefghjloai"
 
 
 def parameter_names(tasks: Sequence[Task]) -> list[str]:
@@ -36,16 +39,38 @@ def with_other_names(task: Task, pool: Sequence[str], rng: Random) -> Task | Non
         The task, its metadata telling the new names; None where the function has no parameter, or
         a text between its lines that may hold the names of some (an f-string).
     """
+
+    def draw(taken: set[str], olds: list[str]) -> list[str] | None:
+        free = [name for name in pool if name not in taken and not iskeyword(name)]
+        return rng.sample(free, len(olds)) if len(free) >= len(olds) else None
+
+    return _renamed(task, draw)
+
+
+def with_plain_names(task: Task) -> Task:
+    """Return the task with its parameters called x, y, z and on, but for letters it uses itself.
+
+    A task that ``with_other_names`` would not rename stays as it is.
+    """
+
+    def next_letters(taken: set[str], olds: list[str]) -> list[str] | None:
+        free = [name for name in _PLAIN if name not in taken.difference(olds)]
+        return free[: len(olds)] if len(free) >= len(olds) else None
+
+    return _renamed(task, next_letters) or task
+
+
+def _renamed(task: Task, choose: Callable[[set[str], list[str]], list[str] | None]) -> Task | None:
     own = _own(task)
     program = task.program(task.canonical_solution or "")
     if own is None or not program.startswith(task.prompt):
         return None
-    taken = set(re.findall(r"[A-Za-z_]\w*", program))
-    free = [name for name in pool if name not in taken and not iskeyword(name)]
     olds = [name for name in _parameters(own) if not name.startswith("_")]
-    if not olds or len(free) < len(olds):
+    taken = set(re.findall(r"[A-Za-z_]\w*", program))
+    news = choose(taken, olds)
+    if not olds or news is None:
         return None
-    names = dict(zip(olds, rng.sample(free, len(olds)), strict=True))
+    names = dict(zip(olds, news, strict=True))
     edits = _edits(program, own, names)
     if edits is None:
         return None

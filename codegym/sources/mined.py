@@ -19,7 +19,7 @@ from codegym import registry
 from codegym.cases import take
 from codegym.errors import ConfigError, TaskError
 from codegym.mining.families import APART, SPLITS, assign_splits
-from codegym.mining.renaming import parameter_names, with_other_names
+from codegym.mining.renaming import parameter_names, with_other_names, with_plain_names
 from codegym.sources._records import Record, RecordSource, one_of, read_records
 from codegym.task import Task
 
@@ -44,6 +44,7 @@ class MinedSource(RecordSource):
         docstring: ``whole``, or ``summary`` for its first paragraph alone, which suits policies
             with a short context; lengths are those of the prompt as it is shown.
         renamed: How many times more each task stands there, under other names of its parameters.
+        names: ``own``, or ``plain`` for parameters called x, y, z in every function.
 
     Raises:
         TaskError: The file is missing, a line of it is malformed, or no task is left.
@@ -66,9 +67,11 @@ class MinedSource(RecordSource):
         max_solution: int = 0,
         docstring: str = "whole",
         renamed: int = 0,
+        names: str = "own",
     ) -> None:
         self._summary = one_of("docstring", docstring, ("whole", "summary")) == "summary"
         one_of("apart", apart, APART)
+        plain = one_of("names", names, ("own", "plain")) == "plain"
         if split:
             one_of("split", split, SPLITS)
         for name, share in (("min_strength", min_strength), ("min_coverage", min_coverage)):
@@ -78,6 +81,8 @@ class MinedSource(RecordSource):
         for name, length in lengths.items():
             if length < 0:
                 raise ConfigError(f"{name} is no number", value=length, expected=">= 0")
+        if plain and renamed:
+            raise ConfigError("names are plain or drawn, not both", value=f"renamed={renamed}")
         self._licences = {one.strip() for one in licence.split(",") if one.strip()}
         self._distribution = distribution
         self._least = {"strength": min_strength, "branch_coverage": min_coverage}
@@ -95,6 +100,8 @@ class MinedSource(RecordSource):
         self._tasks = [task for task in tasks if task.task_id in self._passing]
         if not self._tasks:
             raise TaskError("no task left", path=path, cure="filter less, or mine more")
+        if plain:
+            self._tasks = [with_plain_names(task) for task in self._tasks]
         self._tasks += self._variants(renamed, seed)
         self._numbers = {task.task_id: number for number, task in enumerate(self._tasks)}
 
