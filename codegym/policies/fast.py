@@ -229,6 +229,11 @@ class Scratch:
         spread: (N, H, e) array of ``heads``.
     """
 
+    stream: torch.Tensor
+    branch: torch.Tensor
+    normed: torch.Tensor
+    heads: torch.Tensor
+
     def __init__(self, tokens: int, heads: int, size: int) -> None:
         width = heads * size
         self.stream, self.branch, self.normed, self.heads = torch.empty(4, tokens, width)

@@ -104,9 +104,8 @@ class PlainRows:
             self._cache.take(prompt, torch.from_numpy(fresh).to(self._device))
         positions = torch.from_numpy(lengths - 1).to(self._device)
         self._cache.seek(positions)
-        last = obs[np.arange(len(lengths)), lengths - 1].astype(np.int64)
-        ids = torch.from_numpy(last).to(self._device)
-        return self._transformer.step(ids, positions, self._cache)
+        last = torch.from_numpy(obs[np.arange(len(lengths)), lengths - 1].astype(np.int64))
+        return self._transformer.step(last.to(self._device), positions, self._cache)
 
 
 class PlainDecoder:

@@ -43,7 +43,7 @@ _P3, _P4, _P5 = (
 _BIAS, _MANTISSA = np.int32(127), np.int32(23)
 
 
-class _Kept(FunctionCache):  # type: ignore[misc]
+class _Kept(FunctionCache):
     """Compiled code in a folder that may be full, read-only or damaged at any time.
 
     It only saves time: what can't be read is compiled, what can't be written is not kept.
@@ -52,14 +52,14 @@ class _Kept(FunctionCache):  # type: ignore[misc]
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         """Return what was kept for a signature, or None."""
         try:
-            return super().load_overload(sig, target_context)
+            return super().load_overload(sig, target_context)  # type: ignore[no-untyped-call]
         except Exception:  # a damaged file fails in whatever way its bytes lead to
             return None
 
     def save_overload(self, sig: Any, data: Any) -> None:
         """Keep what was compiled for a signature."""
         with suppress(Exception):
-            super().save_overload(sig, data)
+            super().save_overload(sig, data)  # type: ignore[no-untyped-call]
 
 
 def _compiled(*flags: str) -> Callable[[_Function], _Function]:
@@ -73,7 +73,7 @@ def _compiled(*flags: str) -> Callable[[_Function], _Function]:
         kernel: Any = numba.njit(nogil=True, fastmath=set(flags))(function)
         # numba refuses to cache at all where it finds no folder for it.
         with suppress(RuntimeError):
-            kernel._cache = _Kept(function)
+            kernel._cache = _Kept(function)  # type: ignore[no-untyped-call]
         return cast("_Function", kernel)
 
     return wrap
