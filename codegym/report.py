@@ -110,7 +110,7 @@ def plot(
         )
     if start:
         axes.axvline(start, color="black", linewidth=0.8, linestyle=":")
-        axes.text(start, 0.98, " RL begins", va="top", fontsize="small")
+        axes.text(start, 0.02, " RL begins", va="bottom", fontsize="small")
     axes.set(
         xlabel="seconds of training", ylabel="share that passes all tests", ylim=(0, 1), title=title
     )
