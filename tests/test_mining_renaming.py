@@ -51,10 +51,36 @@ def test_the_solution_still_passes_and_keywords_follow():
         ("def f(x):\n", "    return f'{x}'\n"),
         ("def f(x):\n", "    return (\n"),
         ("def f(a, b, c, d):\n", "    return a\n"),  # more than the pool has
+        ("def f(x):\n", "    def g(x):\n        return x\n    return g(x=x)\n"),
+        ("def f(x):\n", "    g = lambda x: x\n    return g(x=x)\n"),
     ],
 )
 def test_what_cannot_be_renamed_surely_is_left_out(prompt, solution):
     assert with_other_names(task(prompt, solution), POOL, Random(0)) is None
+
+
+def test_only_keywords_of_other_functions_keep_their_names():
+    lines = (
+        "    a, x = x.rpartition('é')[:2], sorted(x, key=x)\n",
+        "    g = lambda x=1: x\n",
+        "    return f(x=a, key=key) if a else min('é', key=len) + 'x' + dict(x=x)\n",
+    )
+    other = with_plain_names(task("def f(x, key=None):\n", "".join(lines)))
+    assert other.prompt == "def f(x, y=None):\n"
+    assert other.canonical_solution.split("\n") == [
+        "    a, x = x.rpartition('é')[:2], sorted(x, key=x)",
+        "    g = lambda x=1: x",
+        "    return f(x=a, y=y) if a else min('é', key=len) + 'x' + dict(x=x)",
+        "",
+    ]
+    unpacked = task("def f(host):\n", "    user, host = host.split('@')\n    return host\n")
+    assert with_plain_names(unpacked).canonical_solution == (
+        "    user, x = x.split('@')\n    return x\n"
+    )
+    nested = task("def f(n):\n", "    return (lambda n=1: n)() + dict(n=n)['n']\n")
+    assert with_plain_names(nested).canonical_solution == (
+        "    return (lambda x=1: x)() + dict(n=x)['n']\n"
+    )
 
 
 def test_a_new_name_is_never_one_of_the_program():

@@ -11,6 +11,7 @@ import re
 import tokenize
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from keyword import iskeyword
 from random import Random
 
@@ -81,13 +82,14 @@ def _renamed(task: Task, choose: Callable[[set[str], list[str]], list[str] | Non
         if isinstance(case, CallCase)
     )
     cut = len(task.prompt) + grown
-    return replace(
+    made = replace(
         task,
         prompt=text[:cut],
         canonical_solution=text[cut:],
         tests=replace(task.tests, cases=cases),
         metadata={**task.metadata, "renamed": names},
     )
+    return made if made.program(text[cut:]) == text and _own(made) is not None else None
 
 
 def _own(task: Task) -> ast.FunctionDef | None:
@@ -107,13 +109,16 @@ def _parameters(function: ast.FunctionDef) -> list[str]:
 
 def _edits(program: str, own: ast.FunctionDef, names: dict[str, str]) -> list[_Edit] | None:
     """Return (line, column, length, new text) of each place to change; None where unsure."""
+    kept = _keywords_of_others(program, own, names)
+    if kept is None:
+        return None
     found: list[_Edit] = []
     words = re.compile(r"\b(" + "|".join(map(re.escape, names)) + r")\b")
     first = own.body[0]
     documented = ast.get_docstring(own, clean=False) is not None
     docstring = (first.lineno, first.col_offset) if documented else None
     tokens = list(tokenize.generate_tokens(io.StringIO(program).readline))
-    for before, token, after in zip(tokens, tokens[1:], tokens[2:], strict=False):
+    for before, token in pairwise(tokens):
         line, column = token.start
         if line < own.lineno:
             continue
@@ -124,10 +129,39 @@ def _edits(program: str, own: ast.FunctionDef, names: dict[str, str]) -> list[_E
             elif "f" in token.string[: token.string.find(token.string[-1])].lower():
                 return None
         elif token.type == tokenize.NAME and token.string in names and before.string != ".":
-            keyword = line >= first.lineno and before.string in "(," and after.string == "="
-            if not keyword:
+            if token.start not in kept:
                 found.append((line, column, len(token.string), names[token.string]))
     return found
+
+
+def _keywords_of_others(
+    program: str, own: ast.FunctionDef, names: dict[str, str]
+) -> set[tuple[int, int]] | None:
+    """Return where (line, column) a name is a keyword in a call of another function.
+
+    None where a function inside of this one is called so: which parameter is meant is unsure.
+    """
+    lines = program.split("\n")
+    inside = {node.name for node in ast.walk(own) if isinstance(node, ast.FunctionDef)}
+    inside |= {node.id for node in ast.walk(own) if isinstance(node, ast.Name) and _stored(node)}
+    found = set()
+    for call in ast.walk(own):
+        if not isinstance(call, ast.Call):
+            continue
+        called = call.func.id if isinstance(call.func, ast.Name) else ""
+        for keyword in call.keywords:
+            if keyword.arg not in names or called == own.name:
+                continue
+            if called in inside:
+                return None
+            # Syntax trees count columns in bytes, tokens in characters.
+            before = lines[keyword.lineno - 1].encode()[: keyword.col_offset].decode()
+            found.add((keyword.lineno, len(before)))
+    return found
+
+
+def _stored(name: ast.Name) -> bool:
+    return isinstance(name.ctx, ast.Store)
 
 
 def _edited(program: str, edits: list[_Edit], boundary: int) -> tuple[str, int]:
