@@ -1,5 +1,6 @@
 """codegym bench learning: variants, gains, and that no run is done twice."""
 
+import fcntl
 import json
 from pathlib import Path
 from typing import Any
@@ -110,8 +111,13 @@ def test_acceptance_holds_results_against_their_bounds(tmp_path):
 
 
 def test_keeping_other_comparisons_out_lets_the_trainer_in(tmp_path):
-    with alone(tmp_path / "runs" / "rft-0"):
-        RunFolder(tmp_path / "runs" / "rft-0").create({"seed": 0}, overwrite=True)
+    folder = RunFolder(tmp_path / "runs" / "rft-0")
+    with alone(folder.path):
+        folder.create({"seed": 0}, overwrite=True)
+        [lock] = folder.path.parent.glob(".*.lock")
+        with lock.open() as handle, pytest.raises(BlockingIOError):
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    assert folder.read_config() == {"seed": 0}
 
 
 @pytest.mark.slow

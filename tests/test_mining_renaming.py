@@ -83,6 +83,16 @@ def test_only_keywords_of_other_functions_keep_their_names():
     )
 
 
+def test_a_parameter_may_be_a_prefix_an_escape_or_the_function_itself():
+    raw = task('def f(r):\n    r"""Say r."""\n', "    return r\n")
+    assert with_plain_names(raw).prompt == 'def f(x):\n    r"""Say x."""\n'
+    escaped = task('def f(n):\n    "n,\\n n"\n', "    return n\n")
+    assert with_plain_names(escaped).prompt == 'def f(x):\n    "x,\\n x"\n'
+    itself = task("def f(n, f=None):\n", "    return (n, f)\n")
+    other = with_plain_names(itself)
+    assert other.prompt + other.canonical_solution == "def f(x, y=None):\n    return (x, y)\n"
+
+
 def test_a_new_name_is_never_one_of_the_program():
     one = task("def f(x):\n", "    alpha = beta = x\n    return alpha\n")
     for seed in range(20):

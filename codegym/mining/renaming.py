@@ -113,7 +113,8 @@ def _edits(program: str, own: ast.FunctionDef, names: dict[str, str]) -> list[_E
     if kept is None:
         return None
     found: list[_Edit] = []
-    words = re.compile(r"\b(" + "|".join(map(re.escape, names)) + r")\b")
+    # In the escape of a line break, the letter is no name.
+    words = re.compile(r"(?<!\\)\b(" + "|".join(map(re.escape, names)) + r")\b")
     first = own.body[0]
     documented = ast.get_docstring(own, clean=False) is not None
     docstring = (first.lineno, first.col_offset) if documented else None
@@ -123,13 +124,17 @@ def _edits(program: str, own: ast.FunctionDef, names: dict[str, str]) -> list[_E
         if line < own.lineno:
             continue
         if token.type == tokenize.STRING:
+            prefix = token.string[: token.string.find(token.string[-1])]
             if token.start == docstring:
-                found.append((line, column, len(token.string), words.sub(
-                    lambda match: names[match[0]], token.string)))  # fmt: skip
-            elif "f" in token.string[: token.string.find(token.string[-1])].lower():
+                said = token.string[len(prefix) :]
+                renamed = words.sub(lambda match: names[match[0]], said)
+                found.append((line, column + len(prefix), len(said), renamed))
+            elif "f" in prefix.lower():
                 return None
         elif token.type == tokenize.NAME and token.string in names and before.string != ".":
-            if token.start not in kept:
+            # A parameter may bear the name of its function, which stays.
+            head = before.string == "def" and line == own.lineno
+            if not head and token.start not in kept:
                 found.append((line, column, len(token.string), names[token.string]))
     return found
 
