@@ -13,12 +13,12 @@ import numpy as np
 import torch
 
 from codegym import registry
-from codegym.advantages import Floats, damp, explained_variance, gae, spread, standardise
-from codegym.agent import Request
-from codegym.losses import policy_gradient, value_error
-from codegym.optimisation import Columns, Learner, Optimiser, Tally, ramp
+from codegym.learning.advantages import Floats, damp, explained_variance, gae, spread, standardise
+from codegym.learning.agent import Request
+from codegym.learning.learner import Columns, Learner, Optimiser, Tally, ramp
+from codegym.learning.losses import policy_gradient, value_error
+from codegym.learning.replay import Experience, ReplayBuffer
 from codegym.policy import Policy
-from codegym.replay import Experience, ReplayBuffer
 from codegym.rewards import make_reward
 from codegym.trajectory import Batch, Trajectory
 

@@ -19,11 +19,11 @@ import torch
 from torch import nn
 
 from codegym import registry
-from codegym.agent import Request
-from codegym.optimisation import Learner, Optimiser, Tally
-from codegym.outcome_critic import CLASSES, OutcomeCritic
+from codegym.learning.agent import Request
+from codegym.learning.learner import Learner, Optimiser, Tally
+from codegym.learning.outcome_critic import CLASSES, OutcomeCritic
+from codegym.learning.replay import ReplayBuffer
 from codegym.policy import Policy
-from codegym.replay import ReplayBuffer
 from codegym.rewards import make_reward
 from codegym.trajectory import Batch, Trajectory
 

@@ -16,12 +16,12 @@ import numpy as np
 import torch
 
 from codegym import registry
-from codegym.advantages import Floats, damp, group_relative, soft_overlong_punishment
-from codegym.agent import Request
-from codegym.losses import clipped_surrogate, kl_to_reference
-from codegym.optimisation import Columns, Learner, Optimiser, Tally, ramp
+from codegym.learning.advantages import Floats, damp, group_relative, soft_overlong_punishment
+from codegym.learning.agent import Request
+from codegym.learning.learner import Columns, Learner, Optimiser, Tally, ramp
+from codegym.learning.losses import clipped_surrogate, kl_to_reference
+from codegym.learning.replay import Experience, ReplayBuffer
 from codegym.policy import Policy
-from codegym.replay import Experience, ReplayBuffer
 from codegym.trajectory import Batch, Trajectory
 
 

@@ -17,10 +17,10 @@ import numpy as np
 import torch
 
 from codegym import registry
-from codegym.advantages import damp, standardise
-from codegym.agent import Agent, Request
-from codegym.optimisation import ramp
-from codegym.policies.sb3 import load_rollout, make_ppo, ppo_state, restore_ppo
+from codegym.learning.advantages import damp, standardise
+from codegym.learning.agent import Agent, Request
+from codegym.learning.learner import ramp
+from codegym.policies.sb3.sequence_policy import load_rollout, make_ppo, ppo_state, restore_ppo
 from codegym.policy import Policy
 from codegym.trajectory import Batch, Trajectory
 

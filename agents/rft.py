@@ -16,10 +16,10 @@ from typing import Any, ClassVar
 import numpy as np
 
 from codegym import registry
-from codegym.agent import Request
-from codegym.optimisation import Learner, Optimiser, ramp
+from codegym.learning.agent import Request
+from codegym.learning.learner import Learner, Optimiser, ramp
+from codegym.learning.replay import program_key
 from codegym.policy import Policy
-from codegym.replay import program_key
 from codegym.trajectory import Batch, Trajectory
 
 

@@ -11,9 +11,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from codegym import registry
-from codegym.advantages import leave_one_out, spread, standardise
-from codegym.agent import Request
-from codegym.optimisation import Learner, Optimiser, ramp
+from codegym.learning.advantages import leave_one_out, spread, standardise
+from codegym.learning.agent import Request
+from codegym.learning.learner import Learner, Optimiser, ramp
 from codegym.policy import Policy
 from codegym.trajectory import Batch, Trajectory
 

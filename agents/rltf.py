@@ -18,14 +18,14 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from codegym import registry
-from codegym.advantages import Floats, damp
-from codegym.agent import Request
-from codegym.optimisation import Learner, Optimiser, Tally, ramp
+from codegym.grading.verdict import Outcome
+from codegym.learning.advantages import Floats, damp
+from codegym.learning.agent import Request
+from codegym.learning.learner import Learner, Optimiser, Tally, ramp
+from codegym.learning.replay import Experience, ReplayBuffer
 from codegym.policy import Policy
-from codegym.replay import Experience, ReplayBuffer
 from codegym.rewards.rltf import RLTF as RLTFReward
 from codegym.trajectory import Batch, Trajectory
-from codegym.verdict import Outcome
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

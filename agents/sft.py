@@ -13,9 +13,9 @@ import numpy as np
 import torch
 
 from codegym import registry
-from codegym.agent import Request
-from codegym.losses import policy_gradient
-from codegym.optimisation import Learner, Optimiser
+from codegym.learning.agent import Request
+from codegym.learning.learner import Learner, Optimiser
+from codegym.learning.losses import policy_gradient
 from codegym.policy import Policy
 from codegym.trajectory import Batch, Trajectory
 

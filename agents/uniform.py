@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from codegym import registry
-from codegym.agent import Agent, Request
+from codegym.learning.agent import Agent, Request
 from codegym.policies.uniform import UniformPolicy
 from codegym.policy import Policy
 from codegym.trajectory import Trajectory

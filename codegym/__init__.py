@@ -8,13 +8,13 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from codegym.errors import CodegymError
-from codegym.limits import Limits
+from codegym.grading.verdict import CaseResult, Outcome, Verdict
 from codegym.registration import register_environments
-from codegym.task import AssertionCase, CallCase, StdioCase, Task, TestSuite
-from codegym.verdict import CaseResult, Outcome, Verdict
+from codegym.sandbox.limits import Limits
+from codegym.tasks.task import AssertionCase, CallCase, StdioCase, Task, TestSuite
 
 if TYPE_CHECKING:
-    from codegym.judging import judge, judge_many
+    from codegym.grading.judge import judge, judge_many
     from codegym.sandbox import Sandbox, make_sandbox
     from codegym.sources import TaskSource, load_tasks
 
@@ -24,8 +24,8 @@ register_environments()
 
 # Imported at first use, so that `import codegym` stays light.
 _LAZY = {
-    "judge": "codegym.judging",
-    "judge_many": "codegym.judging",
+    "judge": "codegym.grading.judge",
+    "judge_many": "codegym.grading.judge",
     "Sandbox": "codegym.sandbox",
     "make_sandbox": "codegym.sandbox",
     "TaskSource": "codegym.sources",

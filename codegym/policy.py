@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from codegym import registry
 from codegym.errors import ConfigError
-from codegym.tokenizers.base import Tokenizer
+from codegym.tokenizers.tokenizer import Tokenizer
 from codegym.trajectory import Batch
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ class Policy(ABC):
         version: Rises with every change of weights; caches of another version are dropped.
         learns: Whether its actor has weights that training changes.
         answers: Whether what it writes is an answer with a program in it, as chat models give, from
-            which ``codegym.extraction`` takes the program.
+            which ``codegym.tasks.answers`` takes the program.
     """
 
     name: str

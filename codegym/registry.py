@@ -14,13 +14,14 @@ from typing import Any
 
 from codegym.errors import MissingExtraError, UnknownNameError
 
-# Folders whose every module (but base and _private ones) is a plug-in of the module's name.
+# Folders whose modules are plug-ins of the module's name, apart from _private ones and these.
 _FOLDERS = {
     "sources": "codegym.sources",
     "rewards": "codegym.rewards",
     "tokenizers": "codegym.tokenizers",
     "agents": "codegym.agents",
 }
+_MACHINERY = {"credit", "mixture", "reward", "task_source", "tokenizer"}
 # Groups whose folders also hold machinery name their plug-ins here.
 _TABLES = {
     "sandboxes": {
@@ -29,13 +30,13 @@ _TABLES = {
         "unsafe": "codegym.sandbox.unsafe:UnsafeLauncher",
     },
     "samplers": {
-        "uniform": "codegym.task_sampling:UniformSampler",
-        "success": "codegym.task_sampling:SuccessSampler",
-        "curriculum": "codegym.task_sampling:CurriculumSampler",
+        "uniform": "codegym.training.task_sampler:UniformSampler",
+        "success": "codegym.training.task_sampler:SuccessSampler",
+        "curriculum": "codegym.training.task_sampler:CurriculumSampler",
     },
     "policies": {
-        "gpt": "codegym.policies.gpt:GPTPolicy",
-        "hf": "codegym.policies.hf:HFPolicy",
+        "gpt": "codegym.policies.gpt.gpt_policy:GPTPolicy",
+        "hf": "codegym.policies.hf.hf_policy:HFPolicy",
         "uniform": "codegym.policies.uniform:UniformPolicy",
     },
 }
@@ -136,4 +137,4 @@ def _modules(group: str) -> set[str]:
     if spec is None or spec.submodule_search_locations is None:
         return set()
     found = {module.name for module in pkgutil.iter_modules(spec.submodule_search_locations)}
-    return {name for name in found if not name.startswith("_") and name != "base"}
+    return {name for name in found if not name.startswith("_")} - _MACHINERY

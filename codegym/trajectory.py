@@ -11,8 +11,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from codegym.feedback import Feedback
-from codegym.verdict import Verdict
+from codegym.grading.feedback import Feedback
+from codegym.grading.verdict import Verdict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,10 +5,10 @@ from itertools import chain, compress
 from typing import Any
 
 import numpy as np
-from codegym.envs.arguments import check_choice
 from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 
+from codegym.envs.arguments import check_choice
 from codegym.errors import ConfigError
 
 Infos = dict[str, Any]

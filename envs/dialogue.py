@@ -9,23 +9,23 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
+
 from codegym.envs.arguments import (
     check_choice,
     check_isolation,
     check_positive,
     checked_names,
 )
+from codegym.envs.episodes import open_source
 from codegym.envs.grading import Grader, Verdicts
-from codegym.envs.setting import open_source
-from numpy.typing import NDArray
-
 from codegym.errors import EpisodeOverError, InvalidActionError, SandboxError
-from codegym.extraction import start_of, whole_program
-from codegym.pricing import price_spans
+from codegym.grading.verdict import Outcome, Verdict
 from codegym.rewards import Reward, make_reward
+from codegym.rewards.credit import price_spans
 from codegym.sources import TaskSource
-from codegym.task import Task
-from codegym.verdict import Outcome, Verdict
+from codegym.tasks.answers import start_of, whole_program
+from codegym.tasks.task import Task
 
 Granularity = Literal["line", "program"]
 

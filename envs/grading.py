@@ -5,10 +5,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from codegym.errors import ConfigError, SandboxError, SandboxUnavailableError
-from codegym.judging import Judge
+from codegym.grading.judge import Judge
+from codegym.grading.verdict import Verdict
 from codegym.sandbox import Sandbox, make_sandbox
-from codegym.task import Task
-from codegym.verdict import Verdict
+from codegym.tasks.task import Task
 
 Pairs = Sequence[tuple[str, Task]]
 Verdicts = Callable[[Pairs], Sequence[Verdict]]

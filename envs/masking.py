@@ -1,9 +1,9 @@
 """Masking: which tokens an episode may write next, read along as it is written."""
 
 import numpy as np
-from codegym.envs.setting import Opening
 from numpy.typing import NDArray
 
+from codegym.envs.episodes import Opening
 from codegym.grammar import MaskState, shared_mask
 from codegym.tokenizers import Tokenizer
 

@@ -3,9 +3,9 @@
 from typing import Any
 
 import numpy as np
-from codegym.envs.view import EpisodeView, describe_cases
 from numpy.typing import NDArray
 
+from codegym.envs.view import EpisodeView, describe_cases
 from codegym.errors import MissingExtraError
 
 WIDTH, HEIGHT = 800, 480

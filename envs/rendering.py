@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from codegym.envs.view import EpisodeView
-
 from codegym.errors import UnknownNameError
 
 RENDER_MODES = ("ansi", "human", "html", "rgb_array")

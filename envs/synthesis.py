@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import gymnasium as gym
 import numpy as np
-from codegym.envs.arguments import check_flag, checked_names
-from codegym.envs.grading import Verdicts
-from codegym.envs.rendering import RENDER_MODES, check_mode, render
-from codegym.envs.setting import Ending, Opening, Played, Setting, check_options
-from codegym.envs.view import EpisodeView, pieces_of
 from gymnasium import spaces
 from numpy.typing import NDArray
 
+from codegym.envs.arguments import check_flag, checked_names
+from codegym.envs.episodes import Ending, Opening, Played, Setting, check_options
+from codegym.envs.grading import Verdicts
+from codegym.envs.rendering import RENDER_MODES, check_mode, render
+from codegym.envs.view import EpisodeView, pieces_of
 from codegym.errors import EpisodeOverError, InvalidActionError
 from codegym.rewards import Reward
 from codegym.sources import TaskSource

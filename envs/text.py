@@ -4,13 +4,13 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
-from codegym.envs.arguments import checked_names
-from codegym.envs.dialogue import Dialogue, Granularity
-from codegym.envs.grading import Verdicts
-from codegym.envs.rendering import check_mode
-from codegym.envs.setting import check_options
 from gymnasium import spaces
 
+from codegym.envs.arguments import checked_names
+from codegym.envs.dialogue import Dialogue, Granularity
+from codegym.envs.episodes import check_options
+from codegym.envs.grading import Verdicts
+from codegym.envs.rendering import check_mode
 from codegym.rewards import Reward
 from codegym.sources import TaskSource
 

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 import numpy as np
-from codegym.envs.setting import Played, Setting
 
+from codegym.envs.episodes import Played, Setting
 from codegym.trajectory import Trajectory
 
 

@@ -10,18 +10,18 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from codegym.envs.arguments import check_choice, check_flag, check_positive, checked_names
-from codegym.envs.batching import Infos, read_mask, read_mode, spread, stack_infos
-from codegym.envs.grading import Verdicts
-from codegym.envs.rendering import check_mode, render
-from codegym.envs.setting import Ending, Opening, Played, Setting, check_options
-from codegym.envs.view import EpisodeView, pieces_of
 from gymnasium import spaces
 from gymnasium.utils import seeding
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
+from codegym.envs.arguments import check_choice, check_flag, check_positive, checked_names
+from codegym.envs.batching import Infos, read_mask, read_mode, spread, stack_infos
+from codegym.envs.episodes import Ending, Opening, Played, Setting, check_options
+from codegym.envs.grading import Verdicts
+from codegym.envs.rendering import check_mode, render
+from codegym.envs.view import EpisodeView, pieces_of
 from codegym.errors import EpisodeOverError, InvalidActionError
 from codegym.rewards import Reward
 from codegym.sources import TaskSource

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from codegym.task import Task
+from codegym.grading.verdict import Verdict
+from codegym.tasks.task import Task
 from codegym.tokenizers import Tokenizer
 from codegym.trajectory import Trajectory
-from codegym.verdict import Verdict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from codegym import checkpoint
-from codegym.checks.policy import check_policy
+from codegym.checks.check_policy import check_policy
 from codegym.errors import PromptTooLongError
+from codegym.policies import checkpoint
 from codegym.policy import Evaluation, Generation, Policy, Step
 from codegym.tokenizers.lexemes import LexemeTokenizer
 

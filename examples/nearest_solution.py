@@ -19,9 +19,9 @@ import re
 from collections import Counter
 from pathlib import Path
 
-from codegym.mining.duplicates import tree_key
+from codegym.mining.duplicate_programs import tree_key
 from codegym.sources import load_tasks
-from codegym.task import Task
+from codegym.tasks.task import Task
 
 
 class Renaming(ast.NodeTransformer):

@@ -10,10 +10,10 @@ import argparse
 
 import gymnasium as gym
 import numpy as np
-from codegym.envs.synthesis import SynthesisEnv
 
+from codegym.envs.synthesis import SynthesisEnv
 from codegym.sources import TaskSource
-from codegym.task import Task
+from codegym.tasks.task import Task
 
 
 class Length(TaskSource):

@@ -25,16 +25,16 @@ from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast, TrainerC
 from trl import GRPOConfig, GRPOTrainer
 
 import codegym
-from codegym.checkpoint import load_policy
-from codegym.evaluation import evaluate, held_out
-from codegym.judging import Judge
-from codegym.pricing import price, program_of
+from codegym.grading.judge import Judge
+from codegym.measuring.evaluation import evaluate, held_out
+from codegym.policies.checkpoint import load_policy
 from codegym.rewards import make_reward
-from codegym.run_config import TrainConfig
-from codegym.run_folder import RunFolder
+from codegym.rewards.credit import price, program_of
 from codegym.sandbox import make_sandbox
-from codegym.sources.base import load_tasks
-from codegym.training import Trainer
+from codegym.sources.task_source import load_tasks
+from codegym.training.config import TrainConfig
+from codegym.training.run_folder import RunFolder
+from codegym.training.trainer import Trainer
 
 TRAIN = "composites?domain=small&depth=1-2&split=train"
 TEST = "composites?domain=small&depth=2&split=test"

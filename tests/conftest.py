@@ -11,9 +11,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 from hypothesis import settings
 
 from codegym import registry
+from codegym.grading.verdict import CaseResult, Outcome, Verdict
 from codegym.sources import TaskSource
-from codegym.task import Task
-from codegym.verdict import CaseResult, Outcome, Verdict
+from codegym.tasks.task import Task
 
 # The same examples on every machine, and no time limit that a busy one could miss.
 settings.register_profile("same-everywhere", derandomize=True, deadline=None)

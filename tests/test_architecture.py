@@ -14,17 +14,12 @@ FOLDERS = {"codegym": ROOT / "codegym", "codegym.agents": ROOT / "agents",
 TORCH_ROOMS = (
     "codegym.agents",
     "codegym.bench",
-    "codegym.checkpoint",
     "codegym.checks",
     "codegym.cli",
-    "codegym.critic_sampling",
-    "codegym.evaluation",
-    "codegym.gathering",
-    "codegym.losses",
-    "codegym.optimisation",
-    "codegym.outcome_critic",
+    "codegym.experiments",
+    "codegym.learning",
+    "codegym.measuring",
     "codegym.policies",
-    "codegym.statetree",
     "codegym.training",
 )
 HEAVY = {"torch", "transformers", "peft", "stable_baselines3", "tensorboard"}
@@ -85,7 +80,7 @@ def test_agents_import_neither_envs_nor_one_another(name: str) -> None:
 @pytest.mark.parametrize("name", [one for one in ALL if one.startswith("codegym.envs")])
 def test_envs_import_no_learning(name: str) -> None:
     used = imports(ALL[name])
-    rooms = ("codegym.agents", "codegym.agent", "codegym.policies", "codegym.policy")
+    rooms = ("codegym.agents", "codegym.learning.agent", "codegym.policies", "codegym.policy")
     assert not [one for one in used if inside(one, rooms)]
 
 
@@ -96,7 +91,7 @@ def test_only_the_learning_rooms_import_torch(name: str) -> None:
 
 
 # What the sandbox binds inside beside the standard library.
-BOUND = ("codegym.sandbox.inside", "codegym.wire")
+BOUND = ("codegym.sandbox.inside", "codegym.sandbox.wire")
 
 
 @pytest.mark.parametrize("name", [one for one in ALL if inside(one, BOUND)])

@@ -8,7 +8,7 @@ Source: Chen et al., arXiv 2406.10305 (100 atomic Python functions, ten topics);
 their wording and their types are ours.
 """
 
-from codegym.atoms.base import Atom
+from codegym.atoms.atom import Atom
 from codegym.atoms.catalogue import TOPICS, by_topic, catalogue
 
 __all__ = ["TOPICS", "Atom", "by_topic", "catalogue"]

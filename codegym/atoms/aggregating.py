@@ -1,6 +1,6 @@
 """Aggregating: many values become one."""
 
-from codegym.atoms.base import atom
+from codegym.atoms.atom import atom
 from codegym.atoms.inputs import often_positive
 
 

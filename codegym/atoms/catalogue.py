@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from types import MappingProxyType
 
-from codegym.atoms.base import Atom, read_atoms
+from codegym.atoms.atom import Atom, read_atoms
 from codegym.errors import ConfigError, UnknownNameError
 
 TOPICS = (

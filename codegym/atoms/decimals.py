@@ -1,6 +1,6 @@
 """Decimals: numbers with a fractional part, alone and in lists."""
 
-from codegym.atoms.base import atom
+from codegym.atoms.atom import atom
 from codegym.atoms.inputs import around_zero
 
 

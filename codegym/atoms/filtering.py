@@ -1,6 +1,6 @@
 """Filtering: keep the items of a list that pass a test."""
 
-from codegym.atoms.base import atom
+from codegym.atoms.atom import atom
 from codegym.atoms.inputs import overlapping
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from random import Random
 from typing import Any
 
-from codegym.atoms.base import Atom
+from codegym.atoms.atom import Atom
 
 VOCABULARY = (
     "Apple sky Tree moon ox River a Cloud STAR bee Ink unit Eve dog level noon Otto b2 day 7up"

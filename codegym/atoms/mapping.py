@@ -1,6 +1,6 @@
 """Mapping: turn each item of a list, or each character, into something else."""
 
-from codegym.atoms.base import atom
+from codegym.atoms.atom import atom
 
 
 @atom(

@@ -1,6 +1,6 @@
 """Numbers: whole numbers in, whole numbers or their digits out."""
 
-from codegym.atoms.base import atom
+from codegym.atoms.atom import atom
 
 
 @atom(

@@ -1,6 +1,6 @@
 """Selecting: keep some items of a list by where they stand."""
 
-from codegym.atoms.base import atom
+from codegym.atoms.atom import atom
 
 
 @atom(

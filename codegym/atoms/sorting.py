@@ -1,6 +1,6 @@
 """Sorting: put items in order, and what an order makes easy."""
 
-from codegym.atoms.base import atom
+from codegym.atoms.atom import atom
 from codegym.atoms.inputs import often_sorted
 
 

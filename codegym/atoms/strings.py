@@ -1,6 +1,6 @@
 """Strings: one text becomes another, character by character or by slices."""
 
-from codegym.atoms.base import atom
+from codegym.atoms.atom import atom
 
 
 @atom(

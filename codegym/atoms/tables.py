@@ -1,6 +1,6 @@
 """Tables: dictionaries from words to numbers."""
 
-from codegym.atoms.base import atom
+from codegym.atoms.atom import atom
 
 
 @atom(

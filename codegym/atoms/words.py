@@ -1,6 +1,6 @@
 """Words: texts and lists of words."""
 
-from codegym.atoms.base import atom
+from codegym.atoms.atom import atom
 
 
 @atom(

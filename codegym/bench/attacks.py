@@ -23,14 +23,14 @@ from rich.table import Table
 import codegym
 from codegym.bench.attack_corpus import ATTACKS, FAMILIES, Attack
 from codegym.bench.attack_corpus.target import GENERAL_PROBE, XS, Target, as_form
-from codegym.bench.bait import Bait
-from codegym.bench.outer import grade_outside
+from codegym.bench.containment import grade_outside
+from codegym.bench.planted_secrets import Bait
 from codegym.errors import CodegymError, ConfigError, UnknownNameError
-from codegym.judging import judge
-from codegym.limits import Limits
-from codegym.sandbox.base import Sandbox
-from codegym.task import Task
-from codegym.testsuite import Form
+from codegym.grading.judge import judge
+from codegym.sandbox.job import Sandbox
+from codegym.sandbox.limits import Limits
+from codegym.tasks.suite import Form
+from codegym.tasks.task import Task
 
 SIEGE_LIMITS = Limits(wall_s=1.0, cpu_s=1.0, memory_bytes=256 << 20, output_bytes=1 << 20)
 HANG_LIMITS = Limits(wall_s=0.25, cpu_s=0.25, memory_bytes=256 << 20, output_bytes=1 << 20)

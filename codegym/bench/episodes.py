@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 from codegym.bench.ratios import Figure, compare
 from codegym.envs.synthesis import SynthesisEnv
 from codegym.envs.vector import SynthesisVectorEnv
-from codegym.judging import judge_many
+from codegym.grading.judge import judge_many
+from codegym.grading.verdict import CaseResult, Outcome, Verdict
 from codegym.sources import TaskSource, load_tasks
-from codegym.task import Task
+from codegym.tasks.task import Task
 from codegym.tokenizers.lexemes import LexemeTokenizer
-from codegym.verdict import CaseResult, Outcome, Verdict
 
 SUB_ENVS = 64
 _NEW = "composites"

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import codegym
 from codegym.errors import ConfigError
-from codegym.judging import judge
-from codegym.sandbox.base import Sandbox
+from codegym.grading.judge import judge
 from codegym.sandbox.bubblewrap import find_bwrap
-from codegym.task import Task
+from codegym.sandbox.job import Sandbox
+from codegym.tasks.task import Task
 
 PROGRAM = "def f(x):\n    return x + 1\n"
 TEST = "def check(candidate):\n" + "".join(

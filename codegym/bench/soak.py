@@ -20,11 +20,11 @@ from rich.table import Table
 
 import codegym
 from codegym.errors import ConfigError
-from codegym.judging import Judge
-from codegym.limits import Limits
-from codegym.task import Task
-from codegym.testsuite import Form
-from codegym.verdict import Outcome
+from codegym.grading.judge import Judge
+from codegym.grading.verdict import Outcome
+from codegym.sandbox.limits import Limits
+from codegym.tasks.suite import Form
+from codegym.tasks.task import Task
 
 LIMITS = Limits(wall_s=5.0, cpu_s=5.0, memory_bytes=256 << 20, output_bytes=1 << 16)
 SHORT = Limits(wall_s=0.3, cpu_s=5.0, memory_bytes=256 << 20, output_bytes=1 << 16)

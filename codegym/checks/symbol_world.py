@@ -9,15 +9,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from codegym.agent import Request
-from codegym.policies.gpt import GPTConfig, GPTPolicy
+from codegym.grading.verdict import CaseResult, Outcome, Verdict
+from codegym.learning.agent import Request
+from codegym.policies.gpt.gpt_policy import GPTConfig, GPTPolicy
 from codegym.policy import Policy
-from codegym.pricing import price
 from codegym.rewards import make_reward
-from codegym.task import Task
-from codegym.tokenizers.base import Tokenizer
+from codegym.rewards.credit import price
+from codegym.tasks.task import Task
+from codegym.tokenizers.tokenizer import Tokenizer
 from codegym.trajectory import Batch, Trajectory
-from codegym.verdict import CaseResult, Outcome, Verdict
 
 SYMBOLS = "ABCabc"
 

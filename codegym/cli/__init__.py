@@ -28,11 +28,19 @@ class LazyGroup(click.Group):
     Args:
         package: Where the modules stand; ``grade`` is ``<package>.grade:command``.
         table: Command name -> one line of help.
+        modules: Command name -> module, where it is not the command's own name.
     """
 
-    def __init__(self, *, package: str, table: dict[str, str], **rest: object) -> None:
+    def __init__(
+        self,
+        *,
+        package: str,
+        table: dict[str, str],
+        modules: dict[str, str] | None = None,
+        **rest: object,
+    ) -> None:
         super().__init__(**rest)  # type: ignore[arg-type]
-        self._package, self._table = package, table
+        self._package, self._table, self._modules = package, table, modules or {}
 
     def list_commands(self, context: click.Context) -> list[str]:
         """Return the names in the order of the table."""
@@ -46,7 +54,7 @@ class LazyGroup(click.Group):
         """
         if name not in self._table:
             raise UnknownNameError("command", name, self._table)
-        module = importlib.import_module(f"{self._package}.{name}")
+        module = importlib.import_module(f"{self._package}.{self._modules.get(name, name)}")
         command: click.Command = module.command
         return command
 

@@ -14,6 +14,14 @@ BENCHMARKS = {
 }
 
 
-@click.group(cls=LazyGroup, package="codegym.bench", table=BENCHMARKS)
+MODULES = {
+    "sandbox": "sandbox_speed",
+    "env": "env_speed",
+    "policy": "policy_speed",
+    "learning": "agent_comparison",
+}
+
+
+@click.group(cls=LazyGroup, package="codegym.bench", table=BENCHMARKS, modules=MODULES)
 def command() -> None:
     """Measure the performance claims as ratios taken in one run."""

@@ -11,8 +11,8 @@ from rich.table import Table
 
 import codegym.checks
 from codegym import registry
-from codegym.checks.source import SourceReport, check_source
-from codegym.checks.tokenizer import check_tokenizer, round_trips
+from codegym.checks.check_source import SourceReport, check_source
+from codegym.checks.check_tokenizer import check_tokenizer, round_trips
 from codegym.errors import ConformanceError, UnknownNameError
 from codegym.tokenizers import make_tokenizer
 
@@ -60,16 +60,20 @@ def command(kind: str, name: str, count: int, judge: bool) -> None:
 
 
 def _check(kind: str, name: str) -> None:
-    """Run ``codegym.checks.<kind>.check_<kind>`` on the plug-in of that name.
+    """Run ``codegym.checks.check_<kind>.check_<kind>`` on the plug-in of that name.
 
     Raises:
         UnknownNameError: There is no such check, or no such plug-in.
     """
     modules = {module.name for module in pkgutil.iter_modules(codegym.checks.__path__)}
-    known = {"source", "tokenizer", *(one for one in (*_GROUPS, "env") if one in modules)}
+    known = {
+        "source",
+        "tokenizer",
+        *(one for one in (*_GROUPS, "env") if f"check_{one}" in modules),
+    }
     if kind not in known:
         raise UnknownNameError("kind of plug-in to check", kind, known)
-    module = importlib.import_module(f"codegym.checks.{kind}")
+    module = importlib.import_module(f"codegym.checks.check_{kind}")
     check: Any = vars(module)[f"check_{kind}"]
     check(registry.get(_GROUPS[kind], name) if kind in _GROUPS else name)
 

@@ -90,11 +90,11 @@ def command(
     folder is measured on the run's held-out tasks, as the run measured itself.
     """
     try:
-        from codegym.evaluation import evaluate, held_out
-        from codegym.policies.making import make_policy
+        from codegym.measuring.evaluation import evaluate, held_out
+        from codegym.policies.factory import make_policy
     except ModuleNotFoundError as error:
         raise MissingExtraError(error.name or "torch", "agents") from error
-    from codegym.judging import Judge
+    from codegym.grading.judge import Judge
     from codegym.sandbox import make_sandbox
     from codegym.sources import load_tasks
 
@@ -121,7 +121,7 @@ def command(
             report = evaluate(policy, chosen, deterministic=greedy, **written)
             table = _table(report, title)
         else:
-            from codegym.critic_sampling import critic_sampling as guided_by
+            from codegym.measuring.critic_sampling import critic_sampling as guided_by
 
             report = guided_by(policy, critic, chosen, visible=visible_tests, **written)
             table = _comparison(report, title)
@@ -136,7 +136,7 @@ def _found(checkpoint: str) -> tuple[str, dict[str, Any]]:
     Raises:
         ConfigError: There is no such folder, and it is no policy's name either.
     """
-    from codegym.run_folder import RunFolder
+    from codegym.training.run_folder import RunFolder
 
     folder = RunFolder(Path(checkpoint))
     if folder.checkpoint.is_dir():
@@ -156,8 +156,8 @@ def _critic(checkpoint: Path, policy: Any) -> Any:
     Raises:
         ConfigError: The checkpoint keeps none.
     """
-    from codegym.checkpoint import TRAINER, load_trainer
-    from codegym.outcome_critic import OutcomeCritic
+    from codegym.learning.outcome_critic import OutcomeCritic
+    from codegym.policies.checkpoint import TRAINER, load_trainer
 
     kept = load_trainer(checkpoint).get("keepsakes", {}) if (checkpoint / TRAINER).is_dir() else {}
     if "outcome_critic" not in kept:

@@ -14,14 +14,20 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from codegym.errors import ConfigError
-from codegym.judging import Judge, repeat
-from codegym.limits import Limits
-from codegym.metrics import pass_at_k
-from codegym.samples import Sample, VerdictFile, canonical_samples, one_program, read_samples
+from codegym.grading.judge import Judge, repeat
+from codegym.grading.verdict import Outcome, Verdict
+from codegym.grading.verdict_cache import VerdictCache
+from codegym.measuring.sample_files import (
+    Sample,
+    VerdictFile,
+    canonical_samples,
+    one_program,
+    read_samples,
+)
+from codegym.measuring.statistics import pass_at_k
 from codegym.sandbox import Sandbox, make_sandbox
-from codegym.sandbox.cache import VerdictCache
+from codegym.sandbox.limits import Limits
 from codegym.sources import TaskSource, load_tasks
-from codegym.verdict import Outcome, Verdict
 
 UNDER_WAY = 512
 SHOWN_FAILURES = 10

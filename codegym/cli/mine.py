@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -19,12 +19,14 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from codegym.errors import ConfigError
+from codegym.errors import CodegymError, ConfigError
 from codegym.mining.contamination import BENCHMARKS, Benchmarks
 from codegym.mining.funnel import Funnel
 from codegym.mining.log import Log
+from codegym.mining.module_tree import Module, find_modules
 from codegym.mining.pipeline import Miner, MiningConfig
-from codegym.mining.tree import Module, find_modules
+from codegym.sources import load_tasks
+from codegym.tasks.task import Task
 
 
 @click.command()
@@ -94,7 +96,7 @@ def command(
     started, began = time.monotonic(), time.process_time()
     funnel = Funnel()
     with codegym.make_sandbox(isolation, workers=workers) as sandbox:
-        known = Benchmarks.load(benchmarks, sandbox)
+        known = Benchmarks.of(read_benchmarks(benchmarks), sandbox)
         for name, why in known.missing.items():
             progress_console.print(f"[yellow]not compared with {name}[/]: {escape(why)}")
         prepared = time.monotonic() - started
@@ -128,6 +130,17 @@ def command(
         f"outside: {inside / max(inside + own, 1e-9):.0%} in the sandbox; "
         f"compared with {compared or 'no benchmark'}"
     )
+
+
+def read_benchmarks(uris: Sequence[str]) -> dict[str, Sequence[Task] | str]:
+    """Return the tasks of each benchmark, or why it could not be read."""
+    problems: dict[str, Sequence[Task] | str] = {}
+    for uri in uris:
+        try:
+            problems[uri] = list(load_tasks(uri))
+        except CodegymError as error:
+            problems[uri] = error.message
+    return problems
 
 
 def _modules(targets: Iterable[str]) -> list[Module]:

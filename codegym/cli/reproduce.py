@@ -11,11 +11,11 @@ from rich.table import Table
 
 from codegym import __version__
 from codegym.errors import MissingExtraError
-from codegym.experiments.catalogue import EXPERIMENTS, load_experiment
+from codegym.experiments.every_experiment import EXPERIMENTS, load_experiment
 from codegym.experiments.experiment import SCALES, Experiment, Scale
 
 if TYPE_CHECKING:
-    from codegym.experiments.trials import Done, Trials
+    from codegym.experiments.runs import Done, Trials
 
 
 @click.command()
@@ -93,10 +93,10 @@ def _run(
     chosen: Experiment, scale: Scale, *, seeds: range, programs: int | None, out: Path
 ) -> dict[str, Any]:
     """Train or read every run, and write results.json, report.md and plot.png."""
+    from codegym.experiments.experiment_report import markdown, plot
     from codegym.experiments.findings import findings
-    from codegym.experiments.report import markdown, plot
-    from codegym.experiments.trials import Trials
-    from codegym.machine import machine
+    from codegym.experiments.runs import Trials
+    from codegym.measuring.machine import machine
 
     trials = Trials(experiment=chosen, scale=scale, seeds=seeds, programs=programs, out=out)
     done, on_seen = _train(trials)
@@ -125,7 +125,7 @@ def _run(
 
 def _train(trials: "Trials") -> tuple[list["Done"], dict[tuple[str, int], dict[str, Any]]]:
     """Return every run, trained or read, and what it passes of the training tasks if asked."""
-    from codegym.experiments.seen import seen
+    from codegym.experiments.train_set_score import seen
 
     uri, count = trials.experiment.seen_tasks, trials.scale.eval_count
     done, on_seen = [], {}
@@ -172,7 +172,7 @@ def _progress() -> Progress:
 
 
 def _show(results: dict[str, Any], out: Path) -> None:
-    from codegym.experiments.report import CAUTION, tables
+    from codegym.experiments.experiment_report import CAUTION, tables
 
     console = Console()
     # A table of figures is better too wide for a file or a pipe than folded.

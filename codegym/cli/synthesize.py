@@ -14,13 +14,13 @@ from rich.table import Table
 from codegym.atoms import TOPICS, by_topic, catalogue
 from codegym.errors import ConfigError
 from codegym.sources import load_tasks
-from codegym.sources.base import TaskSource
 from codegym.sources.composites import ProceduralSource
 from codegym.sources.jsonl import write_jsonl
-from codegym.synthesis.duplicates import Duplicates
+from codegym.sources.task_source import TaskSource
+from codegym.synthesis.duplicate_tasks import Duplicates
 from codegym.synthesis.generate import SynthesisConfig, members
 from codegym.synthesis.splits import DOMAINS, Split
-from codegym.task import CallCase, Task
+from codegym.tasks.task import CallCase, Task
 
 _DEFAULT = "composites?domain=all&depth=1-3&shape=any"
 

@@ -140,9 +140,9 @@ def command(
         try:
             import torch
 
-            from codegym.run_config import TrainConfig
-            from codegym.run_folder import RunFolder
-            from codegym.training import Trainer
+            from codegym.training.config import TrainConfig
+            from codegym.training.run_folder import RunFolder
+            from codegym.training.trainer import Trainer
         except ModuleNotFoundError as error:
             raise MissingExtraError(error.name or "torch", "agents") from error
     if threads:
@@ -207,8 +207,8 @@ def _merge(
     assignments: tuple[str, ...],
 ) -> dict[str, Any]:
     """Lay the sources of settings over one another; later ones win."""
-    from codegym.config_file import read_config_file
-    from codegym.run_config import BUDGETS, PRESETS
+    from codegym.training.config import BUDGETS, PRESETS
+    from codegym.training.config_file import read_config_file
 
     merged: dict[str, Any] = {}
     if preset is not None:
@@ -228,7 +228,7 @@ def _assign(settings: Mapping[str, Any], assignments: tuple[str, ...]) -> dict[s
     Raises:
         ConfigError: An assignment without a value.
     """
-    from codegym.run_config import GROUPS
+    from codegym.training.config import GROUPS
 
     merged = dict(settings)
     for assignment in assignments:
@@ -256,7 +256,7 @@ def _line(update: Any) -> str:
 
 def _report(folder: Any, config: Any, torch_version: str) -> None:
     """Write report.json and the plot, and print the table."""
-    from codegym.report import plot, summarise, table
+    from codegym.measuring.run_report import plot, summarise, table
 
     curve, metrics = list(folder.rows("curve")), list(folder.rows("metrics"))
     summary = summarise(curve)

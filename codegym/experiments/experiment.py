@@ -11,9 +11,9 @@ from typing import Any, Literal
 
 from codegym import registry
 from codegym.errors import ConfigError, UnknownNameError
-from codegym.mixture import load_mixture
 from codegym.rewards import make_reward
-from codegym.run_config import TrainConfig, agent_config, phases_of
+from codegym.sources.mixture import load_mixture
+from codegym.training.config import TrainConfig, agent_config, phases_of
 
 TRAIN = "composites?domain=small&depth=1-2&split=train"
 HELD_OUT = "composites?domain=small&depth=2&split=test"

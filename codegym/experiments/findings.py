@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codegym.experiments.experiment import Contrast, Experiment
-from codegym.experiments.trials import Done
-from codegym.metrics import Interval, paired_gain, proportion, unpaired_gain
-from codegym.report import KINDS
-from codegym.trial import passed
+from codegym.experiments.runs import Done
+from codegym.measuring.run_report import KINDS
+from codegym.measuring.statistics import Interval, paired_gain, proportion, unpaired_gain
+from codegym.training.comparison_run import passed
 
 Array = NDArray[np.float64]
 # Label -> one row per seed, (seeds, tasks): how far each task was passed.

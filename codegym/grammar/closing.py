@@ -12,9 +12,9 @@ from functools import lru_cache
 from heapq import heappop, heappush
 from math import inf
 
+from codegym.grammar.parse_tables import load_tables
 from codegym.grammar.parser import Column, Node, Parser
-from codegym.grammar.tables import load_tables
-from codegym.grammar.words import KEYWORDS, OPERATORS, SOFT
+from codegym.grammar.word_tokens import KEYWORDS, OPERATORS, SOFT
 
 Matrix = tuple[float, float, float, float]
 _ONE: Matrix = (0.0, inf, inf, 0.0)

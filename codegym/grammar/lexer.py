@@ -9,7 +9,7 @@ from functools import lru_cache
 from string import ascii_letters, digits
 
 from codegym.grammar.lex import Event, Frame, Lex, Step, Way
-from codegym.grammar.strings import (
+from codegym.grammar.string_literals import (
     PREFIXES,
     begin_spec,
     close_field,
@@ -24,7 +24,14 @@ from codegym.grammar.strings import (
     string_ways,
 )
 from codegym.grammar.unicode import completion
-from codegym.grammar.words import BRACKETS, FOREIGN_OPERATORS, KEYWORDS, OPERATORS, SOFT, SPECIAL
+from codegym.grammar.word_tokens import (
+    BRACKETS,
+    FOREIGN_OPERATORS,
+    KEYWORDS,
+    OPERATORS,
+    SOFT,
+    SPECIAL,
+)
 
 LINE = Lex("line")
 BETWEEN = Lex("between")

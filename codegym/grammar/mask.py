@@ -23,11 +23,11 @@ from codegym.grammar.lexer import (
     second_halves,
     ways_out,
 )
+from codegym.grammar.parse_tables import END, load_tables
 from codegym.grammar.parser import MOST_BLOCKS, Column, Node, Parser
-from codegym.grammar.tables import END, load_tables
 from codegym.grammar.vocabulary import read_vocabulary
-from codegym.grammar.words import KEYWORDS, SOFT, SPECIAL
-from codegym.tokenizers.base import Tokenizer
+from codegym.grammar.word_tokens import KEYWORDS, SOFT, SPECIAL
+from codegym.tokenizers.tokenizer import Tokenizer
 
 NEVER = np.iinfo(np.int16).max
 # What is kept, so that memory is bounded: states and bytes of their rows, and parser stacks, of a

@@ -11,8 +11,8 @@ they are refused at once. No way out needs one of them, so nothing else changes.
 
 from __future__ import annotations
 
-from codegym.grammar.tables import END, Tables
-from codegym.grammar.words import SOFT
+from codegym.grammar.parse_tables import END, Tables
+from codegym.grammar.word_tokens import SOFT
 
 Column = tuple[int, int]  # tabs and spaces before a line's first word
 

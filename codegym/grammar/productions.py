@@ -15,7 +15,7 @@ in a target, no bare starred expression, a ``case`` that always matches comes la
 from collections.abc import Iterable
 from itertools import product
 
-from codegym.grammar.words import KEYWORDS, LAYOUT, OPERATORS
+from codegym.grammar.word_tokens import KEYWORDS, LAYOUT, OPERATORS
 
 # Operators from the loosest to the tightest, and the level whose operands are on both sides.
 _BINARY = (

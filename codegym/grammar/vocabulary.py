@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from codegym.errors import ConfigError
 from codegym.grammar.lex import Event, Lex
 from codegym.grammar.lexer import HALF, read
-from codegym.grammar.words import BRACKETS, KEYWORDS, OPERATORS
-from codegym.tokenizers.base import Tokenizer
+from codegym.grammar.word_tokens import BRACKETS, KEYWORDS, OPERATORS
 from codegym.tokenizers.lexemes import HALF_BYTES, LexemeTokenizer
+from codegym.tokenizers.tokenizer import Tokenizer
 
 _READINGS_KEPT, _READINGS_KEPT_BYTES = 1_000, 1 << 27
 

@@ -12,12 +12,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from codegym.errors import CodegymError
-from codegym.mining.duplicates import tells_enough, tree_key
+from codegym.mining.duplicate_programs import tells_enough, tree_key
 from codegym.mining.harness import answers, study_job
-from codegym.sandbox.base import Job, Sandbox
-from codegym.sources import load_tasks
-from codegym.task import Task
+from codegym.sandbox.job import Job, Sandbox
+from codegym.tasks.task import Task
 
 BENCHMARKS = ("humaneval", "mbpp")
 GRAM_WORDS = 8
@@ -49,19 +47,20 @@ class Benchmarks:
     _known: dict[int, list[Known]] = field(default_factory=dict)
 
     @classmethod
-    def load(cls, uris: Sequence[str] = BENCHMARKS, sandbox: Sandbox | None = None) -> "Benchmarks":
-        """Read benchmarks and, given a sandbox, learn their solutions' behaviour.
+    def of(
+        cls, problems: Mapping[str, Sequence[Task] | str], sandbox: Sandbox | None = None
+    ) -> "Benchmarks":
+        """Take in benchmarks and, given a sandbox, learn their solutions' behaviour.
 
         Args:
-            uris: Task sources. One that is not installed is noted in ``missing``.
+            problems: The URI of each benchmark with its tasks, or with the reason why they could
+                not be read, which is kept in ``missing``.
             sandbox: Where the canonical solutions run.
         """
         found = cls()
-        for uri in uris:
-            try:
-                tasks = list(load_tasks(uri))
-            except CodegymError as error:
-                found.missing[uri] = error.message
+        for uri, tasks in problems.items():
+            if isinstance(tasks, str):
+                found.missing[uri] = tasks
                 continue
             found.sizes[uri] = len(tasks)
             found.add(tasks, sandbox)

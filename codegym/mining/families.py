@@ -13,9 +13,9 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
-from codegym.mining.duplicates import tree_key
+from codegym.mining.duplicate_programs import tree_key
 from codegym.mining.symbols import bound_names
-from codegym.task import Task
+from codegym.tasks.task import Task
 
 SPLITS = ("train", "validation", "test")
 APART = ("family", "function")

@@ -5,8 +5,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from codegym.mining.module_tree import Module
 from codegym.mining.symbols import is_overload, symbols_of
-from codegym.mining.tree import Module
 
 DOCSTRING_CHARS = 12
 _MOST_LINES = 80

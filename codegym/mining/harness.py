@@ -11,10 +11,11 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from codegym import compare, wire
-from codegym.limits import Limits
+from codegym.grading import compare
 from codegym.mining import inside
-from codegym.sandbox.base import ExecutionResult, Job
+from codegym.sandbox import wire
+from codegym.sandbox.job import ExecutionResult, Job
+from codegym.sandbox.limits import Limits
 
 STUDY_LIMITS = Limits(wall_s=30.0, cpu_s=8.0, memory_bytes=1 << 30, output_bytes=4 << 20)
 # In the order in which they import one another.
@@ -45,7 +46,8 @@ def study_program() -> str:
     """Return the text of the program that studies a function; see ``inside.study``."""
     folder = Path(inside.__file__).parent
     modules: list[tuple[str, Any]] = [
-        ("codegym.compare", _compiled(Path(compare.__file__))),
+        ("codegym.grading", None),
+        ("codegym.grading.compare", _compiled(Path(compare.__file__))),
         ("codegym.mining", None),
         ("codegym.mining.inside", None),
     ]

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from codegym.mining.docstrings import documented_types, examples_of
+from codegym.mining.module_tree import Module
+from codegym.mining.parameter_uses import type_by_name, type_by_use
 from codegym.mining.symbols import symbols_of
-from codegym.mining.tree import Module
-from codegym.mining.uses import type_by_name, type_by_use
 
 Spec = Any
 _PLAIN: dict[str, Spec] = {

@@ -15,7 +15,7 @@ from typing import IO, Any, Self
 
 from codegym.errors import ConfigError, TaskError
 from codegym.mining.funnel import KEPT, Fate
-from codegym.task import Task
+from codegym.tasks.task import Task
 
 SUFFIX = ".fates"
 

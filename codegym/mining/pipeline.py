@@ -15,7 +15,7 @@ from typing import Any
 from codegym.errors import ConfigError, SandboxError
 from codegym.mining.contamination import Benchmarks, is_behaviour
 from codegym.mining.docstrings import example_literals
-from codegym.mining.duplicates import behaviour_key, tree_key
+from codegym.mining.duplicate_programs import behaviour_key, tree_key
 from codegym.mining.finding import (
     Candidate,
     find_candidates,
@@ -27,14 +27,14 @@ from codegym.mining.finding import (
 from codegym.mining.funnel import KEPT, Fate
 from codegym.mining.harness import answers, study_job
 from codegym.mining.inference import Signature, UntypedError, examples_for, infer
-from codegym.mining.linking import ImpureError, Linked, Linker, UnlinkableError
-from codegym.mining.making import can_be_written_alike, make_task
-from codegym.mining.recording import read_recording, recording_jobs
-from codegym.mining.report import Report, read_report
+from codegym.mining.mined_task import can_be_written_alike, make_task
+from codegym.mining.module_tree import Module, Origin
+from codegym.mining.program_assembly import ImpureError, Linked, Linker, UnlinkableError
+from codegym.mining.recorded_answers import read_recording, recording_jobs
 from codegym.mining.strategies import draw_inputs
-from codegym.mining.tree import Module, Origin
-from codegym.sandbox.base import ExecutionResult, Job, Sandbox, Ticket
-from codegym.task import Task
+from codegym.mining.study_report import Report, read_report
+from codegym.sandbox.job import ExecutionResult, Job, Sandbox, Ticket
+from codegym.tasks.task import Task
 
 MOST_BROKEN = 10
 

@@ -15,7 +15,7 @@ from itertools import pairwise
 from keyword import iskeyword
 from random import Random
 
-from codegym.task import CallCase, Task
+from codegym.tasks.task import CallCase, Task
 
 _Edit = tuple[int, int, int, str]
 # "a" comes late: it is a word of many a docstring.

@@ -7,8 +7,8 @@ integers, nan, near misses). It comes with the extra ``mining``; drawing runs no
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from codegym import wire
 from codegym.errors import MissingExtraError
+from codegym.sandbox import wire
 
 if TYPE_CHECKING:
     from hypothesis.strategies import SearchStrategy

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-from codegym.mining.tree import Module
+from codegym.mining.module_tree import Module
 
 BUILTINS = frozenset(vars(builtins))
 Definition = ast.FunctionDef | ast.ClassDef | ast.Assign | ast.AnnAssign

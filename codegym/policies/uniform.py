@@ -9,15 +9,16 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from codegym import checkpoint, registry
+from codegym import registry
 from codegym.errors import CheckpointError, ConfigError
-from codegym.policies import sampling
-from codegym.policies.drawing import Drawing, prepare_drawing, uniforms
-from codegym.policies.sampling import SamplingConfig
-from codegym.policies.scoring import row_lengths, score
+from codegym.policies import checkpoint
+from codegym.policies.decoding import decode_loop
+from codegym.policies.decoding.action_scores import row_lengths, score
+from codegym.policies.decoding.decode_loop import SamplingConfig
+from codegym.policies.decoding.token_sampling import Drawing, prepare_drawing, uniforms
 from codegym.policies.value_head import ValueHead
 from codegym.policy import Constraint, Evaluation, Generation, Policy, Step
-from codegym.tokenizers.base import Tokenizer
+from codegym.tokenizers.tokenizer import Tokenizer
 from codegym.trajectory import Batch
 
 _MAX_TOKENS = 256
@@ -145,7 +146,7 @@ class UniformPolicy(Policy):
             PromptTooLongError: A prompt leaves no room for a program.
             ConfigError: A setting is unusable, or a prompt is empty.
         """
-        return sampling.generate(
+        return decode_loop.generate(
             lambda: _UniformDecoder(self),
             prompts,
             n=n,

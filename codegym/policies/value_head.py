@@ -8,7 +8,7 @@ from safetensors.torch import save_file
 from torch import nn
 from torch.nn import functional as F
 
-from codegym.checkpoint import read_tensors
+from codegym.policies.checkpoint import read_tensors
 
 VALUE_HEAD_FILE = "value_head.safetensors"
 

@@ -1,6 +1,6 @@
 """Rewards: one file each, found by name, composed by + and *."""
 
 from codegym.rewards._expression import make_reward
-from codegym.rewards.base import Reward
+from codegym.rewards.reward import Reward
 
 __all__ = ["Reward", "make_reward"]

@@ -6,7 +6,7 @@ from typing import Any
 
 from codegym import registry
 from codegym.errors import ConfigError, UnknownNameError
-from codegym.rewards.base import Constant, Product, Reward, Sum
+from codegym.rewards.reward import Constant, Product, Reward, Sum
 
 _EXPECTED = "names, numbers, +, -, * and settings, such as 0.8*pass_rate+0.2*coderl(failed=-0.5)"
 # Beyond it a product of numbers is none any more.

@@ -2,7 +2,7 @@
 
 import ast
 
-from codegym.task import Task
+from codegym.tasks.task import Task
 
 
 def statements(program: str, entry_point: str) -> list[ast.stmt] | None:

@@ -4,11 +4,11 @@ import ast
 from collections.abc import Iterable
 
 from codegym import registry
-from codegym.feedback import Feedback
+from codegym.grading.feedback import Feedback
+from codegym.grading.verdict import Verdict
 from codegym.rewards._reference import reference_of, statements
-from codegym.rewards.base import Constant, Reward
-from codegym.task import Task
-from codegym.verdict import Verdict
+from codegym.rewards.reward import Constant, Reward
+from codegym.tasks.task import Task
 
 
 def ast_match(program: str, reference: str, entry_point: str = "") -> float:

@@ -1,9 +1,9 @@
 """CodeRL's coarse reward: four values, one for each way a program ends."""
 
 from codegym import registry
-from codegym.feedback import Feedback
-from codegym.rewards.base import Reward
-from codegym.verdict import Outcome, Verdict
+from codegym.grading.feedback import Feedback
+from codegym.grading.verdict import Outcome, Verdict
+from codegym.rewards.reward import Reward
 
 DID_NOT_COMPILE = frozenset({Outcome.SYNTAX_ERROR, Outcome.NO_PROGRAM})
 DID_NOT_FINISH = frozenset(

@@ -1,9 +1,9 @@
 """Cut: 1 for a program that the token budget cut. Subtract it to price unfinished programs."""
 
 from codegym import registry
-from codegym.feedback import Feedback
-from codegym.rewards.base import Reward
-from codegym.verdict import Verdict
+from codegym.grading.feedback import Feedback
+from codegym.grading.verdict import Verdict
+from codegym.rewards.reward import Reward
 
 
 @registry.plugin("rewards", "cut")

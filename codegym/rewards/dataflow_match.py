@@ -5,11 +5,11 @@ from collections import Counter
 from collections.abc import Iterator
 
 from codegym import registry
-from codegym.feedback import Feedback
+from codegym.grading.feedback import Feedback
+from codegym.grading.verdict import Verdict
 from codegym.rewards._reference import reference_of, statements
-from codegym.rewards.base import Constant, Reward
-from codegym.task import Task
-from codegym.verdict import Verdict
+from codegym.rewards.reward import Constant, Reward
+from codegym.tasks.task import Task
 
 # (variable, relation, variables it comes from)
 Edge = tuple[str, str, tuple[str, ...]]

@@ -2,9 +2,9 @@
 
 from codegym import registry
 from codegym.errors import ConfigError
-from codegym.feedback import Feedback
-from codegym.rewards.base import Reward
-from codegym.verdict import Verdict
+from codegym.grading.feedback import Feedback
+from codegym.grading.verdict import Verdict
+from codegym.rewards.reward import Reward
 
 
 @registry.plugin("rewards", "length")

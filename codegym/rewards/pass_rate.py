@@ -1,9 +1,9 @@
 """Pass rate: the share of tests that passed."""
 
 from codegym import registry
-from codegym.feedback import Feedback
-from codegym.rewards.base import Reward
-from codegym.verdict import Verdict
+from codegym.grading.feedback import Feedback
+from codegym.grading.verdict import Verdict
+from codegym.rewards.reward import Reward
 
 
 @registry.plugin("rewards", "pass_rate")

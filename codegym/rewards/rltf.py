@@ -3,10 +3,10 @@
 import numpy as np
 
 from codegym import registry
-from codegym.feedback import Feedback, Granularity
-from codegym.rewards.base import Floats, Reward
+from codegym.grading.feedback import Feedback, Granularity
+from codegym.grading.verdict import Outcome, Verdict
 from codegym.rewards.coderl import worst
-from codegym.verdict import Outcome, Verdict
+from codegym.rewards.reward import Floats, Reward
 
 
 @registry.plugin("rewards", "rltf")

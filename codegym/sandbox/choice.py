@@ -4,9 +4,10 @@ import os
 import sys
 from collections.abc import Sequence
 
-from codegym import registry, wire
+from codegym import registry
 from codegym.errors import ConfigError, SandboxError, SandboxUnavailableError, UnknownNameError
-from codegym.sandbox.base import Job
+from codegym.sandbox import wire
+from codegym.sandbox.job import Job
 from codegym.sandbox.pool import PoolSandbox
 
 AUTO = ("namespace", "landlock")

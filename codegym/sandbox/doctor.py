@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from codegym import wire
 from codegym.errors import CodegymError
-from codegym.sandbox.base import Job
+from codegym.sandbox import wire
 from codegym.sandbox.bubblewrap import bwrap_version, find_bwrap
 from codegym.sandbox.choice import AUTO, make_sandbox
 from codegym.sandbox.inside.confine import landlock_version
+from codegym.sandbox.job import Job
 from codegym.sandbox.seccomp import ARCHITECTURES
 
 MODES = ("namespace", "landlock", "unsafe")

@@ -18,7 +18,7 @@ from types import TracebackType
 from typing import Self
 
 from codegym.errors import ConfigError, SandboxError
-from codegym.sandbox.base import ExecutionResult, Job, Sandbox, Ticket
+from codegym.sandbox.job import ExecutionResult, Job, Sandbox, Ticket
 from codegym.sandbox.launcher import Launcher
 from codegym.sandbox.run import Done
 from codegym.sandbox.worker import Worker

@@ -3,12 +3,12 @@
 from collections.abc import Callable
 from dataclasses import replace
 
-from codegym import wire
 from codegym.errors import SandboxError
-from codegym.limits import Limits
-from codegym.sandbox.base import ExecutionResult, Job
+from codegym.sandbox import wire
 from codegym.sandbox.inside.frames import HEAD_BYTES
-from codegym.sandbox.launch import Launch
+from codegym.sandbox.job import ExecutionResult, Job
+from codegym.sandbox.limits import Limits
+from codegym.sandbox.program_process import Launch
 
 _LEAST_S = 0.001
 

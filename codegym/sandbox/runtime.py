@@ -19,7 +19,7 @@ from codegym.errors import ConfigError, SandboxUnavailableError
 _CODEGYM = Path(__file__).resolve().parent.parent
 # The only files of ours that are visible inside.
 INSIDE_FILES = (
-    _CODEGYM / "wire.py",
+    _CODEGYM / "sandbox" / "wire.py",
     *sorted((_CODEGYM / "sandbox" / "inside").glob("*.py")),
 )
 START_SCRIPT = _CODEGYM / "sandbox" / "inside" / "start.py"

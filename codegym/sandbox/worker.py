@@ -12,12 +12,12 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from codegym.errors import SandboxError, SandboxUnavailableError
-from codegym.sandbox.base import ExecutionResult, Job
 from codegym.sandbox.cures import explain
-from codegym.sandbox.examiner import Examiner, Lost, check_hello
+from codegym.sandbox.examiner_client import Examiner, Lost, check_hello
 from codegym.sandbox.inside.protocol import STOP
-from codegym.sandbox.launch import Launch, Status
+from codegym.sandbox.job import ExecutionResult, Job
 from codegym.sandbox.launcher import Launcher, Process
+from codegym.sandbox.program_process import Launch, Status
 from codegym.sandbox.run import Done, Run
 
 # A child's socket is read before the child is dead only if it works longer than this: a wake-up

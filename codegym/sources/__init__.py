@@ -1,5 +1,5 @@
 """Task sources: one file each, found by name."""
 
-from codegym.sources.base import SourceUri, TaskSource, load_tasks, parse_uri
+from codegym.sources.task_source import SourceUri, TaskSource, load_tasks, parse_uri
 
 __all__ = ["SourceUri", "TaskSource", "load_tasks", "parse_uri"]

@@ -12,7 +12,7 @@ import dataclasses
 import re
 import textwrap
 
-from codegym.task import Task
+from codegym.tasks.task import Task
 
 
 def bare(task: Task) -> Task:

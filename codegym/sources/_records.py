@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from codegym.call_form import call_forms
-from codegym.cases import take
 from codegym.errors import ConfigError, MissingExtraError, TaskError, UnknownNameError
-from codegym.sources.base import TaskSource
-from codegym.task import Task
+from codegym.grading.call_form import call_forms
+from codegym.sources.task_source import TaskSource
+from codegym.tasks.cases import take
+from codegym.tasks.task import Task
 
 HUGGING_FACE = "hf/"
 FORMS = ("assertion", "call")
@@ -250,7 +250,7 @@ class RecordSource(TaskSource):
             )
 
     def to_call_form(self) -> None:
-        """Put every task that can be into the call form; see ``codegym.call_form``."""
+        """Put every task that can be into the call form; see ``codegym.grading.call_form``."""
         self._tasks = call_forms(self._tasks)
 
     @abstractmethod

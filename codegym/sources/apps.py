@@ -14,10 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from codegym import registry
-from codegym.cases import CallCase
-from codegym.contest_form import call_method, with_imports
 from codegym.errors import TaskError
-from codegym.limits import Limits
+from codegym.sandbox.limits import Limits
 from codegym.sources._prompts import as_function, bare, docstring
 from codegym.sources._records import (
     Record,
@@ -27,7 +25,9 @@ from codegym.sources._records import (
     read_records,
     records_of,
 )
-from codegym.task import Task
+from codegym.tasks.cases import CallCase
+from codegym.tasks.contest import call_method, with_imports
+from codegym.tasks.task import Task
 
 PROMPTS = ("docstring", "text")
 _MOST_S = 60.0

@@ -9,10 +9,10 @@ Source: Li et al., "Competition-Level Code Generation with AlphaCode", arXiv 220
 from typing import Any
 
 from codegym import registry
-from codegym.limits import Limits
+from codegym.sandbox.limits import Limits
 from codegym.sources._records import Record, RecordSource, one_of, records_of
 from codegym.sources.apps import limits_of, paired, problem_task
-from codegym.task import Task
+from codegym.tasks.task import Task
 
 TESTS = ("public", "private", "generated")
 _PYTHON3 = (3, "PYTHON3")

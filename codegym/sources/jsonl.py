@@ -14,7 +14,7 @@ from pathlib import Path
 from codegym import registry
 from codegym.errors import TaskError
 from codegym.sources._records import Record, RecordSource, read_records
-from codegym.task import Task
+from codegym.tasks.task import Task
 
 SCHEMA_PATH = Path(__file__).with_name("task.schema.json")
 _CURE = "codegym synthesize --out FILE writes such a file"

@@ -17,7 +17,7 @@ from codegym import registry
 from codegym.errors import TaskError
 from codegym.sources._records import Record, RecordSource, one_of, records_of
 from codegym.sources.apps import limits_of, problem_task
-from codegym.task import Task
+from codegym.tasks.task import Task
 
 _MOST_BYTES = 1 << 28
 _CURE = (

@@ -26,7 +26,7 @@ from codegym.sources._records import (
     one_of,
     records_of,
 )
-from codegym.task import Task
+from codegym.tasks.task import Task
 
 SPLITS = {
     "": range(1, 975),
@@ -57,8 +57,8 @@ class MbppSource(RecordSource):
             the whole function; ``signature``: the reference's first line and the text as its
             docstring, the policy continues; ``text``: the text and the tests, for chat models.
         challenge: Whether the harder tests of ``challenge_test_list`` count too.
-        form: ``assertion``, or ``call`` (see ``codegym.call_form``); a task that has no call form
-            keeps the other.
+        form: ``assertion``, or ``call`` (see ``codegym.grading.call_form``); a task that
+            has no call form keeps the other.
 
     Raises:
         TaskError: The file is missing or malformed; says how to get it.

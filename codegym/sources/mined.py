@@ -16,12 +16,12 @@ from pathlib import Path
 from random import Random
 
 from codegym import registry
-from codegym.cases import take
 from codegym.errors import ConfigError, TaskError
 from codegym.mining.families import APART, SPLITS, assign_splits
 from codegym.mining.renaming import parameter_names, with_other_names, with_plain_names
 from codegym.sources._records import Record, RecordSource, one_of, read_records
-from codegym.task import Task
+from codegym.tasks.cases import take
+from codegym.tasks.task import Task
 
 _CURE = "codegym mine PATH_OR_PACKAGE --out FILE writes such a file"
 

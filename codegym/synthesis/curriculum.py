@@ -8,7 +8,7 @@ from typing import Any
 
 from codegym.errors import ConfigError
 from codegym.synthesis.generate import SynthesisConfig, draw_task
-from codegym.task import Task
+from codegym.tasks.task import Task
 
 LESSONS: tuple[SynthesisConfig, ...] = (
     SynthesisConfig(domain="small", min_depth=1, max_depth=1),

@@ -7,16 +7,16 @@ from random import Random
 from typing import Any, Literal, get_args
 
 from codegym.atoms import catalogue
-from codegym.atoms.base import NAMES, Atom
+from codegym.atoms.atom import NAMES, Atom
 from codegym.atoms.inputs import sample
 from codegym.errors import ConfigError, UnknownNameError
-from codegym.limits import Limits
+from codegym.sandbox.limits import Limits
 from codegym.synthesis.composition import Composition, Parameters
-from codegym.synthesis.rendering import Style, render_prompt, render_solution
 from codegym.synthesis.space import Space, space_of
 from codegym.synthesis.splits import DOMAINS, Split, SplitRule, are_held_out, domain_named
+from codegym.synthesis.task_text import Style, render_prompt, render_solution
 from codegym.synthesis.validity import outputs_of
-from codegym.task import Task
+from codegym.tasks.task import Task
 
 Shape = Literal["chain", "fork", "any"]
 _LIMITS = Limits()

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from codegym.tokenizers.base import Tokenizer
+from codegym.tokenizers.tokenizer import Tokenizer
 
 __all__ = ["Tokenizer", "load_tokenizer", "make_tokenizer"]
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from codegym import registry
 from codegym.errors import CheckpointError, ConfigError
 from codegym.tokenizers._utf8 import decode_utf8, encode_utf8
-from codegym.tokenizers.base import Tokenizer
+from codegym.tokenizers.tokenizer import Tokenizer
 
 FILE = "codegym_tokenizer.json"
 _FIRST = 2

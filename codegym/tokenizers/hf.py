@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from codegym import registry
 from codegym.errors import CheckpointError, ConfigError, MissingExtraError
 from codegym.tokenizers._utf8 import decode_utf8, encode_utf8
-from codegym.tokenizers.base import Tokenizer
+from codegym.tokenizers.tokenizer import Tokenizer
 
 try:
     import tokenizers

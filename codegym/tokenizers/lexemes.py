@@ -20,7 +20,7 @@ from codegym import registry
 from codegym.errors import CheckpointError, ConfigError
 from codegym.tokenizers._utf8 import decode_utf8, encode_utf8
 from codegym.tokenizers._words import DEFAULT_WORDS
-from codegym.tokenizers.base import Tokenizer
+from codegym.tokenizers.tokenizer import Tokenizer
 
 FILE = "codegym_tokenizer.json"
 LEXEME = re.compile(

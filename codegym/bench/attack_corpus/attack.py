@@ -6,7 +6,7 @@ The texts are data. Nothing here runs them.
 from dataclasses import dataclass
 from typing import Literal
 
-from codegym.testsuite import Form
+from codegym.tasks.suite import Form
 
 Goal = Literal["secret", "ratio", "mark", "aftermath"]
 Control = Literal["exec", "script", "pipe", ""]

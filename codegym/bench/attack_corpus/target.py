@@ -4,9 +4,9 @@ import random
 from dataclasses import dataclass
 
 from codegym.bench.attack_corpus.attack import MARK, Attack, Goal
-from codegym.limits import Limits
-from codegym.task import Task
-from codegym.testsuite import Form
+from codegym.sandbox.limits import Limits
+from codegym.tasks.suite import Form
+from codegym.tasks.task import Task
 
 XS = (3, 8)
 

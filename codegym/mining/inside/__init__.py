@@ -1,1 +1,1 @@
-"""What mining runs inside the sandbox: the standard library and ``codegym.wire`` only."""
+"""What mining runs inside the sandbox: the standard library and ``codegym.sandbox.wire`` only."""

@@ -8,9 +8,9 @@ import json
 import zlib
 from typing import Any
 
-from codegym import wire
 from codegym.mining.inside.instrument import OverBudget
 from codegym.mining.inside.probe import Subject
+from codegym.sandbox import wire
 
 _ONES: tuple[Any, ...] = (
     0, 1, 2, 3, 5, 6, 10, 12, 17, 28, 100, 145, -4, 2.5, "", "a", "abc", "Hello World", "racecar",

@@ -12,9 +12,9 @@ from collections import Counter
 from random import Random
 from typing import Any, NamedTuple
 
-from codegym import wire
 from codegym.mining.inside.instrument import Arcs, Meter, OverBudget, Ticking
 from codegym.mining.inside.samplers import WILD, Sampler
+from codegym.sandbox import wire
 
 FIRST_RUNS, ROUND_RUNS, MOST_RUNS = 70, 50, 260
 CALL_STEPS, ALL_STEPS, LOAD_STEPS = 20_000, 250_000, 200_000

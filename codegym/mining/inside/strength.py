@@ -9,7 +9,7 @@ from collections import Counter
 from types import CodeType
 from typing import Any
 
-from codegym.compare import same
+from codegym.grading.compare import same
 from codegym.mining.inside.instrument import Ticking
 from codegym.mining.inside.mutants import Mutant, make, sites
 from codegym.mining.inside.probe import Explorer, Run, Subject

@@ -1,1 +1,1 @@
-"""What runs inside the sandbox: the standard library and ``codegym.wire`` only."""
+"""What runs inside the sandbox: the standard library and ``codegym.sandbox.wire`` only."""

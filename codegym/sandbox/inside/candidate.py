@@ -15,8 +15,8 @@ import sys
 from types import ModuleType
 from typing import Any
 
-from codegym import wire
-from codegym.sandbox.inside import frames, served
+from codegym.sandbox import wire
+from codegym.sandbox.inside import candidate_objects, frames
 from codegym.sandbox.inside.protocol import CALL, FILENAME, MESSAGE_CHARS, READY, REMOTE, STDIO
 
 MAX_JOB_BYTES = 1 << 30
@@ -61,7 +61,7 @@ def serve(mode: int, fds: list[int]) -> None:
         _serve_calls(code, module, driver, job)
     else:
         os.close(driver)
-        served.serve(code, module, replies, describe)
+        candidate_objects.serve(code, module, replies, describe)
     os._exit(0)
 
 

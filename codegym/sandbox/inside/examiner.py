@@ -23,10 +23,10 @@ import sys
 from types import CodeType, ModuleType
 from typing import Any
 
-from codegym import wire
+from codegym.sandbox import wire
 from codegym.sandbox.inside import frames
 from codegym.sandbox.inside.protocol import NOTEBOOK, NOTEBOOK_BYTES
-from codegym.sandbox.inside.remote import CandidateGone, Line
+from codegym.sandbox.inside.stand_ins import CandidateGone, Line
 
 MAX_PAYLOAD_BYTES = 1 << 30
 KEPT_TESTS = 512

@@ -8,7 +8,7 @@ tree) or ``e`` (the name of an exception), or ``{"refused": why}``.
 from types import ModuleType
 from typing import Any
 
-from codegym import wire
+from codegym.sandbox import wire
 
 _FILENAME = "<reference>"
 _NOTHING_RETURNED = "a call changes its arguments and returns nothing"

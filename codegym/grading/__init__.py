@@ -1,0 +1,1 @@
+"""Grading: a program and a task become a Verdict, and a Verdict says where the fault lies."""

@@ -1,0 +1,249 @@
+"""Reading what a sandbox brought back: raw facts in, a Verdict out.
+
+Every reply is untrusted bytes. It is parsed as JSON, looked at and compared; it is never turned
+into live objects. How a case is named:
+
+=================================================  ==============  ============================
+what happened                                      outcome         error_type
+=================================================  ==============  ============================
+the expected answer                                PASSED
+another answer                                     FAILED
+an answer of a type that cannot cross              FAILED          UnencodableError
+no exception where one is expected                 FAILED
+a failed assertion, or a test broken by an answer  FAILED          AssertionError, TypeError...
+an exception, ``SystemExit`` included              RUNTIME_ERROR   its class name
+the entry point is not defined                     RUNTIME_ERROR   NameError
+a crash, ``os._exit``                              RUNTIME_ERROR   ProcessDied
+a reply that is none                               RUNTIME_ERROR   ProtocolError
+MemoryError                                        MEMORY          MemoryError
+too much output                                    OUTPUT_LIMIT    OutputLimit
+too much time, of the wall or of the processor     TIMEOUT         TimeLimit
+=================================================  ==============  ============================
+"""
+
+import os
+import signal
+from dataclasses import replace
+from typing import Any
+
+from codegym.grading.compare import outsized, same, same_output, show, too_deep
+from codegym.grading.run_plan import Plan
+from codegym.grading.verdict import MESSAGE_CHARS, CaseResult, Outcome, Usage, Verdict
+from codegym.sandbox import wire
+from codegym.sandbox.job import ExecutionResult
+
+_PASSED = CaseResult(outcome=Outcome.PASSED)
+_STOPS = {
+    "wall": (Outcome.TIMEOUT, "TimeLimit"),
+    "cpu": (Outcome.TIMEOUT, "TimeLimit"),
+    "memory": (Outcome.MEMORY, "MemoryError"),
+    "output": (Outcome.OUTPUT_LIMIT, "OutputLimit"),
+}
+
+
+class Unreadable(Exception):
+    """A reply that no honest child writes."""
+
+
+def read(result: ExecutionResult, plan: Plan, text: str) -> Verdict:
+    """Judge the facts of one run.
+
+    Args:
+        result: What the sandbox brought back.
+        plan: Of the task.
+        text: The whole program; lines are counted in it.
+    """
+    reader = {"call": _read_call, "stdio": _read_stdio, "assertion": _read_assertion}[plan.form]
+    usage = Usage(wall_s=result.wall_s, cpu_s=result.cpu_s, memory_bytes=result.memory_bytes)
+    return reader(result, plan, usage, text.count("\n") + 1)
+
+
+def _read_call(result: ExecutionResult, plan: Plan, usage: Usage, lines: int) -> Verdict:
+    cases: list[CaseResult] = []
+    for index, reply in enumerate(result.replies[: plan.n_cases]):
+        if not plan.raises[index] and reply == plan.answers[index]:
+            cases.append(_PASSED)
+            continue
+        if outsized(reply, plan.answers[index]):
+            shown = f"<{len(reply)} bytes, far more than expected>"
+            cases.append(CaseResult(outcome=Outcome.FAILED, got=shown))
+            continue
+        try:
+            told = _parse(reply)
+            if "syntax" in told:
+                return _syntax(told["syntax"], plan.n_cases, usage, lines)
+            if "load" in told:
+                cases.append(_error(told["load"], lines))
+                cases += [cases[-1]] * (plan.n_cases - len(cases))
+            else:
+                cases.append(_answer(told, plan, index, lines))
+        except Unreadable as error:
+            cases.append(_protocol_error(error))
+    if len(cases) < plan.n_cases:
+        cases += [_stopped(result, plan, lines)] * (plan.n_cases - len(cases))
+    return Verdict.from_cases(cases[: plan.n_cases], usage)
+
+
+def _answer(told: dict[str, Any], plan: Plan, index: int, lines: int) -> CaseResult:
+    wanted = plan.raises[index]
+    if "r" in told:
+        if not wanted and same(told["r"], plan.expected[index], plan.float_tolerance):
+            return _PASSED
+        message = f"expected {wanted} to be raised" if wanted else ""
+        return CaseResult(outcome=Outcome.FAILED, error_message=message, got=show(told["r"]))
+    if "u" in told:
+        return CaseResult(
+            outcome=Outcome.FAILED,
+            error_type="UnencodableError",
+            error_message=f"the answer cannot cross the sandbox line: {told['u']}"[:MESSAGE_CHARS],
+        )
+    fault = told.get("e")
+    if wanted and type(fault) is list and wanted in fault[:2]:
+        return _PASSED
+    return _error(fault, lines)
+
+
+def _read_stdio(result: ExecutionResult, plan: Plan, usage: Usage, lines: int) -> Verdict:
+    cases: list[CaseResult] = []
+    parts = result.parts or (result,)
+    for part, expected in zip(parts, plan.expected, strict=False):
+        told: dict[str, Any] = {}
+        try:
+            told = _parse(part.replies[0]) if part.replies else {}
+        except Unreadable:
+            told = {}  # what a script writes to a stray descriptor is its own affair
+        if "syntax" in told:
+            return _syntax(told["syntax"], plan.n_cases, usage, lines)
+        if part.limit:
+            cases.append(_stopped(part, plan, lines))
+        elif part.exit_status:
+            fault = "e" in told
+            cases.append(_error(told["e"], lines) if fault else _stopped(part, plan, lines))
+        else:
+            printed = part.output.decode("utf-8", "replace")
+            if same_output(printed, expected, plan.output_rule):
+                cases.append(_PASSED)
+            else:
+                cases.append(CaseResult(outcome=Outcome.FAILED, got=printed[:MESSAGE_CHARS]))
+    if len(cases) < plan.n_cases:
+        last = parts[-1]
+        left = cases[-1] if last.limit else _timeout(f"{plan.limits.wall_s:g} s were used up")
+        cases += [left] * (plan.n_cases - len(cases))
+    return Verdict.from_cases(cases, usage)
+
+
+def _read_assertion(result: ExecutionResult, plan: Plan, usage: Usage, lines: int) -> Verdict:
+    if not result.replies:
+        cases = [_stopped(result, plan, lines)] * plan.n_cases
+        return Verdict.from_cases(cases, usage)
+    try:
+        report = _parse(result.replies[0])
+        if "syntax" in report:
+            return _syntax(report["syntax"], plan.n_cases, usage, lines)
+        if "cases" not in report:
+            return Verdict.from_cases([_error(report.get("load"), lines)] * plan.n_cases, usage)
+    except Unreadable as error:
+        return Verdict.from_cases([_protocol_error(error)] * plan.n_cases, usage)
+    until = report.get("until", plan.n_cases)  # the examiner had to be stopped in that case
+    cases = [_PASSED] * until
+    cases += [_stopped(result, plan, lines)] * (plan.n_cases - until)
+    for index, kind, name, message, line, got in report["cases"]:
+        if kind == "gone":
+            cases[index] = _gone(result, plan, message, lines)
+        elif kind == "error":
+            cases[index] = _error([name, name, message, line], lines)
+        else:
+            cases[index] = CaseResult(
+                outcome=Outcome.FAILED,
+                error_type=name,
+                error_message=message,
+                got=show(got[0]) if got else "",
+            )
+    return Verdict.from_cases(cases, usage)
+
+
+def _parse(reply: bytes) -> dict[str, Any]:
+    if too_deep(reply):
+        raise Unreadable("a reply nested too deeply")
+    try:
+        told = wire.loads(reply)
+    except (ValueError, RecursionError) as error:
+        raise Unreadable(f"a reply that is not JSON ({str(error)[:80]})") from None
+    if type(told) is not dict:
+        raise Unreadable("a reply of the wrong shape")
+    return told
+
+
+def _error(told: Any, lines: int) -> CaseResult:
+    if type(told) is not list or len(told) != 4 or not all(type(one) is str for one in told[:3]):
+        return _protocol_error(Unreadable("a report of an exception that is none"))
+    kind, _, message, line = told
+    return CaseResult(
+        outcome=Outcome.MEMORY if kind == "MemoryError" else Outcome.RUNTIME_ERROR,
+        error_type=kind[:100],
+        error_message=message[:MESSAGE_CHARS],
+        error_line=_line(line, lines),
+    )
+
+
+def _line(line: Any, lines: int) -> int | None:
+    return line if type(line) is int and 1 <= line <= lines else None
+
+
+def _syntax(told: Any, n_cases: int, usage: Usage, lines: int) -> Verdict:
+    if type(told) is not list or len(told) != 4 or not all(type(one) is str for one in told[:2]):
+        error = _protocol_error(Unreadable("a report of a syntax error that is none"))
+        return Verdict.from_cases([error] * n_cases, usage)
+    kind, message, line, offset = told
+    return Verdict.syntax_error(
+        n_cases=n_cases,
+        error_type=kind[:100],
+        message=message,
+        line=_line(line, lines),
+        offset=offset if type(offset) is int and offset >= 1 else None,
+        usage=usage,
+    )
+
+
+def _gone(result: ExecutionResult, plan: Plan, message: str, lines: int) -> CaseResult:
+    if message.startswith("bad reply"):
+        return _protocol_error(Unreadable(message))
+    if message == "too much output":
+        return _stopped(replace(result, limit="output"), plan, lines)
+    return _stopped(result, plan, lines)
+
+
+def _protocol_error(error: Unreadable) -> CaseResult:
+    return CaseResult(
+        outcome=Outcome.RUNTIME_ERROR,
+        error_type="ProtocolError",
+        error_message=str(error)[:MESSAGE_CHARS],
+    )
+
+
+def _timeout(message: str, line: int | None = None) -> CaseResult:
+    return CaseResult(
+        outcome=Outcome.TIMEOUT, error_type="TimeLimit", error_message=message, error_line=line
+    )
+
+
+def _stopped(result: ExecutionResult, plan: Plan, lines: int) -> CaseResult:
+    """Name the end of a run that left cases unanswered."""
+    limits, line = plan.limits, _line(result.running_line, lines)
+    if result.limit == "wall":
+        return _timeout(f"stopped after {limits.wall_s:g} s", line)
+    if result.limit == "cpu":
+        return _timeout(f"stopped after {limits.cpu_s:g} s of processor time", line)
+    if result.limit:
+        outcome, kind = _STOPS[result.limit]
+        bound = f"more than {limits.output_bytes} bytes" if result.limit == "output" else ""
+        return CaseResult(outcome=outcome, error_type=kind, error_message=bound)
+    code = os.waitstatus_to_exitcode(result.exit_status)
+    if code < 0:
+        known = {number.value: number.name for number in signal.Signals}
+        message = f"the process was killed by {known.get(-code, f'signal {-code}')}"
+    else:
+        message = f"the process ended with status {code} before it had answered"
+    return CaseResult(
+        outcome=Outcome.RUNTIME_ERROR, error_type="ProcessDied", error_message=message
+    )

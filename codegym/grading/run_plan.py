@@ -1,0 +1,121 @@
+"""The plan of a task's run: what is sent into the sandbox, and what is expected back."""
+
+import hashlib
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Any
+
+from codegym.errors import TaskError
+from codegym.sandbox import wire
+from codegym.sandbox.limits import Limits
+from codegym.tasks.cases import CallCase, StdioCase
+from codegym.tasks.required_names import interface_of
+from codegym.tasks.suite import Form
+from codegym.tasks.task import Task
+
+KEPT_PLANS = 4096
+_plans: OrderedDict[int, tuple[Task, "Plan"]] = OrderedDict()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """How the programs of one task are run and read.
+
+    Attributes:
+        form: Of the tests.
+        payload: What the sandbox is given beside the program; the same for all programs.
+        expected: Wire trees of the expected values (call), expected texts (stdio).
+        raises: Names of expected exceptions, "" for none (call).
+        answers: The reply frames that pass without being read, one per case (call).
+        n_cases: How many cases there are.
+        limits: Bounds of one run.
+        float_tolerance, output_rule: As in the suite.
+        digest: SHA-256 of all of the above that a verdict depends on.
+    """
+
+    form: Form
+    payload: bytes
+    expected: tuple[Any, ...]
+    raises: tuple[str, ...]
+    answers: tuple[bytes, ...]
+    n_cases: int
+    limits: Limits
+    float_tolerance: float
+    output_rule: str
+    digest: str
+
+
+def plan_for(task: Task) -> Plan:
+    """Return the plan of a task; the last few thousand are kept.
+
+    Raises:
+        TaskError: A case holds a value that cannot cross the sandbox line.
+    """
+    known = _plans.get(id(task))
+    if known is not None and known[0] is task:
+        return known[1]
+    plan = _make(task)
+    _plans[id(task)] = (task, plan)
+    while len(_plans) > KEPT_PLANS:
+        _plans.popitem(last=False)
+    return plan
+
+
+def _make(task: Task) -> Plan:
+    suite = task.tests
+    expected: tuple[Any, ...] = ()
+    raises: tuple[str, ...] = ()
+    answers: tuple[bytes, ...] = ()
+    if suite.form == "call":
+        cases = [case for case in suite.cases if isinstance(case, CallCase)]
+        try:
+            payload = wire.dumps(
+                {"function": task.entry_point, "calls": [_arguments(case) for case in cases]}
+            )
+            expected = tuple(wire.encode(case.expected) for case in cases)
+        except wire.UnencodableError as error:
+            raise TaskError(
+                f"a case of task {task.task_id!r} holds a value that cannot cross the sandbox line",
+                field="tests.cases",
+                value=str(error),
+                cure="use plain values, or an assertion test",
+            ) from None
+        raises = tuple(str(case.raises) for case in cases)
+        answers = tuple(wire.dumps({"r": tree}) for tree in expected)
+    elif suite.form == "stdio":
+        texts = [case for case in suite.cases if isinstance(case, StdioCase)]
+        payload = wire.dumps([case.stdin for case in texts])
+        expected = tuple(case.expected_stdout for case in texts)
+    else:
+        payload = wire.dumps(
+            {
+                "setup": suite.setup_code,
+                "code": suite.test_code,
+                "check": suite.check,
+                "entry_point": task.entry_point,
+                "names": interface_of(task),
+                "prompt": task.prompt if task.prompt_is_code else "",
+                "n_cases": len(suite),
+            }
+        )
+    parts: list[object] = [suite.form, payload, expected, raises, suite.limits]
+    parts += [suite.float_tolerance, suite.output_rule]
+    return Plan(
+        form=suite.form,
+        payload=payload,
+        expected=expected,
+        raises=raises,
+        answers=answers,
+        n_cases=len(suite),
+        limits=suite.limits,
+        float_tolerance=suite.float_tolerance,
+        output_rule=suite.output_rule,
+        digest=hashlib.sha256(repr(parts).encode("utf-8", "surrogatepass")).hexdigest(),
+    )
+
+
+def _arguments(case: CallCase) -> list[Any]:
+    return [
+        [wire.encode(value) for value in case.args],
+        {name: wire.encode(value) for name, value in case.kwargs.items()},
+    ]

@@ -1,0 +1,1 @@
+"""Learning: what agents share: their interface, losses, advantages, optimiser step and replay."""

@@ -1,0 +1,75 @@
+"""Recording: what a program answers to given calls, twice, in two processes of the sandbox.
+
+The second process takes the calls in reverse order, with another random seed and with sets that
+iterate in another order, so that state kept between calls and hidden chance show.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from codegym.grading.compare import same
+from codegym.mining.ordering import reordered
+from codegym.sandbox import wire
+from codegym.sandbox.job import ExecutionResult, Job
+from codegym.sandbox.limits import Limits
+
+RECORD_LIMITS = Limits(wall_s=10.0, cpu_s=3.0, output_bytes=1 << 20)
+Call = tuple[list[Any], dict[str, Any]]
+Reply = tuple[str, Any]
+
+
+def recording_jobs(program: str, entry_point: str, calls: Sequence[Call]) -> tuple[Job, Job]:
+    """Return the two jobs.
+
+    Args:
+        program: The whole program.
+        entry_point: The function to call.
+        calls: Arguments and keyword arguments of each call, as wire trees.
+    """
+    rows = [[args, kwargs] for args, kwargs in calls]
+    first, second = (
+        wire.dumps({"function": entry_point, "calls": one}) for one in (rows, rows[::-1])
+    )
+    return (
+        Job(program=program, mode="call", payload=first, limits=RECORD_LIMITS),
+        Job(
+            program=reordered(program, entry_point),
+            mode="call",
+            payload=second,
+            limits=RECORD_LIMITS,
+        ),
+    )
+
+
+def read_recording(
+    first: ExecutionResult, second: ExecutionResult, count: int
+) -> list[Reply] | str:
+    """Return what each call gave, ``("r", tree)`` or ``("e", exception)``, or why it is no use.
+
+    Args:
+        first: Of the calls in order.
+        second: Of the calls in reverse.
+        count: How many calls there were.
+    """
+    once, again = _replies(first), _replies(second)[::-1]
+    if len(once) != count or len(again) != count:
+        return f"stopped ({first.limit or second.limit or 'died'})"
+    for (kind, body), (other_kind, other) in zip(once, again, strict=True):
+        if kind not in ("r", "e"):
+            return "a result that cannot cross"
+        if kind != other_kind or (kind == "e" and body != other):
+            return "two runs differ"
+        if kind == "r" and not (same(body, other) and same(other, body)):
+            return "two runs differ"
+    return once
+
+
+def _replies(result: ExecutionResult) -> list[Reply]:
+    found: list[Reply] = []
+    for reply in result.replies:
+        try:
+            ((kind, body),) = wire.loads(reply).items()
+            found.append((kind, body[0] if kind == "e" else body))
+        except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
+            found.append(("broken", None))
+    return found

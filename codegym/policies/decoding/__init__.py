@@ -1,0 +1,1 @@
+"""Decoding: how tokens are drawn and programs are written, whatever the network."""

@@ -1,0 +1,106 @@
+"""Drawing: from scores to a token, by one uniform number per row.
+
+In shapes, R is rows, V the vocabulary.
+"""
+
+from dataclasses import dataclass
+from functools import cache
+from importlib.util import find_spec
+
+import torch
+
+from codegym.errors import ConfigError
+
+# Keeps a uniform number times a sum of probabilities below that sum after rounding.
+_BELOW_ONE = 1.0 - 2.0**-22
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drawing:
+    """How one token is drawn from scores.
+
+    Attributes:
+        temperature: Divides the scores.
+        top_p: Share of the probability that is kept, most probable tokens first.
+        deterministic: Take the most probable token.
+    """
+
+    temperature: float = 1.0
+    top_p: float = 1.0
+    deterministic: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.temperature > 0:
+            raise ConfigError(
+                "temperature is unusable",
+                value=self.temperature,
+                expected="> 0",
+                cure="deterministic=True takes the most probable token",
+            )
+        if not 0 < self.top_p <= 1:
+            raise ConfigError("top_p is unusable", value=self.top_p, expected="0 < top_p <= 1")
+
+    def choose(
+        self, logits: torch.Tensor, uniform: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Draw one token per row by inverting the cumulated probabilities.
+
+        Args:
+            logits: (R, V); ``-inf`` where a token is not allowed.
+            uniform: (R, 1) from ``uniforms``; unused when deterministic.
+
+        Returns:
+            (R,) tokens, (R,) log-probabilities of them and the (R, V) probabilities, all at the
+            temperature; ``top_p`` decides what is drawn but does not alter them.
+        """
+        if self.temperature != 1.0:
+            logits = logits / self.temperature
+        if uniform is not None and self.top_p == 1.0 and not self.deterministic:
+            if logits.device.type == "cpu" and compiles():
+                return _draw(logits.float(), uniform)
+        probs = torch.softmax(logits, dim=-1, dtype=torch.float32)
+        if self.deterministic or uniform is None:
+            tokens = probs.argmax(dim=-1, keepdim=True)
+        else:
+            drawn = probs if self.top_p == 1.0 else _nucleus(probs, self.top_p)
+            sums = drawn.cumsum(dim=-1)
+            tokens = torch.searchsorted(sums, uniform * sums[:, -1:], right=True)
+        return tokens[:, 0], probs.gather(1, tokens)[:, 0].log(), probs
+
+
+def uniforms(shape: tuple[int, int], rng: torch.Generator, device: torch.device) -> torch.Tensor:
+    """Draw uniform numbers in [0, 1) on the generator's device and bring them to another."""
+    drawn = torch.rand(shape, generator=rng, device=rng.device)
+    return drawn.mul_(_BELOW_ONE).to(device)
+
+
+@cache
+def compiles() -> bool:
+    """Return whether numba is installed, which compiles ``kernels``."""
+    return find_spec("numba") is not None
+
+
+def prepare_drawing(device: torch.device) -> None:
+    """Have compiled what ``choose`` draws with on a device."""
+    one = torch.zeros(1, 1, device=device)
+    Drawing().choose(one, one)
+
+
+def _draw(
+    logits: torch.Tensor, uniform: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Do the same in one pass over memory."""
+    from codegym.policies.gpt.kernels import draw
+
+    tokens = torch.empty(len(logits), dtype=torch.int64)
+    log_probs, probs = torch.empty(len(logits)), torch.empty_like(logits)
+    parts = (logits.detach().contiguous(), uniform[:, 0].contiguous(), probs, tokens, log_probs)
+    draw(*(part.numpy() for part in parts))
+    return tokens, log_probs, probs
+
+
+def _nucleus(probs: torch.Tensor, top_p: float) -> torch.Tensor:
+    ranked, order = probs.sort(dim=-1, descending=True)
+    # A token stays while the probability ranked before it is below top_p: the first always does.
+    ranked = ranked * ((ranked.cumsum(dim=-1) - ranked) < top_p)
+    return torch.zeros_like(probs).scatter_(1, order, ranked)

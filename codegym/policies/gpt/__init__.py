@@ -1,0 +1,1 @@
+"""gpt: the tiny transformer, trained from nothing on a laptop."""

@@ -1,0 +1,1 @@
+"""hf: causal language models of Hugging Face transformers, whole or with LoRA adapters."""

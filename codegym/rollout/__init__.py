@@ -1,0 +1,1 @@
+"""Rollout: a policy plays an environment, and the episodes become judged trajectories."""

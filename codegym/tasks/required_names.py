@@ -1,0 +1,62 @@
+"""The interface of a task: which names a program must define, and what each of them is.
+
+Assertion tests use names that only the program can define. Which ones it may define is read from
+the reference solution and the prompt, never from the program: one that brings its own ``is_close``
+for the tests to call would judge itself.
+"""
+
+import ast
+import re
+from typing import Literal
+
+from codegym.tasks.task import Task
+
+Kind = Literal["class", "function", "value"]
+_DEFINITION = re.compile(r"^(class|def|async\s+def)\s+(\w+)", re.MULTILINE)
+_WORD = re.compile(r"\b[A-Za-z_]\w*\b")
+
+
+def interface_of(task: Task) -> dict[str, Kind]:
+    """Return the names that a program may define for the tests, the entry point among them.
+
+    They are what the reference solution and a prompt of code define at their top level. A task
+    without either allows the words of its prompt; a word with a capital letter, or after the word
+    ``class``, stands for a class.
+    """
+    names: dict[str, Kind] = {}
+    if task.prompt_is_code:
+        names |= _defined(task.prompt)
+    if task.canonical_solution is not None:
+        names |= _defined(task.program(task.canonical_solution))
+    if not names:
+        names = {
+            word: "class" if word[0].isupper() else "function"
+            for word in _WORD.findall(task.prompt)
+        }
+    if re.search(rf"\bclass\s+`*{re.escape(task.entry_point)}\b", task.prompt):
+        names[task.entry_point] = "class"
+    elif names.get(task.entry_point) != "class" or task.canonical_solution is None:
+        names[task.entry_point] = "function"
+    return dict(sorted(names.items()))
+
+
+def _defined(text: str) -> dict[str, Kind]:
+    try:
+        tree = ast.parse(text)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return {
+            name: "class" if word == "class" else "function"
+            for word, name in _DEFINITION.findall(text)
+        }
+    names: dict[str, Kind] = {}
+    for node in tree.body:
+        if isinstance(node, ast.ClassDef):
+            names[node.name] = "class"
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            names[node.name] = "function"
+        else:
+            stored = (one for one in ast.walk(node) if isinstance(one, ast.Name))
+            for name in stored:
+                if isinstance(name.ctx, ast.Store):
+                    names[name.id] = "value"
+    return names

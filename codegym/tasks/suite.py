@@ -1,0 +1,238 @@
+"""TestSuite: the ordered checks of one task, in one of the three forms a test case can take."""
+
+import ast
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from math import inf
+from typing import Any, ClassVar, Literal, get_args
+
+from codegym.errors import ConfigError, TaskError
+from codegym.sandbox.limits import Limits
+from codegym.tasks.cases import (
+    AssertionCase,
+    CallCase,
+    StdioCase,
+    TestCase,
+    call_case,
+    call_from_json,
+    call_to_json,
+    refuse_unknown,
+    stdio_case,
+    take,
+)
+
+Form = Literal["call", "stdio", "assertion"]
+OutputRule = Literal["trailing", "exact", "tokens"]
+_FIELDS: dict[str, tuple[str, ...]] = {
+    "call": ("cases", "float_tolerance"),
+    "stdio": ("cases", "output_rule"),
+    "assertion": ("setup_code", "test_code"),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TestSuite:
+    """The ordered checks of one task.
+
+    Attributes:
+        form: Which of the three forms all cases have.
+        cases: The checks, in the order they run.
+        setup_code: Trusted code run before ``test_code``, in the judge's sandbox (assertion form).
+        test_code: The whole trusted test program (assertion form).
+        check: Name of the function in ``test_code`` that takes the candidate, or "" for bare
+            assertions (assertion form).
+        float_tolerance: Relative tolerance between floats (call form).
+        output_rule: How printed text is compared (stdio form): ``trailing`` ignores white space
+            at line ends and at the end, ``exact`` ignores nothing, ``tokens`` splits at any white
+            space.
+        limits: Bounds of one run of one program over all cases.
+    """
+
+    __test__: ClassVar[bool] = False
+    form: Form
+    cases: tuple[TestCase, ...]
+    setup_code: str = ""
+    test_code: str = ""
+    check: str = ""
+    float_tolerance: float = 1e-9
+    output_rule: OutputRule = "trailing"
+    limits: Limits = field(default_factory=Limits)
+
+    def __len__(self) -> int:
+        return len(self.cases)
+
+    @classmethod
+    def of_calls(
+        cls,
+        cases: Sequence[CallCase | tuple[Sequence[Any], Any]],
+        *,
+        float_tolerance: float = 1e-9,
+        limits: Limits | None = None,
+    ) -> "TestSuite":
+        """Make a suite whose cases call the entry point; see ``Task.from_calls``."""
+        is_number = isinstance(float_tolerance, int | float)
+        if isinstance(float_tolerance, bool) or not is_number or not 0 <= float_tolerance < inf:
+            raise TaskError(
+                "unusable", field="float_tolerance", value=float_tolerance, expected="a number >= 0"
+            )
+        made = tuple(call_case(case, number) for number, case in enumerate(_listed(cases)))
+        return cls(
+            form="call",
+            cases=_some(made),
+            float_tolerance=float_tolerance,
+            limits=_limits(limits),
+        )
+
+    @classmethod
+    def of_stdio(
+        cls,
+        cases: Sequence[StdioCase | tuple[str, str]],
+        *,
+        output_rule: OutputRule = "trailing",
+        limits: Limits | None = None,
+    ) -> "TestSuite":
+        """Make a suite whose cases feed standard input; see ``Task.from_stdio``."""
+        if output_rule not in get_args(OutputRule):
+            raise TaskError(
+                "unknown output rule",
+                field="output_rule",
+                value=output_rule,
+                expected=", ".join(get_args(OutputRule)),
+            )
+        made = tuple(stdio_case(case, number) for number, case in enumerate(_listed(cases)))
+        return cls(form="stdio", cases=_some(made), output_rule=output_rule, limits=_limits(limits))
+
+    @classmethod
+    def of_assertions(
+        cls, test_code: str, setup_code: str = "", *, limits: Limits | None = None
+    ) -> "TestSuite":
+        """Make a suite of test code; see ``Task.from_assertions``."""
+        for name, text in (("setup_code", setup_code), ("test_code", test_code)):
+            if not isinstance(text, str):
+                raise TaskError(
+                    "wrong type",
+                    field=name,
+                    value=text,
+                    expected="text",
+                    cure='join several assertions with "\\n"',
+                )
+            try:
+                tree = ast.parse(text)
+            except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+                raise TaskError(f"{name} does not parse: {error}", field=name) from None
+        checks = [
+            node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == "check"
+        ]
+        lines = test_code.encode().splitlines(keepends=True)
+        cases = tuple(
+            AssertionCase(code=_source(lines, node))
+            for node in (checks[-1].body if checks else tree.body)
+            if any(isinstance(inner, ast.Assert) for inner in ast.walk(node))
+            and not isinstance(node, ast.FunctionDef | ast.ClassDef)
+        )
+        return cls(
+            form="assertion",
+            cases=_some(cases),
+            setup_code=setup_code,
+            test_code=test_code,
+            check="check" if checks else "",
+            limits=_limits(limits),
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the suite as JSON values; ``from_json`` is its inverse.
+
+        Raises:
+            TaskError: A case holds a value that cannot cross the sandbox line.
+        """
+        row: dict[str, Any] = {"form": self.form, "limits": _fields(self.limits)}
+        if self.form == "assertion":
+            return row | {"setup_code": self.setup_code, "test_code": self.test_code}
+        if self.form == "stdio":
+            cases = [_fields(case) for case in self.cases]
+            return row | {"output_rule": self.output_rule, "cases": cases}
+        cases = [call_to_json(case, number) for number, case in enumerate(self.cases)]
+        return row | {"float_tolerance": self.float_tolerance, "cases": cases}
+
+    @classmethod
+    def from_json(cls, row: Mapping[str, Any]) -> "TestSuite":
+        """Read what ``to_json`` wrote.
+
+        Raises:
+            TaskError: A field is missing, unknown or of the wrong type.
+        """
+        form = take(row, "form", str, "tests.form")
+        if form not in _FIELDS:
+            raise TaskError(
+                "unknown form of test",
+                field="tests.form",
+                value=form,
+                expected=", ".join(get_args(Form)),
+            )
+        refuse_unknown(row, ("form", "limits", *_FIELDS[form]), "tests")
+        try:
+            limits = Limits(**row.get("limits", {}))
+        except (ConfigError, TypeError) as error:
+            raise TaskError(str(error), field="tests.limits") from None
+        if form == "assertion":
+            setup = take(row, "setup_code", str, "tests.setup_code") if "setup_code" in row else ""
+            return cls.of_assertions(
+                take(row, "test_code", str, "tests.test_code"), setup, limits=limits
+            )
+        cases = take(row, "cases", list, "tests.cases")
+        if form == "stdio":
+            pairs = [
+                (
+                    take(case, "stdin", str, f"tests.cases[{number}].stdin"),
+                    take(case, "expected_stdout", str, f"tests.cases[{number}].expected_stdout"),
+                )
+                for number, case in enumerate(cases)
+            ]
+            return cls.of_stdio(
+                pairs, output_rule=row.get("output_rule", "trailing"), limits=limits
+            )
+        return cls.of_calls(
+            [call_from_json(case, number) for number, case in enumerate(cases)],
+            float_tolerance=row.get("float_tolerance", 1e-9),
+            limits=limits,
+        )
+
+
+def _source(lines: Sequence[bytes], node: ast.stmt) -> str:
+    """Return a statement's text; syntax trees count columns in bytes."""
+    last = node.end_lineno or node.lineno
+    part = list(lines[node.lineno - 1 : last])
+    part[-1] = part[-1][: node.end_col_offset]
+    part[0] = part[0][node.col_offset :]
+    return b"".join(part).decode()
+
+
+def _listed(cases: Any) -> Iterable[Any]:
+    if isinstance(cases, str | bytes | Mapping) or not isinstance(cases, Iterable):
+        raise TaskError(
+            "the cases are not a list", field="cases", value=cases, expected="a list of cases"
+        )
+    return cases
+
+
+def _limits(limits: Limits | None) -> Limits:
+    if limits is None:
+        return Limits()
+    if not isinstance(limits, Limits):
+        raise TaskError("wrong type", field="limits", value=limits, expected="codegym.Limits(...)")
+    return limits
+
+
+def _some(cases: tuple[Any, ...]) -> tuple[Any, ...]:
+    if not cases:
+        raise TaskError(
+            "a task without tests would accept every program",
+            field="tests",
+            expected="at least one case; of test code, an assert statement at the top level or in "
+            "the body of check(candidate)",
+        )
+    return cases
+
+
+def _fields(value: Any) -> dict[str, Any]:
+    return {name: getattr(value, name) for name in value.__slots__}

@@ -1,0 +1,244 @@
+"""TrainConfig: what a training run is asked to do, and the phases that follow from it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from math import inf, isfinite
+from pathlib import Path
+from typing import Any
+
+from codegym import registry
+from codegym.errors import ConfigError, UnknownNameError
+from codegym.learning.agent import Agent
+from codegym.settings import settings_of
+
+BUDGETS = ("minutes", "updates", "programs")
+GROUPS = ("agent_settings", "warm_start_settings", "guard_settings")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainConfig:
+    """What a run is asked to do. At most one of minutes, updates and programs is above 0.
+
+    Attributes:
+        agent: Name of the learning agent.
+        policy: ``gpt:tiny`` and the like, or the folder of a checkpoint to start from.
+        tokenizer: Name of the tokenizer of a new policy.
+        words: Most words of a new policy's vocabulary, chosen by how often the training tasks'
+            prompts and reference solutions hold them; 0 for the vocabulary as it is shipped.
+        tasks: URI of the training tasks, or several with weights: ``0.7*URI + 0.3*URI``.
+        eval_tasks: URI of the held-out tasks.
+        task_sampler: How training tasks are drawn: ``uniform``, ``success`` (prefers those that are
+            sometimes solved), ``curriculum`` (from shallow to deep); with options,
+            ``name?key=value``.
+        prefix_curriculum: ``none``, or ``success`` or ``progress``: programs begin with a part of
+            the reference solution, less and less of it.
+        reward: Name or expression of the reward.
+        minutes: Budget of the agent in minutes of training, evaluation left out.
+        updates: Budget of the agent in updates.
+        programs: Budget of the agent in programs written; 25,600 where no budget is given.
+        ahead: 1 writes the next update's programs before this update is learnt from, so that they
+            are graded meanwhile; they come from weights that are one update old.
+        warm_start_programs: Demonstrations to learn from first; 0 for no warm start. Where nothing
+            is said, 20,480 for a new policy and none for one from a checkpoint.
+        warm_start_minutes: The same as minutes of training. The learning rate is annealed to
+            whichever is given.
+        max_new_tokens: Longest program, the end token included.
+        grammar: Write only valid Python, in training and evaluation; see ``Sampling.grammar``.
+        eval_count: Held-out tasks of the first and last evaluation.
+        curve_count: Held-out tasks of each evaluation in between.
+        curve_points: How many evaluations in between.
+        patience: A phase ends after so many evaluations in between without a new best: of the
+            loss on held-out reference solutions where only those are learnt from, of sampled pass@1
+            otherwise. 0 uses the whole budget.
+        seed: Of everything that is drawn.
+        isolation: Of the sandbox.
+        workers: Of the sandbox; 0 lets it choose.
+        track: Where metrics go beside the run's own files: ``tensorboard``, ``wandb``, ``trackio``,
+            several separated by commas, or ``none``.
+        guard: Whether a run whose policy collapses is stopped.
+        agent_preset: Named settings of the agent to begin from.
+        agent_settings: Settings of the agent, by name; they win over the preset.
+        warm_start_settings: Settings of the warm start, by name.
+        guard_settings: Settings of the guard, by name.
+    """
+
+    agent: str = "rft"
+    policy: str = "gpt:tiny"
+    tokenizer: str = "lexemes"
+    words: int = 0
+    tasks: str = "composites?domain=small&depth=1-2&split=train"
+    eval_tasks: str = "composites?domain=small&depth=2&split=test"
+    task_sampler: str = "uniform"
+    prefix_curriculum: str = "none"
+    reward: str = "binary"
+    minutes: float = 0.0
+    updates: int = 0
+    programs: int = 0
+    ahead: int = 0
+    warm_start_programs: int = 0
+    warm_start_minutes: float = 0.0
+    max_new_tokens: int = 64
+    grammar: bool = False
+    eval_count: int = 300
+    curve_count: int = 100
+    curve_points: int = 6
+    patience: int = 0
+    seed: int = 0
+    isolation: str = "auto"
+    workers: int = 0
+    track: str = "tensorboard"
+    guard: bool = True
+    agent_preset: str = "small"
+    agent_settings: Mapping[str, Any] = field(default_factory=dict)
+    warm_start_settings: Mapping[str, Any] = field(default_factory=dict)
+    guard_settings: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def from_mapping(cls, settings: Mapping[str, Any]) -> "TrainConfig":
+        """Make a config from plain values, as a YAML file or the command line has them.
+
+        Raises:
+            UnknownNameError: A key that is no setting; names the nearest.
+            ConfigError: A value of the wrong type, or not exactly one budget.
+        """
+        given = dict(settings)
+        if not any(name in given for name in BUDGETS):
+            given["programs"] = 25_600
+        config = settings_of(cls, given, "setting")
+        if not {"warm_start_programs", "warm_start_minutes"} & given.keys():
+            config = replace(config, warm_start_programs=_default_warm_start(config))
+        config._check()
+        return config
+
+    def _check(self) -> None:
+        """Refuse what contradicts itself.
+
+        Raises:
+            ConfigError: Not exactly one budget, or a number out of range.
+        """
+        if sum(getattr(self, name) > 0 for name in BUDGETS) != 1:
+            raise ConfigError(
+                "a run needs exactly one budget",
+                value={name: getattr(self, name) for name in BUDGETS},
+                expected="one of minutes, updates, programs above 0",
+            )
+        if self.warm_start_programs and self.warm_start_minutes:
+            raise ConfigError(
+                "a warm start needs at most one budget",
+                value=(self.warm_start_programs, self.warm_start_minutes),
+                expected="warm_start_programs or warm_start_minutes",
+            )
+        for name, lowest, highest in _RANGES:
+            _check_range(f"setting {name!r}", getattr(self, name), lowest, highest)
+
+    def to_mapping(self) -> dict[str, Any]:
+        """Return the config as plain values; ``from_mapping`` is its inverse."""
+        row = {name: getattr(self, name) for name in self.__slots__}
+        return row | {name: dict(row[name]) for name in GROUPS}
+
+
+def _check_range(what: str, value: float, lowest: float, highest: float = inf) -> None:
+    if not (lowest <= value <= highest and isfinite(value)):
+        raise ConfigError(
+            f"{what} is out of range",
+            value=value,
+            expected=f"at least {lowest}" if highest == inf else f"{lowest} to {highest}",
+        )
+
+
+_RANGES = (
+    ("minutes", 0, inf),
+    ("updates", 0, inf),
+    ("programs", 0, inf),
+    ("ahead", 0, 1),
+    ("warm_start_programs", 0, inf),
+    ("warm_start_minutes", 0, inf),
+    ("max_new_tokens", 1, inf),
+    ("eval_count", 1, inf),
+    ("curve_count", 1, inf),
+    ("curve_points", 0, inf),
+    ("patience", 0, inf),
+    ("seed", 0, 2**63 - 1),
+    ("workers", 0, inf),
+)
+
+
+# Settings that agents have in common, by name, and their least values.
+_LEAST = {
+    **dict.fromkeys(("tasks", "samples", "demonstrations", "batch_size"), 1),
+    **dict.fromkeys(("minibatches", "epochs", "capacity", "steps"), 1),
+    **dict.fromkeys(("lr", "value_lr", "critic_lr", "weight_decay", "max_grad_norm"), 0),
+    "temperature": 0.01,
+}
+
+
+def _default_warm_start(config: TrainConfig) -> int:
+    """Return how many demonstrations a run begins with where nothing is said."""
+    agent_class = registry.get("agents", config.agent)
+    pretrained = Path(config.policy).is_dir() or config.policy.startswith("hf:")
+    needless = agent_class.from_demonstrations or not agent_class.learns
+    return 0 if pretrained or needless else 20_480
+
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "demo": {
+        "agent": "rft",
+        "warm_start_programs": 8_192,
+        "programs": 25_600,
+        "curve_points": 4,
+    },
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """One agent with one budget; the budget has one positive entry."""
+
+    name: str
+    agent: str
+    preset: str
+    settings: Mapping[str, Any]
+    minutes: float = 0.0
+    updates: int = 0
+    programs: int = 0
+
+
+def phases_of(config: TrainConfig) -> list[Phase]:
+    """Return the phases of a run: the warm start, if any, and the agent."""
+    main = Phase(
+        config.agent,
+        config.agent,
+        config.agent_preset,
+        config.agent_settings,
+        config.minutes,
+        config.updates,
+        config.programs,
+    )
+    if not (config.warm_start_programs or config.warm_start_minutes):
+        return [main]
+    warm = Phase(
+        "warm start",
+        "sft",
+        "small",
+        config.warm_start_settings,
+        minutes=config.warm_start_minutes,
+        programs=config.warm_start_programs,
+    )
+    return [warm, main]
+
+
+def agent_config(agent_class: type[Agent], phase: Phase) -> Any:
+    """Return a phase's settings as the agent's config.
+
+    Raises:
+        UnknownNameError: No such preset or setting; names the nearest.
+        ConfigError: A setting's value is of the wrong type or out of range.
+    """
+    if phase.preset not in agent_class.presets:
+        raise UnknownNameError(f"preset of {phase.agent}", phase.preset, agent_class.presets)
+    merged = {**agent_class.presets[phase.preset], **phase.settings}
+    config = settings_of(agent_class.config_class, merged, f"setting of {phase.agent}")
+    for name, lowest in _LEAST.items():
+        if isinstance(value := getattr(config, name, None), int | float):
+            _check_range(f"setting {name!r} of {phase.agent}", value, lowest)
+    return config

@@ -1,0 +1,57 @@
+"""Episode metrics: what the loop logs of every update: its episodes, and where the time went."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+
+from codegym.rollout.collect import Clock
+from codegym.trajectory import Trajectory
+
+
+def episode_metrics(
+    trajectories: Sequence[Trajectory],
+    clock: Clock,
+    learning_s: float,
+    total_s: float,
+    version: int,
+) -> dict[str, float]:
+    """Return what an update's episodes were like and where its time went.
+
+    Args:
+        trajectories: The episodes.
+        clock: Where the time went before learning.
+        learning_s: How long the agent learnt.
+        total_s: How long the update took in all.
+        version: The policy's weight version before it learnt.
+    """
+    if not trajectories:
+        return {"programs_per_s": 0.0}
+    own = [one for one in trajectories if not one.demonstration]
+    outcomes = Counter(str(one.verdict.outcome) for one in own if one.verdict)
+    times = {
+        "programs_per_s": len(trajectories) / total_s,
+        "share_sampling": clock.sampling_s / total_s,
+        "share_waiting_for_grader": clock.waiting_s / total_s,
+        "share_learning": learning_s / total_s,
+    }
+    if not own:
+        return times
+    return times | {
+        "reward": float(np.mean([one.reward for one in own])),
+        "pass_rate": outcomes["passed"] / len(own),
+        "tokens": float(np.mean([len(one) for one in own])),
+        "finished": float(np.mean([one.finished for one in own])),
+        "sampling_lag": version - float(np.mean([one.policy_version for one in own])),
+        **{f"outcome/{name}": count / len(own) for name, count in outcomes.items()},
+        **_by_granularity(own),
+    }
+
+
+def _by_granularity(own: Sequence[Trajectory]) -> dict[str, float]:
+    """Return the mean reward of the programs whose fault is global, of one line, or nowhere."""
+    rewards: dict[str, list[float]] = {}
+    for one in own:
+        if one.feedback is not None:
+            rewards.setdefault(one.feedback.granularity.value, []).append(one.reward)
+    return {f"reward/{name}": float(np.mean(values)) for name, values in sorted(rewards.items())}

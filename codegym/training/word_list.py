@@ -1,0 +1,33 @@
+"""Word list: a new policy's vocabulary, taken from the tasks it is to be trained on."""
+
+from codegym.errors import ConfigError
+from codegym.sources.task_source import TaskSource
+from codegym.tokenizers import Tokenizer, make_tokenizer
+from codegym.tokenizers.lexemes import LexemeTokenizer
+
+_TASKS_READ = 20_000
+
+
+def tokenizer_for(source: TaskSource, name: str, words: int) -> Tokenizer:
+    """Make a tokenizer as it is shipped, or with the words that a source's tasks use most.
+
+    Args:
+        source: Its tasks; of a long source as many as say enough, spread over it.
+        name: Of the tokenizer.
+        words: How many words; 0 for the tokenizer as it is shipped.
+
+    Raises:
+        ConfigError: Words are asked of a tokenizer that has none.
+    """
+    made = make_tokenizer(name)
+    if not words:
+        return made
+    if not isinstance(made, LexemeTokenizer):
+        raise ConfigError(
+            "this tokenizer has no word list", value=name, expected="lexemes", cure="words=0"
+        )
+    step = max(1, len(source) // _TASKS_READ)
+    tasks = (source[number] for number in range(0, len(source), step))
+    return LexemeTokenizer.fit(
+        (task.prompt + (task.canonical_solution or "") for task in tasks), words
+    )

@@ -1,0 +1,362 @@
+"""Experiments: that every one could run, and that the verdicts are those of hand-worked figures."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from codegym.cli.reproduce import command
+from codegym.errors import ConfigError, UnknownNameError
+from codegym.experiments import every_experiment, train_set_score
+from codegym.experiments import runs as trials_of
+from codegym.experiments.experiment import SCALES, Arm, Contrast, Experiment, Scale
+from codegym.experiments.experiment_report import CAUTION, markdown, plot, tables
+from codegym.experiments.findings import AGREES, CANNOT_TELL, DIFFERS, findings, verdict
+from codegym.experiments.runs import Done, Trials
+from codegym.measuring.statistics import Interval, unpaired_gain
+from codegym.training.comparison_run import Trial
+
+ALL = every_experiment.EXPERIMENTS
+FULL, QUICK = SCALES["full"], SCALES["quick"]
+TINY = Scale(name="quick", share=0.0001, imitation=0.001, seeds=1, eval_count=2)
+
+
+def two(**changes: Any) -> Experiment:
+    """Two arms from one start, and whether the first beats the second."""
+    sound = Experiment(
+        name="two",
+        paper="a paper",
+        question="Is x better than y?",
+        starts=(Arm(label="start", agent="sft", programs=100),),
+        arms=(
+            Arm(label="x", agent="rft", start="start"),
+            Arm(label="y", agent="rloo", start="start"),
+        ),
+        contrasts=(Contrast(plus="x", minus="y", sign=1, paper="2.0 > 1.0"),),
+        programs=1000,
+    )
+    return replace(sound, **changes)
+
+
+def done(label: str, seed: int, before: list[int], after: list[int]) -> Done:
+    def row(moment: str, passed: list[int]) -> dict[str, Any]:
+        return {"moment": moment, "programs": 9, "train_s": 1.0,
+                "greedy": report(passed), "sampled": report(passed)}  # fmt: skip
+
+    trial = Trial(label, seed, [row("before", before), row("after", after)])
+    return Done(trial=trial, folder=Path(label))
+
+
+def report(passed: list[int]) -> dict[str, Any]:
+    return {"n": 1, "rows": [{"passed": one} for one in passed]}
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_every_experiment_could_run(name: str) -> None:
+    one = ALL[name]
+    assert one.name == name
+    one.check()
+    for scale in (FULL, QUICK):
+        assert all(one.budget(arm, scale) > 0 for arm in one.runs)
+    assert one.total(QUICK) < one.total(FULL)
+    assert one.contrasts and one.question.endswith("?")
+    assert any(contrast.sign for contrast in one.contrasts)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_quick_run_learns_for_half_of_its_budget_at_least(
+    name: str,
+) -> None:
+    one = ALL[name]
+    for arm in one.arms:
+        settings = arm.settings
+        fill = settings.get("minimum_fill", 0) + 256 * settings.get("critic_updates", 0)
+        assert fill <= one.budget(arm, QUICK) / 2
+
+
+@pytest.mark.parametrize(
+    ("name", "named"),
+    [
+        ("rltf-ablation", {"coarse", "fine", "adaptive"}),
+        ("rltf-ablation-own", {"coarse", "fine", "adaptive"}),
+        ("rltf-online", {"online", "fine", "adaptive"}),
+        ("rltf-temperature", {"temperature"}),
+        ("rltf-fine-penalty", {"fine"}),
+        ("critic-ablation", {"critic"}),
+    ],
+)
+def test_arms_differ_in_what_the_ablation_names_and_in_nothing_else(
+    name: str, named: set[str]
+) -> None:
+    from codegym import registry
+    from codegym.training.config import TrainConfig, agent_config, phases_of
+
+    one = ALL[name]
+    runs, settings = [], []
+    for arm in one.arms:
+        config = one.config(arm, FULL)
+        (phase,) = phases_of(TrainConfig.from_mapping(config))
+        made = agent_config(registry.get("agents", arm.agent), phase)
+        settings.append({key: getattr(made, key) for key in made.__slots__})
+        runs.append({key: value for key, value in config.items() if key != "agent_settings"})
+    assert all(run == runs[0] for run in runs)
+    differing = {key for key in settings[0] if len({str(row[key]) for row in settings}) > 1}
+    if name == "critic-ablation":
+        # Without a critic there is nothing that could be given a head start.
+        differing.discard("critic_updates")
+    assert differing == named
+
+
+@pytest.mark.parametrize(
+    ("changes", "error"),
+    [
+        ({"arms": (Arm(label="x", agent="rft"), Arm(label="x", agent="rft"))}, ConfigError),
+        ({"arms": (Arm(label="x", agent="rtf"), Arm(label="y", agent="rft"))}, UnknownNameError),
+        ({"arms": (Arm(label="x", agent="rft", start="y"), Arm(label="y", agent="rft"))},
+         UnknownNameError),
+        ({"arms": (Arm(label="x", agent="rft", settings={"lrr": 1}), Arm(label="y", agent="rft"))},
+         UnknownNameError),
+        ({"reward": "binry"}, UnknownNameError),
+        ({"tasks": "composits"}, UnknownNameError),
+        ({"contrasts": (Contrast(plus="x", minus="z", sign=1, paper=""),)}, UnknownNameError),
+        ({"contrasts": (Contrast(plus="x", minus="x", sign=1, paper=""),)}, ConfigError),
+        ({"contrasts": (Contrast(plus="x", minus="y", sign=1, paper="", measure="gap"),)},
+         ConfigError),
+    ],
+)  # fmt: skip
+def test_what_could_not_run_is_refused(changes: dict[str, Any], error: type[Exception]) -> None:
+    two().check()
+    with pytest.raises(error):
+        two(**changes).check()
+
+
+def test_budgets_by_scale() -> None:
+    one = two()
+    x, start = one.arm("x"), one.arm("start")
+    assert [one.budget(arm, QUICK) for arm in (start, x)] == [60, 250]
+    assert one.total(FULL) == 2100
+    # A budget that is asked for is that of the arms; the start keeps its own.
+    assert [one.budget(arm, FULL, 7) for arm in (start, x)] == [100, 7]
+
+
+@pytest.mark.parametrize(
+    ("mean", "low", "high", "sign", "said"),
+    [
+        (0.02, 0.01, 0.03, 1, AGREES),
+        (-0.02, -0.03, -0.01, 1, DIFFERS),
+        (-0.02, -0.03, -0.01, -1, AGREES),
+        (0.02, 0.01, 0.03, -1, DIFFERS),
+        (0.02, -0.01, 0.05, 1, CANNOT_TELL),
+        (0.02, 0.0, 0.05, 1, CANNOT_TELL),
+        (0.0, 0.0, 0.0, -1, CANNOT_TELL),
+        (0.02, 0.01, 0.03, 0, "the paper gives no sign; here it is positive"),
+        (-0.02, -0.03, -0.01, 0, "the paper gives no sign; here it is negative"),
+        (0.02, -0.01, 0.03, 0, CANNOT_TELL),
+    ],
+)
+def test_only_an_interval_without_0_has_a_sign(
+    mean: float, low: float, high: float, sign: Any, said: str
+) -> None:
+    assert verdict(Interval(mean, low, high), sign) == said
+
+
+def test_differences_are_paired_by_task_and_by_seed() -> None:
+    runs = [
+        done("start", 0, [0, 0, 0, 0], [1, 0, 0, 0]),
+        done("x", 0, [1, 0, 0, 0], [1, 1, 1, 1]),
+        done("y", 0, [1, 0, 0, 0], [1, 0, 0, 0]),
+        done("start", 1, [0, 0, 0, 0], [0, 0, 0, 0]),
+        done("x", 1, [0, 0, 0, 0], [1, 1, 1, 0]),
+        done("y", 1, [0, 0, 0, 0], [0, 1, 0, 0]),
+    ]
+    results = findings(two(), runs)
+    x = results["arms"]["x"]["sampled"]
+    assert x["before"]["mean"]["mean"] == 0.125
+    assert x["after"]["seeds"] == [1.0, 0.75]
+    assert x["after"]["mean"]["mean"] == 0.875
+    assert x["gain"]["seeds"] == [0.75, 0.75]
+    (contrast,) = results["contrasts"]
+    # Per task, over the seeds: x 1, 1, 1, 1/2; y 1/2, 1/2, 0, 0; so 1/2, 1/2, 1, 1/2.
+    assert contrast["greedy"]["mean"]["mean"] == pytest.approx(0.625)
+    # Of resamples of the four, .32 have none but halves, and .05 the 1 three times or four.
+    assert (contrast["greedy"]["mean"]["low"], contrast["greedy"]["mean"]["high"]) == (0.5, 0.875)
+    assert contrast["greedy"]["seeds"] == [0.75, 0.5]
+    assert contrast["greedy"]["verdict"] == AGREES
+    assert contrast["name"] == "x minus y"
+
+
+def test_a_gap_is_seen_less_held_out() -> None:
+    gap = Contrast(plus="x", minus="y", sign=-1, paper="", measure="gap")
+    experiment = two(starts=(), contrasts=(gap,), seen_tasks="composites")
+    runs = [done("x", 0, [0, 0], [1, 1]), done("y", 0, [0, 0], [0, 0])]
+    on_seen = {
+        ("x", 0): {kind: report([1, 1, 1, 0]) for kind in ("greedy", "sampled")},
+        ("y", 0): {kind: report([1, 1, 1, 1]) for kind in ("greedy", "sampled")},
+    }
+    results = findings(experiment, runs, on_seen)
+    assert results["arms"]["x"]["greedy"]["gap"]["mean"]["mean"] == pytest.approx(-0.25)
+    assert results["arms"]["y"]["greedy"]["gap"]["mean"]["mean"] == pytest.approx(1.0)
+    (contrast,) = results["contrasts"]
+    # x less y: 0, 0, 0, -1 on the seen tasks; 1, 1 on the held-out ones.
+    assert contrast["greedy"]["mean"]["mean"] == pytest.approx(-0.25 - 1.0)
+    assert contrast["greedy"]["seeds"] == [pytest.approx(-1.25)]
+    assert contrast["greedy"]["verdict"] == AGREES
+    assert contrast["name"] == "x minus y, train-test gap"
+
+
+def test_sets_of_different_tasks_are_resampled_apart() -> None:
+    assert unpaired_gain([0, 0], [1, 1, 1]) == Interval(1.0, 1.0, 1.0)
+    before, after = np.array([0.0, 1.0] * 50), np.array([0.0, 1.0] * 50)
+    gain = unpaired_gain(before, after)
+    # The error of either mean is .05, so that of the difference .0707.
+    assert gain.mean == 0.0
+    assert gain.low == pytest.approx(-1.96 * 0.0707, abs=0.02)
+    assert gain.high == pytest.approx(1.96 * 0.0707, abs=0.02)
+
+
+def test_runs_of_other_settings_lie_elsewhere(tmp_path: Path) -> None:
+    def folders(experiment: Experiment, **rest: Any) -> list[Path]:
+        trials = Trials(experiment=experiment, scale=FULL, seeds=range(1), out=tmp_path, **rest)
+        return [trials.folder(arm, 0) for arm in experiment.runs]
+
+    usual, cheap = folders(two()), folders(two(), programs=9)
+    assert usual[0] == cheap[0]
+    assert not set(usual[1:]) & set(cheap[1:])
+    # Another start is another policy, so whatever begins with it lies elsewhere too.
+    start = Arm(label="start", agent="sft", programs=101)
+    assert not set(usual) & set(folders(two(starts=(start,))))
+
+
+def test_the_report_says_what_a_sign_is_worth(tmp_path: Path) -> None:
+    runs = [done("start", 0, [0], [0]), done("x", 0, [0], [1]), done("y", 0, [0], [1])]
+    results = {
+        **findings(two(), runs), "experiment": "two", "paper": "a paper", "question": "x?",
+        "scale": "quick", "seeds": [0], "eval_count": 1, "eval_tasks": "a|b", "notes": ["a note"],
+        "command": "codegym reproduce two", "versions": {"codegym": "0"},
+        "machine": {"torch": "0", "threads": 1, "cores": 2, "python": "3"},
+    }  # fmt: skip
+    text = markdown(results)
+    assert CAUTION in text and "a note" in text and "2.0 > 1.0" in text and CANNOT_TELL in text
+    assert [drawn.row_count for drawn in tables(results)] == [3, 3, 2]
+    plot(results, tmp_path / "plot.png")
+    assert (tmp_path / "plot.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_what_was_measured_on_training_tasks_is_read_for_the_same_policy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured: list[str] = []
+
+    def measure(one: Done, uri: str, count: int) -> dict[str, Any]:
+        measured.append(uri)
+        return {"greedy": report([count]), "sampled": report([0])}
+
+    monkeypatch.setattr(train_set_score, "_measure", measure)
+    one = replace(done("x", 0, [0], [1]), folder=tmp_path)
+    assert train_set_score.seen(one, "a", 3) == train_set_score.seen(one, "a", 3)
+    assert measured == ["a"]
+    train_set_score.seen(replace(done("x", 0, [0], [0]), folder=tmp_path), "a", 3)
+    (tmp_path / "train_set_score.json").write_text("{")
+    train_set_score.seen(one, "b", 3)
+    assert measured == ["a", "a", "b"]
+
+
+def test_the_list_names_every_experiment() -> None:
+    for arguments in (["--list"], []):
+        shown = CliRunner().invoke(command, arguments)
+        assert shown.exit_code == 0 and all(name in shown.stdout for name in ALL)
+    rows = json.loads(CliRunner().invoke(command, ["--list", "--json", "--seeds", "2"]).stdout)
+    assert [row["name"] for row in rows] == list(ALL)
+    assert rows[0]["programs"] == 2 * ALL[rows[0]["name"]].total(FULL)
+
+
+def test_an_unknown_experiment_names_the_nearest() -> None:
+    result = CliRunner().invoke(command, ["rltf-ablatoin"])
+    assert isinstance(result.exception, UnknownNameError)
+    assert result.exception.suggestion == "rltf-ablation"
+
+
+def pretend(monkeypatch: pytest.MonkeyPatch, stop_at: int = -1) -> list[dict[str, Any]]:
+    """Let runs be trained at once: the arms of a later place pass more; one may be stopped."""
+    trained: list[dict[str, Any]] = []
+
+    def train(
+        path: Path, settings: dict[str, Any], *, start: Trial | None, watch: Any
+    ) -> list[dict[str, Any]] | None:
+        path.mkdir(parents=True, exist_ok=True)
+        trained.append({**settings, "folder": path, "start": start and start.label})
+        place = len(trained) - 1
+        if place == stop_at:
+            return None
+        watch(1.0)
+        passed = [int(task < 10 * place) for task in range(100)]
+        return list(done("", 0, [0] * 100, passed).trial.curve)
+
+    monkeypatch.setattr(trials_of, "train_or_read", train)
+    monkeypatch.setattr(train_set_score, "_measure", lambda one, uri, count: dict.fromkeys(
+        ("greedy", "sampled"), report([1] * 100)))  # fmt: skip
+    return trained
+
+
+def test_the_command_trains_in_order_and_reports(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained = pretend(monkeypatch)
+    shown = CliRunner().invoke(
+        command, ["rl-from-scratch", "--seeds", "2", "--first-seed", "4", "--programs", "512",
+                  "--out", str(tmp_path), "--json"]
+    )  # fmt: skip
+    assert shown.exit_code == 0, shown.exception
+    one = ALL["rl-from-scratch"]
+    assert [run["start"] for run in trained] == [arm.start or None for arm in one.runs] * 2
+    assert [run["seed"] for run in trained] == [4] * 4 + [5] * 4
+    assert [run["programs"] for run in trained[:4]] == [6144, 8192, 512, 512]
+    assert trained[3]["policy"] == str(trained[1]["folder"] / "checkpoint")
+    assert trained[4]["policy"] == "gpt:tiny"
+    results = json.loads(shown.stdout)
+    rl = results["arms"]["rl"]["greedy"]
+    assert rl["after"]["seeds"] == [pytest.approx(0.2), pytest.approx(0.6)]
+    assert rl["gap"]["mean"]["mean"] == pytest.approx(1 - 0.4)
+    # "sft, then rl" passes .1 more than "rl", and as much on training tasks.
+    gap = results["contrasts"][0]
+    assert gap["greedy"]["seeds"] == [pytest.approx(0.1), pytest.approx(0.1)]
+    assert gap["greedy"]["verdict"] == DIFFERS
+    assert results["command"].endswith("--seeds 2 --first-seed 4 --programs 512")
+    assert (tmp_path / "report.md").exists() and (tmp_path / "plot.png").exists()
+
+
+def test_a_stopped_run_ends_the_command_without_a_report(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained = pretend(monkeypatch, stop_at=1)
+    shown = CliRunner().invoke(command, ["critic-ablation", "--out", str(tmp_path)])
+    assert shown.exit_code != 0 and "the same command goes on" in shown.stderr
+    assert len(trained) == 2
+    assert not (tmp_path / "results.json").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("name", ["critic-ablation", "rl-from-scratch"])
+def test_an_experiment_is_run_once_and_then_read(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(SCALES, "quick", TINY)
+    arguments = [name, "--scale", "quick", "--json", "--out", str(tmp_path)]
+    first = CliRunner().invoke(command, arguments)
+    assert first.exit_code == 0, first.exception
+    results = json.loads(first.stdout)
+    assert list(results["arms"]) == [arm.label for arm in ALL[name].runs]
+    assert {"results.json", "report.md", "plot.png"} <= {path.name for path in tmp_path.iterdir()}
+    written = {path: path.stat().st_mtime_ns for path in tmp_path.glob("*/metrics.jsonl")}
+    assert len(written) == len(ALL[name].runs)
+    again = json.loads(CliRunner().invoke(command, arguments).stdout)
+    assert again["contrasts"] == results["contrasts"]
+    assert {path: path.stat().st_mtime_ns for path in written} == written
+    shown = CliRunner().invoke(command, arguments[:3] + arguments[4:])
+    assert CAUTION.split(".")[0] in shown.stdout
+    assert json.loads((tmp_path / "results.json").read_text())["experiment"] == name

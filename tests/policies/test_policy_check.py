@@ -1,0 +1,231 @@
+"""check_policy passes the built-in policy and catches each way of breaking the contract."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from codegym.checks.check_policy import check_policy
+from codegym.errors import ConformanceError
+from codegym.policies.gpt.gpt_policy import GPTPolicy
+
+
+def test_gpt_keeps_the_contract():
+    check_policy(GPTPolicy)
+    check_policy(lambda: GPTPolicy.specimen(seed=1))
+
+
+class DriftingLogProbs(GPTPolicy):
+    """Samples at another temperature than it says."""
+
+    def generate(self, prompts, **settings):
+        return super().generate(prompts, **{**settings, "temperature": 1.1})
+
+
+class WrongValues(GPTPolicy):
+    """Reports the values one token late."""
+
+    def generate(self, prompts, **settings):
+        written = super().generate(prompts, **settings)
+        return dataclasses.replace(written, values=[np.roll(v, 1) for v in written.values])
+
+
+class SampleMajor(GPTPolicy):
+    """Returns the programs of all prompts in turn."""
+
+    def generate(self, prompts, *, n=1, **settings):
+        written = super().generate(prompts, n=n, **settings)
+        order = [prompt * n + k for k in range(n) for prompt in range(len(prompts))]
+        return dataclasses.replace(
+            written,
+            **{
+                field.name: [getattr(written, field.name)[row] for row in order]
+                for field in dataclasses.fields(written)
+            },
+        )
+
+
+class AlwaysFinished(GPTPolicy):
+    """Says that every program ended by itself."""
+
+    def generate(self, prompts, **settings):
+        written = super().generate(prompts, **settings)
+        return dataclasses.replace(written, finished=np.ones_like(written.finished))
+
+
+class OverBudget(GPTPolicy):
+    """Writes one token too many."""
+
+    def generate(self, prompts, *, budget, **settings):
+        return super().generate(prompts, budget=budget + 1, **settings)
+
+
+class StaleCache(GPTPolicy):
+    """Goes on using keys and values of older weights."""
+
+    def act(self, obs, state=None, **settings):
+        if state is not None:
+            state._version = self.version
+        return super().act(obs, state, **settings)
+
+
+class TrustingCache(GPTPolicy):
+    """Believes that every row continues the cached one."""
+
+    def act(self, obs, state=None, **settings):
+        if state is not None:
+            state._ids[:, : obs.shape[1]] = obs
+            state._lengths[:] = obs.shape[1]
+        return super().act(obs, state, **settings)
+
+
+class IgnoresMask(GPTPolicy):
+    """Takes any token."""
+
+    def act(self, obs, state=None, *, mask=None, **settings):
+        return super().act(obs, state, **settings)
+
+
+class UnmaskedLogProbs(GPTPolicy):
+    """Respects the mask, but reports the unmasked probability."""
+
+    def act(self, obs, state=None, *, mask=None, **settings):
+        step = super().act(obs, state, mask=mask, **settings)
+        if mask is None:
+            return step
+        scores = self.scores(obs).detach().numpy()
+        return dataclasses.replace(step, log_probs=scores[range(len(obs)), step.actions])
+
+
+class GlobalRandomness(GPTPolicy):
+    """Draws from torch's global generator."""
+
+    def act(self, obs, state=None, *, rng=None, **settings):
+        torch.rand(1)
+        return super().act(obs, state, rng=rng, **settings)
+
+
+class Seedless(GPTPolicy):
+    """Ignores the generator it is given."""
+
+    def generate(self, prompts, *, rng=None, **settings):
+        return super().generate(prompts, **settings)
+
+
+class FrozenVersion(GPTPolicy):
+    """Never raises its version."""
+
+    def mark_updated(self):
+        pass
+
+
+class LeakingPad(GPTPolicy):
+    """Lets the longest row of a batch shift the others."""
+
+    def evaluate(self, batch):
+        scored = super().evaluate(batch)
+        return dataclasses.replace(scored, entropy=scored.entropy * (batch.tokens.shape[1] / 99))
+
+
+class DirtyPadding(GPTPolicy):
+    """Leaves numbers where there is no action."""
+
+    def evaluate(self, batch):
+        scored = super().evaluate(batch)
+        return dataclasses.replace(scored, entropy=scored.entropy + 0.01)
+
+
+class SharedGradient(GPTPolicy):
+    """Mixes the value into the log-probabilities."""
+
+    def evaluate(self, batch):
+        scored = super().evaluate(batch)
+        mixed = scored.log_probs + 1e-9 * scored.values
+        return dataclasses.replace(scored, log_probs=mixed)
+
+
+class NoGradient(GPTPolicy):
+    """Scores without gradients."""
+
+    def evaluate(self, batch):
+        scored = super().evaluate(batch)
+        return dataclasses.replace(scored, log_probs=scored.log_probs.detach().requires_grad_(True))
+
+
+class ForgetsValueHead(GPTPolicy):
+    """Loads everything but the value head."""
+
+    @classmethod
+    def load(cls, folder):
+        loaded = super().load(folder)
+        with torch.no_grad():
+            loaded.module.value_head.weight.zero_()
+        return loaded
+
+
+class ForgetsVersion(GPTPolicy):
+    """Starts counting again."""
+
+    @classmethod
+    def load(cls, folder):
+        loaded = super().load(folder)
+        loaded.version = 0
+        return loaded
+
+
+class LoadsRubbish(GPTPolicy):
+    """Answers a truncated checkpoint with a fresh policy."""
+
+    @classmethod
+    def load(cls, folder):
+        try:
+            return super().load(folder)
+        except Exception:
+            return cls.specimen(seed=0)
+
+
+class SwallowsLongPrompts(GPTPolicy):
+    """Writes nothing for a prompt that leaves no room."""
+
+    def generate(self, prompts, **settings):
+        return super().generate([p[: self.max_tokens - 1] for p in prompts], **settings)
+
+
+class PreparesByTraining(GPTPolicy):
+    """Changes its weights where it should only get ready."""
+
+    def prepare(self):
+        with torch.no_grad():
+            self.module.transformer.embed_in.weight.mul_(1.5)
+
+
+@pytest.mark.parametrize(
+    ("broken", "message"),
+    [
+        (DriftingLogProbs, "generate and evaluate disagree on log-prob"),
+        (WrongValues, "generate and evaluate disagree on values"),
+        (SampleMajor, "generate and evaluate disagree"),
+        (AlwaysFinished, "finished does not say"),
+        (OverBudget, "breaks the budget"),
+        (StaleCache, "older weights"),
+        (TrustingCache, "act and evaluate disagree"),
+        (IgnoresMask, "the mask forbids"),
+        (UnmaskedLogProbs, "masked distribution"),
+        (GlobalRandomness, "global random generator"),
+        (Seedless, "same seed writes other"),
+        (FrozenVersion, "does not raise version"),
+        (LeakingPad, "depends on the rows beside it"),
+        (DirtyPadding, "not 0 on padding"),
+        (SharedGradient, "reaches the value head"),
+        (NoGradient, "do not lead generate"),
+        (ForgetsValueHead, "loaded policy"),
+        (ForgetsVersion, "version is lost"),
+        (LoadsRubbish, "truncated checkpoint loads"),
+        (SwallowsLongPrompts, "not refused"),
+        (PreparesByTraining, "prepare changes"),
+    ],
+)
+def test_each_broken_promise_is_named(broken, message):
+    with pytest.raises(ConformanceError, match=message):
+        check_policy(broken)
