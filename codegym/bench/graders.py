@@ -174,7 +174,8 @@ def main() -> None:
     null = os.open(os.devnull, os.O_RDWR)
     for fd in (0, 1, 2):
         os.dup2(null, fd)
-    bait_type = runpy.run_path(os.path.join(os.path.dirname(__file__), "planted_secrets.py"))[
+    script = os.path.join(os.path.dirname(__file__), "planted_secrets.py")
+    bait_type = runpy.run_path(script)["Bait"]
         "Bait"
     ]
     grader = GRADERS[job["grader"]]
