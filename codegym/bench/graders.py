@@ -176,8 +176,6 @@ def main() -> None:
         os.dup2(null, fd)
     script = os.path.join(os.path.dirname(__file__), "planted_secrets.py")
     bait_type = runpy.run_path(script)["Bait"]
-        "Bait"
-    ]
     grader = GRADERS[job["grader"]]
     write, leave, mark = os.write, os._exit, job["mark"].encode()
     with bait_type(pid=_companion(), rest=job["words"]) as bait:
