@@ -96,7 +96,8 @@ class Evaluation:
     """What ``Policy.evaluate`` returns: tensors with gradients, 0 where the batch's mask is False.
 
     Attributes:
-        log_probs: (B, T) of the batch's actions, at temperature 1, under the batch's masks.
+        log_probs: (B, T) of the batch's actions, at the temperature asked for, under the batch's
+            masks.
         entropy: (B, T) of the distribution at each action, in nats.
         values: (B, T); their gradient does not reach the trunk where the policy detaches it.
         hidden: (B, T, d) last hidden state from which each action was drawn.
@@ -156,6 +157,13 @@ class Policy(ABC):
         """
         return self.tokenizer.encode(text)
 
+    def encode_message(self, text: str) -> list[int]:
+        """Return the ids of what an environment writes between two programs of an episode.
+
+        A policy with a chat template may put the text into a turn of its own.
+        """
+        return self.tokenizer.encode(text)
+
     def prepare(self) -> None:  # noqa: B027
         """Do what is slow only the first time; changes no weight and draws nothing.
 
@@ -177,6 +185,7 @@ class Policy(ABC):
         obs: NDArray[np.integer[Any]],
         state: Any = None,
         *,
+        temperature: float = 1.0,
         deterministic: bool = False,
         mask: NDArray[np.bool_] | None = None,
         rng: "torch.Generator | None" = None,
@@ -187,6 +196,8 @@ class Policy(ABC):
             obs: (B, T) prompt and program so far, padded on the right with the pad id.
             state: What the last call returned, or None. Rows that do not continue the cached
                 ones by exactly one token are read anew.
+            temperature: Divides the scores; the log-probabilities are those of the distribution
+                that results.
             deterministic: Take the most probable token.
             mask: (B, V) True where a token is allowed.
             rng: Source of randomness; the policy's own if None.
@@ -212,8 +223,17 @@ class Policy(ABC):
         """
 
     @abstractmethod
-    def evaluate(self, batch: Batch) -> Evaluation:
-        """Score whole episodes in one forward pass, with gradients."""
+    def evaluate(
+        self, batch: Batch, *, temperature: float | NDArray[np.float32] = 1.0
+    ) -> Evaluation:
+        """Score whole episodes in one forward pass, with gradients.
+
+        Args:
+            batch: The episodes.
+            temperature: Divides the scores: one number, or (B,) for each row. With
+                ``batch.temperatures`` the log-probabilities are those of the distributions the
+                actions were drawn from, as a ratio to ``batch.log_probs`` needs.
+        """
 
     def scores(self, obs: NDArray[np.integer[Any]]) -> "torch.Tensor":
         """Return (B, V) log-probabilities of the next token of each row, read from nothing.

@@ -22,22 +22,30 @@ class Trajectory:
     Attributes:
         task_id: The task that was played.
         prompt: (P,) int64 ids of the prompt.
-        actions: (T,) int64 ids that were chosen, the end token included where it was.
-        log_probs: (T,) float32, of each action when it was chosen.
-        values: (T,) float32, the critic's estimate before each action.
-        reward: Of the whole program.
-        token_rewards: (T,) float32, credit over the tokens; its meaning is the reward's.
-        finished: Whether the policy ended the program itself; False if the budget cut it.
-        program: The program's text.
-        verdict: None for an episode that was not judged.
-        feedback: None for an episode that was not judged.
-        policy_version: The policy's weight version that chose the actions.
+        actions: (T,) int64 ids after the prompt: the policy's actions, end tokens included, and
+            what the environment wrote between two programs of the episode.
+        log_probs: (T,) float32, of each action under the distribution it was drawn from; 0 where
+            the environment wrote.
+        values: (T,) float32, the critic's estimate before each action; 0 where the environment
+            wrote.
+        reward: Reward of the last program, from the run's Reward.
+        credit: (T,) float32, the reward received after each action, from the run's Reward: the
+            whole reward on the last action, and what its fine part puts on other tokens.
+        finished: Whether the policy ended the last program itself; False if the budget cut it.
+        program: Text of the last program.
+        verdict: Verdict on the last program; None for an episode that was not judged.
+        feedback: Where the last program's fault lies; its tokens count in ``actions``.
+        policy_version: Weight version of the policy that chose the actions.
+        temperature: Sampling temperature of the actions.
         given: How many of the prompt's last tokens are the beginning of the program, given to the
             policy and not written by it.
         demonstration: Whether it is a reference solution played back instead of the policy's own.
         greedy: Whether the most probable token was taken throughout.
         masks: (T, ceil(V / 8)) uint8, in bits the tokens that were allowed at each action; None
             where all were.
+        chosen: (T,) bool, False where the environment wrote; None where every action is the
+            policy's. Nothing is learnt from the others: no action, no log-probability, no gradient.
+        turns: Number of programs that were written in the episode.
     """
 
     task_id: str
@@ -46,16 +54,19 @@ class Trajectory:
     log_probs: NDArray[np.float32]
     values: NDArray[np.float32]
     reward: float
-    token_rewards: NDArray[np.float32]
+    credit: NDArray[np.float32]
     finished: bool
     program: str
     verdict: Verdict | None = None
     feedback: Feedback | None = None
     policy_version: int = 0
+    temperature: float = 1.0
     given: int = 0
     demonstration: bool = False
     greedy: bool = False
     masks: NDArray[np.uint8] | None = None
+    chosen: NDArray[np.bool_] | None = None
+    turns: int = 1
 
     def __len__(self) -> int:
         return len(self.actions)
@@ -85,13 +96,23 @@ class Episode(Protocol):
         ...
 
     @property
-    def token_rewards(self) -> NDArray[np.float32]:
+    def credit(self) -> NDArray[np.float32]:
         """(T,)."""
         ...
 
     @property
     def reward(self) -> float:
-        """Of the whole program."""
+        """Reward of the episode."""
+        ...
+
+    @property
+    def temperature(self) -> float:
+        """Sampling temperature."""
+        ...
+
+    @property
+    def chosen(self) -> NDArray[np.bool_] | None:
+        """(T,), or None."""
         ...
 
     @property
@@ -107,11 +128,13 @@ class Batch:
     Attributes:
         tokens: (B, L) int64, prompt then actions, padded with ``pad_id``.
         prompt_lengths: (B,) int64.
-        lengths: (B,) int64, number of actions of each row.
-        actions: (B, T) int64, the actions alone, padded with ``pad_id``.
-        mask: (B, T) bool, True on real actions.
-        log_probs, values, token_rewards: (B, T) float32, 0 on padding.
+        lengths: (B,) int64, number of tokens of each row after its prompt.
+        actions: (B, T) int64, those tokens alone, padded with ``pad_id``.
+        mask: (B, T) bool, True on the policy's actions: False on padding and on what the
+            environment wrote in between.
+        log_probs, values, credit: (B, T) float32, 0 where the mask is False.
         rewards: (B,) float32.
+        temperatures: (B,) float32, sampling temperature of each row.
         columns: Further (B, T) arrays that an agent adds, such as its advantages; they are cut
             and selected like the rest.
         masks: (B, T, ceil(V / 8)) uint8, as of ``Trajectory``; None where no row has any.
@@ -124,8 +147,9 @@ class Batch:
     mask: NDArray[np.bool_]
     log_probs: NDArray[np.float32]
     values: NDArray[np.float32]
-    token_rewards: NDArray[np.float32]
+    credit: NDArray[np.float32]
     rewards: NDArray[np.float32]
+    temperatures: NDArray[np.float32]
     columns: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
     masks: NDArray[np.uint8] | None = None
 
@@ -134,8 +158,8 @@ class Batch:
 
     @property
     def n_tokens(self) -> int:
-        """Number of real actions."""
-        return int(self.lengths.sum())
+        """Number of the policy's actions."""
+        return int(self.mask.sum())
 
     @classmethod
     def from_trajectories(cls, trajectories: Sequence[Episode], *, pad_id: int) -> "Batch":
@@ -144,31 +168,34 @@ class Batch:
         Raises:
             ValueError: There are no episodes, or one has no action.
         """
-        if not trajectories or any(len(one.actions) == 0 for one in trajectories):
+        if not trajectories or any(len(episode.actions) == 0 for episode in trajectories):
             raise ValueError("a batch needs episodes, each with at least one action")
-        lengths = np.array([len(one.actions) for one in trajectories], dtype=np.int64)
-        prompt_lengths = np.array([len(one.prompt) for one in trajectories], dtype=np.int64)
+        lengths = np.array([len(episode.actions) for episode in trajectories], dtype=np.int64)
+        prompt_lengths = np.array([len(episode.prompt) for episode in trajectories], dtype=np.int64)
         rows, width = len(trajectories), int(lengths.max())
         tokens = np.full((rows, int((lengths + prompt_lengths).max())), pad_id, dtype=np.int64)
         actions = np.full((rows, width), pad_id, dtype=np.int64)
         floats = np.zeros((3, rows, width), dtype=np.float32)
-        for row, one in enumerate(trajectories):
-            count, start = len(one.actions), len(one.prompt)
-            tokens[row, :start] = one.prompt
-            tokens[row, start : start + count] = one.actions
-            actions[row, :count] = one.actions
-            for plane, source in enumerate((one.log_probs, one.values, one.token_rewards)):
+        for row, episode in enumerate(trajectories):
+            count, start = len(episode.actions), len(episode.prompt)
+            tokens[row, :start] = episode.prompt
+            tokens[row, start : start + count] = episode.actions
+            actions[row, :count] = episode.actions
+            for plane, source in enumerate((episode.log_probs, episode.values, episode.credit)):
                 floats[plane, row, :count] = source
         return cls(
             tokens=tokens,
             prompt_lengths=prompt_lengths,
             lengths=lengths,
             actions=actions,
-            mask=np.arange(width) < lengths[:, None],
+            mask=_stack_chosen(trajectories, lengths, width),
             log_probs=floats[0],
             values=floats[1],
-            token_rewards=floats[2],
-            rewards=np.array([one.reward for one in trajectories], dtype=np.float32),
+            credit=floats[2],
+            rewards=np.array([episode.reward for episode in trajectories], dtype=np.float32),
+            temperatures=np.array(
+                [episode.temperature for episode in trajectories], dtype=np.float32
+            ),
             masks=_stack_masks(trajectories, width),
         )
 
@@ -184,8 +211,9 @@ class Batch:
             mask=self.mask[rows, :width],
             log_probs=self.log_probs[rows, :width],
             values=self.values[rows, :width],
-            token_rewards=self.token_rewards[rows, :width],
+            credit=self.credit[rows, :width],
             rewards=self.rewards[rows],
+            temperatures=self.temperatures[rows],
             columns={name: column[rows, :width] for name, column in self.columns.items()},
             masks=None if self.masks is None else self.masks[rows, :width],
         )
@@ -206,9 +234,20 @@ class Batch:
             yield self.select(order[start : start + rows])
 
 
+def _stack_chosen(
+    episodes: Sequence[Episode], lengths: NDArray[np.int64], width: int
+) -> NDArray[np.bool_]:
+    """Return (B, T) which places hold an action of the policy."""
+    mask: NDArray[np.bool_] = np.arange(width) < lengths[:, None]
+    for row, episode in enumerate(episodes):
+        if episode.chosen is not None:
+            mask[row, : len(episode.chosen)] &= episode.chosen
+    return mask
+
+
 def _stack_masks(episodes: Sequence[Episode], width: int) -> NDArray[np.uint8] | None:
     """Pad the masks of episodes; what has none, and padding, allows everything."""
-    masks = [one.masks for one in episodes]
+    masks = [episode.masks for episode in episodes]
     size = next((mask.shape[1] for mask in masks if mask is not None), None)
     if size is None:
         return None
