@@ -115,6 +115,15 @@ class ProgramEnv(ABC):
         """
 
     @abstractmethod
+    def follow(self, opening: Opening, ids: Sequence[int]) -> Opening | None:
+        """Open the next program of an episode; None where there is no room for it.
+
+        Args:
+            opening: The opening of the program before.
+            ids: All ids of the episode so far: prompt, programs, and what the environment wrote.
+        """
+
+    @abstractmethod
     def submit(self, written: Sequence[Written]) -> list[int]:
         """Start grading some programs; return a ticket for each."""
 
@@ -125,3 +134,7 @@ class ProgramEnv(ABC):
         Raises:
             SandboxError: The sandbox broke on a program, twice, and the environment is to raise.
         """
+
+    @abstractmethod
+    def price(self, written: Written, verdict: Verdict) -> Ending:
+        """Return what a written program earns, given its verdict. Nothing is run."""

@@ -46,7 +46,7 @@ def _check_price(checked: Reward, bound: Reward, verdict: Verdict, feedback: Fee
     _claim(inside, "low <= reward <= high", (value, checked.low, checked.high, where))
     _claim(bound(verdict, feedback) == value, "the same verdict earns the same", where)
     fine = bound.fine(verdict, feedback)
-    tokens = bound.tokens(verdict, feedback)
+    tokens = bound.credit(verdict, feedback)
     for name, array in (("fine", fine), ("tokens", tokens)):
         _claim(array.shape == (feedback.n_tokens,), f"{name} has one number a token", where)
         _claim(array.dtype == np.float32, f"{name} is float32", array.dtype)
@@ -55,7 +55,7 @@ def _check_price(checked: Reward, bound: Reward, verdict: Verdict, feedback: Fee
         expected = value + float(fine.mean())
         close = abs(float(tokens.sum()) - expected) <= 1e-4 * max(1.0, abs(expected))
         _claim(close, "tokens sum to the reward plus the mean fine weight", where)
-    again = bound.tokens(verdict, feedback)
+    again = bound.credit(verdict, feedback)
     _claim(bool((again == tokens).all()), "the same verdict credits the same tokens", where)
 
 

@@ -13,8 +13,11 @@ import re
 import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from codegym.tasks.task import Task
+
+Form = Literal["continuation", "program", "answer"]
 
 _FENCE = re.compile(r"^(?P<indent>[ \t>]*?)(?P<mark>`{3,}|~{3,})[ \t]*(?P<info>[^`\n]*)$")
 _PYTHON = frozenset({"", "python", "python3", "py", "py3", "python-repl", "pycon", "ipython"})
@@ -217,12 +220,28 @@ def start_of(program: str, written: str) -> int:
     return 0
 
 
-def whole_program(task: Task, text: str) -> str:
-    """Return ``task.program(text)``, or the program in a text that is no program but an answer."""
-    program = task.program(text)
-    if not _fenced(text) or _tree(program) is not None:
-        return program
-    return program_from_answer(task, text)
+def read_program(task: Task, written: str, form: Form) -> tuple[str, int]:
+    """Return the whole program that a written text means, and where in it the text begins.
+
+    This is the only place where a prompt and what was written for it are put together.
+
+    Args:
+        task: The task.
+        written: The text that was written after the prompt.
+        form: ``continuation`` continues a prompt that is code, and is the program otherwise;
+            ``program`` may also be a whole program, or an answer with the program in a fence;
+            ``answer`` is a chat model's, see ``program_from_answer``.
+    """
+    if form == "continuation":
+        start = len(task.prompt) if task.prompt_is_code else 0
+        return task.prompt[:start] + written, start
+    if form == "answer":
+        program = program_from_answer(task, written)
+    else:
+        program = task.program(written)
+        if _fenced(written) and _tree(program) is None:
+            program = program_from_answer(task, written)
+    return program, start_of(program, written)
 
 
 def program_from_answer(task: Task, answer: str) -> str:
