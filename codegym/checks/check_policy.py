@@ -128,7 +128,7 @@ def _episode(
         log_probs=log_probs,
         values=values,
         reward=0.0,
-        token_rewards=np.zeros(len(actions), dtype=np.float32),
+        credit=np.zeros(len(actions), dtype=np.float32),
         finished=True,
         program="",
     )

@@ -123,24 +123,24 @@ class FrozenVersion(GPTPolicy):
 class LeakingPad(GPTPolicy):
     """Lets the longest row of a batch shift the others."""
 
-    def evaluate(self, batch):
-        scored = super().evaluate(batch)
+    def evaluate(self, batch, **settings):
+        scored = super().evaluate(batch, **settings)
         return dataclasses.replace(scored, entropy=scored.entropy * (batch.tokens.shape[1] / 99))
 
 
 class DirtyPadding(GPTPolicy):
     """Leaves numbers where there is no action."""
 
-    def evaluate(self, batch):
-        scored = super().evaluate(batch)
+    def evaluate(self, batch, **settings):
+        scored = super().evaluate(batch, **settings)
         return dataclasses.replace(scored, entropy=scored.entropy + 0.01)
 
 
 class SharedGradient(GPTPolicy):
     """Mixes the value into the log-probabilities."""
 
-    def evaluate(self, batch):
-        scored = super().evaluate(batch)
+    def evaluate(self, batch, **settings):
+        scored = super().evaluate(batch, **settings)
         mixed = scored.log_probs + 1e-9 * scored.values
         return dataclasses.replace(scored, log_probs=mixed)
 
@@ -148,8 +148,8 @@ class SharedGradient(GPTPolicy):
 class NoGradient(GPTPolicy):
     """Scores without gradients."""
 
-    def evaluate(self, batch):
-        scored = super().evaluate(batch)
+    def evaluate(self, batch, **settings):
+        scored = super().evaluate(batch, **settings)
         return dataclasses.replace(scored, log_probs=scored.log_probs.detach().requires_grad_(True))
 
 
