@@ -150,7 +150,7 @@ class SymbolWorld:
             log_probs=nothing,
             values=nothing,
             reward=priced.reward,
-            token_rewards=priced.token_rewards,
+            credit=priced.token_rewards,
             finished=finished,
             program=program,
             verdict=priced.verdict,

@@ -176,7 +176,7 @@ def _default_warm_start(config: TrainConfig) -> int:
     """Return how many demonstrations a run begins with where nothing is said."""
     agent_class = registry.get("agents", config.agent)
     pretrained = Path(config.policy).is_dir() or config.policy.startswith("hf:")
-    needless = agent_class.from_demonstrations or not agent_class.learns
+    needless = agent_class.learns_from != "rewards"
     return 0 if pretrained or needless else 20_480
 
 

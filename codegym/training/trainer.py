@@ -144,14 +144,14 @@ class Trainer:
                 if not self._run_phase(phase, agent, judge, position):
                     return False
                 self._gatherer.forget()
-                keepsakes = agent.keepsakes()
+                artifacts = agent.artifacts()
                 if position.phase < len(self.phases) - 1:
                     save_policy(policy, self.folder.warm_start)
                 position = position.next_phase()
                 if position.phase < len(self.phases):
                     self._save(policy, None, position)
             self._measure(policy, judge, position, "after", self.config.eval_count)
-            self._save(policy, None, position, keepsakes=keepsakes)
+            self._save(policy, None, position, artifacts=artifacts)
         return True
 
     def _begin(self, resume: bool, good: bool) -> tuple[Policy, Position, dict[str, Any] | None]:
@@ -323,7 +323,7 @@ class Trainer:
         agent: Agent | None,
         position: Position,
         *,
-        keepsakes: Mapping[str, Any] | None = None,
+        artifacts: Mapping[str, Any] | None = None,
     ) -> None:
         save_policy(
             policy,
@@ -331,7 +331,7 @@ class Trainer:
             trainer={
                 "position": dataclasses.asdict(position),
                 "agent": agent.state_dict() if agent else None,
-                "keepsakes": dict(keepsakes or {}),
+                "artifacts": dict(artifacts or {}),
                 "gatherer": self._gatherer.state_dict(),
                 "guard": self._guard.state_dict() if agent else None,
                 "log_sizes": self.folder.sizes(),
@@ -341,7 +341,7 @@ class Trainer:
 
 def _figure(row: Mapping[str, Any], agent: Agent) -> float:
     """Return what an evaluation is judged by: higher is better."""
-    if agent.from_demonstrations and "loss" in row:
+    if agent.learns_from == "demonstrations" and "loss" in row:
         return -float(row["loss"])
     return float(row["sampled"]["pass_at"]["1"]["mean"])
 
