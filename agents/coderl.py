@@ -139,8 +139,7 @@ class CodeRL(Learner):
             shown = supervised and config.supervised == "reference"
             self._steps += 1
             batch = self.draw(supervised)
-            # Weights of 0 give no gradient, but the optimiser's momentum would still step.
-            if batch is None or not batch.columns["weights"].any():
+            if batch is None:
                 continue
             total = 0.0
             for piece in batch.pieces(32):

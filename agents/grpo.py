@@ -1,7 +1,8 @@
 """GRPO: a clipped policy gradient whose baseline is the mean of the programs of the same task.
 
 ``A_i = (R_i - mean(R)) / std(R)`` over the programs of a task, the same for every token of a
-program; ``L = - mean_i mean_t min(r_t A_i, clip(r_t, 1 - low, 1 + high) A_i) + beta KL(p || p_ref)``.
+program; ``L = - mean_i mean_t min(r_t A_i, clip(r_t, 1 - low, 1 + high) A_i) + beta KL``, the
+divergence from the policy that training began with.
 Source: Shao et al. 2024 (2402.03300), equations 3 and 4; the defaults are its section 4.2. The
 presets ``dr_grpo`` (2503.20783: no division by the deviation, a constant divisor) and ``dapo``
 (2503.14476: clip-higher, mean over tokens, dynamic sampling, overlong punishment) are the preset

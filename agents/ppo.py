@@ -1,8 +1,9 @@
 """PPO: proximal policy optimisation of whole programs, the actor and the critic in one policy.
 
 ``L = - mean_t min(r_t A_t, clip(r_t, 1 - eps, 1 + eps) A_t) + c1 mean_t (V_t - G_t)^2 - c2 H``;
-A and G are generalised advantage estimates and returns over the credit of each token. With ``kl_coef`` above 0 each token is also charged
-``beta (log p - log p_ref)``, and beta follows the divergence to its target:
+A and G are generalised advantage estimates and returns over the credit of each token. With
+``kl_coef`` above 0 each token is also charged ``beta (log p - log p_ref)``, and beta follows the
+divergence to its target:
 ``beta <- beta (1 + clip(kl / target - 1, -0.2, 0.2) programs / horizon)``.
 Source: Schulman et al. 2017 (1707.06347), equations 7 and 9; the defaults are its table 3 where a
 step is a token (a minibatch is a share of the rollout here). The controller is Ziegler et al. 2019

@@ -123,15 +123,16 @@ class RLTF(Learner):
         if len(self.buffer) < config.minimum_fill:
             return metrics
         policy.module.train()
+        # Weights of 0 give no gradient, but the optimiser's momentum would still step.
+        silent = not any(entry.weights.any() for entry in self.buffer.entries)
         losses: dict[str, list[float]] = {"supervised_loss": [], "feedback_loss": []}
         tally, norms = Tally(), []
         for _ in range(config.steps):
             supervised = self._steps % 2 == 0 and config.supervised != "none"
             shown = supervised and config.supervised == "reference"
-            batch = self.draw(supervised)
+            batch = self.draw(supervised) if supervised or not silent else None
             self._steps += 1
-            # Weights of 0 give no gradient, but the optimiser's momentum would still step.
-            if batch is None or not batch.columns["weights"].any():
+            if batch is None:
                 continue
             total = 0.0
             for piece in batch.pieces(32):
