@@ -1,75 +1,78 @@
-"""PPO: stable-baselines3's own PPO class, trained on whole programs.
+"""PPO: proximal policy optimisation of whole programs, the actor and the critic in one policy.
 
-The loss, the clipping and the optimiser steps are ``stable_baselines3.PPO.train``, unmodified; what
-stands here is how programs reach it. With ``kl_coef`` above 0 each token is also charged
-``-beta * (log p - log p_ref)``, and beta follows the divergence to its target:
-``beta <- beta * (1 + clip(kl / target - 1, -0.2, 0.2) * programs / horizon)``.
-Source: Schulman et al. 2017 (1707.06347); the controller is Ziegler et al. 2019 (1909.08593),
-section 2.2, with PPOCoder's numbers (2301.13816) as the preset ``ppocoder``.
+``L = - mean_t min(r_t A_t, clip(r_t, 1 - eps, 1 + eps) A_t) + c1 mean_t (V_t - G_t)^2 - c2 H``;
+A and G are generalised advantage estimates and returns over the credit of each token. With
+``kl_coef`` above 0 each token is also charged ``beta (log p - log p_ref)``, and beta follows the
+divergence to its target:
+``beta <- beta (1 + clip(kl / target - 1, -0.2, 0.2) programs / horizon)``.
+Source: Schulman et al. 2017 (1707.06347), equations 7 and 9; the defaults are its table 3 where a
+step is a token (a minibatch is a share of the rollout here). The controller is Ziegler et al. 2019
+(1909.08593), section 2.2; the preset ``ppocoder`` has the numbers of PPOCoder (2301.13816).
 """
 
 import copy
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
 
 from codegym import registry
-from codegym.learning.advantages import damp, standardise
-from codegym.learning.agent import Agent, Request
-from codegym.learning.learner import ramp
-from codegym.policies.sb3.sequence_policy import load_rollout, make_ppo, ppo_state, restore_ppo
+from codegym.learning.advantages import damp, explained_variance, gae, standardise
+from codegym.learning.agent import Request
+from codegym.learning.learner import Columns, Learner, Optimiser, Tally, ramp
 from codegym.policy import Policy
 from codegym.trajectory import Batch, Trajectory
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PPOConfig:
-    """Settings of PPO; the defaults suit a transformer of under a million weights.
+    """Settings of PPO.
 
     Attributes:
         lr: Learning rate of the actor.
         value_lr: Learning rate of the critic.
-        clip_range: How far the ratio of probabilities may move from 1.
-        clip_range_vf: How far a value may move from the one when the program was written; 0 does
-            not clip it.
-        gae_lambda: 1 gives every token the return less the critic's estimate. The usual 0.95 would
-            leave the first of thirty tokens a fifth of the credit.
+        clip_range: How far the ratio of probabilities may move from 1: eps.
+        clip_range_vf: How far a value may move from its estimate when the program was written,
+            before its error counts no less; 0 does not clip it.
+        gae_lambda: 1 gives every token the return less the critic's estimate; 0.95 leaves the first
+            of thirty tokens a fifth of the credit.
         gamma: Discount per token.
-        vf_coef: Weight of the value loss.
-        ent_coef: Weight of the entropy bonus.
+        vf_coef: Weight c1 of the value loss.
+        ent_coef: Weight c2 of the entropy bonus.
+        centre: Subtract the mean advantage before the division by the root mean square; False keeps
+            the sign of every advantage.
+        negative_scale: Factor on negative advantages, see ``advantages.damp``; 1 in the papers.
         epochs: Passes over each update's programs.
-        batch_size: Programs per optimiser step.
+        minibatches: Optimiser steps per pass.
         kl_coef: First value of beta, the charge on leaving the policy that training began with.
         kl_target: Divergence per program that beta steers to, in nats.
         kl_horizon: Programs over which beta adapts.
-        negative_scale: Factor on negative advantages, see ``advantages.damp``. Below 1, advantages
-            are divided by their deviation and keep their signs; at 1 PPO centres them as well.
-        warmup_updates: Updates over which the learning rate rises.
+        warmup_updates: Updates over which the learning rate rises; 0 for no warm-up.
         final_lr: Share of the learning rate that is left at the end of the budget.
         tasks: Tasks drawn for one update.
         samples: Programs written for each.
-        temperature: Of the sampling.
-        max_grad_norm: Gradient clipping.
+        temperature: Sampling temperature.
+        max_grad_norm: Largest norm of the actor's gradient.
     """
 
     lr: float = 3e-4
-    value_lr: float = 1e-3
+    value_lr: float = 3e-4
     clip_range: float = 0.2
     clip_range_vf: float = 0.0
-    gae_lambda: float = 1.0
-    gamma: float = 1.0
-    vf_coef: float = 0.5
+    gae_lambda: float = 0.95
+    gamma: float = 0.99
+    vf_coef: float = 1.0
     ent_coef: float = 0.0
-    epochs: int = 1
-    batch_size: int = 32
+    centre: bool = True
+    negative_scale: float = 1.0
+    epochs: int = 10
+    minibatches: int = 32
     kl_coef: float = 0.0
     kl_target: float = 1.0
     kl_horizon: float = 10_000.0
-    negative_scale: float = 0.2
-    warmup_updates: int = 8
+    warmup_updates: int = 0
     final_lr: float = 1.0
     tasks: int = 64
     samples: int = 4
@@ -78,41 +81,28 @@ class PPOConfig:
 
 
 @registry.plugin("agents", "ppo")
-class PPO(Agent):
-    """stable-baselines3's PPO on programs."""
+class PPO(Learner):
+    """Takes several clipped steps on the same programs."""
 
     name = "ppo"
     config_class = PPOConfig
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "small": {},
-        "ppocoder": {"lr": 1e-6, "value_lr": 1e-6, "gae_lambda": 0.95, "vf_coef": 1e-3,
-                     "clip_range_vf": 0.2, "kl_coef": 0.1, "negative_scale": 1.0,
-                     "batch_size": 32, "tasks": 32,
-                     "samples": 1},
+        "paper": {},
+        "small": {"value_lr": 1e-3, "gae_lambda": 1.0, "gamma": 1.0, "vf_coef": 0.5,
+                  "centre": False, "negative_scale": 0.2, "epochs": 1, "minibatches": 8,
+                  "warmup_updates": 8},
+        "ppocoder": {"lr": 1e-6, "value_lr": 1e-6, "gamma": 1.0, "vf_coef": 1e-3,
+                     "clip_range_vf": 0.2, "kl_coef": 0.1, "epochs": 1, "minibatches": 1,
+                     "warmup_updates": 8, "tasks": 32, "samples": 1},
     }  # fmt: skip
 
     def __init__(self, policy: Policy, config: PPOConfig, *, seed: int) -> None:
-        self.policy = policy
-        self.config = config
-        self.updates = 0
-        self._beta = config.kl_coef
-        self._reference = copy.deepcopy(policy) if config.kl_coef else None
-        self._ppo = make_ppo(
-            policy,
-            learning_rate=config.lr,
-            value_learning_rate=config.value_lr,
-            batch_size=config.batch_size,
-            n_epochs=config.epochs,
-            clip_range=config.clip_range,
-            vf_coef=config.vf_coef,
-            ent_coef=config.ent_coef,
-            max_grad_norm=config.max_grad_norm,
-            gamma=config.gamma,
-            gae_lambda=config.gae_lambda,
-            seed=seed,
+        optimiser = Optimiser(
+            policy, lr=config.lr, value_lr=config.value_lr, max_grad_norm=config.max_grad_norm
         )
-        if config.clip_range_vf:
-            self._ppo.clip_range_vf = lambda remaining: config.clip_range_vf
+        super().__init__(policy, config, seed=seed, optimiser=optimiser)
+        self.beta = config.kl_coef
+        self.reference = copy.deepcopy(policy) if config.kl_coef else None
 
     def request(self) -> Request:
         """Ask for several programs per task."""
@@ -122,73 +112,97 @@ class PPO(Agent):
     def update(
         self, trajectories: Sequence[Trajectory], *, progress: float = 0.0
     ) -> dict[str, float]:
-        """Fill PPO's buffer and let it train."""
-        config = self.config
+        """Take ``epochs * minibatches`` steps on the programs."""
+        policy, config = self.policy, self.config
         self.updates += 1
+        batch = Batch.from_trajectories(trajectories, pad_id=policy.tokenizer.pad_id)
+        batch, metrics = self.charge(batch)
+        advantages, returns = gae(
+            batch.credit - batch.columns["charge"],
+            batch.values,
+            batch.mask,
+            gamma=config.gamma,
+            gae_lambda=config.gae_lambda,
+        )
+        damped = damp(advantages, config.negative_scale)
+        advantages = standardise(damped, batch.mask, centre=config.centre)
+        batch = batch.with_columns(advantages=advantages, returns=returns)
         scale = ramp(
             self.updates, warmup=config.warmup_updates, progress=progress, final=config.final_lr
         )
-        self._ppo.lr_schedule = lambda remaining: config.lr * scale
-        charged, metrics = self._charge(trajectories)
-        load_rollout(self._ppo, charged, token_rewards=True)
-        self._damp()
-        self._ppo.train()
-        self.policy.mark_updated()
-        logged = self._ppo.logger.name_to_value
+        metrics |= self._learn(batch, scale)
+        real = batch.mask
         return metrics | {
-            "loss": float(logged["train/loss"]),
-            "policy_loss": float(logged["train/policy_gradient_loss"]),
-            "value_loss": float(logged["train/value_loss"]),
-            "entropy": -float(logged["train/entropy_loss"]),
-            "approx_kl": float(logged["train/approx_kl"]),
-            "clipfrac": float(logged["train/clip_fraction"]),
-            "explained_variance": float(logged["train/explained_variance"]),
             "lr": config.lr * scale,
+            "explained_variance": explained_variance(batch.values[real], returns[real]),
         }
 
-    def _damp(self) -> None:
-        """Damp the negative advantages in PPO's buffer; its own centring would undo that."""
-        scale, buffer = self.config.negative_scale, self._ppo.rollout_buffer
-        if scale < 1.0:
-            damped = damp(buffer.advantages, scale)
-            buffer.advantages = standardise(damped, np.ones_like(damped, dtype=bool), centre=False)
-        self._ppo.normalize_advantage = scale >= 1.0
+    def _learn(self, batch: Batch, lr_scale: float) -> dict[str, float]:
+        """Take the steps on programs with the columns ``advantages`` and ``returns``."""
+        policy, config = self.policy, self.config
+        policy.module.train()
+        sums = dict.fromkeys(("loss", "policy_loss", "value_loss"), 0.0)
+        tally = Tally(clip_low=config.clip_range, clip_high=config.clip_range)
+        norms = []
+        for _ in range(config.epochs):
+            for minibatch in batch.minibatches(config.minibatches, self.rng):
+                count = minibatch.n_tokens
+                for piece in minibatch.pieces(32):
+                    scored = policy.evaluate(piece, temperature=piece.temperatures)
+                    columns = Columns.of(piece, scored)
+                    advantages, returns = columns["advantages"], columns["returns"]
+                    # r_t = p(w_t) / p_old(w_t)
+                    ratio = (scored.log_probs - columns.old_log_probs).exp()
+                    # L_policy = - mean_t min(r_t A_t, clip(r_t, 1 - eps, 1 + eps) A_t)
+                    clipped = ratio.clamp(1.0 - config.clip_range, 1.0 + config.clip_range)
+                    policy_loss = -torch.min(ratio * advantages, clipped * advantages).sum() / count
+                    # L_value = mean_t max((V_t - G_t)^2, (clip(V_t, V_old - d, V_old + d) - G_t)^2)
+                    error = (scored.values - returns).square()
+                    if config.clip_range_vf:
+                        moved = scored.values - columns.old_values
+                        moved = moved.clamp(-config.clip_range_vf, config.clip_range_vf)
+                        error = torch.max(error, (columns.old_values + moved - returns).square())
+                    value_loss = (error * columns.mask).sum() / count
+                    # L = L_policy + c1 L_value - c2 H
+                    entropy = scored.entropy.sum() / count
+                    loss = policy_loss + config.vf_coef * value_loss - config.ent_coef * entropy
+                    self.optimiser.add(loss)
+                    tally.add(scored, columns)
+                    sums["policy_loss"] += float(policy_loss.detach())
+                    sums["value_loss"] += float(value_loss.detach())
+                    sums["loss"] += float(loss.detach())
+                norms.append(self.optimiser.step(lr_scale=lr_scale))
+        means = {name: value / len(norms) for name, value in sums.items()}
+        return means | tally.means() | {"grad_norm": float(np.mean(norms))}
 
-    def _charge(
-        self, trajectories: Sequence[Trajectory]
-    ) -> tuple[list[Trajectory], dict[str, float]]:
-        """Put each reward on its last token and charge the divergence from the reference."""
-        charges = [np.zeros(len(one), dtype=np.float32) for one in trajectories]
-        metrics: dict[str, float] = {}
-        if self._reference is not None:
-            batch = Batch.from_trajectories(trajectories, pad_id=self.policy.tokenizer.pad_id)
-            with torch.no_grad():
-                anchor = self._reference.evaluate(batch).log_probs.cpu().numpy()
-            drift = batch.log_probs - anchor
-            charges = [-self._beta * drift[row, :n] for row, n in enumerate(batch.lengths)]
-            kl = float(drift.sum() / len(batch))
-            metrics = {"kl": kl, "kl_coef": self._beta}
-            error = float(np.clip(kl / self.config.kl_target - 1.0, -0.2, 0.2))
-            self._beta *= 1.0 + error * len(batch) / self.config.kl_horizon
-        for one, charge in zip(trajectories, charges, strict=True):
-            charge[-1] += one.reward
-        charged = [
-            replace(one, token_rewards=charge)
-            for one, charge in zip(trajectories, charges, strict=True)
-        ]
-        return charged, metrics
+    def charge(self, batch: Batch) -> tuple[Batch, dict[str, float]]:
+        """Add the column ``charge``, what leaving the reference costs each token; steer beta."""
+        charge = np.zeros_like(batch.values)
+        if self.reference is None:
+            return batch.with_columns(charge=charge), {}
+        with torch.no_grad():
+            scored = self.reference.evaluate(batch, temperature=batch.temperatures)
+        # charge_t = beta (log p(w_t) - log p_ref(w_t))
+        drift = np.where(batch.mask, batch.log_probs - scored.log_probs.cpu().numpy(), 0.0)
+        charge = (self.beta * drift).astype(np.float32)
+        kl = float(drift.sum() / len(batch))
+        metrics = {"kl": kl, "kl_coef": self.beta}
+        # beta <- beta (1 + clip(kl / target - 1, -0.2, 0.2) programs / horizon)
+        error = float(np.clip(kl / self.config.kl_target - 1.0, -0.2, 0.2))
+        self.beta *= 1.0 + error * len(batch) / self.config.kl_horizon
+        return batch.with_columns(charge=charge), metrics
 
     def state_dict(self) -> dict[str, Any]:
-        """Return PPO's state, the counter, beta and the reference's weights."""
-        state = {"ppo": ppo_state(self._ppo), "updates": self.updates, "beta": self._beta}
-        if self._reference is not None:
-            state["reference"] = self._reference.module.state_dict()
+        """Return the learner's state, beta and the reference's weights."""
+        state = super().state_dict() | {"beta": self.beta}
+        if self.reference is not None:
+            state["reference"] = self.reference.module.state_dict()
         return state
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore what ``state_dict`` returned."""
-        restore_ppo(self._ppo, state["ppo"])
-        self.updates = state["updates"]
-        self._beta = state["beta"]
-        if self._reference is not None:
-            self._reference.module.load_state_dict(state["reference"])
+        super().load_state_dict(state)
+        self.beta = state["beta"]
+        if self.reference is not None:
+            self.reference.module.load_state_dict(state["reference"])
+            self.reference.mark_updated()

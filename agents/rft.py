@@ -1,11 +1,13 @@
-"""RFT: online rejection fine-tuning. The policy imitates those of its own programs that pass.
+"""RFT: online rejection fine-tuning. The policy imitates its own programs that earn enough.
 
-``L = - sum_{passing programs} sum_t log p(w_t) / (number of their tokens)``: REINFORCE with a 0/1
-reward and no baseline. Programs that fail teach nothing, and tasks that are already solved act as
-replay, which is what makes it the steadiest baseline at this scale. With ``per_task = 1`` hard
-tasks that were solved count as much as easy ones: the entropy falls at half the pace, and long runs
-live on it.
-Source: Zelikman et al. 2022 (2203.14465), Yuan et al. 2023 (2308.01825), made online.
+``L = - sum_{R_i >= threshold} sum_t log p(w_it) / (number of their tokens)``: with a 0/1 reward,
+REINFORCE without a baseline. Programs that fail teach nothing, and tasks that are already solved
+act as replay, which makes it the steadiest baseline at this scale. With ``per_task = 1`` hard tasks
+that were solved count as much as easy ones: the entropy falls at half the pace, and long runs live
+on it.
+Source: Zelikman et al. 2022 (2203.14465), Yuan et al. 2023 (2308.01825), made online. The papers
+alternate whole rounds of sampling and of training from the base model; what the settings below have
+in common with them is how programs are chosen: all different ones that pass.
 """
 
 from collections import Counter
@@ -17,7 +19,7 @@ import numpy as np
 
 from codegym import registry
 from codegym.learning.agent import Request
-from codegym.learning.learner import Learner, Optimiser, ramp
+from codegym.learning.learner import Columns, Learner, Optimiser, Tally, ramp
 from codegym.learning.replay import program_key
 from codegym.policy import Policy
 from codegym.trajectory import Batch, Trajectory
@@ -25,41 +27,48 @@ from codegym.trajectory import Batch, Trajectory
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RFTConfig:
-    """Settings of RFT; the defaults suit a transformer of under a million weights.
+    """Settings of RFT.
 
     Attributes:
-        lr: Learning rate; 1e-3 collapses within a minute on the small domain.
+        lr: Learning rate; 1e-3 collapses a small policy within a minute on the small domain.
+        threshold: Least reward of a program that is imitated.
         minibatches: Optimiser steps per update.
-        warmup_updates: Updates over which the learning rate rises.
+        warmup_updates: Updates over which the learning rate rises; 0 for no warm-up.
         final_lr: Share of the learning rate that is left at the end of the budget.
         tasks: Tasks drawn for one update.
         samples: Programs written for each.
-        per_task: Different passing programs of a task to imitate, the first ones; 0 for all,
+        per_task: Most programs of a task to imitate, the first that differ; 0 for all of them,
             repetitions too.
-        temperature: Of the sampling.
-        max_grad_norm: Gradient clipping.
+        temperature: Sampling temperature.
+        max_grad_norm: Largest norm of the gradient.
     """
 
-    lr: float = 3e-4
+    lr: float = 2e-5
+    threshold: float = 1.0
     minibatches: int = 8
-    warmup_updates: int = 8
+    warmup_updates: int = 0
     final_lr: float = 1.0
     tasks: int = 64
-    samples: int = 4
-    per_task: int = 0
-    temperature: float = 1.0
+    samples: int = 100
+    per_task: int = 100
+    temperature: float = 0.7
     max_grad_norm: float = 1.0
+
+
+_SMALL: Mapping[str, Any] = {"lr": 3e-4, "warmup_updates": 8, "samples": 4, "per_task": 0,
+                             "temperature": 1.0}  # fmt: skip
 
 
 @registry.plugin("agents", "rft")
 class RFT(Learner):
-    """Imitates its own passing programs."""
+    """Imitates its own best programs."""
 
     name = "rft"
     config_class = RFTConfig
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "small": {},
-        "long": {"lr": 5e-4, "final_lr": 0.05, "samples": 8, "per_task": 1},
+        "paper": {},
+        "small": _SMALL,
+        "long": {**_SMALL, "lr": 5e-4, "final_lr": 0.05, "samples": 8, "per_task": 1},
     }
 
     def __init__(self, policy: Policy, config: RFTConfig, *, seed: int) -> None:
@@ -76,24 +85,42 @@ class RFT(Learner):
     def update(
         self, trajectories: Sequence[Trajectory], *, progress: float = 0.0
     ) -> dict[str, float]:
-        """Take ``minibatches`` steps on the passing programs; none if nothing passed."""
+        """Take ``minibatches`` steps on the programs that earn enough; none if there are none."""
         policy, config = self.policy, self.config
         self.updates += 1
-        kept = [one for one in trajectories if one.verdict is not None and one.verdict.passed]
+        kept = [program for program in trajectories if program.reward >= config.threshold]
         # A program cut at its budget has no end token: imitating it would teach never to end.
-        kept = [one for one in kept if one.finished]
+        kept = [program for program in kept if program.finished]
         if config.per_task:
             kept = _different(kept, config.per_task)
         metrics = {"kept": float(len(kept)), "kept_share": len(kept) / len(trajectories)}
         if not kept:
             return metrics
-        policy.module.train()
         batch = Batch.from_trajectories(kept, pad_id=policy.tokenizer.pad_id)
-        batch = batch.with_columns(weights=batch.mask.astype(np.float32))
         scale = ramp(
             self.updates, warmup=config.warmup_updates, progress=progress, final=config.final_lr
         )
-        return metrics | self.weighted_steps(batch, minibatches=config.minibatches, lr_scale=scale)
+        policy.module.train()
+        total, tally, norms = 0.0, Tally(), []
+        for minibatch in batch.minibatches(config.minibatches, self.rng):
+            for piece in minibatch.pieces(32):
+                # Imitation: the likelihood itself, whatever temperature the programs came from.
+                scored = policy.evaluate(piece, temperature=1.0)
+                # L = - sum_i sum_t log p(w_it) / T; log p is 0 on padding
+                loss = -scored.log_probs.sum() / minibatch.n_tokens
+                self.optimiser.add(loss)
+                tally.add(scored, Columns.of(piece, scored), temperature=1.0)
+                total += float(loss.detach()) * minibatch.n_tokens
+            norms.append(self.optimiser.step(lr_scale=scale))
+        return (
+            metrics
+            | tally.means()
+            | {
+                "loss": total / batch.n_tokens,
+                "grad_norm": float(np.mean(norms)),
+                "lr": config.lr * scale,
+            }
+        )
 
 
 def _different(programs: Sequence[Trajectory], per_task: int) -> list[Trajectory]:
@@ -101,10 +128,10 @@ def _different(programs: Sequence[Trajectory], per_task: int) -> list[Trajectory
     keys: set[str] = set()
     counts: Counter[str] = Counter()
     kept = []
-    for one in programs:
-        key = program_key(one.task_id, one.program)
-        if key not in keys and counts[one.task_id] < per_task:
+    for program in programs:
+        key = program_key(program.task_id, program.program)
+        if key not in keys and counts[program.task_id] < per_task:
             keys.add(key)
-            counts[one.task_id] += 1
-            kept.append(one)
+            counts[program.task_id] += 1
+            kept.append(program)
     return kept

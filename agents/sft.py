@@ -1,51 +1,59 @@
 """SFT: supervised fine-tuning on reference solutions that passed their tests in the sandbox.
 
-Maximises ``sum_t log p(w_t | prompt, w_<t)`` over the program's tokens, the prompt's left out.
-Source: the supervised loss of RLTF (2307.04349, equation 2) and of Chen et al. (2406.10305).
+``L = - sum_t log p(w_t | prompt, w_<t) / T`` over the program's tokens; the prompt's are left out.
+Source: the supervised loss of RLTF (2307.04349, equation 2), with the settings of its published
+code; also that of Chen et al. (2406.10305).
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar, Literal
 
 import numpy as np
-import torch
 
 from codegym import registry
 from codegym.learning.agent import Request
-from codegym.learning.learner import Learner, Optimiser
-from codegym.learning.losses import policy_gradient
+from codegym.learning.learner import Learner, Optimiser, ramp
 from codegym.policy import Policy
 from codegym.trajectory import Batch, Trajectory
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SFTConfig:
-    """Settings of SFT; the defaults suit a transformer of under a million weights.
+    """Settings of SFT.
 
     Attributes:
-        lr: Peak learning rate; annealed by a cosine to a twentieth of it over the budget.
-        weight_decay: On matrices only.
+        lr: Peak learning rate.
+        schedule: How the learning rate falls over the budget: in a straight line or by a cosine.
+        final_lr: Share of the learning rate that is left at the end of the budget.
+        weight_decay: AdamW's weight decay, on matrices only.
         batch_size: Programs per optimiser step.
-        warmup_steps: Steps of linear warm-up.
-        demonstrations: Drawn for one update and sorted into batches of like length.
+        warmup_steps: Steps over which the learning rate rises.
+        demonstrations: Reference solutions drawn for one update, sorted into batches of like
+            length.
     """
 
-    lr: float = 3e-3
+    lr: float = 2e-5
+    schedule: Literal["linear", "cosine"] = "linear"
+    final_lr: float = 0.0
     weight_decay: float = 0.05
     batch_size: int = 8
-    warmup_steps: int = 50
+    warmup_steps: int = 500
     demonstrations: int = 512
 
 
 @registry.plugin("agents", "sft")
 class SFT(Learner):
-    """Learns from demonstrations."""
+    """Imitates reference solutions."""
 
     name = "sft"
     config_class = SFTConfig
-    from_demonstrations = True
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "paper": {},
+        "small": {"lr": 3e-3, "schedule": "cosine", "final_lr": 0.05, "warmup_steps": 50},
+    }
+    learns_from = "demonstrations"
 
     def __init__(self, policy: Policy, config: SFTConfig, *, seed: int) -> None:
         optimiser = Optimiser(
@@ -67,26 +75,31 @@ class SFT(Learner):
     ) -> dict[str, float]:
         """Take one optimiser step for every ``batch_size`` demonstrations."""
         policy, config = self.policy, self.config
+        self.updates += 1
         policy.module.train()
         batch = Batch.from_trajectories(trajectories, pad_id=policy.tokenizer.pad_id)
-        batches = list(batch.pieces(config.batch_size))
-        cosine = 0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * min(progress, 1.0)))
-        loss_sum, entropy, grad_norms = 0.0, 0.0, []
-        for index in self.rng.permutation(len(batches)):
-            piece = batches[index]
+        pieces = list(batch.pieces(config.batch_size))
+        spent = min(progress, 1.0)
+        if config.schedule == "cosine":
+            spent = 0.5 * (1.0 - math.cos(math.pi * spent))
+        loss_sum, entropy, norms, scale = 0.0, 0.0, [], 0.0
+        for index in self.rng.permutation(len(pieces)):
+            piece = pieces[index]
             scored = policy.evaluate(piece)
-            ones = torch.ones_like(scored.log_probs)
-            loss = policy_gradient(scored.log_probs, ones, piece.n_tokens)
+            # L = - sum_t log p(w_t) / T; log p is 0 on padding
+            loss = -scored.log_probs.sum() / piece.n_tokens
+            self.optimiser.add(loss)
             self._steps += 1
-            scale = cosine * min(1.0, self._steps / config.warmup_steps)
-            grad_norms.append(self.optimiser.step([loss], lr_scale=scale))
-            loss_sum += loss.item() * piece.n_tokens
+            scale = ramp(
+                self._steps, warmup=config.warmup_steps, progress=spent, final=config.final_lr
+            )
+            norms.append(self.optimiser.step(lr_scale=scale))
+            loss_sum += float(loss.detach()) * piece.n_tokens
             entropy += float(scored.entropy.detach().sum())
-        self.updates += 1
         return {
             "loss": loss_sum / batch.n_tokens,
             "entropy": entropy / batch.n_tokens,
-            "grad_norm": float(np.mean(grad_norms)),
+            "grad_norm": float(np.mean(norms)),
             "lr": config.lr * scale,
         }
 

@@ -1,7 +1,7 @@
-"""Uniform: programs drawn from the uniform distribution over tokens. The floor; it learns nothing.
+"""Uniform: programs drawn from the uniform distribution over tokens; learns nothing. The floor.
 
-What an agent gains counts only above what chance finds. The policy that was given is put aside for
-the uniform one over the same vocabulary, so that evaluations of the run measure chance too.
+What an agent gains counts only above what chance finds. The policy that was given is replaced by
+the uniform policy over the same vocabulary, so that evaluations of the run measure chance too.
 """
 
 from collections.abc import Sequence
@@ -34,7 +34,7 @@ class Uniform(Agent):
 
     name = "uniform"
     config_class = UniformConfig
-    learns = False
+    learns_from = "nothing"
 
     def __init__(self, policy: Policy, config: UniformConfig, *, seed: int) -> None:
         self.policy = UniformPolicy(policy.tokenizer, max_tokens=policy.max_tokens, seed=seed)

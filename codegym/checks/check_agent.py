@@ -9,14 +9,22 @@ from typing import Any
 
 import torch
 
+from codegym.checks.agent_experience import (
+    check_temperature,
+    check_what_the_environment_wrote,
+    with_random_rewards,
+)
 from codegym.checks.symbol_world import SymbolWorld
-from codegym.errors import ConformanceError
+from codegym.errors import CodegymError, ConformanceError
 from codegym.learning.agent import Agent, Request
 from codegym.policies import nested_state
+from codegym.rewards import make_reward
 
 Weights = list[torch.Tensor]
 # Updates that an agent may take to fill its buffer before it learns.
 _PATIENCE = 60
+_TEMPERATURES = (0.6, 1.2)
+_LEARNS_FROM = ("rewards", "demonstrations", "nothing")
 
 
 def check_agent(agent_class: type[Agent], config: Any = None, *, updates: int = 4) -> None:
@@ -24,20 +32,25 @@ def check_agent(agent_class: type[Agent], config: Any = None, *, updates: int = 
 
     Its settings are a frozen dataclass and its presets name only settings; every update returns
     finite metrics and changes weights only together with the policy's version; an agent that
-    ``learns`` changes weights sooner or later, one that does not never does; the same seed gives
-    the same weights; a state written to disk and read back goes on as if nothing had happened.
+    learns changes weights sooner or later, a floor never does; the same seed gives the same
+    weights; a state written to disk and read back goes on as if nothing had happened.
+
+    An agent that learns from rewards learns something else from other rewards; before any step its
+    programs are as likely as when they were written, at every temperature; and it learns nothing
+    from what an environment wrote into an episode, or refuses such episodes.
 
     Args:
-        agent_class: What to check.
-        config: Its settings; the defaults if None.
-        updates: How many updates each run takes.
+        agent_class: The agent to check.
+        config: Its settings; the preset ``small`` if None.
+        updates: Number of updates of each run.
 
     Raises:
         ConformanceError: A promise is broken; the message says which.
     """
     _check_settings(agent_class)
-    config = agent_class.config_class() if config is None else config
-    world = SymbolWorld(seed=3)
+    if config is None:
+        config = agent_class.config_class(**agent_class.presets.get("small", {}))
+    world = SymbolWorld(seed=3, reward=agent_class.default_reward)
     first = agent_class(world.policy(), config, seed=5)
     at_first = _weights(first)
     for number in range(updates):
@@ -59,6 +72,11 @@ def check_agent(agent_class: type[Agent], config: Any = None, *, updates: int = 
         agent.update(world.experience(agent.policy, agent.request(), updates))
     _same(first, resumed, "a run goes on differently after its state was saved and restored")
     _check_learning(first, world, updates + 1, at_first)
+    if agent_class.learns_from == "rewards":
+        _check_rewards_matter(agent_class, config, world)
+        for temperature in _TEMPERATURES:
+            check_temperature(agent_class, config, world, temperature, patience=_PATIENCE)
+        check_what_the_environment_wrote(agent_class, config, world, patience=_PATIENCE)
 
 
 def _check_settings(agent_class: type[Agent]) -> None:
@@ -76,6 +94,21 @@ def _check_settings(agent_class: type[Agent]) -> None:
                 value=sorted(unknown),
                 expected=", ".join(sorted(names)),
             )
+    if agent_class.presets.get("paper"):
+        raise ConformanceError(
+            "preset 'paper' differs from the defaults",
+            value=dict(agent_class.presets["paper"]),
+            expected="{}: the defaults of config_class are the paper's",
+        )
+    learns_from: str = agent_class.learns_from
+    if learns_from not in _LEARNS_FROM:
+        raise ConformanceError(
+            "learns_from is unknown", value=learns_from, expected=", ".join(_LEARNS_FROM)
+        )
+    try:
+        make_reward(agent_class.default_reward)
+    except CodegymError as error:
+        raise ConformanceError(f"default_reward is no reward: {error}") from None
 
 
 def _check_update(agent: Agent, world: SymbolWorld, number: int) -> None:
@@ -118,19 +151,36 @@ def _check_request(agent: Agent) -> Request:
 
 
 def _check_learning(agent: Agent, world: SymbolWorld, done: int, at_first: Weights) -> None:
-    """Check ``learns``; an agent that fills a buffer first is given time."""
-    number = done
-    while agent.learns and _equal(at_first, _weights(agent)) and number < done + _PATIENCE:
+    """Check that weights change if the agent learns; an agent that fills a buffer is given time."""
+    number, learns = done, agent.learns_from != "nothing"
+    while learns and _equal(at_first, _weights(agent)) and number < done + _PATIENCE:
         agent.update(world.experience(agent.policy, agent.request(), number))
         number += 1
     changed = not _equal(at_first, _weights(agent))
-    if changed and not agent.learns:
-        raise ConformanceError("an agent that does not learn changes weights", expected="none")
-    if agent.learns and not changed:
+    if changed and not learns:
+        raise ConformanceError("an agent that learns from nothing changes weights", expected="none")
+    if learns and not changed:
         raise ConformanceError(
             f"an agent that learns changed no weight in {number} updates",
-            cure="learns = False declares a floor to compare with",
+            cure='learns_from = "nothing" declares a floor to compare with',
         )
+
+
+def _check_rewards_matter(agent_class: type[Agent], config: Any, world: SymbolWorld) -> None:
+    """Check that the same programs under random rewards lead to other weights."""
+    writer = world.policy()
+    agent, other = (agent_class(world.policy(), config, seed=5) for _ in range(2))
+    for number in range(_PATIENCE):
+        programs = world.experience(writer, agent.request(), number)
+        agent.update(programs, progress=0.5)
+        other.update(with_random_rewards(programs, seed=number), progress=0.5)
+        if not _equal(_weights(agent), _weights(other)):
+            return
+    raise ConformanceError(
+        "an agent learns the same from random rewards as from the true ones",
+        value=agent_class.learns_from,
+        cure='read Trajectory.reward or credit; else learns_from = "demonstrations"',
+    )
 
 
 def _written_and_read(agent: Agent) -> dict[str, Any]:

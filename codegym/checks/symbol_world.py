@@ -1,4 +1,4 @@
-"""SymbolWorld: three one-letter tasks, judged by comparison, learnt within seconds."""
+"""SymbolWorld: three one-letter tasks, judged by comparison, that agents learn within seconds."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -36,11 +36,11 @@ class SymbolTokenizer(Tokenizer):
 
     def decode(self, ids: Sequence[int]) -> str:
         """Return the symbols of some ids."""
-        return "".join(SYMBOLS[one - 2] for one in ids if one > 1)
+        return "".join(SYMBOLS[token - 2] for token in ids if token > 1)
 
     def spans(self, ids: Sequence[int]) -> NDArray[np.int64]:
-        """Return where each token stands, (T, 2)."""
-        widths = np.array([int(one > 1) for one in ids], dtype=np.int64)
+        """Return the place of each token in the text, (T, 2)."""
+        widths = np.array([int(token > 1) for token in ids], dtype=np.int64)
         ends = np.cumsum(widths)
         return np.stack([ends - widths, ends], axis=1)
 
@@ -50,17 +50,17 @@ class SymbolTokenizer(Tokenizer):
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """Return the one tokenizer there is."""
+        """Return a tokenizer; all of them are equal."""
         return cls()
 
 
 class SymbolWorld:
-    """Shown a capital letter, write the small one and end.
+    """Shown a capital letter, write the small letter and end.
 
     A uniform policy passes with a chance of about 1/50, which is enough for a reward to find.
 
     Args:
-        seed: Of the policy's weights, the tasks drawn and the programs sampled.
+        seed: Seed of the policy's weights, the tasks drawn and the programs sampled.
         reward: Name or expression of the reward programs earn.
     """
 
@@ -80,26 +80,40 @@ class SymbolWorld:
             for letter in SYMBOLS[:3]
         ]
 
-    def policy(self) -> GPTPolicy:
+    def policy(self, kind: type[GPTPolicy] = GPTPolicy) -> GPTPolicy:
         """Return a fresh policy of a few thousand weights."""
         config = GPTConfig(d_model=32, n_layers=1, n_heads=2, max_tokens=8)
-        return GPTPolicy(self.tokenizer, config, seed=self.seed)
+        return kind(self.tokenizer, config, seed=self.seed)
 
-    def experience(self, policy: Policy, request: Request, update: int) -> list[Trajectory]:
-        """Return what an agent asked for, a pure function of the weights, seed and ``update``."""
+    def experience(
+        self, policy: Policy, request: Request, update: int, *, turns: int = 1
+    ) -> list[Trajectory]:
+        """Return what an agent asked for, a pure function of the weights, seed and ``update``.
+
+        Args:
+            policy: The policy that writes.
+            request: What was asked for.
+            update: Number of the update.
+            turns: 2 has the world repeat the task after each sampled program, and the policy write
+                a second program in the same episode.
+        """
         rng = np.random.default_rng([self.seed, update])
         drawn = [
             self.tasks[int(index)] for index in rng.integers(len(self.tasks), size=request.tasks)
         ]
-        # Programs of one task stand together, as the agents' contract has it.
+        # Programs of a task are adjacent, as the agents' contract has it.
         drawn.sort(key=lambda task: task.task_id)
         generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
         episodes: list[Trajectory] = []
         if drawn:
-            episodes += self._write(policy, drawn, request.samples, False, generator)
+            repeated = [task for task in drawn for _ in range(request.samples)]
+            episodes += self._write(policy, drawn, request, generator)
+            if turns > 1:
+                episodes = self._write_again(policy, repeated, episodes, generator)
         if drawn and request.greedy:
-            episodes += self._write(policy, drawn, 1, True, generator)
-            episodes.sort(key=lambda one: one.task_id)
+            single = replace(request, samples=1)
+            episodes += self._write(policy, drawn, single, generator, greedy=True)
+            episodes.sort(key=lambda episode: episode.task_id)
         shown = rng.integers(len(self.tasks), size=request.demonstrations)
         return episodes + [self._demonstration(self.tasks[int(index)]) for index in shown]
 
@@ -110,27 +124,86 @@ class SymbolWorld:
             batch = Batch.from_trajectories(rows, pad_id=self.tokenizer.pad_id)
             return float(policy.evaluate(batch).log_probs.sum(dim=1).exp().mean())
 
-    def _write(self, policy: Policy, tasks: list[Task], n: int, greedy: bool,
-               rng: torch.Generator) -> list[Trajectory]:  # fmt: skip
-        prompts = [self.tokenizer.encode(task.prompt) for task in tasks]
-        written = policy.generate(prompts, n=n, budget=self.budget, deterministic=greedy, rng=rng)
+    def _write(
+        self,
+        policy: Policy,
+        tasks: Sequence[Task],
+        request: Request,
+        rng: torch.Generator,
+        *,
+        greedy: bool = False,
+    ) -> list[Trajectory]:
+        """Let the policy write ``request.samples`` programs for each task."""
+        written = policy.generate(
+            [self.tokenizer.encode(task.prompt) for task in tasks],
+            n=request.samples,
+            budget=self.budget,
+            temperature=request.temperature,
+            deterministic=greedy,
+            rng=rng,
+        )
         return [
             replace(
-                self._episode(tasks[row // n], actions, bool(written.finished[row])),
+                self._episode(tasks[row // request.samples], actions, bool(written.finished[row])),
                 log_probs=written.log_probs[row],
                 values=written.values[row],
                 policy_version=policy.version,
+                temperature=request.temperature,
                 greedy=greedy,
             )
             for row, actions in enumerate(written.actions)
         ]
 
+    def _write_again(
+        self,
+        policy: Policy,
+        tasks: Sequence[Task],
+        first: Sequence[Trajectory],
+        rng: torch.Generator,
+    ) -> list[Trajectory]:
+        """Repeat the task after each program and let the policy write a second one."""
+        said = [np.array(self.tokenizer.encode(task.prompt), dtype=np.int64) for task in tasks]
+        begun = [
+            np.concatenate([episode.actions, message])
+            for episode, message in zip(first, said, strict=True)
+        ]
+        written = policy.generate(
+            [
+                [*episode.prompt.tolist(), *actions.tolist()]
+                for episode, actions in zip(first, begun, strict=True)
+            ],
+            budget=self.budget,
+            temperature=first[0].temperature,
+            rng=rng,
+        )
+        episodes = []
+        for row, (episode, task) in enumerate(zip(first, tasks, strict=True)):
+            second = self._episode(task, written.actions[row], bool(written.finished[row]))
+            hole = np.zeros(len(said[row]), dtype=np.float32)
+            before, after = len(episode), len(second)
+            silence = np.zeros(len(begun[row]), dtype=np.float32)
+            episodes.append(
+                replace(
+                    second,
+                    actions=np.concatenate([begun[row], second.actions]),
+                    log_probs=np.concatenate([episode.log_probs, hole, written.log_probs[row]]),
+                    values=np.concatenate([episode.values, hole, written.values[row]]),
+                    credit=np.concatenate([silence, second.credit]),
+                    chosen=np.repeat([True, False, True], [before, len(hole), after]),
+                    feedback=None,
+                    policy_version=policy.version,
+                    temperature=episode.temperature,
+                    turns=2,
+                )
+            )
+        return episodes
+
     def _demonstration(self, task: Task) -> Trajectory:
         ids = [*self.tokenizer.encode(task.canonical_solution or ""), self.tokenizer.end_id]
-        one = self._episode(task, np.array(ids, dtype=np.int64), True)
-        return replace(one, demonstration=True)
+        return replace(self._episode(task, np.array(ids, dtype=np.int64), True), demonstration=True)
 
     def _episode(self, task: Task, actions: NDArray[np.int64], finished: bool) -> Trajectory:
+        """Return the judged episode of a program, without log-probabilities and values."""
         program = self.tokenizer.decode(actions.tolist())
         right = program == task.canonical_solution
         case = CaseResult(outcome=Outcome.PASSED if right else Outcome.FAILED)
@@ -150,7 +223,7 @@ class SymbolWorld:
             log_probs=nothing,
             values=nothing,
             reward=priced.reward,
-            token_rewards=priced.token_rewards,
+            credit=priced.token_rewards,
             finished=finished,
             program=program,
             verdict=priced.verdict,

@@ -159,7 +159,7 @@ def _critic(checkpoint: Path, policy: Any) -> Any:
     from codegym.learning.outcome_critic import OutcomeCritic
     from codegym.policies.checkpoint import TRAINER, load_trainer
 
-    kept = load_trainer(checkpoint).get("keepsakes", {}) if (checkpoint / TRAINER).is_dir() else {}
+    kept = load_trainer(checkpoint).get("artifacts", {}) if (checkpoint / TRAINER).is_dir() else {}
     if "outcome_critic" not in kept:
         raise ConfigError(
             "this checkpoint keeps no critic",

@@ -1,7 +1,7 @@
-"""Advantages: how the reward of an episode becomes credit for its actions. Each formula once.
+"""Advantages: how rewards become weights of actions. Formulas that several agents share, each once.
 
 NumPy only. In shapes, B is the number of episodes, T the longest number of actions; ``mask`` is
-True on real actions. Groups are episodes of one task.
+True on the policy's actions: False on padding, and on what an environment wrote in between.
 """
 
 from typing import Any
@@ -14,23 +14,19 @@ Mask = NDArray[np.bool_]
 
 
 def gae(
-    token_rewards: Floats,
-    values: Floats,
-    mask: Mask,
-    *,
-    gamma: float = 1.0,
-    gae_lambda: float = 1.0,
+    credit: Floats, values: Floats, mask: Mask, *, gamma: float = 1.0, gae_lambda: float = 1.0
 ) -> tuple[Floats, Floats]:
-    """Return generalised advantage estimates and the returns they regress to.
+    """Return generalised advantage estimates and the returns that values regress to.
 
     Every episode ends in a terminal state, so nothing is bootstrapped after its last action. With
-    ``gamma = gae_lambda = 1`` and the reward on the last token this is ``R - V_t``.
+    ``gamma = gae_lambda = 1`` and the reward on the last action this is ``R - V_t``. Time passes
+    only at the policy's actions: what the environment wrote is skipped.
 
     Args:
-        token_rewards: (B, T) reward received after each action.
+        credit: (B, T) reward received after each action.
         values: (B, T) estimated return before each action.
         mask: (B, T).
-        gamma: Discount per token.
+        gamma: Discount per action.
         gae_lambda: 1 trusts the return alone, 0 the critic alone.
 
     Returns:
@@ -42,49 +38,12 @@ def gae(
     carry = np.zeros(len(values), dtype=values.dtype)
     next_value = np.zeros(len(values), dtype=values.dtype)
     for t in range(values.shape[1] - 1, -1, -1):
-        delta = token_rewards[:, t] + gamma * next_value - values[:, t]
-        carry = np.where(mask[:, t], delta + gamma * gae_lambda * carry, 0.0).astype(values.dtype)
-        next_value = np.where(mask[:, t], values[:, t], 0.0).astype(values.dtype)
-        advantages[:, t] = carry
+        delta = credit[:, t] + gamma * next_value - values[:, t]
+        present = (delta + gamma * gae_lambda * carry).astype(values.dtype)
+        carry = np.where(mask[:, t], present, carry)
+        next_value = np.where(mask[:, t], values[:, t], next_value)
+        advantages[:, t] = np.where(mask[:, t], carry, 0.0)
     return advantages, np.where(mask, advantages + values, 0.0).astype(values.dtype)
-
-
-def leave_one_out(rewards: Floats, groups: NDArray[np.int64]) -> Floats:
-    """Return each reward less the mean of the others in its group; 0 for a group of one.
-
-    Args:
-        rewards: (B,).
-        groups: (B,) number of each episode's group.
-
-    Source: Kool et al. 2019; RLOO, Ahmadian et al. 2024 (2402.14740), equation 8.
-    """
-    sums, counts = _group_sums(rewards, groups)
-    others = np.maximum(counts - 1, 1)
-    result = np.where(counts > 1, rewards - (sums - rewards) / others, 0.0)
-    return result.astype(np.float32)
-
-
-def group_relative(
-    rewards: Floats, groups: NDArray[np.int64], *, scale: bool = True, eps: float = 1e-4
-) -> Floats:
-    """Return each reward less its group's mean, divided by its group's standard deviation.
-
-    Args:
-        rewards: (B,).
-        groups: (B,) number of each episode's group.
-        scale: False leaves out the division (Dr. GRPO, 2503.20783).
-        eps: Keeps the division finite.
-
-    Source: GRPO, Shao et al. 2024 (2402.03300), section 4.1.2.
-    """
-    sums, counts = _group_sums(rewards, groups)
-    centred = rewards - sums / counts
-    if not scale:
-        return centred.astype(np.float32)
-    squares, _ = _group_sums(centred**2, groups)
-    # The sample deviation (n - 1), as the published code has it.
-    deviation = np.sqrt(squares / np.maximum(counts - 1, 1))
-    return (centred / (deviation + eps)).astype(np.float32)
 
 
 def soft_overlong_punishment(lengths: NDArray[np.int64], *, longest: int, cache: int) -> Floats:
@@ -95,8 +54,8 @@ def soft_overlong_punishment(lengths: NDArray[np.int64], *, longest: int, cache:
 
     Args:
         lengths: (B,) tokens of each program.
-        longest: Tokens from which the whole 1 is taken off.
-        cache: Tokens over which it is reached.
+        longest: Length from which the punishment is -1.
+        cache: Number of tokens over which it falls from 0 to -1.
 
     Source: DAPO, Yu et al. 2025 (2503.14476), equation 13.
     """
@@ -104,13 +63,15 @@ def soft_overlong_punishment(lengths: NDArray[np.int64], *, longest: int, cache:
 
 
 def standardise(advantages: Floats, mask: Mask, *, centre: bool, eps: float = 1e-6) -> Floats:
-    """Divide by the standard deviation over real actions; subtract their mean if ``centre``.
+    """Divide by the root mean square over the policy's actions, after centring if ``centre``.
 
-    Leaving the mean in keeps the sign of every advantage: what beat the critic stays positive.
+    With ``centre`` this is the division by the standard deviation. Without it every advantage keeps
+    its sign: what beat the critic stays positive.
     """
     real = advantages[mask]
-    shifted = advantages - real.mean() if centre else advantages
-    return np.where(mask, shifted / (real.std() + eps), 0.0).astype(np.float32)
+    shift = real.mean() if centre else np.float32(0.0)
+    scale = np.sqrt(np.square(real - shift).mean()) + eps
+    return np.where(mask, (advantages - shift) / scale, 0.0).astype(np.float32)
 
 
 def damp(advantages: Floats, negative_scale: float) -> Floats:
@@ -127,20 +88,26 @@ def damp(advantages: Floats, negative_scale: float) -> Floats:
 
 
 def spread(per_episode: Floats, mask: Mask) -> Floats:
-    """Give every real action of an episode the episode's own advantage: (B,) -> (B, T)."""
+    """Give every action of an episode the episode's advantage: (B,) -> (B, T)."""
     return np.where(mask, per_episode[:, None], 0.0).astype(np.float32)
+
+
+def group_sums(
+    values: NDArray[np.floating[Any]], groups: NDArray[np.int64]
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Return, for each episode, the sum of the values in its group and the group's size.
+
+    Args:
+        values: (B,).
+        groups: (B,) number of each episode's group.
+    """
+    _, inverse = np.unique(groups, return_inverse=True)
+    sums = np.bincount(inverse, weights=values).astype(np.float64)
+    counts = np.bincount(inverse).astype(np.int64)
+    return sums[inverse], counts[inverse]
 
 
 def explained_variance(predicted: Floats, target: Floats) -> float:
     """Return ``1 - Var(target - predicted) / Var(target)``; nan where the target is constant."""
     variance = float(np.var(target))
     return float("nan") if variance == 0 else 1.0 - float(np.var(target - predicted)) / variance
-
-
-def _group_sums(
-    values: NDArray[np.floating[Any]], groups: NDArray[np.int64]
-) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    _, inverse = np.unique(groups, return_inverse=True)
-    sums = np.bincount(inverse, weights=values).astype(np.float64)
-    counts = np.bincount(inverse).astype(np.int64)
-    return sums[inverse], counts[inverse]

@@ -1,12 +1,20 @@
-"""Agent: owns a policy and learns from trajectories. It never sees the env or the sandbox."""
+"""Agent: owns a policy and learns from trajectories; departures: settings that differ from a paper.
 
+An agent never sees the environment or the sandbox, and prices nothing: what programs are worth
+stands in the trajectories.
+"""
+
+import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from codegym.policy import Policy
 from codegym.trajectory import Trajectory
+
+# Settings that follow from the run; the trainer fills them in.
+RUN_SETTINGS = frozenset({"max_new_tokens"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -14,11 +22,11 @@ class Request:
     """What experience an agent wants for its next update.
 
     Attributes:
-        tasks: Tasks for which the policy writes programs.
+        tasks: Number of tasks for which the policy writes programs.
         samples: Programs written for each of them.
-        temperature: Of the sampling.
+        temperature: Sampling temperature.
         greedy: Whether one more program per task is written greedily.
-        demonstrations: Further tasks whose reference solutions are played back.
+        demonstrations: Number of further tasks whose reference solutions are played back.
     """
 
     tasks: int = 0
@@ -31,38 +39,39 @@ class Request:
 class Agent(ABC):
     """A learning algorithm.
 
-    Sub-classes stand in one file each under ``agents/`` with a config dataclass beside them and
-    register with ``registry.plugin("agents", NAME)``.
+    Each sub-class has a file under ``agents/``, with its config dataclass, and registers with
+    ``registry.plugin("agents", NAME)``. Reward and credit come from the trajectories alone, so that
+    every agent learns from whichever reward the run has.
 
-    The loop it is meant for (``codegym.training.trainer`` is that loop)::
+    ``codegym.training.trainer`` runs this loop::
 
         while budget:
             trajectories = collect(agent.policy, tasks, agent.request())
             metrics = agent.update(trajectories)
 
     Args:
-        policy: What it trains.
+        policy: The policy to train.
         config: An instance of ``config_class``.
-        seed: Of whatever the agent draws itself.
+        seed: Seed of what the agent draws itself.
 
     Attributes:
         name: The name it is registered under.
-        config_class: The dataclass of its settings; its defaults are the preset ``small``.
-        presets: Further named settings, as differences from the defaults; ``paper`` among them
-            where a paper gives numbers.
-        learns: Whether ``update`` changes weights at all; a floor to compare with does not.
-        from_demonstrations: Whether it learns from reference solutions alone, so that a warm start
-            before it would be more of the same.
-        policy: What it trains.
+        config_class: The frozen dataclass of its settings. The defaults are the paper's.
+        presets: Named settings, as differences from the defaults: ``paper`` has none, ``small``
+            suits a transformer of under a million weights.
+        default_reward: Reward of a run that names no other, as an expression.
+        learns_from: ``rewards`` of the policy's programs, ``demonstrations`` alone, so that a warm
+            start before it would be more of the same, or ``nothing``: a floor to compare with.
+        policy: The policy it trains.
         config: Its settings.
-        updates: How many times ``update`` has run.
+        updates: Number of calls of ``update`` so far.
     """
 
     name: ClassVar[str]
     config_class: ClassVar[type[Any]]
-    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"small": {}}
-    learns: ClassVar[bool] = True
-    from_demonstrations: ClassVar[bool] = False
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"paper": {}, "small": {}}
+    default_reward: ClassVar[str] = "binary"
+    learns_from: ClassVar[Literal["rewards", "demonstrations", "nothing"]] = "rewards"
 
     policy: Policy
     config: Any
@@ -73,7 +82,7 @@ class Agent(ABC):
 
     @abstractmethod
     def request(self) -> Request:
-        """Say what experience the next ``update`` wants."""
+        """Return what experience the next ``update`` wants."""
 
     @abstractmethod
     def update(
@@ -82,12 +91,12 @@ class Agent(ABC):
         """Learn from some episodes and return metrics under the field's names.
 
         Args:
-            trajectories: Judged episodes; those of one task stand together.
+            trajectories: Judged episodes; those of a task are adjacent.
             progress: Share of the budget spent, in [0, 1], for schedules.
         """
 
-    def keepsakes(self) -> dict[str, Any]:
-        """Return what evaluations of a finished run can use beside the policy; here nothing."""
+    def artifacts(self) -> dict[str, Any]:
+        """Return what evaluations of a finished run can use beside the policy; nothing here."""
         return {}
 
     @abstractmethod
@@ -97,3 +106,20 @@ class Agent(ABC):
     @abstractmethod
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore what ``state_dict`` returned."""
+
+
+def departures(config: Any) -> dict[str, tuple[Any, Any]]:
+    """Return the settings that differ from the paper's, each as (value, the paper's value).
+
+    Settings that follow from the run, such as the longest program, are left out.
+
+    Args:
+        config: An instance of an agent's ``config_class``.
+    """
+    paper = type(config)()
+    pairs = {
+        field.name: (getattr(config, field.name), getattr(paper, field.name))
+        for field in dataclasses.fields(config)
+        if field.name not in RUN_SETTINGS
+    }
+    return {name: (value, theirs) for name, (value, theirs) in pairs.items() if value != theirs}

@@ -1,6 +1,5 @@
-"""Optimiser: AdamW over a policy's weights; Learner: what every agent with gradients shares."""
+"""Optimiser: AdamW over a policy's weights; Learner: the base class of agents with gradients."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,21 +8,23 @@ import torch
 from torch import Tensor
 
 from codegym.learning.agent import Agent
-from codegym.learning.losses import policy_gradient
 from codegym.policy import Evaluation, Policy
 from codegym.trajectory import Batch
 
 
 class Optimiser:
-    """One optimiser step as every agent takes it: clip, step, tell the policy.
+    """AdamW over a policy's weights, the value head in a group with its learning rate.
+
+    Gradients add up over calls of ``add`` until ``step`` applies them, so that a minibatch can be
+    worked through in pieces while only one piece's activations are in memory.
 
     Args:
-        policy: Whose weights are trained.
+        policy: The policy to train.
         lr: Learning rate of the actor.
         value_lr: Learning rate of the value head.
-        betas: AdamW's.
-        weight_decay: AdamW's, on the actor's matrices only.
-        max_grad_norm: The actor's gradient is scaled down to this norm.
+        betas: AdamW's decay rates of the two moments.
+        weight_decay: AdamW's weight decay, on the actor's matrices only.
+        max_grad_norm: The actor's gradient is scaled down to this norm, the value head's to 1.
 
     Attributes:
         lr: Learning rate of the actor, before any schedule.
@@ -58,24 +59,24 @@ class Optimiser:
             fused=True,
         )
         self._base_lr = [float(group["lr"]) for group in self._adamw.param_groups]
+        # Gradients that earlier training left behind belong to no step of this optimiser.
+        self._adamw.zero_grad(set_to_none=True)
 
-    def step(
-        self, losses: Iterable[Tensor], *, lr_scale: float = 1.0, train_actor: bool = True
-    ) -> float:
-        """Sum the gradients of some losses and take one step.
+    def add(self, loss: Tensor) -> None:
+        """Add the gradient of a scalar loss; a loss without a gradient adds nothing."""
+        if loss.requires_grad:
+            loss.backward()  # type: ignore[no-untyped-call]
+
+    def step(self, *, lr_scale: float = 1.0, train_actor: bool = True) -> float:
+        """Apply the gradients that were added, and forget them.
 
         Args:
-            losses: Scalar tensors, worked through one by one so that memory stays small.
             lr_scale: Factor on the actor's learning rate, for schedules.
-            train_actor: False leaves the actor as it is and trains the value head alone.
+            train_actor: False leaves the actor unchanged and trains the value head alone.
 
         Returns:
             Norm of the actor's gradient before it was clipped; 0.0 if nothing had a gradient.
         """
-        self._adamw.zero_grad(set_to_none=True)
-        for loss in losses:
-            if loss.requires_grad:
-                loss.backward()  # type: ignore[no-untyped-call]
         if not train_actor:
             for parameter in self._actor:
                 parameter.grad = None
@@ -84,6 +85,7 @@ class Optimiser:
         for group, base in zip(self._adamw.param_groups[:2], self._base_lr[:2], strict=True):
             group["lr"] = base * lr_scale
         self._adamw.step()
+        self._adamw.zero_grad(set_to_none=True)
         self._policy.mark_updated()
         return float(norm)
 
@@ -102,39 +104,56 @@ def ramp(updates: int, *, warmup: int, progress: float, final: float) -> float:
     """Return the factor on a learning rate: up over the warm-up, then down to ``final``.
 
     Args:
-        updates: Updates taken, the present one included.
-        warmup: Updates over which the factor rises to 1.
+        updates: Number of updates, the present one included.
+        warmup: Updates over which the factor rises to 1; 0 begins with 1.
         progress: Share of the budget spent, in [0, 1]; the factor falls in a straight line.
         final: The factor at the end of the budget; 1 keeps the rate.
     """
-    return min(1.0, max(0, updates) / warmup) * (1.0 - (1.0 - final) * progress)
+    return min(1.0, max(0, updates) / max(warmup, 1)) * (1.0 - (1.0 - final) * progress)
 
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """A piece of a batch as tensors beside a policy's scores, all (B, T) on one device."""
+    """The arrays of a piece of a batch as tensors on the device of its scores.
+
+    Attributes:
+        mask: (B, T) bool.
+        old_log_probs: (B, T), under the distributions the actions were drawn from.
+        old_values: (B, T), the critic's estimates when the programs were written.
+        temperatures: (B, 1), sampling temperature of each row.
+        extra: (B, T) each, the batch's further columns by name.
+    """
 
     mask: Tensor
     old_log_probs: Tensor
+    old_values: Tensor
+    temperatures: Tensor
     extra: dict[str, Tensor]
+
+    def __getitem__(self, name: str) -> Tensor:
+        return self.extra[name]
 
     @classmethod
     def of(cls, piece: Batch, scored: Evaluation) -> "Columns":
-        """Move a piece's arrays to where the scores are."""
+        """Copy a piece's arrays to the device of its scores."""
         device = scored.log_probs.device
         return cls(
             mask=torch.from_numpy(piece.mask).to(device),
             old_log_probs=torch.from_numpy(piece.log_probs).to(device),
+            old_values=torch.from_numpy(piece.values).to(device),
+            temperatures=torch.from_numpy(piece.temperatures).to(device)[:, None],
             extra={name: torch.from_numpy(c).to(device) for name, c in piece.columns.items()},
         )
 
 
 class Tally:
-    """Adds up what every agent logs of its policy while it learns, as means over real tokens.
+    """Metrics of the policy while it learns, as means over the policy's actions.
 
-    ``approx_kl`` is the estimate ``r - 1 - log r`` of the divergence of the policy from the one
+    ``approx_kl`` is the estimate ``r - 1 - log r`` of the divergence of the policy from the policy
     that wrote the programs, ``r`` the ratio of their probabilities (Schulman's k3, never negative);
-    ``clipfrac`` the share of tokens whose ratio has left ``[1 - clip_low, 1 + clip_high]``.
+    ``clipfrac`` is the share of actions whose ratio is outside ``[1 - clip_low, 1 + clip_high]``.
+    Both compare two distributions at one temperature: programs scored at another temperature than
+    they were sampled at count for the entropy alone.
 
     Args:
         clip_low: See above.
@@ -144,32 +163,47 @@ class Tally:
     def __init__(self, *, clip_low: float = 0.2, clip_high: float = 0.2) -> None:
         self._low, self._high = 1.0 - clip_low, 1.0 + clip_high
         self._sums = dict.fromkeys(("entropy", "approx_kl", "clipfrac"), 0.0)
-        self._tokens = 0
+        self._tokens = self._compared = 0
 
-    def add(self, scored: Evaluation, columns: Columns) -> None:
-        """Take one piece of a batch, as it was scored before its step."""
-        drift = (scored.log_probs.detach() - columns.old_log_probs)[columns.mask]
+    def add(
+        self, scored: Evaluation, columns: Columns, *, temperature: float | None = None
+    ) -> None:
+        """Count a piece of a batch, with its scores before the step.
+
+        Args:
+            scored: The scores.
+            columns: The piece.
+            temperature: What it was scored at; None where each row was scored at the temperature
+                it was sampled at.
+        """
+        mask = columns.mask
+        same = mask if temperature is None else mask & (columns.temperatures == temperature)
+        drift = (scored.log_probs.detach() - columns.old_log_probs)[same]
         ratio = drift.exp()
-        self._sums["entropy"] += float(scored.entropy.detach()[columns.mask].sum())
+        self._sums["entropy"] += float(scored.entropy.detach()[mask].sum())
         self._sums["approx_kl"] += float((ratio - 1.0 - drift).sum())
         self._sums["clipfrac"] += float(((ratio < self._low) | (ratio > self._high)).sum())
-        self._tokens += len(drift)
+        self._tokens += int(mask.sum())
+        self._compared += len(drift)
 
     def means(self) -> dict[str, float]:
-        """Return the metrics; none if nothing was added."""
-        if not self._tokens:
-            return {}
-        return {name: value / self._tokens for name, value in self._sums.items()}
+        """Return the metrics; without those that nothing was counted for."""
+        counts = {
+            "entropy": self._tokens,
+            "approx_kl": self._compared,
+            "clipfrac": self._compared,
+        }
+        return {name: self._sums[name] / count for name, count in counts.items() if count}
 
 
 class Learner(Agent):
-    """An agent that takes gradient steps: one optimiser, one generator, and their state.
+    """An agent with an optimiser, a generator for shuffling, and their state.
 
     Args:
-        policy: What it trains.
+        policy: The policy to train.
         config: Its settings.
-        seed: Of the shuffling.
-        optimiser: Takes its steps.
+        seed: Seed of the shuffling.
+        optimiser: The optimiser of the policy's weights.
     """
 
     def __init__(self, policy: Policy, config: Any, *, seed: int, optimiser: Optimiser) -> None:
@@ -178,36 +212,6 @@ class Learner(Agent):
         self.updates = 0
         self.rng = np.random.default_rng(seed)
         self.optimiser = optimiser
-
-    def weighted_loss(self, piece: Batch, count: int, tally: Tally | None) -> Tensor:
-        """Return ``- sum_t w_t log p(a_t) / count``, where w is the batch's column ``weights``.
-
-        Args:
-            piece: Some episodes.
-            count: What to divide by, usually the real tokens of the whole batch.
-            tally: Is told about the piece; None where the episodes are not the policy's own.
-        """
-        scored = self.policy.evaluate(piece)
-        columns = Columns.of(piece, scored)
-        if tally is not None:
-            tally.add(scored, columns)
-        return policy_gradient(scored.log_probs, columns.extra["weights"], count)
-
-    def weighted_steps(
-        self, batch: Batch, *, minibatches: int, lr_scale: float
-    ) -> dict[str, float]:
-        """Take one step of ``weighted_loss`` per minibatch and return what is logged of them."""
-        total, tally, norms = 0.0, Tally(), []
-        for minibatch in batch.minibatches(minibatches, self.rng):
-            count = minibatch.n_tokens
-            losses = [self.weighted_loss(piece, count, tally) for piece in minibatch.pieces(32)]
-            norms.append(self.optimiser.step(losses, lr_scale=lr_scale))
-            total += sum(float(loss.detach()) for loss in losses) * count
-        return tally.means() | {
-            "loss": total / batch.n_tokens,
-            "grad_norm": float(np.mean(norms)),
-            "lr": self.optimiser.lr * lr_scale,
-        }
 
     def state_dict(self) -> dict[str, Any]:
         """Return the optimiser, the counter and the shuffling generator."""

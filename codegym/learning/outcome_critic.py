@@ -1,7 +1,7 @@
-"""OutcomeCritic: which of four outcomes a program will have, read token by token.
+"""OutcomeCritic: predicts the outcome of a program, token by token.
 
-It reads the hidden states of the policy that wrote the programs it learnt from, whose weights it
-keeps: a policy that has learnt since has other hidden states.
+It reads the hidden states of the policy that wrote the programs it learnt from, and keeps that
+policy's weights: the hidden states of a policy that has learnt since are different.
 Source: CodeRL, Le et al. 2022 (2207.01780), section 3.2.2; the head is that of its published code.
 """
 
@@ -12,10 +12,22 @@ from typing import Any, Self
 import torch
 from torch import nn
 
+from codegym.grading.verdict import Outcome
 from codegym.policy import Policy
 from codegym.trajectory import Batch, Episode
 
-CLASSES = (1.0, -0.3, -0.6, -1.0)  # The four rewards, each standing for one outcome class.
+# A program's class is its gravest outcome: it passed, answered wrongly, did not finish (the class
+# of RUNTIME_ERROR), or does not compile (the class of SYNTAX_ERROR).
+CLASSES = (Outcome.PASSED, Outcome.FAILED, Outcome.RUNTIME_ERROR, Outcome.SYNTAX_ERROR)
+_DID_NOT_FINISH = (Outcome.TIMEOUT, Outcome.MEMORY, Outcome.OUTPUT_LIMIT)
+_MERGED = dict.fromkeys(_DID_NOT_FINISH, Outcome.RUNTIME_ERROR) | {
+    Outcome.NO_PROGRAM: Outcome.SYNTAX_ERROR
+}
+
+
+def outcome_class(outcome: Outcome) -> int:
+    """Return the number of an outcome's class in ``CLASSES``."""
+    return CLASSES.index(_MERGED.get(outcome, outcome))
 
 
 class OutcomeHead(nn.Module):
@@ -36,12 +48,12 @@ class OutcomeHead(nn.Module):
 
 
 class OutcomeCritic:
-    """A head on the hidden states of a policy that no longer changes.
+    """A head on the hidden states of a frozen policy.
 
     Args:
-        policy: Whose hidden states it reads, as it is now; a copy is kept.
+        policy: The policy whose hidden states it reads; a copy of its present weights is kept.
         hidden: Width of the head's hidden layer.
-        seed: Of the head's first weights.
+        seed: Seed of the head's first weights.
     """
 
     def __init__(self, policy: Policy, *, hidden: int, seed: int) -> None:
@@ -76,7 +88,7 @@ class OutcomeCritic:
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any], policy: Policy) -> Self:
-        """Take up what ``state_dict`` returned.
+        """Make a critic from what ``state_dict`` returned.
 
         Args:
             state: See ``state_dict``.

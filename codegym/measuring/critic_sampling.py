@@ -30,7 +30,7 @@ from codegym.rollout.collect import Programs, Sampling
 from codegym.tasks.task import Task
 from codegym.trajectory import Trajectory
 
-_PASSED = CLASSES.index(1.0)
+_PASSED = CLASSES.index(Outcome.PASSED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
