@@ -21,7 +21,7 @@ from codegym.errors import ConfigError, SandboxError
 from codegym.sandbox.job import ExecutionResult, Job, Sandbox, Ticket
 from codegym.sandbox.launcher import Launcher
 from codegym.sandbox.run import Done
-from codegym.sandbox.worker import Worker
+from codegym.sandbox.worker import State, Worker
 
 QUEUE_PER_WORKER = 256
 CLOSE_WAIT_S = 15.0
@@ -150,7 +150,7 @@ class PoolSandbox(Channel):
         self._lock = threading.Lock()
         self._space = threading.Condition(self._lock)
         self._queue: deque[tuple[Job, Done]] = deque()
-        self._workers: list[Worker] = []
+        self.workers: list[Worker] = []
         self._handlers: dict[int, Callable[[], None]] = {}
         self._masks: dict[int, int] = {}
         self._channels: weakref.WeakSet[Channel] = weakref.WeakSet()
@@ -162,7 +162,7 @@ class PoolSandbox(Channel):
     @property
     def restarts(self) -> int:
         """How many times a zygote had to be replaced."""
-        return sum(worker.restarts for worker in self._workers)
+        return sum(worker.restarts for worker in self.workers)
 
     def _enqueue(self, channel: Channel, job: Job) -> Ticket:
         if not set(job.packages) <= set(self.packages):
@@ -221,14 +221,14 @@ class PoolSandbox(Channel):
             _log.exception("the sandbox's thread broke")
             self._broken(error)
         finally:
-            for worker in self._workers:
+            for worker in self.workers:
                 worker.close()
 
     def _turn(self) -> None:
         assert self._epoll is not None
         self._assign()
         now = time.monotonic()
-        look_at = min((worker.next_look() for worker in self._workers), default=float("inf"))
+        look_at = min((worker.next_look() for worker in self.workers), default=float("inf"))
         wait = -1.0 if look_at == float("inf") else max(look_at - now, 0.0) + 0.0005
         for fd, _ in self._epoll.poll(wait):
             handler = self._handlers.get(fd)
@@ -236,13 +236,13 @@ class PoolSandbox(Channel):
                 handler()
         now = time.monotonic()
         if now >= look_at:
-            for worker in self._workers:
+            for worker in self.workers:
                 if worker.next_look() <= now:
                     worker.look(now)
 
     def _assign(self) -> None:
         while self._queue and not self._closed:
-            worker = next((one for one in self._workers if one.idle), None)
+            worker = next((worker for worker in self.workers if worker.state is State.IDLE), None)
             if worker is None:
                 worker = self._another_worker()
             if worker is None:
@@ -254,11 +254,11 @@ class PoolSandbox(Channel):
 
     def _another_worker(self) -> Worker | None:
         """Return a new worker, or else one that can hold the next job until it is free."""
-        if len(self._workers) < self.n_workers:
-            self._workers.append(Worker(self._launcher, self._listen, self._take_back))
-            return self._workers[-1]
+        if len(self.workers) < self.n_workers:
+            self.workers.append(Worker(self._launcher, self._listen, self._take_back))
+            return self.workers[-1]
         job, _ = self._queue[0]
-        return next((one for one in self._workers if one.can_hold(job)), None)
+        return next((worker for worker in self.workers if worker.can_hold(job)), None)
 
     def _take_back(self, job: Job, done: Done) -> None:
         with self._space:
@@ -301,7 +301,7 @@ class PoolSandbox(Channel):
 
     def _forget(self) -> None:
         """Start afresh in a forked process: threads and zygotes stayed with the parent."""
-        for worker in self._workers:
+        for worker in self.workers:
             worker.forget()
         self._close_fds()
         closed = self._closed

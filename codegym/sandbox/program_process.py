@@ -51,7 +51,7 @@ class Status:
         return cls(*STATUS.unpack(message)) if len(message) == STATUS.size else None
 
 
-class Launch:
+class ProgramProcess:
     """A child at work, or the request for one.
 
     Args:
