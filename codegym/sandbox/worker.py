@@ -291,7 +291,8 @@ class Worker:
         self._give_back(run.job, run.done)
 
     def _give_up_report(self) -> None:
-        """Report the finished cases of a test that does not end; the answers it got keep it busy."""
+        """Report the finished cases of a test that does not end."""
+        # An answer of the candidate keeps the test busy, so the wall limit counts as struck.
         run, examiner = self._run, self.processes.examiner
         assert run is not None and run.result is not None and examiner is not None
         report = examiner.so_far()
