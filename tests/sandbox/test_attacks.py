@@ -15,10 +15,10 @@ from click.testing import CliRunner
 
 import codegym
 from codegym import Limits, Outcome, Task
-from codegym.bench import attacks as siege
+from codegym.bench import attacks
 from codegym.bench.attack_corpus import ATTACKS, FAMILIES, Attack
 from codegym.bench.attack_corpus.attack import ALL_FORMS
-from codegym.bench.planted_secrets import Bait
+from codegym.bench.planted_secrets import PlantedSecrets
 from codegym.errors import ConfigError, SandboxUnavailableError, UnknownNameError
 from codegym.grading.judge import judge
 
@@ -53,9 +53,9 @@ def cells(every_form):
 
 @pytest.fixture(scope="module")
 def arenas():
-    """A sandbox with one worker for each isolation mode, made while the bait is laid out."""
+    """A sandbox with one worker for each isolation mode, made while the secrets are planted."""
     made = {}
-    with Bait(rest=siege.host_words()) as bait:
+    with PlantedSecrets(rest=attacks.host_words()) as planted:
 
         def arena(isolation):
             if isolation not in made:
@@ -65,7 +65,7 @@ def arenas():
                     made[isolation] = error
             if isinstance(made[isolation], Exception):
                 pytest.skip(str(made[isolation]))
-            return made[isolation], bait
+            return made[isolation], planted
 
         yield arena
         for sandbox in made.values():
@@ -74,9 +74,9 @@ def arenas():
 
 
 def hold(attack, form, isolation, arenas):
-    sandbox, bait = arenas(isolation)
+    sandbox, planted = arenas(isolation)
     rng = random.Random(attack.name)
-    finding = siege.besiege(attack, form, sandbox=sandbox, bait=bait, rng=rng)
+    finding = attacks.try_attack(attack, form, sandbox=sandbox, planted=planted, rng=rng)
     assert finding.held, f"{attack.says} But it {finding.said}: {finding.outcome}"
 
 
@@ -93,7 +93,7 @@ def test_attack_gets_nothing_in_other_forms(attack, form, isolation, arenas):
 
 @pytest.mark.parametrize("name", SHOWN_CONTROLS)
 def test_naive_grader_is_fooled(name):
-    assert siege.control_succeeds(BY_NAME[name], random.Random(name))
+    assert attacks.control_succeeds(BY_NAME[name], random.Random(name))
 
 
 @pytest.mark.slow
@@ -103,7 +103,7 @@ def test_naive_grader_is_fooled(name):
     ids=lambda a: a.name,
 )
 def test_every_control_works(attack):
-    assert siege.control_succeeds(attack, random.Random(attack.name))
+    assert attacks.control_succeeds(attack, random.Random(attack.name))
 
 
 def test_corpus_is_whole():
@@ -121,19 +121,21 @@ def test_an_attack_without_control_says_why():
 @pytest.mark.parametrize("form", ALL_FORMS)
 def test_a_solved_target_counts_as_a_breach(form, arenas):
     # The scoring itself must be able to fail: this one "attack" really returns the mark.
-    sandbox, bait = arenas("namespace")
+    sandbox, planted = arenas("namespace")
     honest = Attack(
         name="g99_allowed",
         says="Nothing is forbidden here.",
         program="def solve(x):\n    return 'breached'\n",
         goal="mark",
     )
-    finding = siege.besiege(honest, form, sandbox=sandbox, bait=bait, rng=random.Random(0))
+    finding = attacks.try_attack(
+        honest, form, sandbox=sandbox, planted=planted, rng=random.Random(0)
+    )
     assert finding.passed and not finding.held and finding.said == "passed"
 
 
 def test_a_probe_that_finds_something_counts(arenas):
-    sandbox, bait = arenas("namespace")
+    sandbox, planted = arenas("namespace")
     attack = Attack(
         name="h99_found",
         says="The probe always finds something.",
@@ -141,7 +143,9 @@ def test_a_probe_that_finds_something_counts(arenas):
         probe="def solve(x):\n    return 'breached'\n",
         goal="aftermath",
     )
-    finding = siege.besiege(attack, "call", sandbox=sandbox, bait=bait, rng=random.Random(0))
+    finding = attacks.try_attack(
+        attack, "call", sandbox=sandbox, planted=planted, rng=random.Random(0)
+    )
     assert finding.poisoned and not finding.held
 
 
@@ -172,17 +176,17 @@ def test_a_program_of_twenty_megabytes_is_judged(arenas):
     assert judge(text, task, sandbox=sandbox).passed
 
 
-def test_bait_leaves_nothing():
-    with Bait() as bait:
-        words = bait.words
+def test_planted_secrets_are_removed():
+    with PlantedSecrets() as planted:
+        words = planted.words
         assert Path(words["FILE"]).read_text() == words["TOKEN"]
-        assert bait.fill("port @PORT@ of @HOST@") == f"port {words['PORT']} of {words['HOST']}"
+        assert planted.fill("port @PORT@ of @HOST@") == f"port {words['PORT']} of {words['HOST']}"
     assert not Path(words["FILE"]).exists()
 
 
 def test_command_writes_findings_as_json():
     arguments = ["--name", "a01", "--isolation", "namespace", "--json", "--against", "exec"]
-    result = CliRunner().invoke(siege.command, arguments, catch_exceptions=False)
+    result = CliRunner().invoke(attacks.command, arguments, catch_exceptions=False)
     assert result.exit_code == 0, result.output
     rows = [json.loads(line) for line in result.stdout.splitlines() if line.startswith("{")]
     assert {row["grader"] for row in rows} == {"namespace", "exec"}
@@ -192,8 +196,8 @@ def test_command_writes_findings_as_json():
 def test_command_refuses_unknown_names():
     runner = CliRunner()
     with pytest.raises(ConfigError, match="no attack"):
-        runner.invoke(siege.command, ["--name", "zz"], catch_exceptions=False)
+        runner.invoke(attacks.command, ["--name", "zz"], catch_exceptions=False)
     with pytest.raises(UnknownNameError, match="human-eval"):
         runner.invoke(
-            siege.command, ["--name", "a01", "--against", "humaneval"], catch_exceptions=False
+            attacks.command, ["--name", "a01", "--against", "humaneval"], catch_exceptions=False
         )

@@ -34,7 +34,7 @@ class Attack:
     """One attack program.
 
     Every program defines ``solve(x)``. Words between at-signs are filled in at run time: ``@PORT@``
-    and its like by the bait (``Bait.words``), ``@WANT_3@`` and ``@WANT_8@`` in ``test_code`` by the
+    and its like by ``PlantedSecrets.words``, ``@WANT_3@`` and ``@WANT_8@`` in ``test_code`` by the
     expected values.
 
     Attributes:
