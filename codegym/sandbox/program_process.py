@@ -13,10 +13,10 @@ from dataclasses import dataclass
 
 from codegym.sandbox.inside.frames import HEAD_BYTES
 from codegym.sandbox.inside.protocol import (
+    ASSERTION,
     CALL,
     HEADER,
     READY,
-    REMOTE,
     STATUS,
     STDIO,
     STOPPED_CPU,
@@ -25,7 +25,7 @@ from codegym.sandbox.inside.protocol import (
 from codegym.sandbox.job import ExecutionResult, Limit
 from codegym.sandbox.limits import Limits
 
-MODES = {"call": CALL, "stdio": STDIO, "assertion": REMOTE}
+MODES = {"call": CALL, "stdio": STDIO, "assertion": ASSERTION}
 # Frames and their heads beside what the program itself says.
 OVERHEAD_BYTES = 1 << 16
 _RECEIVE_BYTES = 1 << 16

@@ -17,7 +17,7 @@ from typing import Any
 
 from codegym.sandbox import wire
 from codegym.sandbox.inside import candidate_objects, frames
-from codegym.sandbox.inside.protocol import CALL, FILENAME, MESSAGE_CHARS, READY, REMOTE, STDIO
+from codegym.sandbox.inside.protocol import ASSERTION, CALL, FILENAME, MESSAGE_CHARS, READY, STDIO
 
 MAX_JOB_BYTES = 1 << 30
 REHEARSALS = 40
@@ -27,7 +27,7 @@ def serve(mode: int, fds: list[int]) -> None:
     """Run the program that waits on ``fds[0]``; never returns.
 
     Args:
-        mode: CALL, STDIO or REMOTE.
+        mode: CALL, STDIO or ASSERTION.
         fds: The driver's socket, standard output, and by mode standard input or the examiner's
             socket.
     """
@@ -46,9 +46,9 @@ def serve(mode: int, fds: list[int]) -> None:
     job = wire.loads(frames.read_frame(driver, MAX_JOB_BYTES))
     frames.write_frame(driver, READY)
     code, fault = _compile(text)
-    replies = rest[0] if mode == REMOTE else driver
+    replies = rest[0] if mode == ASSERTION else driver
     if code is None:
-        if mode == REMOTE:
+        if mode == ASSERTION:
             frames.read_frame(replies, MAX_JOB_BYTES)
         frames.write_frame(replies, fault)
         os._exit(1)

@@ -41,7 +41,7 @@ def serve(code: Any, module: ModuleType, fd: int, describe: Describe) -> None:
         fd: The examiner's socket.
         describe: Turns an exception into a reply's ``e``.
     """
-    objects = Objects(fd, module.__dict__, describe)
+    objects = CandidateObjects(fd, module.__dict__, describe)
     names = wire.loads(frames.read_frame(fd, MAX_FRAME_BYTES))
     try:
         exec(code, module.__dict__)
@@ -57,7 +57,7 @@ def serve(code: Any, module: ModuleType, fd: int, describe: Describe) -> None:
         frames.write_frame(fd, objects.answer(request))
 
 
-class Objects:
+class CandidateObjects:
     """The objects of one program that the examiner holds handles of."""
 
     def __init__(self, fd: int, namespace: dict[str, Any], describe: Describe) -> None:

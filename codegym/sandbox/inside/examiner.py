@@ -12,36 +12,31 @@ where ``got`` is the last answer as ``[tree]``, or null, a case that is not list
 """
 
 import ast
-import builtins
-import importlib
 import json
 import mmap
 import os
 import random
 import socket
 import sys
-from types import CodeType, ModuleType
+from types import ModuleType
 from typing import Any
 
 from codegym.sandbox import wire
 from codegym.sandbox.inside import frames
+from codegym.sandbox.inside.assertion_code import (
+    BUILTIN_NAMES,
+    compile_per_case,
+    defined_names,
+    library_names,
+    loaded_names,
+    prompt_helpers,
+)
+from codegym.sandbox.inside.candidate_line import CandidateGone, CandidateLine
 from codegym.sandbox.inside.protocol import NOTEBOOK, NOTEBOOK_BYTES
-from codegym.sandbox.inside.stand_ins import CandidateGone, Line
 
 MAX_PAYLOAD_BYTES = 1 << 30
 KEPT_TESTS = 512
 MESSAGE_CHARS = 300
-# Names with one meaning that tests use without importing them.
-_LIBRARY_NAMES = {
-    **dict.fromkeys(("isclose", "isnan", "isinf", "isfinite", "fabs", "sqrt"), "math"),
-    **dict.fromkeys(("floor", "ceil", "pi", "inf", "nan"), "math"),
-    **dict.fromkeys(
-        ("Counter", "OrderedDict", "defaultdict", "deque", "namedtuple"), "collections"
-    ),
-    **{"reduce": "functools", "Decimal": "decimal", "Fraction": "fractions"},
-    **dict.fromkeys(("date", "timedelta"), "datetime"),
-}
-_BUILTIN_NAMES = frozenset(dir(builtins))
 
 
 def serve(fd: int, hello: bytes) -> None:
@@ -76,7 +71,7 @@ def serve(fd: int, hello: bytes) -> None:
             continue
         notebook.clear()
         try:
-            report = examination.run(Line(candidate_fd, max_frame_bytes), notebook)
+            report = examination.run(CandidateLine(candidate_fd, max_frame_bytes), notebook)
         finally:
             os.close(candidate_fd)
         frames.write_frame(fd, json.dumps(report).encode())
@@ -138,22 +133,22 @@ class Examination:
         self._entry: str = test["entry_point"]
         self._n_cases: int = test["n_cases"]
         setup, code = ast.parse(test["setup"]), ast.parse(test["code"])
-        used = _loaded(setup) | _loaded(code)
-        made = _stored(setup) | _stored(code) | _BUILTIN_NAMES
+        used = loaded_names(setup) | loaded_names(code)
+        made = defined_names(setup) | defined_names(code) | BUILTIN_NAMES
         wanted = used - made
-        helpers = _helpers(test["prompt"], self._entry, wanted)
+        helpers = prompt_helpers(test["prompt"], self._entry, wanted)
         self._helpers = compile(helpers, "<prompt>", "exec") if helpers.body else None
         helped = {node.name for node in helpers.body if isinstance(node, ast.FunctionDef)}
-        self._trusted = _of_library(wanted - helped - {self._entry})
+        self._trusted = library_names(wanted - helped - {self._entry})
         wanted -= helped | self._trusted.keys()
         names: dict[str, str] = test["names"]
         self._wanted = {
             name: names[name] for name in sorted(wanted | {self._entry}) if name in names
         }
         self._setup = compile(setup, "<setup>", "exec")
-        self._code = _per_case(code, self._check)
+        self._code = compile_per_case(code, self._check)
 
-    def run(self, line: Line, notebook: Notebook) -> dict[str, Any]:
+    def run(self, line: CandidateLine, notebook: Notebook) -> dict[str, Any]:
         """Run the test against the candidate at the other end of ``line``."""
         random.seed(0)
         cases = Cases(line, self._n_cases, notebook)
@@ -193,7 +188,7 @@ class Cases:
         notebook: Where each is written down at once.
     """
 
-    def __init__(self, line: Line, count: int, notebook: Notebook) -> None:
+    def __init__(self, line: CandidateLine, count: int, notebook: Notebook) -> None:
         self._line = line
         self._notebook = notebook
         self._count = count
@@ -253,44 +248,6 @@ class Cases:
         return [index, "wrong", type(error).__name__, message, None, got]
 
 
-def _loaded(tree: ast.AST) -> set[str]:
-    return {
-        node.id
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)
-    }
-
-
-def _stored(tree: ast.AST) -> set[str]:
-    names: set[str] = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-            names.add(node.id)
-        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            names.add(node.name)
-        elif isinstance(node, ast.alias):
-            names.add((node.asname or node.name).partition(".")[0])
-        elif isinstance(node, ast.arg):
-            names.add(node.arg)
-        elif isinstance(node, ast.ExceptHandler) and node.name:
-            names.add(node.name)
-    return names
-
-
-def _of_library(names: set[str]) -> dict[str, Any]:
-    """Return the real thing for names of the standard library that a test did not import.
-
-    Data sets leave such imports to the program; a program could bring its own ``math.isclose``.
-    """
-    found: dict[str, Any] = {}
-    for name in names:
-        if name in sys.stdlib_module_names:
-            found[name] = importlib.import_module(name)
-        elif name in _LIBRARY_NAMES:
-            found[name] = getattr(importlib.import_module(_LIBRARY_NAMES[name]), name)
-    return found
-
-
 def _trimmed(tree: Any, room: list[int]) -> Any:
     """Return the head of an answer: enough to show, little to send."""
     room[0] -= 1
@@ -303,54 +260,3 @@ def _trimmed(tree: Any, room: list[int]) -> Any:
     if type(tree) is dict:
         return {tag: _trimmed(body, room) for tag, body in tree.items()}
     return tree
-
-
-def _helpers(prompt: str, entry: str, wanted: set[str]) -> ast.Module:
-    """Return what the prompt defines beside the entry point, if the test uses any of it."""
-    empty = ast.Module(body=[], type_ignores=[])
-    if not prompt or not wanted:
-        return empty
-    try:
-        tree = ast.parse(prompt)
-    except SyntaxError:
-        try:
-            tree = ast.parse(prompt + "\n    pass\n")
-        except SyntaxError:
-            return empty
-    # A class must be the candidate's own: its instances cross by handle only.
-    tree.body = [
-        node
-        for node in tree.body
-        if not isinstance(node, ast.ClassDef)
-        and not (isinstance(node, ast.FunctionDef) and node.name == entry)
-    ]
-    functions = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
-    return tree if wanted & functions else empty
-
-
-def _per_case(tree: ast.Module, check: str) -> CodeType:
-    body: list[ast.stmt] = tree.body
-    if check:
-        body = next(
-            node.body
-            for node in reversed(tree.body)
-            if isinstance(node, ast.FunctionDef) and node.name == check
-        )
-    index = 0
-    for position, node in enumerate(body):
-        if isinstance(node, ast.FunctionDef | ast.ClassDef):
-            continue
-        if any(isinstance(inner, ast.Assert) for inner in ast.walk(node)):
-            body[position] = _guarded(node, index)
-            index += 1
-    return compile(ast.fix_missing_locations(tree), "<test>", "exec")
-
-
-def _guarded(node: ast.stmt, index: int) -> ast.stmt:
-    guard = ast.parse(
-        f"try:\n    __enter_case__({index})\n"
-        f"except BaseException as __error__:\n    __failed_case__({index}, __error__)\n"
-    ).body[0]
-    assert isinstance(guard, ast.Try)
-    guard.body.append(node)
-    return guard

@@ -3,7 +3,7 @@
 import struct
 
 # Modes of a child: call a function, run as a script, serve an examiner.
-CALL, STDIO, REMOTE = range(3)
+CALL, STDIO, ASSERTION = range(3)
 # The child's first frame, sent before untrusted code runs.
 READY = b"ready"
 # run id, mode, seconds of wall and processor, bytes of memory and output
