@@ -477,7 +477,7 @@ def test_unknown_names_and_bad_numbers():
         make_sandbox("namespaces")
     with pytest.raises(ConfigError, match="workers"):
         make_sandbox(workers=0)
-    with pytest.raises(ConfigError, match="no sequence"):
+    with pytest.raises(ConfigError, match="not a sequence"):
         make_sandbox(packages="numpy")
 
 

@@ -15,10 +15,11 @@ from codegym.sandbox.inside.candidate_objects import BUILTIN_HOMES
 from codegym.sandbox.inside.mutation import patch_all
 from codegym.sandbox.inside.stand_ins import StandIn, generator, stand_in_class
 
-# Raised again in the test as what they are; everything else as CandidateError. StopIteration would
-# end a loop of the test early, AssertionError would pass for one of its own.
+# Exceptions of these types are raised in the test under their own type, all others as
+# CandidateError. StopIteration would end a loop of the test early, and AssertionError would look
+# like a failure of the test itself.
 _NOT_RAISED = ("StopIteration", "StopAsyncIteration", "AssertionError", "MemoryError")
-# These take more than a message; their base does not.
+# Constructors of these types take more than a message; that of their base does not.
 _BY_BASE = ("UnicodeDecodeError", "UnicodeEncodeError", "UnicodeTranslateError")
 RAISED: dict[str, type[Exception]] = {
     name: UnicodeError if name in _BY_BASE else value
@@ -32,11 +33,11 @@ _SHAPES = ("", "class", "generator")
 
 
 class CandidateError(Exception):
-    """An exception of the candidate that is not raised in the test as what it is."""
+    """An exception of the candidate whose own type is not raised in the test."""
 
 
 class CandidateGone(BaseException):
-    """The candidate's process ended, or answered nonsense: the test cannot go on."""
+    """The candidate's process ended or sent an invalid reply: the test cannot go on."""
 
 
 class CandidateLine:
@@ -47,8 +48,9 @@ class CandidateLine:
         max_frame_bytes: Longest reply accepted.
 
     Attributes:
-        gone: Why nothing more can come, "" while the line stands.
-        fault: The last exception raised for the candidate's sake, with its description.
+        known_classes: Handles of the classes that the test names.
+        gone: Why the candidate can send no more replies, "" while it can.
+        fault: The last exception raised in the candidate's place, with its description.
         last: The last answer, as ``[tree]``; None before the first.
     """
 
@@ -63,16 +65,15 @@ class CandidateLine:
         self.last: list[Any] | None = None
 
     def greet(self, names: list[str]) -> dict[str, Any]:
-        """Ask which of some names the program defines; returns the whole first reply."""
-        reply = self._exchange(wire.dumps(names))
-        return reply
+        """Ask which of the names the program defines; return the complete first reply."""
+        return self._exchange(wire.dumps(names))
 
     def offered(self, trees: Any, wanted: dict[str, str]) -> dict[str, Any]:
-        """Build the values of the names that the program defines, of those that were asked.
+        """Build the values of the names that the program defines.
 
         Args:
-            trees: What the program offers: name -> tree, not to be trusted.
-            wanted: What was asked: name -> ``class``, ``function`` or ``value``.
+            trees: Untrusted reply of the program: name -> tree.
+            wanted: The requested names: name -> ``class``, ``function`` or ``value``.
         """
         if type(trees) is not dict:
             raise self._lost("bad reply")
@@ -87,8 +88,8 @@ class CandidateLine:
         """Have the candidate carry out one operation on one of its objects.
 
         Raises:
-            CandidateGone: Its process is gone, or its reply nonsense.
-            Exception: What the operation raised, where it may be raised here.
+            CandidateGone: Its process is gone, or its reply is invalid.
+            Exception: The operation raised it, or an exception of which it is a copy.
         """
         trees = [self._encode(value) for value in args]
         named = {key: self._encode(value) for key, value in kwargs.items()}
@@ -202,7 +203,7 @@ class CandidateLine:
 
 
 def _builtin_name(function: Any) -> str:
-    """Return ``module.name`` of a built-in function that both sides have, else ""."""
+    """Return ``module.name`` of a built-in function that both sides know, else ""."""
     home, name = str(function.__module__), str(function.__name__)
     if home not in BUILTIN_HOMES or getattr(sys.modules.get(home), name, None) is not function:
         return ""

@@ -1,14 +1,14 @@
-"""The examiner: runs trusted test code against a candidate that lives in another sandbox.
+"""Examiner: runs trusted test code against a candidate in another sandbox.
 
-One process serves many programs; compiled tests are kept. The test code is rewritten so that every
+One process serves many programs and keeps compiled tests. The test code is rewritten so that every
 case reports by itself: a failed assertion does not hide the cases after it. A report is a JSON
-object: ``{"cases": [[index, kind, type, message, line, got], ...], "load": ..., "syntax": ...}``,
-where ``got`` is the last answer as ``[tree]``, or null, a case that is not listed has passed, and
+object: ``{"cases": [[index, kind, type, message, line, got], ...], "load": ..., "syntax": ...}``.
+Cases that are not listed have passed, ``got`` is the last answer as ``[tree]``, or null, and
 ``kind`` is one of
 
-    wrong  the test failed on what the candidate answered     error  the candidate raised
-    gone   the candidate's process ended, or answered nonsense
-    test   the case cannot cross the sandbox line
+    wrong  the test failed on the candidate's answer     error  the candidate raised an exception
+    gone   the candidate's process ended or sent an invalid reply
+    test   a value of the test cannot cross the sandbox boundary
 """
 
 import ast
@@ -42,14 +42,14 @@ MESSAGE_CHARS = 300
 def serve(fd: int, hello: bytes) -> None:
     """Answer examination requests on a stream socket until the driver hangs up.
 
-    A request is the longest reply in eight bytes, with the candidate's socket attached, then a
-    frame with the test; the answer is one frame, the report. Without a socket the test is only
-    compiled, so that its size is not held against the candidate's time. Before the first request
-    comes the notebook, a memory file, in the same manner.
+    A request is the maximal length of a reply in eight bytes, with the candidate's socket
+    attached, then a frame with the test. The answer is a frame with the report. Without a socket
+    the test is only compiled, so that its compilation takes none of the candidate's time. Before
+    the first request the driver sends the notebook, a memory file, in the same way.
 
     Args:
         fd: The socket to the driver.
-        hello: What to announce first.
+        hello: Announcement, sent first.
     """
     frames.write_frame(fd, hello)
     line = socket.socket(fileno=fd)
@@ -88,7 +88,7 @@ def _receive(line: socket.socket) -> tuple[int | None, int]:
 
 
 class Notebook:
-    """What became of the cases of the test under way, in memory that the driver shares.
+    """The results of the current test's cases, in memory that the driver shares.
 
     Args:
         memory: The shared memory.
@@ -104,12 +104,12 @@ class Notebook:
         self.turn_to(0)
 
     def turn_to(self, index: int) -> None:
-        """Write down that all cases before this one are over; they passed unless added."""
+        """Record that all earlier cases are over; they passed unless they were added."""
         if not self._full:
             NOTEBOOK.pack_into(self._memory, 0, index, self._end - NOTEBOOK.size)
 
     def add(self, row: list[Any], index: int) -> None:
-        """Write down a case that did not pass, and turn to the next."""
+        """Record a case that did not pass, and turn to the next."""
         text = json.dumps(row).encode() + b","
         end = self._end + len(text)
         self._full = self._full or end > len(self._memory)
@@ -124,8 +124,8 @@ class Examination:
 
     Args:
         test: ``setup`` and ``code`` (source texts), ``check`` (name of the function that takes
-            the candidate, or ""), ``entry_point``, ``names`` (what the candidate may define for
-            the test, and what each is), ``prompt`` (trusted code, or "") and ``n_cases``.
+            the candidate, or ""), ``entry_point``, ``names`` (names that the candidate may define
+            for the test, with their kinds), ``prompt`` (trusted code, or "") and ``n_cases``.
     """
 
     def __init__(self, test: dict[str, Any]) -> None:
@@ -180,12 +180,12 @@ class Examination:
 
 
 class Cases:
-    """Keeps what became of each case of one run.
+    """The results of the cases of one run.
 
     Args:
         line: The candidate.
         count: How many cases the test has.
-        notebook: Where each is written down at once.
+        notebook: Memory in which each result is recorded at once.
     """
 
     def __init__(self, line: CandidateLine, count: int, notebook: Notebook) -> None:
@@ -205,13 +205,13 @@ class Cases:
         self._notebook.turn_to(index)
 
     def failed(self, index: int, error: BaseException) -> None:
-        """Write down how a case failed."""
+        """Record how a case failed."""
         self._faults[index] = self._row(index, error)
         if not self._line.gone:
             self._notebook.add(self._faults[index], index)
 
     def stop(self, error: BaseException | None) -> None:
-        """End the run; an error here lies outside the cases and fails all that did not begin."""
+        """End the run; an error outside the cases fails all cases that did not begin."""
         self._settle()
         if error is not None:
             for index in range(self._current + 1, self._count):
@@ -224,7 +224,7 @@ class Cases:
         return [self._faults[index] for index in sorted(self._faults)]
 
     def _settle(self) -> None:
-        # A test that swallows every exception must not pass a candidate that is gone.
+        # A test that swallows every exception must not pass a candidate whose process is gone.
         if self._line.gone and self._current >= 0:
             for index in range(self._current, self._count):
                 if index not in self._faults:
@@ -249,7 +249,7 @@ class Cases:
 
 
 def _trimmed(tree: Any, room: list[int]) -> Any:
-    """Return the head of an answer: enough to show, little to send."""
+    """Return the beginning of an answer, short enough to send and show."""
     room[0] -= 1
     if room[0] < 0:
         return None
