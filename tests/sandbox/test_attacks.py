@@ -1,8 +1,8 @@
-"""Every attack of the corpus, in every isolation mode of this machine, with its aftermath.
+"""Attacks: every attack of the corpus, in every isolation mode of this machine.
 
-An attack fails to pass, and after it the same worker finds nothing left behind, passes an honest
-program and fails a wrong one. The controls show that the attacks are real: each gets past a naive
-grader.
+No attack passes. After each attack the probe finds no trace of it on the same worker, an honest
+program passes and a wrong program fails. The controls show that the attacks are real: each defeats
+a naive grader.
 """
 
 import json
@@ -24,7 +24,7 @@ from codegym.grading.judge import judge
 
 ISOLATIONS = ("namespace", "landlock")
 BY_NAME = {attack.name: attack for attack in ATTACKS}
-# One of each family, to show in the default run that the controls work at all.
+# One control of each family, so that the default run shows that the controls work.
 SHOWN_CONTROLS = (
     "a01_exit_on_import a05_stop_iteration_in_map b01_eq_says_yes c01_frames "
     "d02_frames_before_the_call e03_signal_reaches_driver f01_processes g02_a_named_file "
@@ -32,18 +32,18 @@ SHOWN_CONTROLS = (
 ).split()
 
 
-# Families whose attacks meet other walls in landlock mode; the rest of them is left to -m slow.
-WALLS = "ceghi"
+# Families whose attacks meet other barriers in landlock mode; -m slow runs the other families.
+BARRIER_FAMILIES = "ceghi"
 
 
 def cells(every_form):
-    """Return (attack, form, isolation): first forms by default, the others marked slow."""
+    """Return (attack, form, isolation): first forms by default, else the other forms."""
     for isolation in ISOLATIONS:
         for attack in ATTACKS:
             if isolation not in attack.isolations:
                 continue
             for form in attack.forms if every_form else attack.forms[:1]:
-                other = attack.hangs or attack.family not in WALLS
+                other = attack.hangs or attack.family not in BARRIER_FAMILIES
                 later = form != attack.forms[0] or (other and isolation == "landlock")
                 if later == every_form:
                     yield pytest.param(

@@ -287,11 +287,11 @@ def test_a_zygote_lost_while_a_request_waits_there_runs_both_again():
 
 
 def test_channels_do_not_take_each_others_results(pool):
-    with pool.channel() as one, pool.channel() as other:
-        mine = one.submit(job("def f():\n    return 1\n"))
-        theirs = other.submit(job("def f():\n    return 2\n"))
-        assert [(t, values(r)) for t, r in one.collect()] == [(mine, [1])]
-        assert [(t, values(r)) for t, r in other.collect()] == [(theirs, [2])]
+    with pool.channel() as first, pool.channel() as second:
+        mine = first.submit(job("def f():\n    return 1\n"))
+        theirs = second.submit(job("def f():\n    return 2\n"))
+        assert [(t, values(r)) for t, r in first.collect()] == [(mine, [1])]
+        assert [(t, values(r)) for t, r in second.collect()] == [(theirs, [2])]
 
 
 def test_threads_share_a_sandbox(pool):
@@ -469,7 +469,7 @@ def test_no_process_outlives_the_driver(end):
             driver.kill()
         driver.wait(20)
     _, alive = psutil.wait_procs(family, timeout=10)
-    assert [one for one in alive if one.status() != psutil.STATUS_ZOMBIE] == []
+    assert [process for process in alive if process.status() != psutil.STATUS_ZOMBIE] == []
 
 
 def test_unknown_names_and_bad_numbers():
@@ -496,8 +496,8 @@ def test_unsafe_warns_and_auto_never_chooses_it(monkeypatch):
 
 
 def test_the_fake_answers_without_a_sandbox():
-    fake = FakeSandbox(lambda one: ExecutionResult(replies=(one.program.encode(),)))
+    fake = FakeSandbox(lambda job: ExecutionResult(replies=(job.program.encode(),)))
     with fake.channel() as channel:
         ticket = channel.submit(job("a"))
         assert channel.collect() == [(ticket, ExecutionResult(replies=(b"a",)))]
-    assert [one.replies for one in fake.run([job("b"), job("c")])] == [(b"b",), (b"c",)]
+    assert [result.replies for result in fake.run([job("b"), job("c")])] == [(b"b",), (b"c",)]
