@@ -23,6 +23,7 @@ from codegym.sandbox.job import ExecutionResult
 from codegym.sandbox.launcher import Process, socket_pair
 from codegym.sandbox.limits import Limits
 from codegym.sandbox.pool import PoolSandbox
+from codegym.sandbox.worker import State
 
 SHORT = Limits(wall_s=2.0, cpu_s=0.3)
 
@@ -62,6 +63,10 @@ def pool():
 
 def values(result):
     return [wire.decode(wire.loads(reply)["r"]) for reply in result.replies]
+
+
+def kill_zygote(sandbox):
+    os.kill(sandbox.workers[0].processes.zygote.pid, signal.SIGKILL)
 
 
 def run(sandbox, program, **rest):
@@ -152,7 +157,7 @@ def test_a_process_left_behind_is_killed(sandbox):
     told = values(run(sandbox, program))[0]
     assert told == ("forked" if sandbox.isolation == "unsafe" else "refused")
     values(run(sandbox, "def f():\n    return 1\n"))
-    zygote = psutil.Process(sandbox._workers[0]._candidate.pid)
+    zygote = psutil.Process(sandbox.workers[0].processes.zygote.pid)
     depth = 1 if sandbox.isolation == "namespace" else 0  # bwrap, then the zygote itself
     assert len(zygote.children(recursive=True)) == depth
 
@@ -250,9 +255,12 @@ def test_the_next_request_waits_at_the_zygote():
     with made("auto", workers=1) as sandbox:
         run(sandbox, "def f():\n    return 0\n")
         held = []
-        worker = sandbox._workers[0]
+        worker = sandbox.workers[0]
         take = worker.take
-        worker.take = lambda job, done: (held.append(not worker.idle), take(job, done))
+        worker.take = lambda job, done: (
+            held.append(worker.state is not State.IDLE),
+            take(job, done),
+        )
         pause = "import time\ntime.sleep(0.002)\n"
         results = sandbox.run([job(f"{pause}def f():\n    return {n}\n") for n in range(20)])
         assert [values(result) for result in results] == [[n] for n in range(20)]
@@ -262,14 +270,14 @@ def test_the_next_request_waits_at_the_zygote():
 def test_a_zygote_lost_while_a_request_waits_there_runs_both_again():
     with made("auto", workers=1) as sandbox:
         run(sandbox, "def f():\n    return 0\n")
-        worker = sandbox._workers[0]
+        worker = sandbox.workers[0]
         take = worker.take
 
         def kill_once(job, done):
             take(job, done)
-            if worker._next is not None:
+            if worker.state is State.HOLDING:
                 worker.take = take
-                worker._candidate._process.kill()
+                kill_zygote(sandbox)
 
         worker.take = kill_once
         pause = "import time\ntime.sleep(0.01)\n"
@@ -279,11 +287,11 @@ def test_a_zygote_lost_while_a_request_waits_there_runs_both_again():
 
 
 def test_channels_do_not_take_each_others_results(pool):
-    with pool.channel() as one, pool.channel() as other:
-        mine = one.submit(job("def f():\n    return 1\n"))
-        theirs = other.submit(job("def f():\n    return 2\n"))
-        assert [(t, values(r)) for t, r in one.collect()] == [(mine, [1])]
-        assert [(t, values(r)) for t, r in other.collect()] == [(theirs, [2])]
+    with pool.channel() as first, pool.channel() as second:
+        mine = first.submit(job("def f():\n    return 1\n"))
+        theirs = second.submit(job("def f():\n    return 2\n"))
+        assert [(t, values(r)) for t, r in first.collect()] == [(mine, [1])]
+        assert [(t, values(r)) for t, r in second.collect()] == [(theirs, [2])]
 
 
 def test_threads_share_a_sandbox(pool):
@@ -320,14 +328,14 @@ def test_a_lost_zygote_is_replaced_and_the_program_retried():
             job("import time\ntime.sleep(0.5)\ndef f():\n    return 5\n", limits=Limits(wall_s=5))
         )
         time.sleep(0.2)
-        sandbox._workers[0]._candidate._process.kill()
+        kill_zygote(sandbox)
         ((done, result),) = sandbox.collect()
         assert done == ticket and values(result) == [5] and sandbox.restarts == 1
 
 
 def test_a_zygote_killed_while_idle_costs_nothing():
     with made("auto", workers=1) as sandbox:
-        sandbox._workers[0]._candidate._process.kill()
+        kill_zygote(sandbox)
         time.sleep(0.1)
         assert values(run(sandbox, "def f():\n    return 5\n")) == [5]
 
@@ -461,7 +469,7 @@ def test_no_process_outlives_the_driver(end):
             driver.kill()
         driver.wait(20)
     _, alive = psutil.wait_procs(family, timeout=10)
-    assert [one for one in alive if one.status() != psutil.STATUS_ZOMBIE] == []
+    assert [process for process in alive if process.status() != psutil.STATUS_ZOMBIE] == []
 
 
 def test_unknown_names_and_bad_numbers():
@@ -469,7 +477,7 @@ def test_unknown_names_and_bad_numbers():
         make_sandbox("namespaces")
     with pytest.raises(ConfigError, match="workers"):
         make_sandbox(workers=0)
-    with pytest.raises(ConfigError, match="no sequence"):
+    with pytest.raises(ConfigError, match="not a sequence"):
         make_sandbox(packages="numpy")
 
 
@@ -488,8 +496,8 @@ def test_unsafe_warns_and_auto_never_chooses_it(monkeypatch):
 
 
 def test_the_fake_answers_without_a_sandbox():
-    fake = FakeSandbox(lambda one: ExecutionResult(replies=(one.program.encode(),)))
+    fake = FakeSandbox(lambda job: ExecutionResult(replies=(job.program.encode(),)))
     with fake.channel() as channel:
         ticket = channel.submit(job("a"))
         assert channel.collect() == [(ticket, ExecutionResult(replies=(b"a",)))]
-    assert [one.replies for one in fake.run([job("b"), job("c")])] == [(b"b",), (b"c",)]
+    assert [result.replies for result in fake.run([job("b"), job("c")])] == [(b"b",), (b"c",)]
