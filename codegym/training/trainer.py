@@ -28,7 +28,7 @@ from codegym.rewards import make_reward
 from codegym.rollout.collect import Clock
 from codegym.sandbox import make_sandbox
 from codegym.settings import settings_of
-from codegym.sources.mixture import load_mixture
+from codegym.sources import load_tasks
 from codegym.training.config import Phase, TrainConfig, agent_config, phases_of
 from codegym.training.divergence import DivergenceGuard, GuardConfig
 from codegym.training.experience import Gatherer
@@ -82,8 +82,8 @@ class Trainer:
         self.guard_config = settings_of(GuardConfig, config.guard_settings, "setting of guard")
         require_trackers(config.track)
         self.reward = make_reward(config.reward)
-        self.train_tasks = load_mixture(config.tasks)
-        self.eval_tasks = load_mixture(config.eval_tasks)
+        self.train_tasks = load_tasks(config.tasks)
+        self.eval_tasks = load_tasks(config.eval_tasks)
 
     def stop(self) -> None:
         """Ask the run to save itself and end after the update under way."""

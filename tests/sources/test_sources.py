@@ -411,7 +411,7 @@ class Bomb:
 
 def test_a_livecodebench_pickle_is_never_run(tmp_path):
     path = rows_file(tmp_path, livecodebench_row(packed(Bomb())))
-    with pytest.raises(TaskError, match=r"rows\.jsonl:1: not the pickle of one text"):
+    with pytest.raises(TaskError, match=r"rows\.jsonl:1: not the pickle of a single text"):
         load_tasks(f"livecodebench:{path}")
     with pytest.raises(TaskError, match="unreadable tests"):
         load_tasks(f"livecodebench:{rows_file(tmp_path, livecodebench_row('?'))}")
@@ -609,13 +609,13 @@ class Restless(TaskSource):
 @pytest.mark.parametrize(
     ("fault", "message"),
     [
-        ("ids", "stands twice"),
-        ("changing", "changes from one load to the next"),
+        ("ids", "occurs twice"),
+        ("changing", "changes between two loads"),
         ("find", "find returns another task"),
         ("endless", "an index beyond the end is answered"),
         ("growing", "the length changes"),
         ("short", "iterating does not give as many tasks"),
-        ("missing", r"task 1 cannot be had \(KeyError: 1\)"),
+        ("missing", r"task 1 cannot be read \(KeyError: 1\)"),
         ("drawing", "find returns another task"),
     ],
 )
@@ -624,6 +624,11 @@ def test_check_source_raises_for_a_broken_promise(monkeypatch, fault, message):
     check_source("restless", judge=False)
     with pytest.raises(ConformanceError, match=message):
         check_source(f"restless?fault={fault}", judge=False)
+
+
+def test_check_source_refuses_a_mixture():
+    with pytest.raises(ConfigError, match="cannot be checked as a whole"):
+        check_source("atoms + composites", count=5, judge=False)
 
 
 def invoke(command, *arguments: str):
