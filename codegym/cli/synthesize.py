@@ -17,7 +17,7 @@ from codegym.sources import load_tasks
 from codegym.sources.composites import ProceduralSource
 from codegym.sources.jsonl import write_jsonl
 from codegym.sources.task_source import TaskSource
-from codegym.synthesis.duplicate_tasks import Duplicates
+from codegym.synthesis.duplicate_tasks import DuplicateFilter
 from codegym.synthesis.generate import SynthesisConfig, members
 from codegym.synthesis.splits import DOMAINS, Split
 from codegym.tasks.task import CallCase, Task
@@ -75,7 +75,7 @@ def command(
         transient=True,
     )
     counts: dict[str, Counter[str]] = {name: Counter() for name in ("topic", "type", "depth")}
-    filtering = Duplicates() if out is not None and not keep_duplicates else None
+    filtering = DuplicateFilter() if out is not None and not keep_duplicates else None
     with progress:
         drawn = _draw(source, start, count, filtering, counts, progress)
         if out is not None:
@@ -105,7 +105,7 @@ def _draw(
     source: TaskSource,
     start: int,
     count: int,
-    duplicates: Duplicates | None,
+    duplicates: DuplicateFilter | None,
     counts: dict[str, Counter[str]],
     progress: Progress,
 ) -> Iterator[Task]:

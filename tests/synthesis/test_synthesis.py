@@ -1,4 +1,4 @@
-"""Composition: wiring, rendering, validity, splits, reproducibility, duplicates, curriculum."""
+"""Composition: wiring, task text, validity, splits, reproducibility, duplicates, curriculum."""
 
 import ast
 import re
@@ -13,12 +13,12 @@ from codegym.errors import ConfigError, ConformanceError, TaskError, UnknownName
 from codegym.sources import load_tasks
 from codegym.synthesis import Composition, Curriculum, CurriculumConfig, Fork, SynthesisConfig
 from codegym.synthesis.composition import read_key
-from codegym.synthesis.duplicate_tasks import Duplicates, ast_key, behaviour_key
+from codegym.synthesis.duplicate_tasks import DuplicateFilter, ast_key, behaviour_key
 from codegym.synthesis.generate import draw_composition, make_task, members
 from codegym.synthesis.pairs import fraction, is_held_out, pair_class, pairs_of
 from codegym.synthesis.space import Space
 from codegym.synthesis.splits import Split, SplitRule, assert_disjoint
-from codegym.synthesis.task_text import render_prompt, render_solution
+from codegym.synthesis.task_text import write_prompt, write_solution
 from codegym.synthesis.validity import all_atoms_matter, is_varied, outputs_of
 from codegym.tasks.task import Task
 
@@ -49,7 +49,7 @@ def test_a_chain_by_hand():
     assert composition.pairs == (("keep_above", "multiply_each"), ("multiply_each", "total"))
     assert composition.bind(parameters)([1, 4, 5]) == 18
     assert composition.bind(parameters, without=1)([1, 4, 5]) == 9
-    assert render_solution(composition, parameters, "inline") == (
+    assert write_solution(composition, parameters, "inline") == (
         "    xs = [x for x in xs if x > 3]\n    xs = [x * 2 for x in xs]\n    return sum(xs)\n"
     )
 
@@ -68,7 +68,7 @@ def test_a_fork_by_hand():
         ("gap", "multiply"),
     }
     assert composition.bind(parameters)([3, 3, 4]) == 2 * (7 - 4)
-    assert render_solution(composition, parameters, "inline") == (
+    assert write_solution(composition, parameters, "inline") == (
         "    a = max(xs, default=0)\n"
         "    b = list(dict.fromkeys(xs))\n"
         "    b = sum(b)\n"
@@ -90,7 +90,7 @@ def test_leaving_an_atom_out_reaches_into_both_branches():
 
 def test_the_prompt_is_two_lines_in_each_of_three_templates():
     composition = chain("take_first", "total")
-    prompts = {render_prompt(composition, ({"k": 2}, {}), Random(i)) for i in range(200)}
+    prompts = {write_prompt(composition, ({"k": 2}, {}), Random(i)) for i in range(200)}
     for prompt in prompts:
         signature, docstring, rest = prompt.split("\n")
         assert signature == "def f(xs: list[int]) -> int:"
@@ -104,16 +104,16 @@ def test_the_prompt_is_two_lines_in_each_of_three_templates():
 
 def test_one_item_is_said_in_the_singular():
     composition = chain("take_first", "drop_last")
-    prompts = [render_prompt(composition, ({"k": 1}, {"k": 11}), Random(i)) for i in range(60)]
-    assert any("Take the first item, then drop the last 11 items." in one for one in prompts)
-    assert not any("1 item," in one or "first 1 " in one for one in prompts)
-    letters = {render_prompt(chain("keep_long"), ({"k": 1},), Random(i)) for i in range(30)}
-    assert all("1 letter." in one for one in letters)
+    prompts = [write_prompt(composition, ({"k": 1}, {"k": 11}), Random(i)) for i in range(60)]
+    assert any("Take the first item, then drop the last 11 items." in prompt for prompt in prompts)
+    assert not any("1 item," in prompt or "first 1 " in prompt for prompt in prompts)
+    letters = {write_prompt(chain("keep_long"), ({"k": 1},), Random(i)) for i in range(30)}
+    assert all("1 letter." in prompt for prompt in letters)
 
 
 def test_two_arguments_are_named_in_the_signature_and_in_the_words():
     composition = chain("join_lists", "count_items")
-    prompt = render_prompt(composition, ({}, {}), Random(1))
+    prompt = write_prompt(composition, ({}, {}), Random(1))
     assert prompt.startswith("def f(xs: list[int], ys: list[int]) -> int:\n")
     assert " xs" in prompt.split('"""')[1] and " ys" in prompt.split('"""')[1]
 
@@ -168,13 +168,14 @@ def test_an_error_is_turned_away(monkeypatch):
     def broken(xs):
         return xs[10]
 
-    one = ATOMS["total"]
-    failing = type(one)(
-        **{name: getattr(one, name) for name in one.__slots__} | {"function": broken}
+    total = ATOMS["total"]
+    failing = type(total)(
+        **{name: getattr(total, name) for name in total.__slots__} | {"function": broken}
     )
     assert outputs_of(Composition((failing,)), ({},), [([1],), ([2],)]) is None
-    silent = type(one)(
-        **{name: getattr(one, name) for name in one.__slots__} | {"function": lambda xs: xs or None}
+    silent = type(total)(
+        **{name: getattr(total, name) for name in total.__slots__}
+        | {"function": lambda xs: xs or None}
     )
     assert outputs_of(Composition((silent,)), ({},), [([1],), ([],), ([2],)]) is None
 
@@ -218,10 +219,12 @@ def test_the_four_sets_are_disjoint_by_key_and_by_behaviour(domain):
         split: members(SynthesisConfig(domain=domain, min_depth=d, max_depth=d, split=split), d)
         for split, d in ((Split.ATOMS, 1), (Split.A, 2), (Split.B, 2), (Split.C, 2))
     }
-    assert_disjoint({split: [one.key for one in found] for split, found in sets.items()})
+    assert_disjoint(
+        {split: [composition.key for composition in found] for split, found in sets.items()}
+    )
     space = SynthesisConfig(domain=domain).space
     assert sum(map(len, sets.values())) == len(space.atoms) + space.count(2)
-    classes = [{pair_class(one.pairs[0]) for one in sets[split]} for split in "abc"]
+    classes = [{pair_class(composition.pairs[0]) for composition in sets[split]} for split in "abc"]
     assert (
         not classes[0] & classes[1] and not classes[0] & classes[2] and not classes[1] & classes[2]
     )
@@ -246,14 +249,18 @@ def test_deeper_sets_are_disjoint_too():
 
 def test_compositions_deeper_than_training_are_in_c():
     config = SynthesisConfig(domain="small")
-    deeper = [chain(*(a.name for a in one.atoms), "square") for one in members(config, 2)]
-    deeper = [one for one in deeper if one.atoms[1].returns == "int"]
-    assert deeper and {SplitRule(train_depth=2).split_of(one) for one in deeper} == {Split.C}
-    assert Split.A in {SplitRule(train_depth=3).split_of(one) for one in deeper}
+    deeper = [
+        chain(*(a.name for a in composition.atoms), "square") for composition in members(config, 2)
+    ]
+    deeper = [composition for composition in deeper if composition.atoms[1].returns == "int"]
+    assert deeper and {
+        SplitRule(train_depth=2).split_of(composition) for composition in deeper
+    } == {Split.C}
+    assert Split.A in {SplitRule(train_depth=3).split_of(composition) for composition in deeper}
 
 
 def test_a_shared_key_is_an_error():
-    with pytest.raises(ConformanceError, match="stands in A and in C"):
+    with pytest.raises(ConformanceError, match="belongs to A and to C"):
         assert_disjoint({Split.A: ["add.square"], Split.C: ["add.square"]})
 
 
@@ -358,7 +365,7 @@ def test_the_cure_of_too_deep_a_composition_cures(domain, depth, split):
 
 def test_chains_are_drawn_as_often_as_they_are_listed():
     space = Space(1, atoms=frozenset({"keep_even", "total", "square", "add"}))
-    listed = [one.key for one in space.chains(3)]
+    listed = [composition.key for composition in space.chains(3)]
     assert len(listed) == space.count(3) == len(set(listed))
     rng = Random(0)
     drawn = Counter(space.draw_chain(rng, 3).key for _ in range(200 * len(listed)))
@@ -381,13 +388,13 @@ def test_a_key_names_its_composition():
 def test_duplicates_are_known_by_code_and_by_behaviour():
     config = SynthesisConfig(domain="small")
     first, second = (make_task(chain("add", "add"), Random(i), config=config) for i in (0, 1))
-    found = Duplicates()
+    found = DuplicateFilter()
     assert found.admit(first) and not found.admit(first) and found.by_ast == 1
     assert found.admit(second) == (first.metadata["parameters"] != second.metadata["parameters"])
-    one = make_task(chain("keep_even", "reverse"), Random(0), config=config)
-    two = make_task(chain("reverse", "keep_even"), Random(0), config=config)
-    assert behaviour_key(one) == behaviour_key(two)
-    assert found.admit(one) and not found.admit(two) and found.by_behaviour == 1
+    first = make_task(chain("keep_even", "reverse"), Random(0), config=config)
+    second = make_task(chain("reverse", "keep_even"), Random(0), config=config)
+    assert behaviour_key(first) == behaviour_key(second)
+    assert found.admit(first) and not found.admit(second) and found.by_behaviour == 1
     with pytest.raises(TaskError, match="not a composed task"):
         behaviour_key(Task.from_calls("def f(x):\n", "f", [((1,), 2)]))
 
