@@ -35,6 +35,20 @@ def is_deeper(column: Column, than: Column) -> bool:
     return 8 * column[0] + column[1] > 8 * than[0] + than[1] and sum(column) > sum(than)
 
 
+def rest_of_indentation(written: Column, wanted: Column) -> str | None:
+    """Return the text that extends an indentation to another; None if no text does."""
+    tabs, spaces = wanted[0] - written[0], wanted[1] - written[1]
+    if tabs < 0 or spaces < 0 or (tabs and written[1]):
+        return None
+    return indentation((tabs, spaces))
+
+
+def deeper_columns(column: Column) -> list[Column]:
+    """Return columns deeper than a given column, the cheapest to write among them."""
+    tabs, spaces = column
+    return [(tabs, spaces + more) for more in range(1, 9)] + [(tabs + 1, spaces)]
+
+
 class Closing:
     """Prices of completing parser stacks.
 

@@ -13,7 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codegym.errors import ConfigError
-from codegym.grammar.closing import Closing, indentation, is_deeper
+from codegym.grammar.closing import (
+    Closing,
+    deeper_columns,
+    indentation,
+    is_deeper,
+    rest_of_indentation,
+)
 from codegym.grammar.lexer import (
     LINE,
     finish,
@@ -246,7 +252,7 @@ class PythonMask:
             lows = second_halves(lex, stacks[0].brackets > 0)
             read_whole = (self._read(state, low) for low in lows)
             return min(
-                (1 + self._closing(after_byte) for after_byte in read_whole if after_byte),
+                (1 + self._closing(whole) for whole in read_whole if whole),
                 default=inf,
             )
         if lex.data:
@@ -292,7 +298,7 @@ class PythonMask:
         best = inf
         for column, left in self._first_words_at(stack):
             best = min(best, self._cost("\n" + indentation(column)) + left)
-            rest = None if written is None else _rest_of_line(written, column)
+            rest = None if written is None else rest_of_indentation(written, column)
             if rest is not None:
                 best = min(best, (self._cost(rest) if rest else 0) + left)
         return best
@@ -303,7 +309,7 @@ class PythonMask:
         if feed(stack, "INDENT") is not None:
             return [
                 (column, self._prices.price(deeper, False))
-                for column in _deeper_columns(stack.column)
+                for column in deeper_columns(stack.column)
                 if (deeper := self._indent(stack, column)) is not None
             ]
         found = []
@@ -338,17 +344,3 @@ def shared_mask(tokenizer: Tokenizer) -> PythonMask:
         ConfigError: A printable ASCII character has no id.
     """
     return PythonMask(tokenizer)
-
-
-def _rest_of_line(written: Column, wanted: Column) -> str | None:
-    """Return the text that extends an indentation to another; None if no text does."""
-    tabs, spaces = wanted[0] - written[0], wanted[1] - written[1]
-    if tabs < 0 or spaces < 0 or (tabs and written[1]):
-        return None
-    return indentation((tabs, spaces))
-
-
-def _deeper_columns(column: Column) -> list[Column]:
-    """Return columns deeper than a given column, the cheapest to write among them."""
-    tabs, spaces = column
-    return [(tabs, spaces + more) for more in range(1, 9)] + [(tabs + 1, spaces)]
