@@ -13,13 +13,14 @@ from codegym.errors import ConfigError, TaskError, UnknownNameError
 from codegym.mining.contamination import Benchmarks
 from codegym.mining.finding import find_candidates
 from codegym.mining.funnel import KEPT, Funnel
-from codegym.mining.harness import answers, study_job
+from codegym.mining.harness import read_answers, study_job
 from codegym.mining.inside.mutants import make, sites
 from codegym.mining.log import Log
+from codegym.mining.mining_config import MiningConfig
 from codegym.mining.module_tree import find_modules
-from codegym.mining.pipeline import Miner, MiningConfig
-from codegym.mining.recorded_answers import read_recording, recording_jobs
-from codegym.mining.study_report import _is_echo, read_report
+from codegym.mining.pipeline import Miner
+from codegym.mining.recorded_answers import read_recorded_answers, recording_jobs
+from codegym.mining.study_report import is_echo, read_report
 from codegym.sandbox.limits import Limits
 from codegym.tasks.task import CallCase, Task
 
@@ -57,7 +58,7 @@ def vowels(text: str) -> int:
 
 def count_vowels(word: str) -> int:
     """Count how many letters of a word are vowels."""
-    return len([one for one in word.lower() if one in "aeiou"])
+    return len([letter for letter in word.lower() if letter in "aeiou"])
 
 
 def vowels_again(string: str) -> int:
@@ -150,8 +151,8 @@ def mined(sandbox, folder):
     [
         ("shout", KEPT, ""),
         ("vowels", KEPT, ""),
-        ("vowels_again", "new", "the code of an earlier one"),
-        ("count_vowels", "distinct", "behaves like an earlier one"),
+        ("vowels_again", "new", "the code of an earlier function"),
+        ("count_vowels", "distinct", "behaves like an earlier function"),
         ("nothing", "informative", "always None"),
         ("constant", "informative", "always the same"),
         ("always_wrong", "runs", "only errors"),
@@ -203,13 +204,13 @@ def test_constants_are_carried_into_the_prompt(mined):
 def test_the_judge_kills_as_many_mutants_as_the_metadata_say(mined, sandbox):
     task = mined["vowels"][1]
     node = next(
-        one
-        for one in ast.parse(task.program(task.canonical_solution)).body
-        if isinstance(one, ast.FunctionDef)
+        node
+        for node in ast.parse(task.program(task.canonical_solution)).body
+        if isinstance(node, ast.FunctionDef)
     )
     programs = {f'VOWELS = "aeiou"\n{ast.unparse(make(node, site).tree)}\n' for site in sites(node)}
-    terminating = [one for one in programs if "while" not in one]
-    verdicts = codegym.judge_many([(one, task) for one in terminating], sandbox=sandbox)
+    terminating = [program for program in programs if "while" not in program]
+    verdicts = codegym.judge_many([(program, task) for program in terminating], sandbox=sandbox)
     killed = sum(not verdict.passed for verdict in verdicts)
     made = task.metadata["mutants"]
     assert made["made"] + made["equivalent"] <= len(sites(node))
@@ -220,14 +221,14 @@ def test_the_judge_kills_as_many_mutants_as_the_metadata_say(mined, sandbox):
 
 def test_canonical_solutions_pass_and_idle_programs_do_not(mined, sandbox):
     tasks = [task for _, task in mined.values() if task is not None]
-    right = codegym.judge_many([(one.canonical_solution, one) for one in tasks], sandbox=sandbox)
+    right = codegym.judge_many([(task.canonical_solution, task) for task in tasks], sandbox=sandbox)
     assert all(verdict.passed for verdict in right)
     idle = [
-        (f"def {one.entry_point}(*args, **kwargs):\n    return {value}\n", one)
-        for one in tasks
+        (f"def {task.entry_point}(*args, **kwargs):\n    return {value}\n", task)
+        for task in tasks
         for value in ("None", "0", "args[0]", "''")
     ]
-    assert not any(one.passed for one in codegym.judge_many(idle, sandbox=sandbox))
+    assert not any(verdict.passed for verdict in codegym.judge_many(idle, sandbox=sandbox))
 
 
 def test_the_same_seed_gives_the_same_tasks(mined, sandbox, folder):
@@ -251,7 +252,7 @@ def test_no_two_tasks_share_a_prompt(sandbox, tmp_path):
     rows = list(Miner(find_modules(str(tmp_path)), sandbox).mine())
     assert [(fate.stage, fate.reason) for fate, _ in rows] == [
         (KEPT, ""),
-        ("new", "the prompt of an earlier one"),
+        ("new", "the prompt of an earlier function"),
         (KEPT, ""),
     ]
     prompts = [task.prompt for _, task in rows if task is not None]
@@ -263,7 +264,7 @@ def test_mutants_that_compile_to_the_same_code_do_not_count(sandbox):
            "examples": [], "literals": [], "patterns": [], "given": [], "loose": []}  # fmt: skip
     text = "def f(n):\n    a = +n\n    while True:\n        return a + 1\n"
     (result,) = sandbox.run([study_job([["load", text, "f"], ["explore", job], ["strength"]])])
-    report = answers(result)[2]
+    report = read_answers(result)[2]
     assert report["equivalent"] >= 1
     assert report["killed"] == report["mutants"] - len(report["survivors"])
 
@@ -276,7 +277,7 @@ def test_slow_mutants_are_no_wrong_mutants(sandbox):
         "        wasted += stride\n    return n + 7\n"
     )
     (result,) = sandbox.run([study_job([["load", text, "f"], ["explore", job], ["strength"]])])
-    report = answers(result)[2]
+    report = read_answers(result)[2]
     told = {(operator, line) for operator, line in report["survivors"]}
     assert ("arithmetic", 2) in told  # 3001 & 1: thousands of times slower, and right
     assert ("arithmetic", 5) not in told  # wasted -= stride: endless
@@ -314,7 +315,7 @@ def test_a_benchmark_is_recognised_by_its_behaviour(sandbox, folder):
 def test_recording_sees_what_is_not_steady(sandbox, body, verdict):
     calls = [([1], {}), ([2], {}), ([3], {})]
     first, second = sandbox.run(recording_jobs(body, "f", calls))
-    replies = read_recording(first, second, 3)
+    replies = read_recorded_answers(first, second, 3)
     assert replies == verdict if verdict else isinstance(replies, list)
     if "//" in body:
         assert replies == [("e", "ZeroDivisionError"), ("r", 1), ("r", 0)]
@@ -331,7 +332,7 @@ def test_a_study_outlives_hostile_code(sandbox):
     ):
         operations = [["load", text, "f"], ["explore", job], ["strength"]]
         (result,) = sandbox.run([study_job(operations, limits=Limits(wall_s=5.0, cpu_s=0.4))])
-        told = answers(result)
+        told = read_answers(result)
         assert isinstance(read_report(told, result, 0.9), tuple)
 
 
@@ -369,9 +370,9 @@ def test_the_command_writes_what_the_source_reads(folder, tmp_path, sandbox):
     for options in ("licence=GPL-3.0", "max_prompt=5", "max_solution=5", "distribution=other"):
         with pytest.raises(TaskError, match="no task left"):
             codegym.load_tasks(f"mined:{out}?{options}")
-    with pytest.raises(ConfigError, match="no share"):
+    with pytest.raises(ConfigError, match="not a share"):
         codegym.load_tasks(f"mined:{out}?min_strength=90")
-    with pytest.raises(ConfigError, match="no number"):
+    with pytest.raises(ConfigError, match="max_solution is negative"):
         codegym.load_tasks(f"mined:{out}?max_solution=-1")
     with pytest.raises(UnknownNameError, match="did you mean 'train'"):
         codegym.load_tasks(f"mined:{out}?split=trian")
@@ -423,8 +424,8 @@ def test_giving_the_first_argument_back_passes_no_task(sandbox, tmp_path):
 
 def test_a_number_given_back_as_a_float_is_an_echo_too():
     """The grader takes 1 where 1.0 is expected, so a function that floats it tells nothing."""
-    assert _is_echo(([1], {}), ("r", 1.0)) and _is_echo(([0], {}), ("r", -0.0))
-    assert not _is_echo(([1.0], {}), ("r", 1)) and not _is_echo(([1], {}), ("r", 2.0))
+    assert is_echo(([1], {}), ("r", 1.0)) and is_echo(([0], {}), ("r", -0.0))
+    assert not is_echo(([1.0], {}), ("r", 1)) and not is_echo(([1], {}), ("r", 2.0))
 
 
 def test_code_is_carried_within_a_distribution_only(sandbox, tmp_path):
@@ -440,8 +441,8 @@ def test_code_is_carried_within_a_distribution_only(sandbox, tmp_path):
     for name, code in packages.items():
         (tmp_path / name).mkdir()
         (tmp_path / name / "__init__.py").write_text(code)
-    modules = [one for name in packages
-               for one in find_modules(str(tmp_path / name))]  # fmt: skip
+    modules = [module for name in packages
+               for module in find_modules(str(tmp_path / name))]  # fmt: skip
     told = {fate.key: (fate, task) for fate, task in Miner(modules, sandbox).mine()}
     assert "import textwrap" in told["uses/uses:plain"][1].prompt
     assert told["uses/uses:four"][0].reason == "imports helps"

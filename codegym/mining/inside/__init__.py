@@ -1,1 +1,1 @@
-"""What mining runs inside the sandbox: the standard library and ``codegym.sandbox.wire`` only."""
+"""Code that mining runs inside the sandbox; it imports the standard library and codegym.sandbox."""
