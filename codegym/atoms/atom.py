@@ -158,7 +158,7 @@ def _returned(node: ast.FunctionDef, text: str) -> str:
     if len(node.body) != 2 or not isinstance(last, ast.Return) or last.value is None:
         raise ConfigError(
             f"atom {node.name!r} has no one-line form",
-            expected="a body that is one return, or atom(..., inline=...)",
+            expected="a body that is a single return, or atom(..., inline=...)",
         )
     return ast.get_source_segment(text, last.value) or ast.unparse(last.value)
 

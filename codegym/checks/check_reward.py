@@ -48,7 +48,7 @@ def _check_price(checked: Reward, bound: Reward, verdict: Verdict, feedback: Fee
     fine = bound.fine(verdict, feedback)
     tokens = bound.tokens(verdict, feedback)
     for name, array in (("fine", fine), ("tokens", tokens)):
-        _claim(array.shape == (feedback.n_tokens,), f"{name} has one number a token", where)
+        _claim(array.shape == (feedback.n_tokens,), f"{name} has a number for each token", where)
         _claim(array.dtype == np.float32, f"{name} is float32", array.dtype)
         _claim(bool(np.isfinite(array).all()), f"{name} is finite", array)
     if feedback.n_tokens:

@@ -142,14 +142,14 @@ def _check_text(checked: Tokenizer, text: str) -> None:
     _claim(checked.decode(ids) == text, "decode(encode(text)) == text", (text, checked.decode(ids)))
     _claim(all(0 <= token < checked.vocab_size for token in ids), "ids are below vocab_size", ids)
     special = {checked.pad_id, checked.end_id} & set(ids)
-    _claim(not special, "neither pad nor end stands in a text", (text, special))
+    _claim(not special, "no text holds the pad or end id", (text, special))
     _claim(checked.encode(text) == ids, "a text always has the same ids", text)
     array = np.array(ids, dtype=np.int64)
     _claim(checked.decode(array.tolist()) == text, "ids survive an array", text)
     _check_spans(checked, ids, text)
     # An end token after the text has an empty span at the end of the text.
     last = checked.spans([*ids, checked.end_id])[-1].tolist()
-    _claim(last == [len(text)] * 2, "spans: the end token stands at the end, empty", (text, last))
+    _claim(last == [len(text)] * 2, "spans: the end token has an empty span", (text, last))
 
 
 def _check_any_ids(checked: Tokenizer, ids: Sequence[int]) -> None:
@@ -158,7 +158,7 @@ def _check_any_ids(checked: Tokenizer, ids: Sequence[int]) -> None:
 
 def _check_spans(checked: Tokenizer, ids: Sequence[int], text: str) -> None:
     spans = checked.spans(ids)
-    _claim(spans.shape == (len(ids), 2), "one span for each id", (spans.shape, len(ids)))
+    _claim(spans.shape == (len(ids), 2), "a span for each id", (spans.shape, len(ids)))
     rows = [(int(start), int(end)) for start, end in spans]
     _claim(all(start <= end for start, end in rows), "no span ends before it starts", rows)
     _claim(all(a[0] <= b[0] for a, b in pairwise(rows)), "spans ascend", rows)

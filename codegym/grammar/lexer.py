@@ -9,8 +9,8 @@ UTF-8 in units of a byte, ``chr(0)`` to ``chr(255)``, or of half a byte, ``chr(2
 from functools import lru_cache
 from string import ascii_letters, digits
 
-from codegym.grammar.lexer_state import Event, Frame, LexerState, Step, Way
-from codegym.grammar.number_literals import extend_number, number_terminals, number_ways
+from codegym.grammar.lexer_state import Completion, Event, Frame, LexerState, Step
+from codegym.grammar.number_literals import extend_number, number_completions, number_terminals
 from codegym.grammar.string_literals import (
     PREFIXES,
     begin_spec,
@@ -23,9 +23,9 @@ from codegym.grammar.string_literals import (
     opened,
     read_conversion,
     read_string,
-    string_ways,
+    string_completions,
 )
-from codegym.grammar.unicode import completion
+from codegym.grammar.unicode import character_completion
 from codegym.grammar.word_tokens import (
     BRACKETS,
     FOREIGN_OPERATORS,
@@ -90,8 +90,8 @@ def read(lex: LexerState, unit: str, inside: bool) -> Step:
 def rest_of_character(lex: LexerState, data: str) -> str | None:
     """Return bytes that complete a character here, "" if it is complete, None if none do."""
     if lex.kind in ("string", "comment", "remark"):
-        return completion(data, named=False, first=False)
-    return completion(data, named=True, first=lex.kind != "word")
+        return character_completion(data, named=False, first=False)
+    return character_completion(data, named=True, first=lex.kind != "word")
 
 
 def _read_half(lex: LexerState, half: int, inside: bool) -> Step:
@@ -187,53 +187,53 @@ def finish(lex: LexerState) -> tuple[Event, ...] | None:
 
 
 @lru_cache(maxsize=_WAYS_KEPT)
-def ways_out(lex: LexerState) -> tuple[Way, ...]:
+def completions(lex: LexerState) -> tuple[Completion, ...]:
     """Return the ways to finish the pending text, each with the terminals that it completes."""
     if lex.kind == "word":
-        return _word_ways(lex)
+        return _word_completions(lex)
     if lex.kind == "operator":
-        return _operator_ways(lex)
+        return _operator_completions(lex)
     if lex.kind == "number":
-        return number_ways(lex.text)
+        return number_completions(lex.text)
     if lex.kind == "converted":
         return (("", ()),)
-    return string_ways(lex)
+    return string_completions(lex)
 
 
-def _word_ways(lex: LexerState) -> tuple[Way, ...]:
+def _word_completions(lex: LexerState) -> tuple[Completion, ...]:
     text = lex.text
-    ways: list[Way] = [
+    found: list[Completion] = [
         (word[len(text) :], (terminal,))
         for word, terminal in _TERMINAL_OF_WORD.items()
         if word.startswith(text)
     ]
-    ways.append(("x" if text in _TERMINAL_OF_WORD else "", ("NAME",)))
+    found.append(("x" if text in _TERMINAL_OF_WORD else "", ("NAME",)))
     for word in _WORDS:
         if word.lower() in PREFIXES and word.startswith(text):
             for quote in "'\"":
                 if not any(frame.quotes[0] == quote for frame in lex.frames):
                     string = open_string(word, quote, lex.frames)
                     rest = f"{word[len(text) :]}{quote}{quote}"
-                    ways.append((rest, (*opened(string), closed(string))))
-    return tuple(ways)
+                    found.append((rest, (*opened(string), closed(string))))
+    return tuple(found)
 
 
-def _operator_ways(lex: LexerState) -> tuple[Way, ...]:
+def _operator_completions(lex: LexerState) -> tuple[Completion, ...]:
     text = lex.text
-    ways: list[Way] = [
+    found: list[Completion] = [
         (sign[len(text) :], (terminal,))
         for sign, terminal in OPERATORS.items()
         if sign.startswith(text)
     ]
     if text == "..":
-        ways.append(("", ("DOT", "DOT")))
+        found.append(("", ("DOT", "DOT")))
     if text == ".":
-        ways.append(("0", ("NUMBER",)))
+        found.append(("0", ("NUMBER",)))
     if text == "!" and _at_end_of_field(lex):
-        ways.append(("s", ("FCONVERSION",)))
+        found.append(("s", ("FCONVERSION",)))
     if text == "=" and _at_end_of_field(lex):
-        ways = [("", ("FEQUAL",)), ("=", ("EQUAL",))]
-    return tuple(ways)
+        found = [("", ("FEQUAL",)), ("=", ("EQUAL",))]
+    return tuple(found)
 
 
 def _at_end_of_field(lex: LexerState) -> bool:

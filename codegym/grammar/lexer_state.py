@@ -62,4 +62,4 @@ class LexerState(NamedTuple):
 
 Step = tuple[tuple[Event, ...], LexerState] | None
 # A text that finishes the pending text, and the terminals that it completes.
-Way = tuple[str, tuple[str, ...]]
+Completion = tuple[str, tuple[str, ...]]

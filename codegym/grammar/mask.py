@@ -22,11 +22,11 @@ from codegym.grammar.closing import (
 )
 from codegym.grammar.lexer import (
     LINE,
+    completions,
     finish,
     read,
     rest_of_character,
     second_halves,
-    ways_out,
 )
 from codegym.grammar.lexer_state import Event, LexerState
 from codegym.grammar.parse_tables import END, load_tables
@@ -279,9 +279,12 @@ class PythonMask:
             # as an upper bound.
             left = min(price(stack, False) for stack in stacks) or self._cost("\n")
             return self._cost("\n") * (lex.kind == "backslash" or lex.returned) + left
-        return min((self._way(stacks, *way) for way in ways_out(lex)), default=inf)
+        prices = (self._completion_price(stacks, *ending) for ending in completions(lex))
+        return min(prices, default=inf)
 
-    def _way(self, stacks: tuple[Node, ...], rest: str, terminals: tuple[str, ...]) -> float:
+    def _completion_price(
+        self, stacks: tuple[Node, ...], rest: str, terminals: tuple[str, ...]
+    ) -> float:
         for terminal in terminals:
             stacks = self._parser.read(stacks, terminal)
         word = terminals[-1:] != () and terminals[-1] in _WORDS

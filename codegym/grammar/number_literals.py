@@ -6,7 +6,7 @@ exponent), "x", "o", "b" and "x1", "o1", "b1" (other bases), "j" (imaginary). A 
 "_" needs a digit next.
 """
 
-from codegym.grammar.lexer_state import Way
+from codegym.grammar.lexer_state import Completion
 
 # (form, class of a character) -> next form. Decimal digits but 0 are of the class "1".
 _DIGIT_AFTER = {"1": "1", "01": "01", "f": ".", ".": ".", "e": "e1", "e+": "e1", "e1": "e1"}
@@ -38,7 +38,7 @@ def number_terminals(form: str) -> tuple[str, ...] | None:
     return ("IMAGINARY",) if form == "j" else ("NUMBER",)
 
 
-def number_ways(form: str) -> tuple[Way, ...]:
+def number_completions(form: str) -> tuple[Completion, ...]:
     """Return the ways to finish a number, each with its terminal."""
     rest = _ENDING.get(form, "" if form in _WHOLE else "0")
     terminal = "IMAGINARY" if form == "j" else "NUMBER"

@@ -6,7 +6,7 @@ of a long string's kind), newlines occur only in long strings, and fields nest t
 ``\N{...}`` is refused.
 """
 
-from codegym.grammar.lexer_state import Frame, LexerState, Step, Way
+from codegym.grammar.lexer_state import Completion, Frame, LexerState, Step
 
 PREFIXES = ("r", "u", "b", "br", "rb", "f", "fr", "rf")
 _HEX = frozenset("0123456789abcdefABCDEF")
@@ -174,7 +174,7 @@ def read_conversion(lex: LexerState, character: str) -> Step:
     return (("FCLOSE",), close_field(lex)) if character == "}" else None
 
 
-def string_ways(lex: LexerState) -> tuple[Way, ...]:
+def string_completions(lex: LexerState) -> tuple[Completion, ...]:
     """Return the ways to finish a string or a part of an f-string's field."""
     if lex.kind == "conversion":
         return (("=", ("UNEQUAL",)), ("s", ("FCONVERSION",)))

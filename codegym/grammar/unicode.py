@@ -13,11 +13,11 @@ def is_prefix(data: str, *, named: bool, first: bool) -> bool:
         named: Whether to accept only characters that may occur in a name (of plane 0).
         first: Whether to accept only characters that may begin a name.
     """
-    return completion(data, named=named, first=first) is not None
+    return character_completion(data, named=named, first=first) is not None
 
 
 @cache
-def completion(data: str, *, named: bool, first: bool) -> str | None:
+def character_completion(data: str, *, named: bool, first: bool) -> str | None:
     """Return bytes that complete a character, "" if it is complete, None if none do."""
     if named:
         return _names(first).get(data)

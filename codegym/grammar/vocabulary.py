@@ -65,7 +65,7 @@ class Vocabulary:
             raise ConfigError(
                 "masks need an id for each printable character",
                 value="".join(sorted(missing)),
-                cure="use the lexemes tokenizer, bytes, or a byte-level one",
+                cure="use the tokenizer lexemes, bytes, or a byte-level tokenizer",
             )
         self._root = _Branch()
         self._halves = chr(HALF) in self.pieces
@@ -75,7 +75,7 @@ class Vocabulary:
                 branch = branch.children.setdefault(unit, _Branch())
             if piece:
                 branch.ids.append(token)
-        # A piece reads newlines differently only at bracket depths up to this one.
+        # A piece reads newlines differently only up to this bracket depth.
         self.deepest = 1 + max((_closers(piece) for piece in self.pieces), default=0)
         self._readings: dict[tuple[LexerState, int], list[Reading]] = {}
         self._costs: dict[str, int] = {}

@@ -56,7 +56,7 @@ def find_families(tasks: Sequence[Task]) -> list[int]:
     """Return the number of each task's family, which is the number of a member.
 
     Args:
-        tasks: Tasks; a task whose program does not parse is a family of its own module.
+        tasks: Tasks; if a program does not parse, only its module decides the family.
     """
     union = _Union(len(tasks))
     first_with: dict[str, int] = {}

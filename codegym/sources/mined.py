@@ -5,7 +5,7 @@
     mined:/data/tasks.jsonl?split=test&licence=MIT,BSD-3-Clause&min_strength=0.95&max_prompt=800
 
 The file has the format of ``jsonl``; the filters read the metadata of each task. Splits cover the
-whole file, before any filter: tasks that resemble one another, share code or belong to the same
+whole file, before any filter: tasks that resemble each other, share code or belong to the same
 module fall into the same split (``codegym.mining.families``). ``apart=function`` splits less
 strictly: functions of the same code fall into the same split, all others independently.
 """

@@ -31,7 +31,7 @@ class Mixture(TaskSource):
     def __init__(self, sources: Sequence[TaskSource], weights: Sequence[float]) -> None:
         if not sources or len(sources) != len(weights):
             raise ConfigError(
-                "a mixture needs one weight for each source", value=(len(sources), len(weights))
+                "a mixture needs a weight for each source", value=(len(sources), len(weights))
             )
         if not all(0 < weight < float("inf") for weight in weights):
             raise ConfigError("a weight is unusable", value=list(weights), expected="above 0")

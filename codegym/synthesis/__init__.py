@@ -1,4 +1,4 @@
-"""Composition of atoms into tasks.
+"""Synthesis: composes atoms into tasks.
 
 ``composition`` defines chains and forks of atoms, ``task_text`` writes them as prompt and solution,
 ``pairs`` finds which atoms may follow each other, ``splits`` keeps train and test apart, ``space``

@@ -75,7 +75,7 @@ class SynthesisConfig:
             raise ConfigError(
                 f"split {self.split!s} has no composition of this depth",
                 value=f"{self.min_depth}-{self.max_depth}",
-                cure="b and c (test) begin at two atoms; atoms has one",
+                cure="b and c (test) begin at two atoms; atoms holds single atoms",
             )
         if self.tests < 2:
             raise ConfigError("outputs must vary", value=self.tests, expected="tests >= 2")

@@ -228,7 +228,7 @@ def _some(cases: tuple[Any, ...]) -> tuple[Any, ...]:
         raise TaskError(
             "a task without tests would accept every program",
             field="tests",
-            expected="at least one case; of test code, an assert statement at the top level or in "
+            expected="at least one case; in test code, an assert statement at the top level or in "
             "the body of check(candidate)",
         )
     return cases

@@ -1,4 +1,4 @@
-"""Masks: whatever they let through is Python, and always fits the budget."""
+"""Masks: every allowed program is Python and fits the budget."""
 
 import ast
 import keyword

@@ -22,7 +22,7 @@ def mined(name: str, body: str, *, module: str = "", head: str = "") -> Task:
 
 
 def distinct(number: int) -> Task:
-    """Return a task whose code resembles no other's: each chain of calls is one of its own."""
+    """Return a task whose code resembles no other's: each has its own chain of calls."""
     digits = [int(digit) for digit in f"{number:08b}"]
     calls = "".join(f".m{at}{digit}{number}(x)" for at, digit in enumerate(digits))
     return mined(f"f{number}", f"    return x{calls}\n")

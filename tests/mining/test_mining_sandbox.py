@@ -46,16 +46,16 @@ def test_each_function_ends_at_its_stage(mined, name, stage, reason):
 
 def test_a_task_says_where_it_comes_from(mined, folder):
     task = mined["shout"][1]
-    told = task.metadata
+    metadata = task.metadata
     code = (folder / "__init__.py").read_text()
-    assert told["licence"] == "MIT"
-    assert told["origin"]["module"] == "small"
-    assert code.split("\n")[told["origin"]["line"] - 1].startswith("def shout(")
-    assert told["types"] == {
+    assert metadata["licence"] == "MIT"
+    assert metadata["origin"]["module"] == "small"
+    assert code.split("\n")[metadata["origin"]["line"] - 1].startswith("def shout(")
+    assert metadata["types"] == {
         "parameters": ["str", "int"],
         "evidence": {"text": "annotation", "times": "annotation"},
     }
-    assert told["branch_coverage"] == 1.0
+    assert metadata["branch_coverage"] == 1.0
     assert task.prompt.endswith('"""')
     assert task.canonical_solution.startswith("\n    if times < 0:")
     json.dumps(task.to_json())

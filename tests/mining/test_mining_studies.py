@@ -47,9 +47,9 @@ def test_slow_mutants_are_no_wrong_mutants(sandbox):
     )
     (result,) = sandbox.run([study_job([["load", text, "f"], ["explore", job], ["strength"]])])
     report = read_answers(result)[2]
-    told = {(operator, line) for operator, line in report["survivors"]}
-    assert ("arithmetic", 2) in told  # 3001 & 1: thousands of times slower, and right
-    assert ("arithmetic", 5) not in told  # wasted -= stride: endless
+    survivors = {(operator, line) for operator, line in report["survivors"]}
+    assert ("arithmetic", 2) in survivors  # 3001 & 1: thousands of times slower, and right
+    assert ("arithmetic", 5) not in survivors  # wasted -= stride: endless
     assert report["killed"] < report["mutants"]
 
 
@@ -101,8 +101,8 @@ def test_a_study_outlives_hostile_code(sandbox):
     ):
         operations = [["load", text, "f"], ["explore", job], ["strength"]]
         (result,) = sandbox.run([study_job(operations, limits=Limits(wall_s=5.0, cpu_s=0.4))])
-        told = read_answers(result)
-        assert isinstance(read_report(told, result, 0.9), tuple)
+        answers = read_answers(result)
+        assert isinstance(read_report(answers, result, 0.9), tuple)
 
 
 def test_giving_the_first_argument_back_passes_no_task(sandbox, tmp_path):
@@ -122,12 +122,12 @@ def test_giving_the_first_argument_back_passes_no_task(sandbox, tmp_path):
         "        out += letter\n"
         "    return out\n"
     )
-    told = {fate.key: (fate, task) for fate, task in Miner(
+    mined = {fate.key: (fate, task) for fate, task in Miner(
         find_modules(str(folder)), sandbox).mine()}  # fmt: skip
-    fate, task = told["echoes/turns:same"]
+    fate, task = mined["echoes/turns:same"]
     assert task is None and fate.reason == "gives its first argument back"
     for name in ("turn", "mask"):
-        cases = told[f"echoes/turns:{name}"][1].tests.cases
+        cases = mined[f"echoes/turns:{name}"][1].tests.cases
         assert 2 * sum(case.expected == case.args[0] for case in cases) < len(cases)
 
 
@@ -152,6 +152,6 @@ def test_code_is_carried_within_a_distribution_only(sandbox, tmp_path):
         (tmp_path / name / "__init__.py").write_text(code)
     modules = [module for name in packages
                for module in find_modules(str(tmp_path / name))]  # fmt: skip
-    told = {fate.key: (fate, task) for fate, task in Miner(modules, sandbox).mine()}
-    assert "import textwrap" in told["uses/uses:plain"][1].prompt
-    assert told["uses/uses:four"][0].reason == "imports helps"
+    mined = {fate.key: (fate, task) for fate, task in Miner(modules, sandbox).mine()}
+    assert "import textwrap" in mined["uses/uses:plain"][1].prompt
+    assert mined["uses/uses:four"][0].reason == "imports helps"

@@ -134,7 +134,7 @@ def test_the_solutions_of_mbpp_pass():
 
 
 class Restless(TaskSource):
-    """A source that breaks one promise."""
+    """A source that violates a single rule of the contract."""
 
     made = 0
 

@@ -1,1 +1,1 @@
-"""Code that mining runs inside the sandbox; it imports the standard library and codegym.sandbox."""
+"""Inside: code that mining runs in the sandbox, with codegym.sandbox.wire and grading.compare."""
