@@ -12,7 +12,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 from codegym import registry
 from codegym.errors import ConfigError, UnknownNameError
 from codegym.sources import TaskSource
-from codegym.sources.mixture import load_mixture
+from codegym.sources import load_tasks
 from codegym.tokenizers import Tokenizer, make_tokenizer
 
 _P = ParamSpec("_P")
@@ -115,7 +115,7 @@ def open_source(tasks: str | TaskSource) -> TaskSource:
             value=tasks,
             expected="a task URI such as 'composites?depth=2', or a TaskSource",
         )
-    source = load_mixture(tasks) if isinstance(tasks, str) else tasks
+    source = load_tasks(tasks) if isinstance(tasks, str) else tasks
     if not len(source):
         raise ConfigError("a task source without tasks", value=tasks)
     return source

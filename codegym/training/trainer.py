@@ -29,7 +29,7 @@ from codegym.rollout.collect import Clock
 from codegym.rollout.environments import make_env
 from codegym.sandbox import make_sandbox
 from codegym.settings import settings_of
-from codegym.sources.mixture import load_mixture
+from codegym.sources import load_tasks
 from codegym.sources.task_source import TaskSource
 from codegym.training.config import Phase, TrainConfig, agent_config, phases_of
 from codegym.training.divergence import DivergenceGuard, GuardConfig
@@ -88,8 +88,8 @@ class Trainer:
         self.guard_config = settings_of(GuardConfig, config.guard_settings, "setting of guard")
         require_trackers(config.track)
         self.reward = make_reward(config.reward)
-        self.train_tasks = load_mixture(config.tasks) if config.tasks else None
-        self.eval_tasks = load_mixture(config.eval_tasks) if config.eval_tasks else None
+        self.train_tasks = load_tasks(config.tasks) if config.tasks else None
+        self.eval_tasks = load_tasks(config.eval_tasks) if config.eval_tasks else None
 
     def stop(self) -> None:
         """Ask the run to save itself and end after the update under way."""

@@ -1,4 +1,4 @@
-"""Programs are found in answers whatever fences, prose and sessions stand around them."""
+"""Answers: programs are found between fences, prose and interactive sessions."""
 
 import ast
 

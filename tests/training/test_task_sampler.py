@@ -19,7 +19,7 @@ from codegym.policies.gpt.gpt_policy import GPTConfig, GPTPolicy
 from codegym.rewards import make_reward
 from codegym.rollout.collect import Clock, Programs, Sampling, collect
 from codegym.sandbox import make_sandbox
-from codegym.sources.task_source import TaskSource, load_tasks
+from codegym.sources import TaskSource, load_tasks
 from codegym.tasks.task import Task
 from codegym.training.config import TrainConfig
 from codegym.training.experience import Gatherer
