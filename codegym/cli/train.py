@@ -9,8 +9,8 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from codegym import __version__
 from codegym.errors import ConfigError, MissingExtraError, UnknownNameError
+from codegym.version import __version__
 
 
 class _Watcher:
