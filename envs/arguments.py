@@ -11,8 +11,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
 from codegym import registry
 from codegym.errors import ConfigError, UnknownNameError
-from codegym.sources import TaskSource
-from codegym.sources import load_tasks
+from codegym.sources import TaskSource, load_tasks
 from codegym.tokenizers import Tokenizer, make_tokenizer
 
 _P = ParamSpec("_P")

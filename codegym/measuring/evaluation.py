@@ -1,21 +1,26 @@
 """Evaluation: a policy on held-out tasks becomes an EvaluationReport with intervals."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
+from gymnasium.vector import VectorEnv
 
-from codegym.errors import ConfigError
+from codegym.episode import ProgramEnv
+from codegym.errors import ConfigError, SandboxError
 from codegym.grading.judge import Judge
+from codegym.learning.agent import Request
 from codegym.measuring.statistics import Interval, pass_at_k, proportion
 from codegym.policy import Policy
-from codegym.rewards import make_reward
-from codegym.rollout.collect import Sampling, collect
-from codegym.rollout.demonstrations import reference_episode
-from codegym.sources.task_source import TaskSource
+from codegym.rollout.collect import Decoding, collect
+from codegym.rollout.demonstrations import unjudged_references
+from codegym.rollout.environments import DEFAULT_ENV, make_env
+from codegym.sandbox import Sandbox
+from codegym.sources import TaskSource, load_tasks
+from codegym.sources.task_list import TaskList
 from codegym.tasks.task import Task
 from codegym.trajectory import Batch, Trajectory
 
@@ -64,17 +69,25 @@ class EvaluationReport:
         return row
 
 
-def held_out(source: TaskSource, count: int) -> list[Task]:
-    """Return the first ``count`` tasks of a source, or all it has."""
-    return [source[index] for index in range(min(count, len(source)))]
+def held_out(env: "VectorEnv[Any, Any, Any]", count: int) -> list[Task] | None:
+    """Return the first ``count`` tasks of an environment, or all it has.
+
+    None where the environment does not say what its tasks are.
+    """
+    if not isinstance(env, ProgramEnv):
+        return None
+    return [env.source[index] for index in range(min(count, len(env.source)))]
 
 
-def reference_loss(policy: Policy, tasks: Sequence[Task]) -> float | None:
+def reference_loss(
+    policy: Policy, env: "VectorEnv[Any, Any, Any]", tasks: Sequence[Task]
+) -> float | None:
     """Return the mean of ``-log p`` over the tokens of the tasks' reference solutions, in nats.
 
-    Tasks without one, or with one too long for the policy, are left out; None if none is left.
+    Tasks without a solution, or with one too long for the policy, are left out; None if none is
+    left.
     """
-    shown = [one for task in tasks if (one := reference_episode(task, policy)) is not None]
+    shown = unjudged_references(env, tasks) if isinstance(env, ProgramEnv) else []
     if not shown:
         return None
     batch = Batch.from_trajectories(shown, pad_id=policy.tokenizer.pad_id)
@@ -100,9 +113,11 @@ def check_ks(ks: Sequence[int], n: int) -> None:
 
 def evaluate(
     policy: Policy,
-    tasks: Sequence[Task],
+    tasks: str | TaskSource | Sequence[Task] | None,
     *,
-    judge: Judge,
+    env: "str | VectorEnv[Any, Any, Any]" = DEFAULT_ENV,
+    env_args: Mapping[str, Any] | None = None,
+    count: int = 300,
     n: int = 1,
     ks: Sequence[int] = (1,),
     deterministic: bool = False,
@@ -112,59 +127,89 @@ def evaluate(
     grammar: bool = False,
     seed: int = 0,
     name: str = "",
+    sandbox: Sandbox | None = None,
 ) -> EvaluationReport:
     """Measure unbiased pass@k.
 
     Args:
         policy: Who writes.
-        tasks: Held-out tasks, at least one.
-        judge: Grades the programs.
+        tasks: Held-out tasks: a URI, a source, a list of tasks, or None for those of ``env``.
+        env: Environment in which they are played: an id, or a vector environment.
+        env_args: Further arguments of the environment that the id names.
+        count: Largest number of tasks of a URI or a source, or of episodes in an
+            environment that draws its own tasks.
         n: Programs per task; 1 is all that ``deterministic`` can use.
         ks: Sizes of subset to report, each at most ``n``.
         deterministic: Take the most probable token.
         temperature: Sampling temperature otherwise.
-        top_p: Share of probability kept.
-        budget: Longest program in tokens.
+        top_p: Share of the probability that is kept.
+        budget: Longest program in tokens, where ``env`` is an id.
         grammar: Allow only tokens that keep a program valid Python.
-        seed: Of the sampling and of the bootstrap.
+        seed: Seed of the sampling and of the bootstrap.
         name: What the tasks are called in the report.
+        sandbox: Where programs run, where ``env`` is an id; a shared one by default.
 
     Raises:
-        ConfigError: A k above ``n``, or several identical deterministic programs.
+        ConfigError: A k above ``n``, several identical deterministic programs, or no task.
+        UnknownNameError: There is no such source or environment; names the nearest.
         SandboxError: The sandbox broke.
     """
     if deterministic and n != 1:
         raise ConfigError("deterministic programs are all the same", value=n, expected="n=1")
     check_ks(ks, n)
-    trajectories = collect(
-        policy,
-        tasks,
-        judge=judge,
-        reward=make_reward("pass_rate"),
-        sampling=Sampling(
-            n=n,
+    source = _source(tasks)
+    if isinstance(env, str):
+        env = make_env(
+            env,
+            policy,
+            tasks=source,
+            reward="pass_rate",
             budget=budget,
-            temperature=temperature,
-            top_p=top_p,
-            deterministic=deterministic,
-            grammar=grammar,
-        ),
+            judge=Judge(sandbox),
+            env_args=env_args,
+        )
+    if source is not None:
+        played = source.all() if isinstance(source, TaskList) else None
+        chosen = played or [source[index] for index in range(min(count, len(source)))]
+    else:
+        chosen = held_out(env, count) or []
+    if n > 1 and not isinstance(env, ProgramEnv):
+        raise ConfigError(
+            "several programs of a task need an environment that opens chosen tasks",
+            value=n,
+            expected="n=1, or a codegym.episode.ProgramEnv",
+        )
+    trajectories = collect(
+        env,
+        policy,
+        Request(tasks=len(chosen) or count, samples=n, temperature=temperature),
+        tasks=chosen or None,
+        decoding=Decoding(top_p=top_p, deterministic=deterministic, grammar=grammar),
         rng=torch.Generator().manual_seed(seed),
     )
+    played_ids = [task.task_id for task in chosen] or [each.task_id for each in trajectories]
+    if len(trajectories) != n * len(played_ids):
+        raise SandboxError(f"{n * len(played_ids) - len(trajectories)} programs were not judged")
     return report_on(
-        tasks,
+        played_ids,
         trajectories,
         n=n,
         ks=ks,
         deterministic=deterministic,
         temperature=temperature,
         seed=seed,
-        name=name,
+        name=name or (source.uri if source is not None else ""),
     )
 
 
+def _source(tasks: str | TaskSource | Sequence[Task] | None) -> TaskSource | None:
+    if tasks is None or isinstance(tasks, TaskSource):
+        return tasks
+    return load_tasks(tasks) if isinstance(tasks, str) else TaskList(tasks)
+
+
 def report_on(
-    tasks: Sequence[Task],
+    task_ids: Sequence[str],
     trajectories: Sequence[Trajectory],
     *,
     n: int,
@@ -177,32 +222,29 @@ def report_on(
     """Report on programs that were judged; see ``evaluate`` for the arguments.
 
     Args:
-        tasks: The tasks.
-        trajectories: ``n`` programs per task, task by task.
+        task_ids: The tasks, each with ``n`` programs; a task that is listed twice has ``2 n``.
+        trajectories: The programs, those of a task together and in the order of ``task_ids``.
         n: Programs per task.
         ks: Sizes of subset to report, each at most ``n``.
         deterministic: How the programs were written.
         temperature: At which temperature otherwise.
-        seed: Of the sampling and of the bootstrap.
+        seed: Seed of the sampling and of the bootstrap.
         name: What the tasks are called in the report.
     """
     rows: list[dict[str, Any]] = []
+    estimates: dict[int, list[float]] = {k: [] for k in ks}
     outcomes: Counter[str] = Counter()
-    for number, task in enumerate(tasks):
+    for number, task_id in enumerate(task_ids):
         own = trajectories[number * n : (number + 1) * n]
-        verdicts = [one.verdict for one in own if one.verdict is not None]
-        outcomes.update(str(verdict.outcome) for verdict in verdicts)
-        rows.append(
-            {
-                "task_id": task.task_id,
-                "passed": sum(verdict.passed for verdict in verdicts),
-                "pass_rate": float(np.mean([verdict.pass_rate for verdict in verdicts])),
-            }
-        )
-    estimates = {k: [pass_at_k(n, row["passed"], k) for row in rows] for k in ks}
+        outcomes.update(str(each.verdict.outcome) for each in own if each.verdict is not None)
+        passed = sum(each.passed for each in own)
+        rates = [each.verdict.pass_rate if each.verdict else float(each.passed) for each in own]
+        rows.append({"task_id": task_id, "passed": passed, "pass_rate": float(np.mean(rates))})
+        for k in ks:
+            estimates[k].append(pass_at_k(n, passed, k))
     return EvaluationReport(
         tasks=name,
-        n_tasks=len(tasks),
+        n_tasks=len(task_ids),
         n=n,
         deterministic=deterministic,
         temperature=temperature,

@@ -24,6 +24,10 @@ class TaskList(TaskSource):
             raise ConfigError("not a list of tasks", value=tasks, expected="at least one Task")
         self._tasks = list(tasks)
 
+    def all(self) -> list[Task]:
+        """Return every task."""
+        return list(self._tasks)
+
     def __len__(self) -> int:
         return len(self._tasks)
 

@@ -130,9 +130,7 @@ class Trainer:
             stack.callback(self._trackers.close)
             return self._run_phases(policy, progress, state)
 
-    def _run_phases(
-        self, policy: Policy, progress: Progress, state: dict[str, Any] | None
-    ) -> bool:
+    def _run_phases(self, policy: Policy, progress: Progress, state: dict[str, Any] | None) -> bool:
         """Run the phases that are left; False if the run was stopped."""
         artifacts: Mapping[str, Any] = {}
         while progress.phase < len(self.phases):
