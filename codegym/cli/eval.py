@@ -8,9 +8,11 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from codegym.cli.train import env_args
 from codegym.errors import ConfigError, MissingExtraError
 
 TASKS = "composites?domain=small&depth=2&split=test"
+ENV = "CodeGym/Synthesis-v0"
 BUDGET = 64
 
 
@@ -19,6 +21,14 @@ BUDGET = 64
 @click.option(
     "--tasks",
     help=f"URI of the tasks.  [default: the held-out tasks of the run, else {TASKS}]",
+)
+@click.option("--env", help=f"Id of the environment.  [default: the run's, else {ENV}]")
+@click.option(
+    "--env-arg",
+    "env_assignments",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="An argument of the environment: turns=3.",
 )
 @click.option(
     "--count", type=click.IntRange(min=1), default=300, show_default=True, help="How many of them."
@@ -73,6 +83,8 @@ BUDGET = 64
 def command(
     checkpoint: str,
     tasks: str | None,
+    env: str | None,
+    env_assignments: tuple[str, ...],
     count: int,
     max_new_tokens: int | None,
     grammar: bool | None,
@@ -90,8 +102,9 @@ def command(
     folder is measured on the run's held-out tasks, as the run measured itself.
     """
     try:
-        from codegym.measuring.evaluation import evaluate, held_out
+        from codegym.measuring.evaluation import evaluate
         from codegym.policies.factory import make_policy
+        from codegym.rollout.environments import DEFAULT_ENV, make_env
     except ModuleNotFoundError as error:
         raise MissingExtraError(error.name or "torch", "agents") from error
     from codegym.grading.judge import Judge
@@ -102,29 +115,40 @@ def command(
         raise ConfigError("critic sampling samples", value="--greedy", cure="leave it out")
     found, run = _found(checkpoint)
     policy = make_policy(found)
-    uri = tasks or run.get("eval_tasks", TASKS)
-    chosen = held_out(load_tasks(uri), count)
+    uri = run.get("eval_tasks", TASKS) if tasks is None else tasks
+    source = load_tasks(uri) if uri else None
     critic = _critic(Path(found), policy) if critic_sampling else None
-    title = f"{checkpoint} on {len(chosen)} tasks of {uri}"
+    shown = f"{min(count, len(source))} tasks of {uri}" if source else f"{count} episodes"
     with (
-        Console(stderr=True).status(f"{len(chosen)} tasks, {sampling['n']} programs each"),
+        Console(stderr=True).status(f"{shown}, {sampling['n']} programs each"),
         make_sandbox(isolation, workers=workers) as sandbox,
     ):
+        arguments = env_args(env_assignments) or run.get("env_args", {})
+        played: Any = make_env(
+            env or run.get("env", DEFAULT_ENV),
+            policy,
+            tasks=source,
+            reward="pass_rate" if source else None,
+            budget=max_new_tokens or run.get("max_new_tokens", BUDGET),
+            judge=Judge(sandbox),
+            num_envs=run.get("num_envs", 1 if source else 32),
+            env_args=arguments,
+        )
         written: dict[str, Any] = sampling | {
-            "judge": Judge(sandbox),
-            "budget": max_new_tokens or run.get("max_new_tokens", BUDGET),
+            "env": played,
             "grammar": run.get("grammar", False) if grammar is None else grammar,
             "name": uri,
         }
         report: Any
         if critic is None:
-            report = evaluate(policy, chosen, deterministic=greedy, **written)
-            table = _table(report, title)
+            report = evaluate(policy, source, count=count, deterministic=greedy, **written)
+            table = _table(report, f"{checkpoint} on {shown}")
         else:
             from codegym.measuring.critic_sampling import critic_sampling as guided_by
 
+            chosen = [played.source[index] for index in range(min(count, len(played.source)))]
             report = guided_by(policy, critic, chosen, visible=visible_tests, **written)
-            table = _comparison(report, title)
+            table = _comparison(report, f"{checkpoint} on {shown}")
     Console().print(table)
     if out is not None:
         out.write_text(json.dumps(report.to_json(), indent=2) + "\n")

@@ -59,6 +59,7 @@ class TrainConfig:
         seed: Seed of everything that is drawn.
         isolation: Isolation of the sandbox.
         workers: Number of sandbox workers; 0 chooses automatically.
+        threads: Number of torch's threads; 0 records the number that torch chooses by itself.
         track: Where metrics go beside the run's own files: ``tensorboard``, ``wandb``, ``trackio``,
             several separated by commas, or ``none``.
         guard: Whether a run whose policy collapses is stopped.
@@ -95,6 +96,7 @@ class TrainConfig:
     seed: int = 0
     isolation: str = "auto"
     workers: int = 0
+    threads: int = 0
     track: str = "tensorboard"
     guard: bool = True
     agent_preset: str = "auto"
@@ -175,6 +177,7 @@ _RANGES = (
     ("patience", 0, inf),
     ("seed", 0, 2**63 - 1),
     ("workers", 0, inf),
+    ("threads", 0, inf),
     ("num_envs", 1, inf),
 )
 

@@ -14,6 +14,7 @@ from time import perf_counter
 from typing import Any
 
 import numpy as np
+import torch
 
 from codegym import registry
 from codegym.errors import TaskError, TrainingDivergedError
@@ -113,6 +114,10 @@ class Trainer:
         """
         with ExitStack() as stack:
             stack.enter_context(self.folder.held())
+            if self.config.threads:
+                # Sums depend on how many threads share them: the number is part of the run.
+                stack.callback(torch.set_num_threads, torch.get_num_threads())
+                torch.set_num_threads(self.config.threads)
             self._sandbox = stack.enter_context(
                 make_sandbox(self.config.isolation, workers=self.config.workers or None)
             )
