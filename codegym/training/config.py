@@ -49,7 +49,7 @@ class TrainConfig:
         warm_start_minutes: The same as minutes of training. The learning rate is annealed to
             whichever is given.
         max_new_tokens: Longest program, the end token included.
-        grammar: Write only valid Python, in training and evaluation; see ``Sampling.grammar``.
+        grammar: Write only valid Python, in training and evaluation; see ``codegym.rollout.collect.Decoding``.
         eval_count: Held-out tasks of the first and last evaluation.
         curve_count: Held-out tasks of each evaluation in between.
         curve_points: How many evaluations in between.
