@@ -206,11 +206,11 @@ class Worker:
 
     def report_came(self, examiner: ExaminerClient, report: bytes) -> None:
         """Take a report, or hear that a long test is compiled; see ``Events``."""
-        if self._state is State.COMPILING:
-            self._start()
-            return
         run = examiner.next_examined()
         if run is None:
+            return
+        if self._state is State.COMPILING:
+            self._start()
             return
         run.report = report
         if run is not self._run:
@@ -269,7 +269,7 @@ class Worker:
         """Fork once for the job, or for its next part."""
         run = self._run
         assert run is not None
-        if self.processes.prepare(run.job):
+        if self.processes.prepare(run):
             self.processes.send(run)
             self._runs(run)
         else:
