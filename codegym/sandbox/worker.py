@@ -22,7 +22,7 @@ from codegym.sandbox.zygote_client import Lost
 
 # A program's socket is read before the program is dead only if it runs longer than this: waking
 # the driver for every reply would cost more than most programs. A request that waits behind a
-# program that runs longer is given back.
+# program that runs longer, or whose report takes longer, is given back.
 LISTEN_AFTER_S = 0.03
 # Time for the zygote to report the end of a program after the program's wall limit.
 WEDGED_AFTER_S = 10.0
@@ -52,7 +52,8 @@ class State(Enum):
     HOLDING    A program runs and a request waits behind it.      RUNNING, SLOW, REPORTING
     SLOW       A program runs and its socket is read.             REPORTING, IDLE
     REPORTING  The program has ended; its report is still to      RUNNING, ALONE, IDLE
-               come. A request that waited goes on waiting.
+               come. A request that waits goes on waiting for a
+               moment.
     CLOSED     Everything was killed.
     ========== ================================================== ============================
 
@@ -75,7 +76,7 @@ class Deadlines:
     """When a worker must act, in seconds of the monotonic clock; infinity for never.
 
     Attributes:
-        listen_at: When the program's socket is read, and a waiting request is given back.
+        listen_at: When a request that waits is given back, and the program's socket is read.
         leave_at: When a candidate whose test is over is stopped.
         wedged_at: When the zygote should long have reported the program's end.
         report_by: When the examiner must have reported.
@@ -161,19 +162,24 @@ class Worker:
         if now >= due.wedged_at:
             self._retry("the zygote does not answer")
             return
-        if run is None or run.process is None:
-            return
         if now >= due.listen_at:
             due.listen_at = _NEVER
             self._recall()
-            self.processes.listen_to(run.process)
-            self._enter(State.SLOW)
-        if now >= due.leave_at:
+            if run is not None and run.process is not None:
+                self.processes.listen_to(run.process)
+                self._enter(State.SLOW)
+        if now >= due.leave_at and run is not None and run.process is not None:
             due.leave_at = _NEVER
             self.processes.stop_program(run.process)
 
     def program_ended(self, status: Status) -> None:
         """Take the status of a program that is dead; see ``Events``."""
+        if self._state is State.REPORTING and self._next is not None:
+            waiting = self._next.process
+            if waiting is not None and waiting.run_id == status.run_id:
+                # It ran while the examiner was busy with its predecessor: run it again in turn.
+                self._recall()
+                return
         run = self._run
         process = run.process if run is not None else None
         if run is None or process is None or status.run_id != process.run_id:
@@ -193,15 +199,18 @@ class Worker:
             # A candidate that ends early by itself leaves the test the rest of its time.
             now = time.monotonic()
             end = now if result.limit else process.started + run.job.limits.wall_s
-            self._enter(State.REPORTING, Deadlines(report_by=max(now, end) + REPORT_S))
+            deadlines = Deadlines(
+                listen_at=now + LISTEN_AFTER_S, report_by=max(now, end) + REPORT_S
+            )
+            self._enter(State.REPORTING, deadlines)
 
     def report_came(self, examiner: ExaminerClient, report: bytes) -> None:
         """Take a report, or hear that a long test is compiled; see ``Events``."""
-        if self._state is State.COMPILING:
-            self._start()
-            return
         run = examiner.next_examined()
         if run is None:
+            return
+        if self._state is State.COMPILING:
+            self._start()
             return
         run.report = report
         if run is not self._run:
@@ -260,7 +269,7 @@ class Worker:
         """Fork once for the job, or for its next part."""
         run = self._run
         assert run is not None
-        if self.processes.prepare(run.job):
+        if self.processes.prepare(run):
             self.processes.send(run)
             self._runs(run)
         else:

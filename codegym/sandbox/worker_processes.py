@@ -61,11 +61,11 @@ class WorkerProcesses:
         """Name of the isolation."""
         return self._launcher.isolation
 
-    def prepare(self, job: Job) -> bool:
-        """Start the processes that a job needs; return whether it may begin at once.
+    def prepare(self, run: Run) -> bool:
+        """Start the processes that a run needs; return whether it may begin at once.
 
-        If it may not, the examiner has been asked to compile the job's long test; its next report
-        says that it has.
+        If it may not, the examiner has been asked to compile the job's long test; its report on
+        the run says that it has.
 
         Raises:
             Lost: The examiner is gone.
@@ -74,13 +74,13 @@ class WorkerProcesses:
         if self.zygote is None:
             self.zygote = ZygoteClient(self._launcher.start("candidate"))
             self._listen(self.zygote.fileno(), _READ, self._hear_zygote)
-        if job.mode != "assertion":
+        if run.job.mode != "assertion":
             return True
         if self.examiner is None:
             self.examiner = ExaminerClient(self._launcher.start("examiner"))
-        if self.examiner.knows(job.payload):
+        if self.examiner.knows(run.job.payload):
             return True
-        self.examiner.compile(job.payload)
+        self.examiner.compile(run)
         self._listen_to_examiner(self.examiner)
         return False
 
