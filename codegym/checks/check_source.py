@@ -18,9 +18,9 @@ from codegym.errors import CodegymError, ConfigError, ConformanceError
 from codegym.grading.verdict import Verdict
 from codegym.sources import load_tasks, parse_uri
 from codegym.sources.mixture import Mixture
-from codegym.sources.task_source import TaskSource
 from codegym.synthesis.duplicate_tasks import ast_key
 from codegym.tasks.task import CallCase, StdioCase, Task
+from codegym.tasks.task_source import TaskSource
 
 if TYPE_CHECKING:
     from codegym.sandbox import Sandbox

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from codegym.episode import Request
 from codegym.grading.verdict import CaseResult, Outcome, Verdict
-from codegym.learning.agent import Request
 from codegym.policies.gpt.gpt_policy import GPTConfig, GPTPolicy
 from codegym.policy import Policy
 from codegym.rewards import make_reward

@@ -9,10 +9,9 @@ import numpy as np
 import torch
 from gymnasium.vector import VectorEnv
 
-from codegym.episode import ProgramEnv
+from codegym.episode import ProgramEnv, Request
 from codegym.errors import ConfigError, SandboxError
 from codegym.grading.judge import Judge
-from codegym.learning.agent import Request
 from codegym.measuring.statistics import Interval, pass_at_k, proportion
 from codegym.policy import Policy
 from codegym.rollout.collect import Decoding, collect
@@ -159,26 +158,9 @@ def evaluate(
     check_ks(ks, n)
     source = _source(tasks)
     if isinstance(env, str):
-        env = make_env(
-            env,
-            policy,
-            tasks=source,
-            reward="pass_rate",
-            budget=budget,
-            judge=Judge(sandbox),
-            env_args=env_args,
-        )
-    if source is not None:
-        played = source.all() if isinstance(source, TaskList) else None
-        chosen = played or [source[index] for index in range(min(count, len(source)))]
-    else:
-        chosen = held_out(env, count) or []
-    if n > 1 and not isinstance(env, ProgramEnv):
-        raise ConfigError(
-            "several programs of a task need an environment that opens chosen tasks",
-            value=n,
-            expected="n=1, or a codegym.episode.ProgramEnv",
-        )
+        chosen_env = {"budget": budget, "judge": Judge(sandbox), "env_args": env_args}
+        env = make_env(env, policy, tasks=source, reward="pass_rate", **chosen_env)
+    chosen = _chosen(source, env, count)
     trajectories = collect(
         env,
         policy,
@@ -187,19 +169,38 @@ def evaluate(
         decoding=Decoding(top_p=top_p, deterministic=deterministic, grammar=grammar),
         rng=torch.Generator().manual_seed(seed),
     )
-    played_ids = [task.task_id for task in chosen] or [each.task_id for each in trajectories]
-    if len(trajectories) != n * len(played_ids):
-        raise SandboxError(f"{n * len(played_ids) - len(trajectories)} programs were not judged")
-    return report_on(
-        played_ids,
-        trajectories,
-        n=n,
-        ks=ks,
-        deterministic=deterministic,
-        temperature=temperature,
-        seed=seed,
-        name=name or (source.uri if source is not None else ""),
-    )
+    how = {"n": n, "ks": ks, "deterministic": deterministic, "temperature": temperature}
+    title = name or (source.uri if source is not None else "")
+    return report_on(_played(chosen, trajectories, n), trajectories, seed=seed, name=title, **how)
+
+
+def _chosen(source: TaskSource | None, env: "VectorEnv[Any, Any, Any]", count: int) -> list[Task]:
+    """Return the tasks to play; none where the environment draws its own."""
+    if isinstance(source, TaskList):
+        return source.all()
+    if source is not None:
+        return [source[index] for index in range(min(count, len(source)))]
+    return held_out(env, count) or []
+
+
+def _played(chosen: Sequence[Task], trajectories: Sequence[Trajectory], n: int) -> list[str]:
+    """Return the tasks' ids; every episode is a task where the environment drew its own.
+
+    Raises:
+        ConfigError: Several programs of a task were asked for, and the environment draws its own.
+        SandboxError: Some programs were not judged.
+    """
+    if not chosen:
+        if n > 1:
+            raise ConfigError(
+                "several programs of a task need an environment that opens chosen tasks",
+                value=n,
+                expected="n=1, or a codegym.episode.ProgramEnv",
+            )
+        return [episode.task_id for episode in trajectories]
+    if len(trajectories) != n * len(chosen):
+        raise SandboxError(f"{n * len(chosen) - len(trajectories)} programs were not judged")
+    return [task.task_id for task in chosen]
 
 
 def _source(tasks: str | TaskSource | Sequence[Task] | None) -> TaskSource | None:

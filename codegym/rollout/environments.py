@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import gymnasium as gym
-from gymnasium.envs.registration import load_env_creator
+from gymnasium.envs.registration import EnvSpec, load_env_creator
 from gymnasium.error import Error as GymnasiumError
 from gymnasium.vector import VectorEnv
 
@@ -14,7 +14,7 @@ from codegym.grading.judge import Judge
 from codegym.policy import Policy
 from codegym.registration import ENVIRONMENTS
 from codegym.rewards import Reward
-from codegym.sources.task_source import TaskSource
+from codegym.tasks.task_source import TaskSource
 
 DEFAULT_ENV = "CodeGym/Synthesis-v0"
 
@@ -52,8 +52,6 @@ def make_env(
         known = [name for name in gym.registry if "/" in name]
         raise UnknownNameError("environment", env_id, known or list(ENVIRONMENTS)) from error
     given = dict(env_args or {})
-    entry = spec.vector_entry_point or spec.entry_point
-    takes = _parameters(load_env_creator(entry) if isinstance(entry, str) else entry)
     ours: dict[str, Any] = {
         "tasks": tasks,
         "reward": reward,
@@ -64,21 +62,9 @@ def make_env(
         "encode_prompt": policy.encode_prompt,
         "answers": policy.answers or None,
     }
-    for name in ("tasks", "reward"):
-        if takes is not None and ours[name] is not None and name not in takes | given.keys():
-            raise ConfigError(
-                f"environment {env_id!r} takes no {name}",
-                value=str(ours[name]),
-                expected=f"arguments {', '.join(sorted(takes)) or 'none'}",
-                cure=f"leave {name} out; the environment brings its own",
-            )
-    arguments = {
-        name: value
-        for name, value in ours.items()
-        if value is not None and (takes is None or name in takes)
-    } | given
+    arguments = _taken(spec, {name: each for name, each in ours.items() if each is not None}, given)
     try:
-        env = gym.make_vec(env_id, num_envs=num_envs, **_layout(spec, arguments))
+        env = gym.make_vec(env_id, num_envs=num_envs, **_layout(spec, arguments | given))
     except TypeError as error:
         raise ConfigError(
             f"environment {env_id!r} cannot be made: {error}", value=sorted(given)
@@ -86,7 +72,28 @@ def make_env(
     return env
 
 
-def _layout(spec: Any, arguments: dict[str, Any]) -> dict[str, Any]:
+def _taken(spec: EnvSpec, ours: dict[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return those of our arguments that the environment takes.
+
+    Raises:
+        ConfigError: It takes no tasks, or no reward, where there are some.
+    """
+    entry = spec.vector_entry_point or spec.entry_point
+    takes = _parameters(load_env_creator(entry) if isinstance(entry, str) else entry)
+    if takes is None:
+        return ours
+    for name in ("tasks", "reward"):
+        if name in ours and name not in takes | given.keys():
+            raise ConfigError(
+                f"environment {spec.id!r} takes no {name}",
+                value=str(ours[name]),
+                expected=f"arguments {', '.join(sorted(takes)) or 'none'}",
+                cure=f"leave {name} out; the environment brings its own",
+            )
+    return {name: value for name, value in ours.items() if name in takes}
+
+
+def _layout(spec: EnvSpec, arguments: dict[str, Any]) -> dict[str, Any]:
     if spec.vector_entry_point is not None:
         return arguments
     return {"vectorization_mode": "sync", **arguments}

@@ -14,9 +14,8 @@ from gymnasium import spaces
 from gymnasium.vector import AutoresetMode, VectorEnv
 from numpy.typing import NDArray
 
-from codegym.episode import Opening, ProgramEnv, Written
+from codegym.episode import Opening, ProgramEnv, Request, Written
 from codegym.errors import ConfigError
-from codegym.learning.agent import Request
 from codegym.policy import Policy
 from codegym.tasks.task import Task
 from codegym.trajectory import Trajectory

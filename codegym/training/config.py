@@ -9,7 +9,6 @@ from typing import Any
 from codegym import registry
 from codegym.errors import ConfigError, UnknownNameError
 from codegym.learning.agent import Agent
-from codegym.policies.checkpoint import MANIFEST, read_json
 from codegym.rollout.environments import DEFAULT_ENV
 from codegym.settings import settings_of
 
@@ -49,7 +48,8 @@ class TrainConfig:
         warm_start_minutes: The same as minutes of training. The learning rate is annealed to
             whichever is given.
         max_new_tokens: Longest program, the end token included.
-        grammar: Write only valid Python, in training and evaluation; see ``codegym.rollout.collect.Decoding``.
+        grammar: Write only valid Python, in training and evaluation; see
+            ``codegym.rollout.collect.Decoding``.
         eval_count: Held-out tasks of the first and last evaluation.
         curve_count: Held-out tasks of each evaluation in between.
         curve_points: How many evaluations in between.
@@ -208,6 +208,8 @@ def preset_for(policy: str, agent: str) -> str:
     """
     name = policy.partition(":")[0]
     if Path(policy).is_dir():
+        from codegym.policies.checkpoint import MANIFEST, read_json
+
         manifest = Path(policy) / MANIFEST
         name = str(read_json(manifest).get("policy")) if manifest.is_file() else ""
     small = name in _SMALL_POLICIES

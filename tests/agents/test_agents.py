@@ -11,9 +11,10 @@ import torch
 from codegym import registry
 from codegym.checks.check_agent import check_agent
 from codegym.checks.symbol_world import SymbolWorld
+from codegym.episode import Request
 from codegym.grading.feedback import Feedback, Granularity
 from codegym.grading.verdict import CaseResult, Outcome, Verdict
-from codegym.learning.agent import Agent, Request
+from codegym.learning.agent import Agent
 from codegym.trajectory import Batch, Trajectory
 
 Episodes = Sequence[Trajectory]

@@ -9,8 +9,8 @@ import torch
 
 from codegym import registry
 from codegym.checks.symbol_world import SymbolWorld
+from codegym.episode import Request
 from codegym.grading.verdict import CaseResult, Outcome, Verdict
-from codegym.learning.agent import Request
 from codegym.learning.outcome_critic import CLASSES, OutcomeCritic
 from codegym.trajectory import Trajectory
 

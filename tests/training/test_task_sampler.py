@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from codegym import registry
+from codegym.episode import Request
 from codegym.errors import ConfigError, TaskError, UnknownNameError
 from codegym.grading.judge import Judge
-from codegym.learning.agent import Request
 from codegym.policies.checkpoint import load_policy
 from codegym.policies.gpt.gpt_policy import GPTConfig, GPTPolicy
 from codegym.rewards import make_reward
