@@ -24,7 +24,9 @@ Texts = tuple[str, ...]
 Flags = NDArray[np.bool_]
 
 
-class TextVectorEnv(SeededRows, PlaysPrograms, VectorEnv[Texts, Texts, NDArray[Any]]):
+class TextVectorEnv(  # type: ignore[misc]
+    SeededRows, PlaysPrograms, VectorEnv[Texts, Texts, NDArray[Any]]
+):
     """Native vector form of ``TextEnv``, made by ``gymnasium.make_vec``.
 
     Args:

@@ -42,7 +42,7 @@ Flags = NDArray[np.bool_]
 _RENDER_MODES = ("ansi", "html", "rgb_array")
 
 
-class SynthesisVectorEnv(
+class SynthesisVectorEnv(  # type: ignore[misc]
     SeededRows, PlaysPrograms, VectorEnv[Obs, NDArray[np.int64], NDArray[Any]]
 ):
     """Native vector form of ``SynthesisEnv``, made by ``gymnasium.make_vec``.

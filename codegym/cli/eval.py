@@ -111,13 +111,11 @@ def command(
     from codegym.sandbox import make_sandbox
     from codegym.sources import load_tasks
 
-    if greedy and critic_sampling:
-        raise ConfigError("critic sampling samples", value="--greedy", cure="leave it out")
     found, run = _found(checkpoint)
     policy = make_policy(found)
     uri = run.get("eval_tasks", TASKS) if tasks is None else tasks
     source = load_tasks(uri) if uri else None
-    critic = _critic(Path(found), policy) if critic_sampling else None
+    critic = _critic(Path(found), policy, greedy) if critic_sampling else None
     shown = f"{min(count, len(source))} tasks of {uri}" if source else f"{count} episodes"
     with (
         Console(stderr=True).status(f"{shown}, {sampling['n']} programs each"),
@@ -184,12 +182,14 @@ def _found(checkpoint: str) -> tuple[str, dict[str, Any]]:
     return checkpoint, {}
 
 
-def _critic(checkpoint: Path, policy: Any) -> Any:
+def _critic(checkpoint: Path, policy: Any, greedy: bool) -> Any:
     """Read the critic that a run of coderl kept.
 
     Raises:
-        ConfigError: The checkpoint keeps none.
+        ConfigError: The checkpoint keeps none, or greedy programs were asked for.
     """
+    if greedy:
+        raise ConfigError("critic sampling samples", value="--greedy", cure="leave it out")
     from codegym.learning.outcome_critic import OutcomeCritic
     from codegym.policies.checkpoint import TRAINER, load_trainer
 

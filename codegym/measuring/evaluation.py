@@ -135,12 +135,11 @@ def evaluate(
         tasks: Held-out tasks: a URI, a source, a list of tasks, or None for those of ``env``.
         env: Environment in which they are played: an id, or a vector environment.
         env_args: Further arguments of the environment that the id names.
-        count: Largest number of tasks of a URI or a source, or of episodes in an
-            environment that draws its own tasks.
+        count: Largest number of tasks, or of episodes where an environment draws its own tasks.
         n: Programs per task; 1 is all that ``deterministic`` can use.
         ks: Sizes of subset to report, each at most ``n``.
-        deterministic: Take the most probable token.
-        temperature: Sampling temperature otherwise.
+        deterministic: Take the most probable token, whatever the ``temperature``.
+        temperature: Sampling temperature.
         top_p: Share of the probability that is kept.
         budget: Longest program in tokens, where ``env`` is an id.
         grammar: Allow only tokens that keep a program valid Python.
@@ -158,8 +157,7 @@ def evaluate(
     check_ks(ks, n)
     source = _source(tasks)
     if isinstance(env, str):
-        chosen_env = {"budget": budget, "judge": Judge(sandbox), "env_args": env_args}
-        env = make_env(env, policy, tasks=source, reward="pass_rate", **chosen_env)
+        env = _make(env, policy, source, budget, sandbox, env_args)
     chosen = _chosen(source, env, count)
     trajectories = collect(
         env,
@@ -169,9 +167,35 @@ def evaluate(
         decoding=Decoding(top_p=top_p, deterministic=deterministic, grammar=grammar),
         rng=torch.Generator().manual_seed(seed),
     )
-    how = {"n": n, "ks": ks, "deterministic": deterministic, "temperature": temperature}
+    how: dict[str, Any] = {"n": n, "ks": ks, "seed": seed, "temperature": temperature}
     title = name or (source.uri if source is not None else "")
-    return report_on(_played(chosen, trajectories, n), trajectories, seed=seed, name=title, **how)
+    return report_on(
+        _played(chosen, trajectories, n),
+        trajectories,
+        deterministic=deterministic,
+        name=title,
+        **how,
+    )
+
+
+def _make(
+    env_id: str,
+    policy: Policy,
+    source: TaskSource | None,
+    budget: int,
+    sandbox: Sandbox | None,
+    env_args: Mapping[str, Any] | None,
+) -> "VectorEnv[Any, Any, Any]":
+    judge = Judge(sandbox)
+    return make_env(
+        env_id,
+        policy,
+        tasks=source,
+        reward="pass_rate",
+        budget=budget,
+        judge=judge,
+        env_args=env_args,
+    )
 
 
 def _chosen(source: TaskSource | None, env: "VectorEnv[Any, Any, Any]", count: int) -> list[Task]:
