@@ -95,12 +95,15 @@ def reference_loss(
     return -total / batch.n_tokens
 
 
-def check_ks(ks: Sequence[int], n: int) -> None:
+def check_ks(ks: Sequence[int], n: int, *, deterministic: bool = False) -> None:
     """Refuse sizes of subset that ``n`` programs do not have.
 
     Raises:
-        ConfigError: There is no k, or one is not in 1 to ``n``.
+        ConfigError: There is no k, or a k is not in 1 to ``n``, or several programs of a task are
+            to be deterministic.
     """
+    if deterministic and n != 1:
+        raise ConfigError("deterministic programs are all the same", value=n, expected="n=1")
     if not ks or max(ks) > n or min(ks) < 1:
         raise ConfigError(
             "pass@k needs k of at most n programs",
@@ -148,13 +151,10 @@ def evaluate(
         sandbox: Where programs run, where ``env`` is an id; a shared one by default.
 
     Raises:
-        ConfigError: A k above ``n``, several identical deterministic programs, or no task.
-        UnknownNameError: There is no such source or environment; names the nearest.
+        ConfigError, UnknownNameError: An argument cannot be used, or names nothing.
         SandboxError: The sandbox broke.
     """
-    if deterministic and n != 1:
-        raise ConfigError("deterministic programs are all the same", value=n, expected="n=1")
-    check_ks(ks, n)
+    check_ks(ks, n, deterministic=deterministic)
     source = _source(tasks)
     if isinstance(env, str):
         env = _make(env, policy, source, budget, sandbox, env_args)
@@ -167,15 +167,9 @@ def evaluate(
         decoding=Decoding(top_p=top_p, deterministic=deterministic, grammar=grammar),
         rng=torch.Generator().manual_seed(seed),
     )
-    how: dict[str, Any] = {"n": n, "ks": ks, "seed": seed, "temperature": temperature}
-    title = name or (source.uri if source is not None else "")
-    return report_on(
-        _played(chosen, trajectories, n),
-        trajectories,
-        deterministic=deterministic,
-        name=title,
-        **how,
-    )
+    how: dict[str, Any] = {"deterministic": deterministic, "temperature": temperature}
+    how["name"] = name or (source.uri if source is not None else "")
+    return report_on(_played(chosen, trajectories, n), trajectories, n=n, ks=ks, seed=seed, **how)
 
 
 def _make(
