@@ -29,8 +29,9 @@ from transformers import AutoModelForCausalLM
 from codegym.bench.env_speed import ID
 from codegym.bench.episodes import OneTask, ungraded
 from codegym.bench.ratios import Figure, compare
+from codegym.policies.decoding.row_masks import NEVER
 from codegym.policies.gpt.gpt_policy import GPTConfig, GPTPolicy, SamplingConfig
-from codegym.policies.gpt.transformer import NEVER, Transformer
+from codegym.policies.gpt.transformer import Transformer
 from codegym.policies.hf.hf_model import quiet
 from codegym.policies.sb3.sequence_policy import (
     SequencePolicy,

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from codegym.errors import ConfigError, PromptTooLongError, UnknownNameError
-from codegym.policies.decoding.token_sampling import Drawing
-from codegym.policies.gpt.compiled_rows import FastReader
+from codegym.policies.decoding.token_sampling import TokenSampler
+from codegym.policies.gpt.compiled_rows import CompiledReader
 from codegym.policies.gpt.gpt_policy import GPTConfig, GPTPolicy, SamplingConfig
 from codegym.tokenizers.bytes import ByteTokenizer
 from codegym.trajectory import Batch, Trajectory
@@ -140,9 +140,9 @@ def test_act_reads_one_token_of_a_continued_row(policy, monkeypatch):
 def test_the_kernels_read_what_is_new_of_each_row(policy, monkeypatch):
     pytest.importorskip("numba")
     read = []
-    plain = FastReader.read
+    plain = CompiledReader.read
     monkeypatch.setattr(
-        FastReader,
+        CompiledReader,
         "read",
         lambda self, ids, *rest: read.append(len(ids)) or plain(self, ids, *rest),
     )
@@ -246,7 +246,7 @@ def test_compiled_drawing_inverts_the_cumulated_probabilities():
     logits[0, 50] = -300.0
     uniform = torch.rand(500, 1, generator=rng)
     uniform[1], uniform[2] = 0.0, 1.0 - 2.0**-22
-    tokens, log_probs, probs = Drawing().choose(logits, uniform)
+    tokens, log_probs, probs = TokenSampler().choose(logits, uniform)
     expected = torch.softmax(logits, dim=-1)
     sums = expected.double().cumsum(dim=-1)
     below = sums.gather(1, tokens[:, None]) - expected.gather(1, tokens[:, None])
@@ -275,9 +275,9 @@ def test_a_repeated_prompt_is_read_once(policy, monkeypatch):
 def test_the_kernels_read_a_repeated_prompt_once(policy, monkeypatch):
     pytest.importorskip("numba")
     read = []
-    plain = FastReader.read_rows
+    plain = CompiledReader.read_rows
     monkeypatch.setattr(
-        FastReader,
+        CompiledReader,
         "read_rows",
         lambda self, ids, *rest: read.append(len(ids)) or plain(self, ids, *rest),
     )
@@ -335,16 +335,16 @@ def test_drawing_follows_the_probabilities():
     """Scores log(.5, .3, .2): intervals [0, .5), [.5, .8), [.8, 1); at temperature .5 squares."""
     logits = torch.tensor([[0.5, 0.3, 0.2]]).log().expand(5, 3)
     uniform = torch.tensor([[0.0], [0.49], [0.51], [0.79], [0.81]])
-    tokens, log_probs, _ = Drawing().choose(logits, uniform)
+    tokens, log_probs, _ = TokenSampler().choose(logits, uniform)
     assert tokens.tolist() == [0, 0, 1, 1, 2]
     np.testing.assert_allclose(log_probs.exp(), [0.5, 0.5, 0.3, 0.3, 0.2], rtol=1e-5)
-    tokens, log_probs, _ = Drawing(temperature=0.5).choose(logits, uniform)
+    tokens, log_probs, _ = TokenSampler(temperature=0.5).choose(logits, uniform)
     assert tokens.tolist() == [0, 0, 0, 1, 1]
     np.testing.assert_allclose(log_probs.exp(), np.array([25, 25, 25, 9, 9]) / 38, rtol=1e-5)
-    tokens, log_probs, _ = Drawing(top_p=0.6).choose(logits, uniform)
+    tokens, log_probs, _ = TokenSampler(top_p=0.6).choose(logits, uniform)
     assert tokens.tolist() == [0, 0, 0, 1, 1]
     np.testing.assert_allclose(log_probs.exp(), np.array([5, 5, 5, 3, 3]) / 8, rtol=1e-5)
-    assert Drawing(top_p=1e-6).choose(logits, uniform)[0].tolist() == [0] * 5
+    assert TokenSampler(top_p=1e-6).choose(logits, uniform)[0].tolist() == [0] * 5
 
 
 def test_the_value_never_moves_the_trunk(policy):

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from codegym.errors import CodegymError, ConfigError
 from codegym.policies.decoding.decode_loop import check_prompts
-from codegym.policies.decoding.token_sampling import Drawing
+from codegym.policies.decoding.token_sampling import TokenSampler
 from codegym.policy import Generation
 from codegym.trajectory import Batch
 
@@ -43,7 +43,7 @@ class Engine(Protocol):
         *,
         n: int,
         budget: int,
-        drawing: Drawing,
+        sampler: TokenSampler,
         rng: torch.Generator,
     ) -> Generation:
         """Write ``n`` programs for each prompt; see ``Policy.generate``."""
@@ -70,7 +70,7 @@ class TransformersEngine:
         *,
         n: int,
         budget: int,
-        drawing: Drawing,
+        sampler: TokenSampler,
         rng: torch.Generator,
     ) -> Generation:
         """Write programs, a few prompts at a time."""
@@ -83,8 +83,8 @@ class TransformersEngine:
             per_chunk = max(1, self._rows // n)
             for start in range(0, len(prompts), per_chunk):
                 chunk = prompts[start : start + per_chunk]
-                written += self._write(policy, model, chunk, n=n, budget=budget, drawing=drawing)
-        return rescore(policy, prompts, written, n=n, budget=budget, drawing=drawing)
+                written += self._write(policy, model, chunk, n=n, budget=budget, sampler=sampler)
+        return rescore(policy, prompts, written, n=n, budget=budget, sampler=sampler)
 
     def _write(
         self,
@@ -94,7 +94,7 @@ class TransformersEngine:
         *,
         n: int,
         budget: int,
-        drawing: Drawing,
+        sampler: TokenSampler,
     ) -> list[list[int]]:
         width = max(len(prompt) for prompt in prompts)
         # Where it pads, transformers writes an id of the model's own; ours may be none of them.
@@ -104,15 +104,15 @@ class TransformersEngine:
             ids[row, width - len(prompt) :] = torch.tensor(prompt)
             mask[row, width - len(prompt) :] = 1
         settings: dict[str, Any] = {"do_sample": False}
-        if not drawing.deterministic:
+        if not sampler.deterministic:
             settings = {
                 "do_sample": True,
-                "temperature": drawing.temperature,
-                "top_p": drawing.top_p,
+                "temperature": sampler.temperature,
+                "top_p": sampler.top_p,
                 "top_k": 0,
             }
         count = n
-        if drawing.deterministic:
+        if sampler.deterministic:
             count = 1
         out = model.generate(
             input_ids=ids.to(policy.device),
@@ -171,7 +171,7 @@ class ServerEngine:
         *,
         n: int,
         budget: int,
-        drawing: Drawing,
+        sampler: TokenSampler,
         rng: torch.Generator,
     ) -> Generation:
         """Write programs on the server.
@@ -187,8 +187,8 @@ class ServerEngine:
             "prompt": [list(map(int, prompt)) for prompt in prompts],
             "n": n,
             "max_tokens": budget,
-            "temperature": 0.0 if drawing.deterministic else drawing.temperature,
-            "top_p": 1.0 if drawing.deterministic else drawing.top_p,
+            "temperature": 0.0 if sampler.deterministic else sampler.temperature,
+            "top_p": 1.0 if sampler.deterministic else sampler.top_p,
             "seed": seed,
             "stop_token_ids": [policy.tokenizer.end_id],
             "return_token_ids": True,
@@ -207,7 +207,7 @@ class ServerEngine:
                 value=choices[0],
                 cure="vLLM 0.10.2 or newer answers return_token_ids",
             ) from error
-        return rescore(policy, prompts, written, n=n, budget=budget, drawing=drawing)
+        return rescore(policy, prompts, written, n=n, budget=budget, sampler=sampler)
 
     def _tokens(self, choice: dict[str, Any], end_id: int, budget: int) -> list[int]:
         tokens = [int(token) for token in choice["token_ids"]]
@@ -268,7 +268,7 @@ def rescore(
     *,
     n: int,
     budget: int,
-    drawing: Drawing,
+    sampler: TokenSampler,
 ) -> Generation:
     """Cut tokens at their end, and compute their log-probabilities and values.
 
@@ -278,16 +278,16 @@ def rescore(
         written: Prompt-major tokens, whatever follows an end token included.
         n: Programs per prompt.
         budget: Most tokens of a program.
-        drawing: How the engine drew them; the log-probabilities are those of its distributions.
+        sampler: How the engine drew them; the log-probabilities are those of its distributions.
     """
     cut = [_cut(policy, prompts[row // n], tokens, budget) for row, tokens in enumerate(written)]
     finished = np.array([bool(tokens[-1] == policy.tokenizer.end_id) for tokens in cut])
     log_probs: list[NDArray[np.float32]] = []
     values: list[NDArray[np.float32]] = []
-    top_p = 1.0 if drawing.deterministic else drawing.top_p
+    top_p = 1.0 if sampler.deterministic else sampler.top_p
     for start in range(0, len(cut), _ROWS):
         batch = _batch(policy, prompts, cut[start : start + _ROWS], first=start, n=n)
-        scored = policy.evaluate(batch, temperature=drawing.temperature, top_p=top_p)
+        scored = policy.evaluate(batch, temperature=sampler.temperature, top_p=top_p)
         for source, target in ((scored.log_probs, log_probs), (scored.values, values)):
             rows = source.float().cpu().numpy()
             target.extend(row[:length] for row, length in zip(rows, batch.lengths, strict=True))

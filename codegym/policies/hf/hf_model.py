@@ -17,7 +17,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
 from codegym.errors import ConfigError, MissingExtraError
-from codegym.policies.gpt.transformer import NEVER
+from codegym.policies.decoding.row_masks import NEVER
 from codegym.policies.value_head import ValueHead
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}

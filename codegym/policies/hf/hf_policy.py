@@ -22,7 +22,7 @@ from codegym.policies import checkpoint
 from codegym.policies.decoding import decode_loop
 from codegym.policies.decoding.action_scores import gather_actions, row_lengths, score_by_parts
 from codegym.policies.decoding.decode_loop import SamplingConfig
-from codegym.policies.decoding.token_sampling import Drawing, prepare_drawing, uniforms
+from codegym.policies.decoding.token_sampling import TokenSampler, prepare_sampling, uniforms
 from codegym.policies.hf.engines import Engine
 from codegym.policies.hf.hf_cache import HFActState, HFDecoder
 from codegym.policies.hf.hf_config import HFConfig, locate, open_tokenizer
@@ -185,7 +185,7 @@ class HFPolicy(Policy):
 
     def prepare(self) -> None:
         """Compile what tokens are drawn with, or read it from where it is kept."""
-        prepare_drawing(self.device)
+        prepare_sampling(self.device)
 
     @property
     def module(self) -> HFModule:
@@ -269,8 +269,8 @@ class HFPolicy(Policy):
         random = None
         if not deterministic:
             random = uniforms((len(obs), 1), rng or self.rng, self.device)
-        drawing = Drawing(temperature=temperature, deterministic=deterministic)
-        tokens, log_probs, _ = drawing.choose(logits, random)
+        sampler = TokenSampler(temperature=temperature, deterministic=deterministic)
+        tokens, log_probs, _ = sampler.choose(logits, random)
         return Step(
             actions=tokens.cpu().numpy(),
             log_probs=log_probs.cpu().numpy(),
@@ -300,7 +300,7 @@ class HFPolicy(Policy):
             PromptTooLongError: A prompt leaves no room for a program.
             ConfigError: A setting is unusable, or a prompt is empty.
         """
-        drawing = Drawing(temperature=temperature, top_p=top_p, deterministic=deterministic)
+        sampler = TokenSampler(temperature=temperature, top_p=top_p, deterministic=deterministic)
         rng = rng or self.rng
         if self.engine is not None:
             if constraint is not None:
@@ -309,22 +309,21 @@ class HFPolicy(Policy):
                     value=type(self.engine).__name__,
                     cure="a policy without an engine",
                 )
-            return self.engine.generate(self, prompts, n=n, budget=budget, drawing=drawing, rng=rng)
+            return self.engine.generate(self, prompts, n=n, budget=budget, sampler=sampler, rng=rng)
         self._merger.merge()
         return decode_loop.generate(
             lambda: HFDecoder(self._module.trunk, self._score, self.device),
             prompts,
             n=n,
             budget=budget,
-            drawing=drawing,
+            sampler=sampler,
             config=self.sampling_config,
-            end_id=self.tokenizer.end_id,
+            tokenizer=self.tokenizer,
             max_tokens=self.max_tokens,
             rng=rng,
             device=self.device,
             make_stopper=self._watch if self.config.prompting.sequences() else None,
             constraint=constraint,
-            pad_id=self.tokenizer.pad_id,
         )
 
     @contextmanager
