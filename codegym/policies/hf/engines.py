@@ -1,17 +1,18 @@
-"""Engines: what writes the tokens of an hf policy when this process's own loop does not.
+"""Engines: write the tokens of an hf policy in place of this process's decode loop.
 
 An engine returns tokens. Log-probabilities and values are computed here afterwards, in one pass of
-the policy that learns from them: a server knows no value head, and its own log-probabilities
-differ in precision and in what its temperature applies to.
+the policy that learns from them: a server knows no value head, and its log-probabilities differ in
+precision and in what its temperature applies to.
 """
 
 import json
 import urllib.error
 import urllib.request
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -20,17 +21,55 @@ from numpy.typing import NDArray
 from codegym.errors import CodegymError, ConfigError
 from codegym.policies.decoding.decode_loop import check_prompts
 from codegym.policies.decoding.token_sampling import TokenSampler
-from codegym.policy import Generation
+from codegym.policy import Evaluation, Generation
+from codegym.tokenizers.tokenizer import Tokenizer
 from codegym.trajectory import Batch
-
-if TYPE_CHECKING:
-    from codegym.policies.hf.hf_policy import HFPolicy
 
 _ROWS = 32
 
 
 class EngineError(CodegymError):
-    """An engine could not be reached, or answered something else than tokens."""
+    """An engine could not be reached, or its answer was no tokens."""
+
+
+class EnginePolicy(Protocol):
+    """What an engine needs of the policy it writes for; ``HFPolicy`` has it."""
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """What ids mean."""
+        ...
+
+    @property
+    def max_tokens(self) -> int:
+        """Longest prompt plus program."""
+        ...
+
+    @property
+    def version(self) -> int:
+        """Rises with every change of weights."""
+        ...
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        ...
+
+    def folded(self) -> AbstractContextManager[Any]:
+        """Give the language model itself, with its adapters folded in."""
+        ...
+
+    def first_stop(self, actions: Sequence[int]) -> int:
+        """Return how many actions come before the first stop sequence, -1 if there is none."""
+        ...
+
+    def evaluate(self, batch: Batch, *, temperature: float, top_p: float) -> Evaluation:
+        """Score whole episodes; see ``HFPolicy.evaluate``."""
+        ...
+
+    def save(self, folder: Path) -> None:
+        """Write the policy."""
+        ...
 
 
 class Engine(Protocol):
@@ -38,7 +77,7 @@ class Engine(Protocol):
 
     def generate(
         self,
-        policy: "HFPolicy",
+        policy: EnginePolicy,
         prompts: Sequence[Sequence[int]],
         *,
         n: int,
@@ -50,9 +89,9 @@ class Engine(Protocol):
 
 
 class TransformersEngine:
-    """``generate`` of transformers itself: for its own kinds of decoding, and to compare with.
+    """The ``generate`` of transformers: for its other kinds of decoding, and to compare with.
 
-    It draws from torch's global generator, which is seeded from ``rng`` and put back afterwards.
+    It draws from torch's global generator, which is seeded from ``rng`` and restored afterwards.
 
     Args:
         rows: Programs written at once.
@@ -65,7 +104,7 @@ class TransformersEngine:
     @torch.inference_mode()
     def generate(
         self,
-        policy: "HFPolicy",
+        policy: EnginePolicy,
         prompts: Sequence[Sequence[int]],
         *,
         n: int,
@@ -88,7 +127,7 @@ class TransformersEngine:
 
     def _write(
         self,
-        policy: "HFPolicy",
+        policy: EnginePolicy,
         model: Any,
         prompts: Sequence[Sequence[int]],
         *,
@@ -97,7 +136,7 @@ class TransformersEngine:
         sampler: TokenSampler,
     ) -> list[list[int]]:
         width = max(len(prompt) for prompt in prompts)
-        # Where it pads, transformers writes an id of the model's own; ours may be none of them.
+        # Left padding is masked, so any id of the model will do; ours may be none of them.
         ids = torch.zeros(len(prompts), width, dtype=torch.int64)
         mask = torch.zeros_like(ids)
         for row, prompt in enumerate(prompts):
@@ -130,14 +169,14 @@ class TransformersEngine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerConfig:
-    """Where a vLLM server answers, and how it gets new weights.
+    """Address of a vLLM server, and how it gets new weights.
 
     Attributes:
-        url: Its root, such as ``http://127.0.0.1:8000``.
-        model: Name of the base model there.
-        adapters: Folder both sides see, where adapters are put for the server to load; "" for a
-            server whose weights never change.
-        timeout_s: For one answer.
+        url: Root of the server, such as ``http://127.0.0.1:8000``.
+        model: Name of the base model on the server.
+        adapters: Folder that both sides see, where adapters are put for the server to load; "" for
+            a server whose weights never change.
+        timeout_s: Seconds to wait for an answer.
         api_key: Sent as bearer token, if not "".
     """
 
@@ -149,14 +188,14 @@ class ServerConfig:
 
 
 class ServerEngine:
-    """A vLLM server, through its OpenAI-compatible completions with token ids both ways.
+    """A vLLM server, through its OpenAI-compatible completions, with token ids in both directions.
 
     The server is started with ``--enable-lora`` and ``VLLM_ALLOW_RUNTIME_LORA_UPDATING=1``;
     whenever the policy's version has risen, its adapters are saved and loaded there under a new
     name, and the old ones are unloaded.
 
     Args:
-        config: Where it answers.
+        config: Address of the server.
     """
 
     def __init__(self, config: ServerConfig) -> None:
@@ -166,7 +205,7 @@ class ServerEngine:
 
     def generate(
         self,
-        policy: "HFPolicy",
+        policy: EnginePolicy,
         prompts: Sequence[Sequence[int]],
         *,
         n: int,
@@ -216,7 +255,7 @@ class ServerEngine:
             tokens.append(end_id)
         return tokens
 
-    def _bring_weights(self, policy: "HFPolicy") -> None:
+    def _bring_weights(self, policy: EnginePolicy) -> None:
         if policy.version == self._version:
             return
         if not self.config.adapters:
@@ -262,7 +301,7 @@ class ServerEngine:
 
 @torch.no_grad()
 def rescore(
-    policy: "HFPolicy",
+    policy: EnginePolicy,
     prompts: Sequence[Sequence[int]],
     written: Sequence[Sequence[int]],
     *,
@@ -273,9 +312,9 @@ def rescore(
     """Cut tokens at their end, and compute their log-probabilities and values.
 
     Args:
-        policy: Who is taken to have written them.
-        prompts: What they continue.
-        written: Prompt-major tokens, whatever follows an end token included.
+        policy: The policy they are scored by.
+        prompts: The prompts they continue.
+        written: Prompt-major tokens; what follows an end token is cut off.
         n: Programs per prompt.
         budget: Most tokens of a program.
         sampler: How the engine drew them; the log-probabilities are those of its distributions.
@@ -295,7 +334,7 @@ def rescore(
 
 
 def _cut(
-    policy: "HFPolicy", prompt: Sequence[int], tokens: Sequence[int], budget: int
+    policy: EnginePolicy, prompt: Sequence[int], tokens: Sequence[int], budget: int
 ) -> NDArray[np.int64]:
     end = policy.tokenizer.end_id
     kept = list(tokens)[: min(budget, policy.max_tokens - len(prompt))]
@@ -310,7 +349,7 @@ def _cut(
 
 
 def _batch(
-    policy: "HFPolicy",
+    policy: EnginePolicy,
     prompts: Sequence[Sequence[int]],
     actions: Sequence[NDArray[np.int64]],
     *,
