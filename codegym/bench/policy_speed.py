@@ -315,8 +315,8 @@ def _trainer(ppo: PPO) -> Callable[[], int]:
 
 def ppo_figures(preset: str, *, seconds: float, repeats: int) -> list[Figure]:
     """Compare stable-baselines3's PPO over our classes with its plain set-up and with our loop."""
-    fast, naive, policy = sequence_ppo(preset), naive_ppo(preset), endless(preset)
-    collect, collect_naively = _collector(fast), _collector(naive)
+    sequence, naive, policy = sequence_ppo(preset), naive_ppo(preset), endless(preset)
+    collect, collect_naively = _collector(sequence), _collector(naive)
     collect()
     collect_naively()
     return [
@@ -330,7 +330,7 @@ def ppo_figures(preset: str, *, seconds: float, repeats: int) -> list[Figure]:
         ),
         compare(
             f"{preset}, PPO training, plain set-up",
-            lambda: per_second(_trainer(fast), seconds),
+            lambda: per_second(_trainer(sequence), seconds),
             lambda: per_second(_trainer(naive), seconds),
             repeats=repeats,
             unit="steps/s",

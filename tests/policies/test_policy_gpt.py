@@ -218,10 +218,10 @@ def test_chunks_workers_and_dropped_rows_change_nothing(policy):
     for workers in (1, 3):
         policy.sampling_config = SamplingConfig(chunk_rows=3, keep_share=1.0, workers=workers)
         split = drawn(policy, prompts, n=4, budget=30)
-        for one, other in zip(whole.actions, split.actions, strict=True):
-            np.testing.assert_array_equal(one, other)
-        for one, other in zip(whole.values, split.values, strict=True):
-            np.testing.assert_allclose(one, other, atol=1e-5)
+        for expected, found in zip(whole.actions, split.actions, strict=True):
+            np.testing.assert_array_equal(found, expected)
+        for expected, found in zip(whole.values, split.values, strict=True):
+            np.testing.assert_allclose(found, expected, atol=1e-5)
     assert torch.get_num_threads() == threads
 
 
@@ -229,16 +229,16 @@ def test_chunks_workers_and_dropped_rows_change_nothing(policy):
 def test_compiled_kernels_write_what_torch_writes(policy, n):
     prompts = prompts_of([1, 40, 7, 18, 33])
     policy.sampling_config = SamplingConfig(chunk_rows=8, keep_share=1.0, workers=1)
-    fast = drawn(policy, prompts, n=n, budget=30)
+    compiled = drawn(policy, prompts, n=n, budget=30)
     policy.sampling_config = SamplingConfig(compiled=False)
     plain = drawn(policy, prompts, n=n, budget=30)
-    assert len({len(row) for row in fast.actions}) > 2
+    assert len({len(row) for row in compiled.actions}) > 2
     for name, tolerance in (("actions", 0), ("log_probs", 1e-5), ("values", 1e-5)):
-        for found, expected in zip(getattr(fast, name), getattr(plain, name), strict=True):
+        for found, expected in zip(getattr(compiled, name), getattr(plain, name), strict=True):
             np.testing.assert_allclose(found, expected, atol=tolerance, rtol=0)
 
 
-def test_compiled_drawing_inverts_the_cumulated_probabilities():
+def test_the_compiled_sampler_inverts_the_cumulated_probabilities():
     rng = torch.Generator().manual_seed(0)
     logits = torch.randn(500, 97, generator=rng) * 8
     logits[:, ::3] = -torch.inf
@@ -301,9 +301,9 @@ def test_an_end_at_the_last_token_of_the_budget_is_finished(policy):
 
 def test_seed_decides_and_the_global_generator_is_left_alone(policy):
     before = torch.random.get_rng_state()
-    one, two, other = (drawn(policy, prompts_of([3]), seed=s, n=4, budget=9) for s in (1, 1, 2))
-    assert all(np.array_equal(a, b) for a, b in zip(one.actions, two.actions, strict=True))
-    assert not all(np.array_equal(a, b) for a, b in zip(one.actions, other.actions, strict=True))
+    first, again, other = (drawn(policy, prompts_of([3]), seed=s, n=4, budget=9) for s in (1, 1, 2))
+    assert all(np.array_equal(a, b) for a, b in zip(first.actions, again.actions, strict=True))
+    assert not all(np.array_equal(a, b) for a, b in zip(first.actions, other.actions, strict=True))
     same = GPTPolicy(ByteTokenizer(), SHAPE, seed=3), GPTPolicy(ByteTokenizer(), SHAPE, seed=3)
     assert torch.equal(*(p.module.transformer.embed_in.weight for p in same))
     assert torch.equal(before, torch.random.get_rng_state())
@@ -331,7 +331,7 @@ def test_mask_is_respected_and_renormalises(policy):
         policy.act(obs, mask=np.zeros((1, 258), bool))
 
 
-def test_drawing_follows_the_probabilities():
+def test_tokens_are_drawn_by_the_probabilities():
     """Scores log(.5, .3, .2): intervals [0, .5), [.5, .8), [.8, 1); at temperature .5 squares."""
     logits = torch.tensor([[0.5, 0.3, 0.2]]).log().expand(5, 3)
     uniform = torch.tensor([[0.0], [0.49], [0.51], [0.79], [0.81]])

@@ -126,8 +126,7 @@ def generate(
 
     Raises:
         PromptTooLongError: A prompt leaves no room for a program.
-        ConfigError: ``n`` or ``budget`` is below 1, a prompt is empty, or the constraint does not
-            fit the prompts.
+        ConfigError: ``n`` or ``budget`` is below 1, a prompt is empty, or lacks a state.
     """
     check_prompts(prompts, n=n, budget=budget, max_tokens=max_tokens)
     _check_constraint(constraint, prompts)

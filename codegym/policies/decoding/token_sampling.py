@@ -80,20 +80,20 @@ def uniforms(shape: tuple[int, int], rng: torch.Generator, device: torch.device)
 
 @cache
 def kernels_available() -> bool:
-    """Return whether numba is installed, which compiles ``kernels``."""
+    """Return whether numba, which compiles the kernels, is installed."""
     return find_spec("numba") is not None
 
 
 def prepare_sampling(device: torch.device) -> None:
-    """Have compiled what ``choose`` draws with on a device."""
-    one = torch.zeros(1, 1, device=device)
-    TokenSampler().choose(one, one)
+    """Compile the kernel that ``choose`` draws with on a device."""
+    zero = torch.zeros(1, 1, device=device)
+    TokenSampler().choose(zero, zero)
 
 
 def _draw(
     logits: torch.Tensor, uniform: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Do the same in one pass over memory."""
+    """Draw as ``TokenSampler.choose`` does, in one pass over memory."""
     from codegym.policies.kernels import draw
 
     tokens = torch.empty(len(logits), dtype=torch.int64)
