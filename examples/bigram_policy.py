@@ -62,22 +62,24 @@ class BigramPolicy(Policy):
         logits = self._logits(last) / temperature
         if mask is not None:
             logits[torch.from_numpy(~mask)] = -torch.inf
-        probs = logits.softmax(dim=-1)
-        ranked, order = probs.sort(dim=-1, descending=True)
-        kept = ranked * (ranked.cumsum(dim=-1) - ranked < top_p)
+        ranked, order = logits.softmax(dim=-1).sort(dim=-1, descending=True)
         if deterministic:
-            tokens = order[:, 0]
+            place = torch.zeros(len(ranked), 1, dtype=torch.int64)
         else:
-            place = torch.multinomial(kept, 1, generator=rng or self.rng)
-            tokens = order.gather(1, place)[:, 0]
-        log_probs = probs.gather(1, tokens[:, None])[:, 0].log()
+            ranked = ranked * (ranked.cumsum(dim=-1) - ranked < top_p)
+            ranked = ranked / ranked.sum(dim=-1, keepdim=True)
+            place = torch.multinomial(ranked, 1, generator=rng or self.rng)
+        tokens = order.gather(1, place)[:, 0]
+        log_probs = ranked.gather(1, place)[:, 0].log()
         return tokens.numpy(), log_probs.numpy(), self._module.values[last].numpy()
 
-    def act(self, obs, state=None, *, deterministic=False, mask=None, rng=None):
+    def act(self, obs, state=None, *, temperature=1.0, deterministic=False, mask=None, rng=None):
         """Choose the next token of each row."""
         lengths = (obs != self.tokenizer.pad_id).sum(axis=1)
         last = torch.from_numpy(obs[np.arange(len(obs)), lengths - 1].astype(np.int64))
-        actions, log_probs, values = self._draw(last, rng, mask=mask, deterministic=deterministic)
+        actions, log_probs, values = self._draw(
+            last, rng, mask=mask, temperature=temperature, deterministic=deterministic
+        )
         return Step(actions=actions, log_probs=log_probs, values=values, state=None)
 
     def generate(
@@ -112,12 +114,13 @@ class BigramPolicy(Policy):
             finished=finished,
         )
 
-    def evaluate(self, batch):
-        """Score whole episodes."""
+    def evaluate(self, batch, *, temperature=1.0):
+        """Score the policy's actions of whole episodes; the mask leaves out all other tokens."""
         rows, columns = np.nonzero(batch.mask)
+        temperatures = np.broadcast_to(np.float32(temperature), len(batch))[rows]
         last = torch.from_numpy(batch.tokens[rows, batch.prompt_lengths[rows] + columns - 1])
         actions = torch.from_numpy(batch.actions[rows, columns])
-        log_all = self._logits(last).log_softmax(dim=-1)
+        log_all = (self._logits(last) / torch.from_numpy(temperatures)[:, None]).log_softmax(dim=-1)
         entropy = -(log_all.exp() * log_all).sum(dim=-1)
 
         def padded(flat):

@@ -227,7 +227,7 @@ def _episode(
         log_probs=log_probs,
         values=values,
         reward=0.0,
-        token_rewards=np.zeros(len(actions), dtype=np.float32),
+        credit=np.zeros(len(actions), dtype=np.float32),
         finished=False,
         program="",
     )
@@ -370,8 +370,8 @@ def command(preset: str, seconds: float, repeats: int, as_json: bool) -> None:
     table = Table(title="codegym bench policy: ours against a baseline of the same run, one core")
     for heading in ("what, baseline", "ours", "baseline", "unit", "ratio", "target", "met"):
         table.add_column(heading, justify="left" if heading.startswith("what") else "right")
-    for one in figures:
-        met = ("yes" if one.met else "NO") if one.target else ""
-        cells = (f"{one.ours:,.0f}", f"{one.theirs:,.0f}", one.unit, f"{one.ratio:.2f}")
-        table.add_row(one.name, *cells, one.target, met)
+    for figure in figures:
+        met = ("yes" if figure.met else "NO") if figure.target else ""
+        cells = (f"{figure.ours:,.0f}", f"{figure.theirs:,.0f}", figure.unit, f"{figure.ratio:.2f}")
+        table.add_row(figure.name, *cells, figure.target, met)
     Console().print(table)

@@ -16,6 +16,7 @@ from codegym.policies.decoding import decode_loop
 from codegym.policies.decoding.action_scores import row_lengths, score
 from codegym.policies.decoding.decode_loop import SamplingConfig
 from codegym.policies.decoding.token_sampling import Drawing, prepare_drawing, uniforms
+from codegym.policies.gpt.transformer import NEVER
 from codegym.policies.value_head import ValueHead
 from codegym.policy import Constraint, Evaluation, Generation, Policy, Step
 from codegym.tokenizers.tokenizer import Tokenizer
@@ -102,6 +103,7 @@ class UniformPolicy(Policy):
         obs: NDArray[np.integer[Any]],
         state: Any = None,
         *,
+        temperature: float = 1.0,
         deterministic: bool = False,
         mask: NDArray[np.bool_] | None = None,
         rng: torch.Generator | None = None,
@@ -120,7 +122,8 @@ class UniformPolicy(Policy):
         random = None
         if not deterministic:
             random = uniforms((len(obs), 1), rng or self.rng, scores.device)
-        tokens, log_probs, _ = Drawing(deterministic=deterministic).choose(scores, random)
+        drawing = Drawing(temperature=temperature, deterministic=deterministic)
+        tokens, log_probs, _ = drawing.choose(scores, random)
         return Step(
             actions=tokens.numpy(),
             log_probs=log_probs.numpy(),
@@ -142,6 +145,10 @@ class UniformPolicy(Policy):
     ) -> Generation:
         """Write ``n`` programs for each prompt, at most ``budget`` tokens each, end included.
 
+        With ``top_p`` below 1 the log-probabilities are of the distribution that was drawn from,
+        renormalised over the tokens kept. ``evaluate`` scores whole distributions and cannot
+        reproduce them.
+
         Raises:
             PromptTooLongError: A prompt leaves no room for a program.
             ConfigError: A setting is unusable, or a prompt is empty.
@@ -161,13 +168,16 @@ class UniformPolicy(Policy):
             pad_id=self.tokenizer.pad_id,
         )
 
-    def evaluate(self, batch: Batch) -> Evaluation:
+    def evaluate(
+        self, batch: Batch, *, temperature: float | NDArray[np.float32] = 1.0
+    ) -> Evaluation:
         """Score whole episodes; the hidden state is one 0 per action, (B, T, 1)."""
         count = batch.n_tokens
         hidden = torch.zeros(count, 1)
         # Finite, so that the entropy's 0 * -inf does not arise at the pad id.
-        scores = self._scores(count).clamp(min=-1e4)
-        return score(scores, hidden, self._values(hidden), batch)
+        scores = self._scores(count).clamp(min=NEVER)
+        values = self._values(hidden)
+        return score(scores, hidden, values, batch, temperature=temperature)
 
     def save(self, folder: Path) -> None:
         """Write ``config.json``, ``value_head.safetensors`` and ``codegym.json``.

@@ -97,7 +97,7 @@ def _batch(policy, prompt):
         log_probs=blank,
         values=blank,
         reward=1.0,
-        token_rewards=blank,
+        credit=blank,
         finished=True,
         program="",
     )

@@ -68,7 +68,7 @@ def batch_of(policy, seed=0, texts=("def f(x):", "a = [1, 2", "x")):
                 log_probs=written.log_probs[row],
                 values=written.values[row],
                 reward=0.0,
-                token_rewards=np.zeros(len(actions), np.float32),
+                credit=np.zeros(len(actions), np.float32),
                 finished=True,
                 program="",
             )

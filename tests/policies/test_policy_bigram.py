@@ -31,8 +31,8 @@ def test_it_keeps_the_contract(bigram):
 
 def test_one_that_forgets_to_renormalise_does_not(bigram):
     class Wrong(bigram):
-        def evaluate(self, batch):
-            scored = super().evaluate(batch)
+        def evaluate(self, batch, **settings):
+            scored = super().evaluate(batch, **settings)
             return type(scored)(
                 log_probs=scored.log_probs * 1.01,
                 entropy=scored.entropy,
@@ -63,7 +63,7 @@ def test_agents_train_it(bigram, name):
                     log_probs=written.log_probs[row],
                     values=written.values[row],
                     reward=float(actions[0] % 8 == good % 8),
-                    token_rewards=np.zeros(1, np.float32),
+                    credit=np.zeros(1, np.float32),
                     finished=False,
                     program="",
                 )

@@ -48,7 +48,7 @@ def batch_of(prompts, generation, n):
                 log_probs=generation.log_probs[row],
                 values=generation.values[row],
                 reward=0.0,
-                token_rewards=np.zeros(len(actions), np.float32),
+                credit=np.zeros(len(actions), np.float32),
                 finished=bool(generation.finished[row]),
                 program="",
             )
@@ -343,7 +343,7 @@ def test_drawing_follows_the_probabilities():
     np.testing.assert_allclose(log_probs.exp(), np.array([25, 25, 25, 9, 9]) / 38, rtol=1e-5)
     tokens, log_probs, _ = Drawing(top_p=0.6).choose(logits, uniform)
     assert tokens.tolist() == [0, 0, 0, 1, 1]
-    np.testing.assert_allclose(log_probs.exp(), [0.5, 0.5, 0.5, 0.3, 0.3], rtol=1e-5)
+    np.testing.assert_allclose(log_probs.exp(), np.array([5, 5, 5, 3, 3]) / 8, rtol=1e-5)
     assert Drawing(top_p=1e-6).choose(logits, uniform)[0].tolist() == [0] * 5
 
 
@@ -371,7 +371,7 @@ def test_it_learns_a_text_by_heart():
                 log_probs=np.zeros(len(answer), np.float32),
                 values=np.zeros(len(answer), np.float32),
                 reward=1.0,
-                token_rewards=np.zeros(len(answer), np.float32),
+                credit=np.zeros(len(answer), np.float32),
                 finished=True,
                 program="",
             )

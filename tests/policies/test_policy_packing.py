@@ -23,7 +23,7 @@ def batch_of(*rows):
                 log_probs=np.zeros(len(actions), np.float32),
                 values=np.zeros(len(actions), np.float32),
                 reward=0.0,
-                token_rewards=np.zeros(len(actions), np.float32),
+                credit=np.zeros(len(actions), np.float32),
                 finished=True,
                 program="",
             )

@@ -3,6 +3,8 @@
 The env here is a spelling game: a program is right when its first token is the prompt's last.
 """
 
+import dataclasses
+
 import gymnasium as gym
 import numpy as np
 import pytest
@@ -111,12 +113,19 @@ def collected(model, steps):
     return model.rollout_buffer
 
 
-def episodes(policy, count, seed=0):
+def at_the_end(actions, reward):
+    credit = np.zeros(len(actions), np.float32)
+    credit[-1] = reward
+    return credit
+
+
+def episodes(policy, count, seed=0, temperature=1.0):
     rng = np.random.default_rng(seed)
     prompts = [rng.integers(2, LETTERS + 2, rng.integers(2, 6)) for _ in range(count)]
     written = policy.generate(
         [prompt.tolist() for prompt in prompts],
         budget=5,
+        temperature=temperature,
         rng=torch.Generator().manual_seed(seed),
     )
     return [
@@ -127,9 +136,10 @@ def episodes(policy, count, seed=0):
             log_probs=written.log_probs[row],
             values=written.values[row],
             reward=float(written.actions[row][0] == prompt[-1]),
-            token_rewards=np.arange(len(written.actions[row]), dtype=np.float32),
+            credit=at_the_end(written.actions[row], written.actions[row][0] == prompt[-1]),
             finished=bool(written.finished[row]),
             program="",
+            temperature=temperature,
         )
         for row, prompt in enumerate(prompts)
     ]
@@ -230,11 +240,31 @@ def test_load_rollout_gives_back_the_episodes(policy):
         np.testing.assert_allclose(found["old_log_prob"], one.log_probs)
         np.testing.assert_allclose(found["old_values"], one.values)
         np.testing.assert_allclose(found["returns"], one.reward, atol=1e-5)
-    load_rollout(ppo, played[:1], token_rewards=True)
-    (data,) = ppo.rollout_buffer.get()
     count = len(played[0])
+    load_rollout(ppo, played[:1], rewards=[np.arange(count, dtype=np.float32)])
+    (data,) = ppo.rollout_buffer.get()
     expected = [sum(range(at, count)) for at in range(count)]
     np.testing.assert_allclose(data.returns, expected, atol=1e-4)
+    with pytest.raises(ConfigError, match="the rewards do not fit the episodes"):
+        load_rollout(ppo, played[:1], rewards=[np.zeros(count + 1, np.float32)])
+
+
+def test_each_episode_is_scored_at_its_own_temperature(policy):
+    ppo = make_ppo(policy)
+    played = episodes(policy, 12, temperature=0.6) + episodes(policy, 12, seed=1, temperature=1.3)
+    load_rollout(ppo, played)
+    for data in ppo.rollout_buffer.get(5):
+        _, log_probs, _ = ppo.policy.evaluate_actions(data.observations, data.actions)
+        torch.testing.assert_close(log_probs, data.old_log_prob, atol=1e-4, rtol=0)
+
+
+def test_an_episode_the_environment_wrote_in_is_refused(policy):
+    episode = next(row for row in episodes(policy, 20) if len(row) > 2)
+    chosen = np.ones(len(episode), bool)
+    load_rollout(make_ppo(policy), [dataclasses.replace(episode, chosen=chosen)])
+    chosen[1] = False
+    with pytest.raises(ConfigError, match="an agent other than sb3_ppo"):
+        load_rollout(make_ppo(policy), [dataclasses.replace(episode, chosen=chosen)])
 
 
 def test_ppo_learns_from_generated_programs():
@@ -362,8 +392,10 @@ def test_the_real_env_is_played_and_scored_alike(tiny):
 
 
 def test_pack_and_unpack_by_hand():
-    packed = pack(np.array([[5, 6, 7, 8], [9, 3, 0, 0]]), np.array([1, 1]), np.array([3, 1]))
-    assert packed.tolist() == [[1, 3, 4, 0, 5, 6, 7, 8], [1, 1, 4, 0, 9, 3, 0, 0]]
+    tokens, starts, lengths = [[5, 6, 7, 8], [9, 3, 0, 0]], np.array([1, 1]), np.array([3, 1])
+    packed = pack(np.array(tokens), starts, lengths)
+    one = 0x3F800000  # the bits of 1.0 in float32
+    assert packed.tolist() == [[1, 3, 4, 0, one, 5, 6, 7, 8], [1, 1, 4, 0, one, 9, 3, 0, 0]]
     batch = unpack(packed, pad_id=0)
     assert batch.actions.tolist() == [[6, 7, 8], [3, 0, 0]]
     assert batch.tokens.tolist() == [[5, 6, 7, 8], [9, 3, 0, 0]]
@@ -373,7 +405,7 @@ def test_pack_and_unpack_by_hand():
 def test_masks_are_packed_along():
     masks = np.arange(2 * 3 * 9, dtype=np.uint8).reshape(2, 3, 9)  # 9 bytes take two words
     tokens = np.array([[5, 6, 7, 8], [9, 3, 0, 0]])
-    packed = pack(tokens, np.array([1, 1]), np.array([3, 1]), masks)
+    packed = pack(tokens, np.array([1, 1]), np.array([3, 1]), masks=masks)
     batch = unpack(packed, pad_id=0)
     np.testing.assert_array_equal(batch.masks[:, :, :9], masks)
     assert unpack(packed[1:], pad_id=0).masks[0, 0, :9].tolist() == masks[1, 0].tolist()

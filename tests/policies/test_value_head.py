@@ -48,7 +48,7 @@ def episode(prompt, actions, log_probs, values):
         log_probs=log_probs,
         values=values,
         reward=1.0,
-        token_rewards=np.zeros(len(actions), np.float32),
+        credit=np.zeros(len(actions), np.float32),
         finished=True,
         program="",
     )

@@ -15,9 +15,12 @@ from numpy.typing import NDArray
 
 from codegym.errors import ConfigError
 from codegym.policies.decoding.row_masks import unpack
+from codegym.policies.decoding.token_sampling import nucleus
 from codegym.policies.gpt.transformer import NEVER
 from codegym.policy import Evaluation
 from codegym.trajectory import Batch
+
+Temperature = float | NDArray[np.float32]
 
 
 def row_lengths(
@@ -55,7 +58,12 @@ def gather_actions(hidden: torch.Tensor, batch: Batch) -> torch.Tensor:
 
 
 def score(
-    logits: torch.Tensor, hidden: torch.Tensor, values: torch.Tensor, batch: Batch
+    logits: torch.Tensor,
+    hidden: torch.Tensor,
+    values: torch.Tensor,
+    batch: Batch,
+    *,
+    temperature: Temperature = 1.0,
 ) -> Evaluation:
     """Turn flat scores into padded log-probabilities, entropies, values and hidden states.
 
@@ -64,12 +72,14 @@ def score(
         hidden: (K, d).
         values: (K,).
         batch: The episodes.
+        temperature: Divides the scores: a number, or (B,) for each row.
+
+    Raises:
+        ConfigError: A temperature is not positive, or there is not one for each row.
     """
-    mask = torch.from_numpy(batch.mask).to(logits.device)
-    actions = torch.from_numpy(batch.actions).to(logits.device)[mask]
-    allowed = _allowed(batch, logits.shape[-1], logits.device)
-    log_probs, entropy = _log_probs(logits, actions, allowed)
-    return _padded(mask, log_probs, entropy, values, hidden)
+    scorer = _ActionScorer(batch, logits.device, temperature=temperature)
+    log_probs, entropy = scorer.score(logits)
+    return scorer.pad(log_probs, entropy, values, hidden)
 
 
 def score_by_parts(
@@ -79,8 +89,10 @@ def score_by_parts(
     batch: Batch,
     *,
     rows: int,
+    temperature: Temperature = 1.0,
+    top_p: float = 1.0,
 ) -> Evaluation:
-    """Do what ``score`` does for a large vocabulary, whose scores never stand in memory at once.
+    """Do what ``score`` does for a large vocabulary, whose scores are never in memory at once.
 
     Each part's scores are computed a second time in the backward pass.
 
@@ -90,62 +102,107 @@ def score_by_parts(
         values: (K,).
         batch: The episodes.
         rows: Actions scored at once.
+        temperature: Divides the scores: a number, or (B,) for each row.
+        top_p: Share of the probability that was kept when the actions were drawn. Each action
+            counts as kept, whatever rounding says of it here.
+
+    Raises:
+        ConfigError: A temperature is not positive, or there is not one for each row.
     """
-    mask = torch.from_numpy(batch.mask).to(hidden.device)
-    actions = torch.from_numpy(batch.actions).to(hidden.device)[mask]
+    scorer = _ActionScorer(batch, hidden.device, temperature=temperature, top_p=top_p)
 
-    def part(
-        states: torch.Tensor, taken: torch.Tensor, start: int
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        logits = head(states)
-        allowed = _allowed(batch, logits.shape[-1], logits.device, slice(start, start + rows))
-        return _log_probs(logits, taken, allowed)
+    def score_part(states: torch.Tensor, start: int) -> tuple[torch.Tensor, torch.Tensor]:
+        return scorer.score(head(states), slice(start, start + rows))
 
-    found = [
-        torch.utils.checkpoint.checkpoint(part, states, taken, number * rows, use_reentrant=False)
-        for number, (states, taken) in enumerate(
-            zip(torch.split(hidden, rows), torch.split(actions, rows), strict=True)
-        )
+    scored = [
+        torch.utils.checkpoint.checkpoint(score_part, states, number * rows, use_reentrant=False)
+        for number, states in enumerate(torch.split(hidden, rows))
     ]
-    log_probs, entropy = (torch.cat(columns) for columns in zip(*found, strict=True))
-    return _padded(mask, log_probs, entropy, values, hidden)
+    log_probs, entropy = (torch.cat(columns) for columns in zip(*scored, strict=True))
+    return scorer.pad(log_probs, entropy, values, hidden)
 
 
-def _allowed(
-    batch: Batch, size: int, device: torch.device, part: slice = slice(None)
-) -> torch.Tensor | None:
-    """Return (k, V) which tokens were allowed at the actions of a part; None where all were."""
-    if batch.masks is None:
+class _ActionScorer:
+    """Scores the actions of a batch, flat, under its temperatures and masks.
+
+    Args:
+        batch: The episodes.
+        device: Where the scores are.
+        temperature: As of ``score``.
+        top_p: As of ``score_by_parts``.
+    """
+
+    def __init__(
+        self,
+        batch: Batch,
+        device: torch.device,
+        *,
+        temperature: Temperature,
+        top_p: float = 1.0,
+    ) -> None:
+        self._mask = torch.from_numpy(batch.mask).to(device)
+        self._actions = torch.from_numpy(batch.actions).to(device)[self._mask]
+        self._temperatures = _action_temperatures(batch, temperature)
+        self._allowed = None if batch.masks is None else batch.masks[batch.mask]
+        self._top_p = top_p
+
+    def score(
+        self, logits: torch.Tensor, part: slice = slice(None)
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return (k,) log-probabilities and entropies of the actions of a part.
+
+        Args:
+            logits: (k, V).
+            part: Which of the K actions they belong to.
+        """
+        logits = logits.float()
+        if self._temperatures is not None:
+            temperatures = torch.from_numpy(self._temperatures[part]).to(logits.device)
+            logits = logits / temperatures[:, None]
+        if self._allowed is not None:
+            allowed = torch.from_numpy(unpack(self._allowed[part], logits.shape[-1]))
+            # Finite, so that 0 * log 0 stays 0 in the entropy.
+            logits = logits.masked_fill(~allowed.to(logits.device), NEVER)
+        actions = self._actions[part][:, None]
+        if self._top_p < 1.0:
+            kept = nucleus(torch.softmax(logits, dim=-1), self._top_p).scatter(1, actions, True)
+            logits = logits.masked_fill(~kept, NEVER)
+        log_all = torch.log_softmax(logits, dim=-1)
+        entropy = -(log_all.exp() * log_all).sum(dim=-1)
+        return log_all.gather(1, actions)[:, 0], entropy
+
+    def pad(
+        self,
+        log_probs: torch.Tensor,
+        entropy: torch.Tensor,
+        values: torch.Tensor,
+        hidden: torch.Tensor,
+    ) -> Evaluation:
+        """Return an evaluation with 0 where the batch's mask is False."""
+        return Evaluation(
+            log_probs=self._spread(log_probs),
+            entropy=self._spread(entropy),
+            values=self._spread(values),
+            hidden=self._spread(hidden),
+        )
+
+    def _spread(self, flat: torch.Tensor) -> torch.Tensor:
+        padded = flat.new_zeros(*self._mask.shape, *flat.shape[1:])
+        return padded.index_put((self._mask,), flat)
+
+
+def _action_temperatures(batch: Batch, temperature: Temperature) -> NDArray[np.float32] | None:
+    """Return the (K,) temperatures of the actions of a batch; None where all are 1."""
+    rows = np.asarray(temperature, dtype=np.float32)
+    if rows.shape not in ((), (len(batch),)):
+        raise ConfigError(
+            "temperature is of unusable shape",
+            value=rows.shape,
+            expected=f"a number, or ({len(batch)},), one for each row",
+        )
+    if not (rows > 0).all():
+        raise ConfigError("temperature is unusable", value=float(rows.min()), expected="> 0")
+    if (rows == 1).all():
         return None
-    return torch.from_numpy(unpack(batch.masks[batch.mask][part], size)).to(device)
-
-
-def _log_probs(
-    logits: torch.Tensor, actions: torch.Tensor, allowed: torch.Tensor | None
-) -> tuple[torch.Tensor, torch.Tensor]:
-    logits = logits.float()
-    if allowed is not None:
-        # Finite, so that 0 * log 0 stays 0 in the entropy.
-        logits = logits.masked_fill(~allowed, NEVER)
-    log_all = torch.log_softmax(logits, dim=-1)
-    entropy = -(log_all.exp() * log_all).sum(dim=-1)
-    return log_all.gather(1, actions[:, None])[:, 0], entropy
-
-
-def _padded(
-    mask: torch.Tensor,
-    log_probs: torch.Tensor,
-    entropy: torch.Tensor,
-    values: torch.Tensor,
-    hidden: torch.Tensor,
-) -> Evaluation:
-    def pad(flat: torch.Tensor) -> torch.Tensor:
-        padded = flat.new_zeros(*mask.shape, *flat.shape[1:])
-        return padded.index_put((mask,), flat)
-
-    return Evaluation(
-        log_probs=pad(log_probs),
-        entropy=pad(entropy),
-        values=pad(values),
-        hidden=pad(hidden),
-    )
+    spread = np.broadcast_to(rows.reshape(-1, 1), batch.mask.shape)
+    return spread[batch.mask]

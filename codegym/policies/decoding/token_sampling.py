@@ -50,8 +50,9 @@ class Drawing:
             uniform: (R, 1) from ``uniforms``; unused when deterministic.
 
         Returns:
-            (R,) tokens, (R,) log-probabilities of them and the (R, V) probabilities, all at the
-            temperature; ``top_p`` decides what is drawn but does not alter them.
+            (R,) tokens; their (R,) log-probabilities under the distribution they were drawn from,
+            at the temperature and renormalised over what ``top_p`` keeps; the (R, V) probabilities
+            at the temperature, before ``top_p``. A deterministic choice ignores ``top_p``.
         """
         if self.temperature != 1.0:
             logits = logits / self.temperature
@@ -61,11 +62,14 @@ class Drawing:
         probs = torch.softmax(logits, dim=-1, dtype=torch.float32)
         if self.deterministic or uniform is None:
             tokens = probs.argmax(dim=-1, keepdim=True)
-        else:
-            drawn = probs if self.top_p == 1.0 else _nucleus(probs, self.top_p)
-            sums = drawn.cumsum(dim=-1)
-            tokens = torch.searchsorted(sums, uniform * sums[:, -1:], right=True)
-        return tokens[:, 0], probs.gather(1, tokens)[:, 0].log(), probs
+            return tokens[:, 0], probs.gather(1, tokens)[:, 0].log(), probs
+        kept = probs
+        if self.top_p < 1.0:
+            kept = probs * nucleus(probs, self.top_p)
+            kept = kept / kept.sum(dim=-1, keepdim=True)
+        sums = kept.cumsum(dim=-1)
+        tokens = torch.searchsorted(sums, uniform * sums[:, -1:], right=True)
+        return tokens[:, 0], kept.gather(1, tokens)[:, 0].log(), probs
 
 
 def uniforms(shape: tuple[int, int], rng: torch.Generator, device: torch.device) -> torch.Tensor:
@@ -99,8 +103,12 @@ def _draw(
     return tokens, log_probs, probs
 
 
-def _nucleus(probs: torch.Tensor, top_p: float) -> torch.Tensor:
+def nucleus(probs: torch.Tensor, top_p: float) -> torch.Tensor:
+    """Return (R, V) which tokens are kept: the most probable ones, until they sum to ``top_p``.
+
+    Source: Holtzman et al. 2020 (1904.09751), section 3.1.
+    """
     ranked, order = probs.sort(dim=-1, descending=True)
     # A token stays while the probability ranked before it is below top_p: the first always does.
-    ranked = ranked * ((ranked.cumsum(dim=-1) - ranked) < top_p)
-    return torch.zeros_like(probs).scatter_(1, order, ranked)
+    kept = (ranked.cumsum(dim=-1) - ranked) < top_p
+    return torch.zeros_like(kept).scatter_(1, order, kept)

@@ -149,6 +149,7 @@ class GPTPolicy(Policy):
         obs: NDArray[np.integer[Any]],
         state: Any = None,
         *,
+        temperature: float = 1.0,
         deterministic: bool = False,
         mask: NDArray[np.bool_] | None = None,
         rng: torch.Generator | None = None,
@@ -160,12 +161,15 @@ class GPTPolicy(Policy):
         Args:
             obs: (B, T) prompt and program so far, padded on the right with the pad id.
             state: What the last call returned, or None. It is changed in place.
+            temperature: Divides the scores; the log-probabilities are those of the distribution
+                that results.
             deterministic: Take the most probable token.
             mask: (B, V) True where a token is allowed.
             rng: Source of randomness; the policy's own if None.
 
         Raises:
-            ConfigError: A row is empty, longer than ``max_tokens``, or allows no token.
+            ConfigError: A row is empty, longer than ``max_tokens``, or allows no token; or the
+                temperature is not positive.
         """
         rows = len(obs)
         if not isinstance(state, ActState) or state.stale(self, rows):
@@ -179,7 +183,8 @@ class GPTPolicy(Policy):
         random = None
         if not deterministic:
             random = uniforms((rows, 1), rng or self.rng, self.device)
-        tokens, log_probs, _ = Drawing(deterministic=deterministic).choose(logits, random)
+        drawing = Drawing(temperature=temperature, deterministic=deterministic)
+        tokens, log_probs, _ = drawing.choose(logits, random)
         return Step(
             actions=tokens.cpu().numpy(),
             log_probs=log_probs.cpu().numpy(),
@@ -207,6 +212,10 @@ class GPTPolicy(Policy):
         constraint: Constraint | None = None,
     ) -> Generation:
         """Write ``n`` programs for each prompt, at most ``budget`` tokens each, end included.
+
+        With ``top_p`` below 1 the log-probabilities are of the distribution that was drawn from,
+        renormalised over the tokens kept. ``evaluate`` scores whole distributions and cannot
+        reproduce them.
 
         Raises:
             PromptTooLongError: A prompt leaves no room for a program.
@@ -236,15 +245,25 @@ class GPTPolicy(Policy):
     def _fast(self) -> bool:
         return self.sampling_config.compiled and can_read(self._module)
 
-    def evaluate(self, batch: Batch) -> Evaluation:
+    def evaluate(
+        self, batch: Batch, *, temperature: float | NDArray[np.float32] = 1.0
+    ) -> Evaluation:
         """Score whole episodes in one forward pass, with gradients.
 
-        Prompts that rows share are read once, padding never, and the head is applied at the actions
-        alone.
+        Prompts that rows share are read once, padding never, and the head is applied at the
+        policy's actions alone.
+
+        Args:
+            batch: The episodes.
+            temperature: Divides the scores: a number, or (B,) for each row.
+
+        Raises:
+            ConfigError: A temperature is not positive, or there is not one for each row.
         """
         hidden = self._module.transformer.read(Packed.of(batch, self.device))
         logits = self._module.transformer.logits(hidden)
-        return score(logits, hidden, self._module.value_head(hidden), batch)
+        values = self._module.value_head(hidden)
+        return score(logits, hidden, values, batch, temperature=temperature)
 
     def save(self, folder: Path) -> None:
         """Write a GPT-NeoX folder plus ``value_head.safetensors`` and ``codegym.json``.

@@ -56,8 +56,9 @@ class Packed:
         own = real & ~shared
         rows[own] = np.arange(own.sum())
         rows = np.where(shared, rows[owners], rows)
-        # Actions are drawn from the last token of the prompt and all that follow it.
-        drawn = real & (columns >= (prompts - 1)[:, None])
+        # An action is drawn from the token before it; what the environment wrote is only read.
+        episodes, steps = np.nonzero(batch.mask)
+        drawn = episodes, prompts[episodes] - 1 + steps
         sources, actions = np.unique(rows[drawn], return_inverse=True)
 
         def tensor(array: NDArray[np.int64]) -> torch.Tensor:

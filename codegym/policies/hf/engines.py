@@ -278,16 +278,16 @@ def rescore(
         written: Prompt-major tokens, whatever follows an end token included.
         n: Programs per prompt.
         budget: Most tokens of a program.
-        drawing: At whose temperature the log-probabilities are.
+        drawing: How the engine drew them; the log-probabilities are those of its distributions.
     """
     cut = [_cut(policy, prompts[row // n], tokens, budget) for row, tokens in enumerate(written)]
     finished = np.array([bool(tokens[-1] == policy.tokenizer.end_id) for tokens in cut])
     log_probs: list[NDArray[np.float32]] = []
     values: list[NDArray[np.float32]] = []
-    temperature = 1.0 if drawing.deterministic else drawing.temperature
+    top_p = 1.0 if drawing.deterministic else drawing.top_p
     for start in range(0, len(cut), _ROWS):
         batch = _batch(policy, prompts, cut[start : start + _ROWS], first=start, n=n)
-        scored = policy.evaluate(batch, temperature=temperature)
+        scored = policy.evaluate(batch, temperature=drawing.temperature, top_p=top_p)
         for source, target in ((scored.log_probs, log_probs), (scored.values, values)):
             rows = source.float().cpu().numpy()
             target.extend(row[:length] for row, length in zip(rows, batch.lengths, strict=True))
@@ -336,6 +336,7 @@ def _batch(
         mask=np.arange(padded.shape[1]) < lengths[:, None],
         log_probs=blank,
         values=blank,
-        token_rewards=blank,
+        credit=blank,
         rewards=blank[:, 0],
+        temperatures=np.ones(len(actions), dtype=np.float32),
     )

@@ -245,6 +245,7 @@ class HFPolicy(Policy):
         obs: NDArray[np.integer[Any]],
         state: Any = None,
         *,
+        temperature: float = 1.0,
         deterministic: bool = False,
         mask: NDArray[np.bool_] | None = None,
         rng: torch.Generator | None = None,
@@ -268,7 +269,8 @@ class HFPolicy(Policy):
         random = None
         if not deterministic:
             random = uniforms((len(obs), 1), rng or self.rng, self.device)
-        tokens, log_probs, _ = Drawing(deterministic=deterministic).choose(logits, random)
+        drawing = Drawing(temperature=temperature, deterministic=deterministic)
+        tokens, log_probs, _ = drawing.choose(logits, random)
         return Step(
             actions=tokens.cpu().numpy(),
             log_probs=log_probs.cpu().numpy(),
@@ -289,6 +291,10 @@ class HFPolicy(Policy):
         constraint: Constraint | None = None,
     ) -> Generation:
         """Write ``n`` programs for each prompt, at most ``budget`` tokens each, end included.
+
+        With ``top_p`` below 1 the log-probabilities are of the distribution that was drawn from,
+        renormalised over the tokens kept. ``evaluate`` scores whole distributions and cannot
+        reproduce them.
 
         Raises:
             PromptTooLongError: A prompt leaves no room for a program.
@@ -342,22 +348,35 @@ class HFPolicy(Policy):
     def _watch(self, rows: int) -> StopWatch:
         return StopWatch(self.tokenizer, self.config.prompting.sequences(), rows)
 
-    def evaluate(self, batch: Batch, *, temperature: float = 1.0) -> Evaluation:
+    def evaluate(
+        self,
+        batch: Batch,
+        *,
+        temperature: float | NDArray[np.float32] = 1.0,
+        top_p: float = 1.0,
+    ) -> Evaluation:
         """Score whole episodes in one forward pass, with gradients.
 
         The head is applied at the actions alone, ``score_rows`` of them at a time.
 
         Args:
             batch: The episodes.
-            temperature: Divides the scores.
+            temperature: Divides the scores: a number, or (B,) for each row.
+            top_p: Share of the probability that was kept when the actions were drawn: what engines
+                have written is scored with it. Learning leaves it at 1.
+
+        Raises:
+            ConfigError: A temperature is not positive, or there is not one for each row.
         """
         hidden = gather_actions(self._hidden(batch.tokens[:, :-1]), batch)
         return score_by_parts(
-            lambda part: self._module.logits(part) / temperature,
+            self._module.logits,
             hidden,
             self._module.value_head(hidden),
             batch,
             rows=self.config.score_rows,
+            temperature=temperature,
+            top_p=top_p,
         )
 
     def scores(self, obs: NDArray[np.integer[Any]]) -> torch.Tensor:

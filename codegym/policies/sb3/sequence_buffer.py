@@ -4,10 +4,11 @@ The plain buffer hands out single steps, each with its whole prefix, so that a p
 is read 30 times per epoch. This one cuts the rollout into segments of one episode and hands out
 packed sequences: the trunk runs once over each. ``batch_size`` then counts sequences.
 
-A packed row is ``[start, length, W, K, W ids ..., masks ...]``: ``length`` actions follow the
-``start`` ids that were there before the segment; the masks they were written under, if any, stand
-in K words of 64 bits per action. A row is wider than an observation, which tells the two apart.
-The other tensors are flat over the actions, row by row.
+A packed row is ``[start, length, W, K, temperature, W ids ..., masks ...]``: ``length`` actions
+follow the ``start`` ids that were there before the segment; the temperature is the bits of a
+float32; the masks the actions were written under, if any, take K words of 64 bits per action. A row
+is wider than an observation, which tells the two apart. The other tensors are flat over the
+actions, row by row.
 """
 
 from collections.abc import Iterator, Sequence
@@ -25,7 +26,7 @@ from codegym.errors import ConfigError
 from codegym.learning.advantages import gae
 from codegym.trajectory import Batch, Trajectory
 
-_HEAD = 4
+_HEAD = 5
 _WORD_BYTES = 8
 
 
@@ -33,9 +34,19 @@ def pack(
     tokens: NDArray[np.integer],
     starts: NDArray[np.int64],
     lengths: NDArray[np.int64],
+    *,
     masks: NDArray[np.uint8] | None = None,
+    temperatures: NDArray[np.float32] | None = None,
 ) -> NDArray[np.int64]:
-    """Return packed rows of (S, W) ids and, if any, the (S, T, ceil(V / 8)) bits of their masks."""
+    """Return packed rows.
+
+    Args:
+        tokens: (S, W) ids.
+        starts: (S,) ids before the actions of each row.
+        lengths: (S,) actions of each row.
+        masks: (S, T, ceil(V / 8)) bits of what was allowed; None where everything was.
+        temperatures: (S,) sampling temperatures; None where all are 1.
+    """
     rows, width = tokens.shape
     words = np.empty((rows, 0), dtype=np.int64)
     each = 0
@@ -45,15 +56,18 @@ def pack(
         words = padded.reshape(rows, -1).view(np.int64)
         each = padded.shape[2] // _WORD_BYTES
     sizes = np.broadcast_to(np.array([width, each]), (rows, 2))
+    if temperatures is None:
+        temperatures = np.ones(rows, dtype=np.float32)
+    bits = temperatures.astype(np.float32).view(np.int32)[:, None]
     return np.concatenate(
-        (starts[:, None], lengths[:, None], sizes, tokens, words), axis=1, dtype=np.int64
+        (starts[:, None], lengths[:, None], sizes, bits, tokens, words), axis=1, dtype=np.int64
     )
 
 
 def unpack(packed: NDArray[np.int64], *, pad_id: int) -> Batch:
     """Return packed rows as a batch, whose mask in row order is the order of the flat tensors."""
     starts, lengths = packed[:, 0], packed[:, 1]
-    room, each = (int(size) for size in packed[0, 2:_HEAD])
+    room, each = (int(size) for size in packed[0, 2:4])
     width, total = int(lengths.max()), int((starts + lengths).max())
     tokens = packed[:, _HEAD : _HEAD + total]
     mask = np.arange(width) < lengths[:, None]
@@ -71,8 +85,9 @@ def unpack(packed: NDArray[np.int64], *, pad_id: int) -> Batch:
         mask=mask,
         log_probs=blank,
         values=blank,
-        token_rewards=blank,
+        credit=blank,
         rewards=blank[:, 0],
+        temperatures=packed[:, 4].astype(np.int32).view(np.float32),
         masks=masks,
     )
 
@@ -128,18 +143,25 @@ class SequenceRolloutBuffer(RolloutBuffer):
         super().reset()
         self._loaded = None
 
-    def load(self, trajectories: Sequence[Trajectory], *, token_rewards: bool = False) -> None:
+    def load(
+        self,
+        trajectories: Sequence[Trajectory],
+        *,
+        rewards: Sequence[NDArray[np.float32]] | None = None,
+    ) -> None:
         """Take finished episodes instead of steps, with advantages and returns computed.
 
         Args:
             trajectories: Episodes that were written by ``Policy.generate`` or ``act``.
-            token_rewards: Credit each action with its token reward; by default the last action
-                gets the reward of the whole program, as in the env.
+            rewards: For each episode, (T,) the reward received after each action; the episodes'
+                ``credit`` if None.
 
         Raises:
-            ValueError: There are no episodes, or one has no action.
-            ConfigError: An episode is longer than an observation.
+            ValueError: There are no episodes, or an episode has no action.
+            ConfigError: An episode is longer than an observation, or the environment wrote part of
+                it; or the rewards do not fit the episodes.
         """
+        _refuse_holes(trajectories)
         batch = Batch.from_trajectories(trajectories, pad_id=self._pad_id)
         width = self.obs_shape[0]
         if batch.tokens.shape[1] > width:
@@ -148,12 +170,9 @@ class SequenceRolloutBuffer(RolloutBuffer):
                 value=batch.tokens.shape[1],
                 expected=f"at most {width} tokens, the policy's max_tokens",
             )
-        rewards = batch.token_rewards
-        if not token_rewards:
-            rewards = np.zeros_like(batch.values)
-            rewards[np.arange(len(batch)), batch.lengths - 1] = batch.rewards
+        received = batch.credit if rewards is None else _pad_rewards(rewards, batch)
         advantages, returns = gae(
-            rewards, batch.values, batch.mask, gamma=self.gamma, gae_lambda=self.gae_lambda
+            received, batch.values, batch.mask, gamma=self.gamma, gae_lambda=self.gae_lambda
         )
         self.reset()
         self.actions = batch.actions[batch.mask][:, None]
@@ -163,7 +182,13 @@ class SequenceRolloutBuffer(RolloutBuffer):
         tokens = np.full((len(batch), width), self._pad_id, dtype=np.int64)
         tokens[:, : batch.tokens.shape[1]] = batch.tokens
         self._loaded = _Sequences(
-            packed=pack(tokens, batch.prompt_lengths, batch.lengths, batch.masks),
+            packed=pack(
+                tokens,
+                batch.prompt_lengths,
+                batch.lengths,
+                masks=batch.masks,
+                temperatures=batch.temperatures,
+            ),
             cells=np.split(np.arange(len(self.values)), np.cumsum(batch.lengths)[:-1]),
         )
 
@@ -214,3 +239,30 @@ class SequenceRolloutBuffer(RolloutBuffer):
             for env, begin, end in zip(envs, first, after, strict=True)
         ]
         return _Sequences(packed=pack(tokens, before, lengths), cells=cells)
+
+
+def _refuse_holes(trajectories: Sequence[Trajectory]) -> None:
+    for episode in trajectories:
+        if episode.chosen is not None and not episode.chosen.all():
+            raise ConfigError(
+                "the environment wrote part of an episode, and stable-baselines3's sequences are "
+                "of the policy's actions alone, without a gap",
+                value=f"{int((~episode.chosen).sum())} tokens in task {episode.task_id!r}",
+                expected="episodes of one program",
+                cure="train episodes of several programs with an agent other than sb3_ppo",
+            )
+
+
+def _pad_rewards(rewards: Sequence[NDArray[np.float32]], batch: Batch) -> NDArray[np.float32]:
+    """Return (B, T) rewards, 0 on padding."""
+    sizes = [len(row) for row in rewards]
+    if sizes != batch.lengths.tolist():
+        raise ConfigError(
+            "the rewards do not fit the episodes",
+            value=sizes,
+            expected=f"one for each action: {batch.lengths.tolist()}",
+        )
+    padded = np.zeros_like(batch.credit)
+    for row, received in enumerate(rewards):
+        padded[row, : len(received)] = received
+    return padded

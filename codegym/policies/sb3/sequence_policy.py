@@ -12,6 +12,7 @@ from typing import Any, cast
 import numpy as np
 import torch
 from gymnasium import spaces
+from numpy.typing import NDArray
 from stable_baselines3 import PPO
 from stable_baselines3.common.distributions import Distribution
 from stable_baselines3.common.logger import Logger
@@ -173,13 +174,11 @@ class SequencePolicy(ActorCriticPolicy):
         if rows.shape[1] == self.observation_space.shape[0]:  # type: ignore[index]
             rows = self._pack_steps(rows, actions)
         batch = unpack(rows, pad_id=self.source.tokenizer.pad_id)
-        scored = self.source.evaluate(batch)
+        scored = self.source.evaluate(batch, temperature=batch.temperatures)
         mask = torch.from_numpy(batch.mask).to(self.device)
         return scored.values[mask], scored.log_probs[mask], scored.entropy[mask]
 
-    def _pack_steps(
-        self, rows: np.ndarray[Any, np.dtype[np.int64]], actions: torch.Tensor
-    ) -> np.ndarray[Any, np.dtype[np.int64]]:
+    def _pack_steps(self, rows: NDArray[np.int64], actions: torch.Tensor) -> NDArray[np.int64]:
         starts = (rows != self.source.tokenizer.pad_id).sum(axis=1)
         rows[np.arange(len(rows)), starts] = actions.cpu().numpy().reshape(-1)
         return pack(rows, starts, np.ones_like(starts))
@@ -299,14 +298,22 @@ def make_ppo(
 
 
 def load_rollout(
-    ppo: PPO, trajectories: Sequence[Trajectory], *, token_rewards: bool = False
+    ppo: PPO,
+    trajectories: Sequence[Trajectory],
+    *,
+    rewards: Sequence[NDArray[np.float32]] | None = None,
 ) -> None:
     """Put finished episodes into PPO's buffer, so that ``ppo.train()`` learns from them.
 
     Args:
         ppo: From ``make_ppo``.
         trajectories: Episodes of the current policy.
-        token_rewards: Use the episodes' token rewards instead of one reward at the end.
+        rewards: For each episode, (T,) the reward received after each action; the episodes'
+            ``credit`` if None.
+
+    Raises:
+        ConfigError: The buffer takes no sequences, or an episode cannot be trained on; see
+            ``SequenceRolloutBuffer.load``.
     """
     buffer = ppo.rollout_buffer
     if not isinstance(buffer, SequenceRolloutBuffer):
@@ -316,7 +323,7 @@ def load_rollout(
             expected="SequenceRolloutBuffer",
             cure="make_ppo makes such a PPO",
         )
-    buffer.load(trajectories, token_rewards=token_rewards)
+    buffer.load(trajectories, rewards=rewards)
 
 
 def ppo_state(ppo: PPO) -> dict[str, Any]:
