@@ -13,7 +13,8 @@ from codegym.learning.agent import Request
 from codegym.learning.outcome_critic import CLASSES, OutcomeCritic, outcome_class
 
 FAST = {"lr": 1e-3, "warmup_steps": 1, "tasks": 16, "samples": 8, "capacity": 128,
-        "critic_steps": 40, "supervised": "own", "batch_size": 128, "weight_decay": 0.0}  # fmt: skip
+        "critic_steps": 40, "supervised": "own", "batch_size": 128,
+        "weight_decay": 0.0}  # fmt: skip
 
 
 def make(policy: Any = None, **settings: Any) -> Any:
