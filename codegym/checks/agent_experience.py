@@ -110,7 +110,7 @@ def check_temperature(
     still = any(field.name == "lr" for field in dataclasses.fields(config))
     if still:
         config = dataclasses.replace(config, lr=_STANDSTILL)
-    policy = world.policy(_RecordingPolicy)
+    policy = world.policy_of(_RecordingPolicy)
     agent = agent_class(policy, config, seed=5)
     programs: dict[_Key, Trajectory] = {}
     scored = False
@@ -159,7 +159,7 @@ def check_what_the_environment_wrote(
     Raises:
         ConformanceError: Such tokens count as the policy's actions, or the agent breaks on them.
     """
-    policy = world.policy(_RecordingPolicy)
+    policy = world.policy_of(_RecordingPolicy)
     agent = agent_class(policy, config, seed=5)
     programs: dict[_Key, Trajectory] = {}
     scored = False

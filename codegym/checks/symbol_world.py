@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Self
+from typing import Self, TypeVar
 
 import numpy as np
 import torch
@@ -20,6 +20,8 @@ from codegym.tokenizers.tokenizer import Tokenizer
 from codegym.trajectory import Batch, Trajectory
 
 SYMBOLS = "ABCabc"
+
+AnyGPT = TypeVar("AnyGPT", bound=GPTPolicy)
 
 
 class SymbolTokenizer(Tokenizer):
@@ -80,8 +82,12 @@ class SymbolWorld:
             for letter in SYMBOLS[:3]
         ]
 
-    def policy(self, kind: type[GPTPolicy] = GPTPolicy) -> GPTPolicy:
+    def policy(self) -> GPTPolicy:
         """Return a fresh policy of a few thousand weights."""
+        return self.policy_of(GPTPolicy)
+
+    def policy_of(self, kind: type[AnyGPT]) -> AnyGPT:
+        """Return a fresh policy of a sub-class of GPTPolicy, with the same weights."""
         config = GPTConfig(d_model=32, n_layers=1, n_heads=2, max_tokens=8)
         return kind(self.tokenizer, config, seed=self.seed)
 
