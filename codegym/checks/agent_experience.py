@@ -180,10 +180,11 @@ def check_what_the_environment_wrote(
             raise ConformanceError("a weight is not finite after an episode of two programs")
         for scoring, row, program in policy.seen(programs):
             scored = True
-            if not np.array_equal(scoring.batch.mask[row, : len(program)], program.chosen):
+            mask = scoring.batch.mask[row, : len(program)]
+            if program.chosen is not None and (mask != program.chosen).any():
                 raise ConformanceError(
                     "what an environment wrote counts as the policy's actions",
-                    value=scoring.batch.mask[row].tolist(),
+                    value=mask.tolist(),
                     cure="keep Trajectory.chosen with the program",
                 )
         if scored and number + 1 >= _UPDATES:
