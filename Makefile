@@ -4,21 +4,30 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 SEED   ?= 0
 OUT    ?= runs/demo-seed$(SEED)
+# CONSTRAINTS=constraints-oldest.txt takes the oldest releases allowed; empty takes the newest.
+CONSTRAINTS ?= constraints.txt
+CONSTRAIN   := $(addprefix --constraint ,$(CONSTRAINTS))
+# The folders of tests that need no torch and no YAML.
+CORE_TESTS  := $(addprefix tests/,atoms envs grading grammar mining rewards sandbox sources synthesis tasks)
+# What `make wheel-test` installs beside the wheel, and the tests that it runs.
+WHEEL_EXTRAS ?= dev
+WHEEL_TESTS  ?= $(CORE_TESTS)
 
-.PHONY: help demo test test-slow lint format clean
+.PHONY: help demo test test-core test-slow coverage wheel-test lint format clean
 
 help:
 	@echo "make demo    train a tiny transformer: warm start, then RL from unit tests (SEED=$(SEED))"
 	@echo "make test    run the tests"
-	@echo "make lint    ruff and mypy --strict"
+	@echo "make lint    ruff, codespell and mypy --strict"
 	@echo "make format  let ruff format everything"
 	@echo "make clean   remove the virtual environment and caches"
+	@echo "make coverage, make wheel-test, make test-core, make test-slow: see CONTRIBUTING.md"
 
-$(BIN)/codegym: pyproject.toml constraints.txt
+$(BIN)/codegym: pyproject.toml codegym/version.py $(CONSTRAINTS)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "codegym needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Cure: make PYTHON=/path/to/python3.11 ...")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[agents,grammar,humaneval,mining,dev]'
+	$(BIN)/python -m pip install --quiet $(CONSTRAIN) --editable '.[agents,grammar,humaneval,mining,dev]'
 	@touch $@
 
 demo: $(BIN)/codegym
@@ -31,10 +40,34 @@ test: $(BIN)/codegym
 test-slow: $(BIN)/codegym
 	$(BIN)/python -m pytest -m slow
 
+# Needs no torch: `pip install -e '.[dev]'` is enough, and the environment is left as it was made.
+test-core:
+	$(BIN)/python -m pytest $(CORE_TESTS)
+
+coverage: $(BIN)/codegym
+	$(BIN)/python -m pytest --cov=codegym --cov-report=term --cov-report=xml:build/coverage.xml
+
+# Builds the sdist and from it the wheel, installs the wheel into a fresh environment, and runs the
+# sdist's tests in a folder where no source of codegym lies. The architecture tests read the source.
+wheel-test: $(BIN)/codegym
+	rm -rf build/wheel-test
+	$(BIN)/python -m pip install --quiet build
+	$(BIN)/python -m build --outdir build/wheel-test/dist .
+	@set -e; work=$$(mktemp -d); trap 'rm -rf "$$work"' EXIT; \
+	$(BIN)/python -m venv "$$work/venv"; \
+	wheel=$$(echo $(CURDIR)/build/wheel-test/dist/*.whl); \
+	"$$work/venv/bin/python" -m pip install --quiet $(CONSTRAIN) "$$wheel[$(WHEEL_EXTRAS)]"; \
+	tar -xzf build/wheel-test/dist/*.tar.gz -C "$$work" --strip-components=1 --wildcards \
+		'*/tests' '*/examples' '*/docs' '*/*.md' '*/pyproject.toml'; \
+	cd "$$work"; \
+	venv/bin/codegym --version; \
+	venv/bin/python -m pytest --ignore=tests/test_architecture.py $(WHEEL_TESTS)
+
 # mypy sees an editable install only as far as codegym/: a folder of links shows it the whole package.
 lint: $(BIN)/codegym
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/codespell .
 	@rm -rf build/types && mkdir -p build/types/codegym
 	@ln -s $(CURDIR)/codegym/* build/types/codegym/
 	@ln -s $(CURDIR)/agents build/types/codegym/agents

@@ -16,8 +16,8 @@ import numpy as np
 import torch
 
 from codegym import registry
+from codegym.episode import Request
 from codegym.learning.advantages import Floats, damp, explained_variance, gae, standardise
-from codegym.learning.agent import Request
 from codegym.learning.learner import Columns, Learner, Optimiser, Tally, ramp
 from codegym.learning.replay import Experience, ReplayBuffer
 from codegym.policy import Policy

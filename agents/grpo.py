@@ -18,8 +18,8 @@ import numpy as np
 import torch
 
 from codegym import registry
+from codegym.episode import Request
 from codegym.learning.advantages import Floats, damp, group_sums, soft_overlong_punishment
-from codegym.learning.agent import Request
 from codegym.learning.learner import Columns, Learner, Optimiser, Tally, ramp
 from codegym.learning.replay import Experience, ReplayBuffer, weighted_batch
 from codegym.policy import Policy

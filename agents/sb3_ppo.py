@@ -14,8 +14,9 @@ import numpy as np
 from stable_baselines3.common.logger import KVWriter, Logger
 
 from codegym import registry
+from codegym.episode import Request
 from codegym.learning.advantages import damp, standardise
-from codegym.learning.agent import Agent, Request
+from codegym.learning.agent import Agent
 from codegym.learning.learner import ramp
 from codegym.policies.sb3.sequence_policy import load_rollout, make_ppo, ppo_state, restore_ppo
 from codegym.policy import Policy

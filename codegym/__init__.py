@@ -12,13 +12,12 @@ from codegym.grading.verdict import CaseResult, Outcome, Verdict
 from codegym.registration import register_environments
 from codegym.sandbox.limits import Limits
 from codegym.tasks.task import AssertionCase, CallCase, StdioCase, Task, TestSuite
+from codegym.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from codegym.grading.judge import judge, judge_many
     from codegym.sandbox import Sandbox, make_sandbox
     from codegym.sources import TaskSource, load_tasks
-
-__version__ = "0.1.0"
 
 register_environments()
 

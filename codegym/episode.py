@@ -17,9 +17,28 @@ from numpy.typing import NDArray
 from codegym.errors import SandboxError
 from codegym.grading.feedback import Feedback
 from codegym.grading.verdict import Verdict
-from codegym.sources.task_source import TaskSource
 from codegym.tasks.task import Task
+from codegym.tasks.task_source import TaskSource
 from codegym.tokenizers.tokenizer import Tokenizer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What experience an agent wants for its next update.
+
+    Attributes:
+        tasks: Number of tasks for which the policy writes programs.
+        samples: Programs written for each of them.
+        temperature: Sampling temperature.
+        greedy: Whether one more program per task is written greedily.
+        demonstrations: Number of further tasks whose reference solutions are played back.
+    """
+
+    tasks: int = 0
+    samples: int = 1
+    temperature: float = 1.0
+    greedy: bool = False
+    demonstrations: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +134,15 @@ class ProgramEnv(ABC):
         """
 
     @abstractmethod
+    def follow(self, opening: Opening, ids: Sequence[int]) -> Opening | None:
+        """Open the next program of an episode; None where there is no room for it.
+
+        Args:
+            opening: The opening of the program before.
+            ids: All ids of the episode so far: prompt, programs, and what the environment wrote.
+        """
+
+    @abstractmethod
     def submit(self, written: Sequence[Written]) -> list[int]:
         """Start grading some programs; return a ticket for each."""
 
@@ -125,3 +153,7 @@ class ProgramEnv(ABC):
         Raises:
             SandboxError: The sandbox broke on a program, twice, and the environment is to raise.
         """
+
+    @abstractmethod
+    def price(self, written: Written, verdict: Verdict) -> Ending:
+        """Return what a written program earns, given its verdict. Nothing is run."""

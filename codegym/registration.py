@@ -11,7 +11,7 @@ from gymnasium.envs.registration import register, registry
 _ENVS = "codegym.envs"
 _TOKEN = (f"{_ENVS}.synthesis:SynthesisEnv", f"{_ENVS}.vector:SynthesisVectorEnv")
 
-_TEXT = (f"{_ENVS}.text:TextEnv", None)
+_TEXT = (f"{_ENVS}.text:TextEnv", f"{_ENVS}.text_vector:TextVectorEnv")
 
 # Id -> (entry point, vector entry point, keyword arguments). A change of rewards or tests of an id
 # is a new version of it. `tasks` may be given to any of them; mined and APPS tasks stand in files,

@@ -71,6 +71,11 @@ class Trajectory:
     def __len__(self) -> int:
         return len(self.actions)
 
+    @property
+    def passed(self) -> bool:
+        """Whether the program passed all its tests; without a verdict, whether it earned 1."""
+        return self.reward >= 1.0 if self.verdict is None else self.verdict.passed
+
 
 class Episode(Protocol):
     """What ``Batch`` reads of an episode; a Trajectory is one."""

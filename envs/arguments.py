@@ -5,12 +5,14 @@ here; it is answered with the nearest name rather than with Python's TypeError.
 """
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
-from typing import Concatenate, ParamSpec, TypeVar, cast
+from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
 from codegym import registry
 from codegym.errors import ConfigError, UnknownNameError
+from codegym.sources import TaskSource, load_tasks
+from codegym.tokenizers import Tokenizer, make_tokenizer
 
 _P = ParamSpec("_P")
 _Self = TypeVar("_Self")
@@ -97,3 +99,52 @@ def check_isolation(value: object) -> None:
 
 def _either(choices: tuple[str, ...]) -> str:
     return " or ".join(map(repr, choices))
+
+
+def open_source(tasks: str | TaskSource) -> TaskSource:
+    """Return the source that a URI names, or the source itself.
+
+    Raises:
+        ConfigError: It is neither, or has no tasks.
+        UnknownNameError: No source of that name; names the nearest.
+    """
+    if not isinstance(tasks, str | TaskSource):
+        raise ConfigError(
+            "tasks is unusable",
+            value=tasks,
+            expected="a task URI such as 'composites?depth=2', or a TaskSource",
+        )
+    source = load_tasks(tasks) if isinstance(tasks, str) else tasks
+    if not len(source):
+        raise ConfigError("a task source without tasks", value=tasks)
+    return source
+
+
+def open_tokenizer(tokenizer: str | Tokenizer) -> Tokenizer:
+    """Return the tokenizer that a name stands for, or the tokenizer itself.
+
+    Raises:
+        ConfigError: It is neither.
+        UnknownNameError: No tokenizer of that name; names the nearest.
+    """
+    if isinstance(tokenizer, Tokenizer):
+        return tokenizer
+    if not isinstance(tokenizer, str):
+        raise ConfigError(
+            "tokenizer is unusable",
+            value=tokenizer,
+            expected="a name such as 'lexemes' or 'lexemes:/folder', or a Tokenizer",
+        )
+    return make_tokenizer(tokenizer)
+
+
+def check_options(options: dict[str, Any] | None, known: Sequence[str]) -> dict[str, Any]:
+    """Return the options of a reset.
+
+    Raises:
+        UnknownNameError: One is not known; names the nearest.
+    """
+    for name in options or {}:
+        if name not in known:
+            raise UnknownNameError("option of reset", name, known)
+    return options or {}

@@ -5,6 +5,7 @@ from itertools import chain, compress
 from typing import Any
 
 import numpy as np
+from gymnasium.utils import seeding
 from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 
@@ -110,3 +111,32 @@ def _stack(values: list[Any], held: NDArray[np.intp], count: int) -> Any:
     objects = np.full(count, None, dtype=object)
     objects[held] = np.fromiter(values, dtype=object, count=len(values))
     return objects
+
+
+class SeededRows:
+    """The random generators of a vector env's sub-envs, made when they are first needed."""
+
+    def seed_rows(self, count: int) -> None:
+        """Start without any generator."""
+        self._rngs: list[np.random.Generator | None] = [None] * count
+        self._seeds = [-1] * count
+
+    @property
+    def np_random(self) -> tuple[np.random.Generator, ...]:
+        """The generators of the sub-envs."""
+        return tuple(self.rng_of(row) for row in range(len(self._rngs)))
+
+    @property
+    def np_random_seed(self) -> tuple[int, ...]:
+        """The seeds of the sub-envs' generators."""
+        for row in range(len(self._rngs)):
+            self.rng_of(row)
+        return tuple(self._seeds)
+
+    def rng_of(self, row: int, seed: int | None = None) -> np.random.Generator:
+        """Return a sub-env's generator, seeded anew where a seed is given."""
+        known = self._rngs[row]
+        if known is None or seed is not None:
+            known, self._seeds[row] = seeding.np_random(seed)
+            self._rngs[row] = known
+        return known

@@ -51,7 +51,7 @@ def record(
     buffers = [
         EpisodeBuffer(
             id=number,
-            observations=observations_of(one, inner.setting.max_tokens, inner.tokenizer.pad_id),
+            observations=observations_of(one, inner.episodes.max_tokens, inner.tokenizer.pad_id),
             actions=one.actions.astype(np.int64),
             rewards=[0.0] * (len(one) - 1) + [one.reward],
             terminations=[False] * (len(one) - 1) + [True],

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from codegym.envs.episodes import Opening
+from codegym.episode import Opening
 from codegym.grammar import MaskState, shared_mask
 from codegym.tokenizers import Tokenizer
 
@@ -23,7 +23,8 @@ class EpisodeMask:
         self._mask = shared_mask(tokenizer)
         self._pad = tokenizer.pad_id
         prompt = opening.task.prompt if opening.task.prompt_is_code else ""
-        self._state: MaskState | None = self._mask.start(prompt)
+        head = prompt + tokenizer.decode(opening.given)
+        self._state: MaskState | None = self._mask.start(head)
         self._read = 0
 
     def allowed(self, written: NDArray[np.int32], remaining: int) -> NDArray[np.bool_]:

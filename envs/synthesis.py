@@ -1,6 +1,7 @@
 """SynthesisEnv: a program is written token by token and graded by its tests at the end."""
 
 import copy as copying
+from collections.abc import Callable, Sequence
 from operator import index
 from typing import TYPE_CHECKING, Any
 
@@ -9,12 +10,13 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
-from codegym.envs.arguments import check_flag, checked_names
-from codegym.envs.episodes import Ending, Opening, Played, Setting, check_options
-from codegym.envs.grading import Verdicts
+from codegym.envs.arguments import check_flag, check_options, checked_names
+from codegym.envs.episodes import Episodes, ending_info, opening_info
 from codegym.envs.rendering import RENDER_MODES, check_mode, render
 from codegym.envs.view import EpisodeView, pieces_of
+from codegym.episode import Ending, Opening, Written
 from codegym.errors import EpisodeOverError, InvalidActionError
+from codegym.grading.judge import Judge, Verdicts
 from codegym.rewards import Reward
 from codegym.sources import TaskSource
 from codegym.tokenizers import Tokenizer
@@ -50,7 +52,10 @@ class SynthesisEnv(gym.Env[Obs, np.int64]):
             ``info["infrastructure_error"]``, for learners that leave such episodes out.
         copy: False hands out the same array at every step, as a read-only view.
         render_mode: See ``metadata["render_modes"]``.
-        judge: Grades programs instead of the sandbox; for tests.
+        answers: Whether the tokens are a chat model's answer, from which the program is taken.
+        encode_prompt: Turns a task's prompt into ids, as a policy with a template does; the
+            tokenizer's ``encode`` if None.
+        judge: A Judge, or a function that judges instead of a sandbox, for tests.
 
     Raises:
         ConfigError, UnknownNameError: An argument cannot be used.
@@ -73,12 +78,14 @@ class SynthesisEnv(gym.Env[Obs, np.int64]):
         budget: int | None = None,
         isolation: str = "auto",
         on_sandbox_error: str = "raise",
+        answers: bool = False,
+        encode_prompt: Callable[[str], Sequence[int]] | None = None,
         copy: bool = True,
         render_mode: str | None = None,
-        judge: Verdicts | None = None,
+        judge: Judge | Verdicts | None = None,
     ) -> None:
         check_flag("copy", copy)
-        self.setting = Setting(
+        self.episodes = Episodes(
             tasks=tasks,
             reward=reward,
             tokenizer=tokenizer,
@@ -86,9 +93,11 @@ class SynthesisEnv(gym.Env[Obs, np.int64]):
             budget=budget,
             isolation=isolation,
             on_sandbox_error=on_sandbox_error,
+            answers=answers,
+            encode_prompt=encode_prompt,
             judge=judge,
         )
-        self.tokenizer = self.setting.tokenizer
+        self.tokenizer = self.episodes.tokenizer
         self.render_mode = check_mode(render_mode)
         vocab = self.tokenizer.vocab_size
         self.observation_space = spaces.Box(0, vocab - 1, (max_tokens,), np.int32)
@@ -115,7 +124,7 @@ class SynthesisEnv(gym.Env[Obs, np.int64]):
         """
         super().reset(seed=int(seed) if isinstance(seed, np.integer) else seed)
         chosen = check_options(options, ("task_id",)).get("task_id")
-        opening = self.setting.choose(self.np_random, chosen)
+        opening = self.episodes.choose(self.np_random, chosen)
         count = len(opening.prompt)
         self._row[:count] = opening.prompt
         self._row[count:] = self.tokenizer.pad_id
@@ -124,7 +133,7 @@ class SynthesisEnv(gym.Env[Obs, np.int64]):
         self._over, self._mask, self._ending = False, None, None
         if self._live:
             self.render()
-        return self._observe(), opening.info()
+        return self._observe(), opening_info(opening)
 
     def step(self, action: Any) -> tuple[Obs, float, bool, bool, dict[str, Any]]:
         """Append a token; the last one is graded.
@@ -177,11 +186,15 @@ class SynthesisEnv(gym.Env[Obs, np.int64]):
 
     def _finish(self, token: int) -> tuple[Obs, float, bool, bool, dict[str, Any]]:
         self._over = True
-        (ending,) = self.setting.close([self._played(finished=token == self._end)])
+        assert self._opening is not None
+        written = Written(self._opening, self._written(), finished=token == self._end)
+        (ending,) = self.episodes.close([self.episodes.read(written)[0]])
         self._ending = ending
         if self._live:
             self.render()
-        return self._observe(), ending.reward, ending.judged, not ending.judged, ending.info
+        judged = ending.error is None
+        info = ending_info(self._opening.task, ending)
+        return self._observe(), ending.reward, judged, not judged, info
 
     def render(self) -> Any:
         """Draw the episode in the env's mode; None without one.
@@ -206,15 +219,14 @@ class SynthesisEnv(gym.Env[Obs, np.int64]):
         """
         if self._opening is None:
             raise EpisodeOverError("no episode to show", cure="call reset() first")
-        written = self._row[self._start : self._length].tolist()
         ending = self._ending
         return EpisodeView(
             task_id=self._opening.task.task_id,
             prompt=self._opening.task.prompt,
-            pieces=pieces_of(self.tokenizer, written),
-            credit=ending.info.get("token_rewards", ()) if ending else (),
+            pieces=pieces_of(self.tokenizer, self._written()),
+            credit=tuple(ending.credit.tolist()) if ending else (),
             reward=ending.reward if ending else None,
-            verdict=ending.info.get("verdict") if ending else None,
+            verdict=ending.verdict if ending else None,
             prompt_is_code=self._opening.task.prompt_is_code,
         )
 
@@ -240,10 +252,9 @@ class SynthesisEnv(gym.Env[Obs, np.int64]):
         self._view = self._row.view()
         self._view.flags.writeable = False
 
-    def _played(self, *, finished: bool) -> Played:
-        assert self._opening is not None
-        written = self._row[len(self._opening.prompt) : self._length]
-        return Played(self._opening.task, written.tolist(), finished)
+    def _written(self) -> list[int]:
+        ids: list[int] = self._row[self._start : self._length].tolist()
+        return ids
 
     def _observe(self) -> Obs:
         return self._row.copy() if self._copy else self._view

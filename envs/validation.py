@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from codegym.envs.episodes import Played, Setting
+from codegym.envs.episodes import Episodes
+from codegym.episode import Written
 from codegym.trajectory import Trajectory
 
 
@@ -24,34 +25,33 @@ class Validation:
         return not self.differences
 
 
-def validate(setting: Setting, logged: Trajectory) -> Validation:
+def validate(episodes: Episodes, logged: Trajectory) -> Validation:
     """Play a logged episode again: same prompt, same program, same verdict, same rewards.
 
     Args:
-        setting: Tasks, tokenizer, reward and grader of an env: ``env.unwrapped.setting``.
+        episodes: Tasks, tokenizer, reward and grader of an env: ``env.unwrapped.episodes``.
         logged: The episode.
 
     Raises:
-        TaskError: The setting has no task of that id.
+        TaskError: There is no task of that id.
         SandboxError: The program could not be judged.
     """
-    task = setting.source.find(logged.task_id)
+    task = episodes.source.find(logged.task_id)
     found: list[str] = []
-    prompt = setting.tokenizer.encode(task.prompt)
+    opening = episodes.open_task(task)
+    prompt = opening.prompt.tolist()
     if prompt != logged.prompt.tolist():
         found.append(f"the prompt of task {task.task_id!r} reads {prompt}, not {logged.prompt}")
-    played = Played(task, logged.actions.tolist(), logged.finished)
-    (ending,) = setting.close([played])
-    info = ending.info
-    if info["program"] != logged.program:
-        found.append(f"the tokens spell {info['program']!r}, not {logged.program!r}")
-    if logged.verdict is not None and info["verdict"] != logged.verdict:
-        found.append(f"the verdict is {info['verdict']}, not {logged.verdict}")
-    if logged.feedback is not None and info["feedback"] != logged.feedback:
-        found.append(f"the feedback is {info['feedback']}, not {logged.feedback}")
+    written = Written(opening, logged.actions.tolist(), logged.finished)
+    (ending,) = episodes.close([episodes.read(written)[0]])
+    if ending.program != logged.program:
+        found.append(f"the tokens spell {ending.program!r}, not {logged.program!r}")
+    if logged.verdict is not None and ending.verdict != logged.verdict:
+        found.append(f"the verdict is {ending.verdict}, not {logged.verdict}")
+    if logged.feedback is not None and ending.feedback != logged.feedback:
+        found.append(f"the feedback is {ending.feedback}, not {logged.feedback}")
     if ending.reward != logged.reward:
         found.append(f"the reward is {ending.reward}, not {logged.reward}")
-    credit = np.array(info["token_rewards"], dtype=np.float32)
-    if not np.array_equal(credit, logged.token_rewards):
-        found.append(f"the token rewards are {credit}, not {logged.token_rewards}")
+    if not np.array_equal(ending.credit, logged.credit):
+        found.append(f"the credit is {ending.credit}, not {logged.credit}")
     return Validation(tuple(found))

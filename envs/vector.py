@@ -5,26 +5,33 @@ Observations, rewards and infos are those of ``gymnasium.vector.SyncVectorEnv`` 
 with the same seeds, in each autoreset mode.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from gymnasium import spaces
-from gymnasium.utils import seeding
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
-from codegym.envs.arguments import check_choice, check_flag, check_positive, checked_names
-from codegym.envs.batching import Infos, read_mask, read_mode, spread, stack_infos
-from codegym.envs.episodes import Ending, Opening, Played, Setting, check_options
-from codegym.envs.grading import Verdicts
+from codegym.envs.arguments import (
+    check_choice,
+    check_flag,
+    check_options,
+    check_positive,
+    checked_names,
+)
+from codegym.envs.batching import Infos, SeededRows, read_mask, read_mode, spread, stack_infos
+from codegym.envs.episodes import Episodes, PlaysPrograms, ending_info, opening_info
 from codegym.envs.rendering import check_mode, render
 from codegym.envs.view import EpisodeView, pieces_of
+from codegym.episode import Opening, Written
 from codegym.errors import EpisodeOverError, InvalidActionError
+from codegym.grading.judge import Judge, Verdicts
 from codegym.rewards import Reward
 from codegym.sources import TaskSource
+from codegym.tasks.task import Task
 from codegym.tokenizers import Tokenizer
 
 if TYPE_CHECKING:
@@ -35,13 +42,15 @@ Flags = NDArray[np.bool_]
 _RENDER_MODES = ("ansi", "html", "rgb_array")
 
 
-class SynthesisVectorEnv(VectorEnv[Obs, NDArray[np.int64], NDArray[Any]]):
+class SynthesisVectorEnv(  # type: ignore[misc]
+    SeededRows, PlaysPrograms, VectorEnv[Obs, NDArray[np.int64], NDArray[Any]]
+):
     """Native vector form of ``SynthesisEnv``, made by ``gymnasium.make_vec``.
 
     Args:
         num_envs: Number of sub-envs.
-        tasks, reward, tokenizer, max_tokens, budget, isolation, on_sandbox_error, render_mode,
-            judge: As of ``SynthesisEnv``.
+        tasks, reward, tokenizer, max_tokens, budget, isolation, on_sandbox_error, answers,
+            encode_prompt, render_mode, judge: As of ``SynthesisEnv``.
         grading: ``step`` judges the programs that end in a step within it. ``deferred`` hands out
             a number in ``info["ticket"]`` with reward 0, judges while the next tokens are written,
             and returns the outcome from ``collect``.
@@ -68,19 +77,21 @@ class SynthesisVectorEnv(VectorEnv[Obs, NDArray[np.int64], NDArray[Any]]):
         budget: int | None = None,
         isolation: str = "auto",
         on_sandbox_error: str = "raise",
+        answers: bool = False,
+        encode_prompt: Callable[[str], Sequence[int]] | None = None,
         grading: str = "step",
         autoreset_mode: str | AutoresetMode = AutoresetMode.NEXT_STEP,
         max_episode_steps: int | None = None,
         copy: bool = True,
         render_mode: str | None = None,
-        judge: Verdicts | None = None,
+        judge: Judge | Verdicts | None = None,
     ) -> None:
         check_positive("num_envs", num_envs)
         check_choice("grading", grading, ("step", "deferred"))
         check_flag("copy", copy)
         if max_episode_steps is not None:
             check_positive("max_episode_steps", max_episode_steps)
-        self.setting = Setting(
+        self.episodes = Episodes(
             tasks=tasks,
             reward=reward,
             tokenizer=tokenizer,
@@ -88,12 +99,15 @@ class SynthesisVectorEnv(VectorEnv[Obs, NDArray[np.int64], NDArray[Any]]):
             budget=budget,
             isolation=isolation,
             on_sandbox_error=on_sandbox_error,
+            answers=answers,
+            encode_prompt=encode_prompt,
             judge=judge,
         )
         self._deferred = grading == "deferred"
+        self._deferred_tasks: dict[int, Task] = {}
         self.num_envs, self._copy = num_envs, copy
         self.render_mode = check_mode(render_mode, _RENDER_MODES)
-        self.tokenizer = self.setting.tokenizer
+        self.tokenizer = self.episodes.tokenizer
         self.autoreset_mode = read_mode(autoreset_mode)
         self.metadata = {"render_modes": list(_RENDER_MODES), "autoreset_mode": self.autoreset_mode}
         self._vocab, self._end = self.tokenizer.vocab_size, self.tokenizer.end_id
@@ -101,6 +115,12 @@ class SynthesisVectorEnv(VectorEnv[Obs, NDArray[np.int64], NDArray[Any]]):
         self.single_action_space = spaces.Discrete(self._vocab)
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
+        self._most_steps = max_episode_steps
+        self.seed_rows(num_envs)
+        self._make_rows(num_envs, max_tokens)
+
+    def _make_rows(self, num_envs: int, max_tokens: int) -> None:
+        """Make the state of the sub-envs, none of which has an episode yet."""
         self._rows: Obs = np.full((num_envs, max_tokens), self.tokenizer.pad_id, dtype=np.int32)
         self._share()
         # Places in _flat: of each row, of its program's first token and of its next, past the
@@ -108,26 +128,11 @@ class SynthesisVectorEnv(VectorEnv[Obs, NDArray[np.int64], NDArray[Any]]):
         self._first = np.arange(num_envs, dtype=np.int64) * max_tokens
         self._start, self._next = self._first.copy(), self._first.copy()
         self._limit, self._stop = self._first.copy(), self._first.copy()
-        self._most_steps = max_episode_steps
         self._all: Flags = np.ones(num_envs, dtype=np.bool_)
         self._openings: list[Opening | None] = [None] * num_envs
         self._masks: list[EpisodeMask | None] = [None] * num_envs
-        self._rngs: list[np.random.Generator | None] = [None] * num_envs
-        self._seeds = [-1] * num_envs
         self._over: Flags = np.ones(num_envs, dtype=np.bool_)
         self._any_over = self._never_reset = True
-
-    @property  # type: ignore[misc]
-    def np_random(self) -> tuple[np.random.Generator, ...]:  # type: ignore[override]
-        """The generators of the sub-envs."""
-        return tuple(self._rng(row) for row in range(self.num_envs))
-
-    @property
-    def np_random_seed(self) -> tuple[int, ...]:  # type: ignore[override]
-        """The seeds of the sub-envs' generators."""
-        for row in range(self.num_envs):
-            self._rng(row)
-        return tuple(self._seeds)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         # Copied or pickled views are arrays of their own, which no step would change.
@@ -152,13 +157,6 @@ class SynthesisVectorEnv(VectorEnv[Obs, NDArray[np.int64], NDArray[Any]]):
             )
         each = getattr(self, name)(*args, **kwargs)
         return (None,) * self.num_envs if each is None else tuple(each)
-
-    def _rng(self, row: int, seed: int | None = None) -> np.random.Generator:
-        known = self._rngs[row]
-        if known is None or seed is not None:
-            known, self._seeds[row] = seeding.np_random(seed)
-            self._rngs[row] = known
-        return known
 
     def reset(
         self,
@@ -185,7 +183,7 @@ class SynthesisVectorEnv(VectorEnv[Obs, NDArray[np.int64], NDArray[Any]]):
         task_ids = spread("task_id", options.get("task_id"), self.num_envs)
         rows = np.flatnonzero(mask).tolist()
         for row in rows:
-            self._rng(row, seeds[row])
+            self.rng_of(row, seeds[row])
         told = self._open(rows, [task_ids[row] for row in rows])
         self._any_over = bool(self._over.any())
         self._never_reset = False
@@ -241,14 +239,14 @@ class SynthesisVectorEnv(VectorEnv[Obs, NDArray[np.int64], NDArray[Any]]):
             SandboxError: A program could not be judged, and the env is to raise.
         """
         return [
-            (ticket, ending.reward, ending.info)
-            for ticket, ending in self.setting.collect(timeout_s)
+            (ticket, ending.reward, ending_info(self._deferred_tasks.pop(ticket), ending))
+            for ticket, ending in self.episodes.collect(timeout_s)
         ]
 
     @property
     def under_way(self) -> int:
         """How many deferred programs were not collected yet."""
-        return self.setting.under_way
+        return self.episodes.under_way
 
     def action_masks(self) -> Flags:
         """Return which tokens keep each program a prefix of Python that fits its budget.
@@ -297,12 +295,18 @@ class SynthesisVectorEnv(VectorEnv[Obs, NDArray[np.int64], NDArray[Any]]):
     ) -> list[Infos]:
         """Judge what terminated, mark what could not be judged, and start anew if due."""
         done = [row for row in rows if terminated[row]]
-        played = self._played(done, finished)
-        judged = self._defer(played) if self._deferred else self.setting.close(played)
-        rewards[done] = [ending.reward for ending in judged]
-        broken = [row for row, ending in zip(done, judged, strict=True) if not ending.judged]
-        terminated[broken], truncated[broken] = False, True
-        infos = [ending.info for ending in judged]
+        written = self._programs(done, finished)
+        if self._deferred:
+            infos = self._defer(written)
+        else:
+            endings = self.episodes.close([self.episodes.read(each)[0] for each in written])
+            rewards[done] = [ending.reward for ending in endings]
+            broken = [row for row, each in zip(done, endings, strict=True) if each.error]
+            terminated[broken], truncated[broken] = False, True
+            infos = [
+                ending_info(each.opening.task, ending)
+                for each, ending in zip(written, endings, strict=True)
+            ]
         if len(done) < len(rows):
             known = dict(zip(done, infos, strict=True))
             infos = [known.get(row) or {"length": len(self._written(row))} for row in rows]
@@ -315,24 +319,19 @@ class SynthesisVectorEnv(VectorEnv[Obs, NDArray[np.int64], NDArray[Any]]):
             for obs, info, opened in zip(last, infos, self._open(rows), strict=True)
         ]
 
-    def _defer(self, played: list[Played]) -> list[Ending]:
+    def _defer(self, written: list[Written]) -> list[Infos]:
+        tickets = self.submit(written)
+        tasks = [each.opening.task for each in written]
+        self._deferred_tasks.update(zip(tickets, tasks, strict=True))
         return [
-            Ending(
-                0.0,
-                True,
-                {
-                    "length": len(one.actions),
-                    "task_id": one.task.task_id,
-                    "ticket": self.setting.submit(one),
-                },
-            )
-            for one in played
+            {"length": len(each.actions), "task_id": task.task_id, "ticket": ticket}
+            for each, task, ticket in zip(written, tasks, tickets, strict=True)
         ]
 
     def _open(self, rows: list[int], task_ids: Sequence[str | None] = ()) -> list[Infos]:
         """Start episodes of random tasks in some rows, or of those that are named."""
         openings = [
-            self.setting.choose(self._rng(row), task_id)
+            self.episodes.choose(self.rng_of(row), task_id)
             for row, task_id in zip_longest(rows, task_ids)
         ]
         starts = [len(opening.prompt) for opening in openings]
@@ -345,12 +344,12 @@ class SynthesisVectorEnv(VectorEnv[Obs, NDArray[np.int64], NDArray[Any]]):
         if self._most_steps is not None:
             self._stop = np.minimum(self._limit, self._start + self._most_steps)
         self._over[rows] = False
-        return [opening.info() for opening in openings]
+        return [opening_info(opening) for opening in openings]
 
-    def _played(self, rows: list[int], finished: Flags) -> list[Played]:
+    def _programs(self, rows: list[int], finished: Flags) -> list[Written]:
         spans = zip(self._start[rows].tolist(), self._next[rows].tolist(), strict=True)
         return [
-            Played(opening.task, self._flat[start:stop].tolist(), ended)
+            Written(opening, self._flat[start:stop].tolist(), ended)
             for opening, (start, stop), ended in zip(
                 [self._opened(row) for row in rows], spans, finished[rows].tolist(), strict=True
             )

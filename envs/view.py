@@ -58,7 +58,7 @@ def view_of(trajectory: Trajectory, task: Task, tokenizer: Tokenizer) -> Episode
         task_id=trajectory.task_id,
         prompt=task.prompt,
         pieces=pieces_of(tokenizer, trajectory.actions.tolist()),
-        credit=tuple(trajectory.token_rewards.tolist()),
+        credit=tuple(trajectory.credit.tolist()),
         values=tuple(trajectory.values.tolist()),
         probabilities=tuple(np.exp(trajectory.log_probs).tolist()),
         reward=trajectory.reward,

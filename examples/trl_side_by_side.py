@@ -31,7 +31,7 @@ from codegym.policies.checkpoint import load_policy
 from codegym.rewards import make_reward
 from codegym.rewards.credit import price, program_of
 from codegym.sandbox import make_sandbox
-from codegym.sources.task_source import load_tasks
+from codegym.sources import load_tasks
 from codegym.training.config import TrainConfig
 from codegym.training.run_folder import RunFolder
 from codegym.training.trainer import Trainer

@@ -1,8 +1,8 @@
-"""The 100 hand-written atomic functions: ten topics of ten, one file each.
+"""Atoms: 100 hand-written functions in ten topics of ten, a file for each topic.
 
 ``numbers``, ``decimals``, ``selecting``, ``filtering``, ``mapping``, ``aggregating``, ``sorting``,
-``strings``, ``words`` and ``tables`` hold the functions; ``base`` says what an atom is, ``inputs``
-draws arguments, ``catalogue`` gathers all of it. How atoms are joined is ``codegym.synthesis``.
+``strings``, ``words`` and ``tables`` hold the functions. ``atom`` defines the class Atom,
+``inputs`` draws arguments, ``catalogue`` collects all atoms; ``codegym.synthesis`` composes them.
 
 Source: Chen et al., arXiv 2406.10305 (100 atomic Python functions, ten topics); the functions,
 their wording and their types are ours.

@@ -1,4 +1,4 @@
-"""Aggregating: many values become one."""
+"""Aggregating: many values become a single value."""
 
 from codegym.atoms.atom import atom
 from codegym.atoms.inputs import often_positive

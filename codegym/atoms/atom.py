@@ -1,7 +1,7 @@
-"""Atom: one hand-written function, with its wording and its one-line form.
+"""Atom: a hand-written function with its wording and its one-line form.
 
-A topic file decorates plain functions with ``atom``; nothing is parsed until ``read_atoms`` is
-called on that file. An atom is total: it answers every value of its argument types.
+A topic file decorates plain functions with ``atom``; ``read_atoms`` parses the file later. An atom
+is total: it returns a result for every value of its argument types.
 """
 
 import ast
@@ -24,7 +24,7 @@ NAMES = {
     "list[str]": ("ws", "vs"),
     "dict[str, int]": ("d", "e"),
 }
-"""Type -> what its first and second variable are called, in atoms and in composed functions."""
+"""Type -> names of its first and second variable, in atoms and in composed functions."""
 
 Sampler = Callable[[Random], tuple[Any, ...]]
 _Function = TypeVar("_Function", bound=Callable[..., Any])
@@ -32,21 +32,21 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Atom:
-    """One atomic function.
+    """An atomic function.
 
     Attributes:
-        name: Its name in the topic file, unique among all atoms.
-        topic: The topic file's name.
-        level: 1, 2 or 3: the smallest domain it belongs to (small, big, all).
-        function: The function itself.
-        phrases: Ways to say what it does; ``{k}`` stands for a parameter, ``{a}`` and ``{b}`` for
-            the arguments of an atom that takes two.
-        arguments: Types of its arguments, one or two.
+        name: Name in the topic file, unique among all atoms.
+        topic: Name of the topic file.
+        level: 1, 2 or 3, the smallest domain with this atom (small, big, all).
+        function: The Python function.
+        phrases: Wordings of its task; ``{k}`` stands for a parameter, ``{a}`` and ``{b}`` for the
+            arguments of an atom that takes two.
+        arguments: Types of its one or two arguments.
         returns: Type of its result.
-        parameters: Parameter name -> the values it is drawn from, once per task.
+        parameters: Parameter name -> the values to draw from, once per task.
         expression: The one-line form, a template: ``{a}`` and ``{b}`` are the arguments.
         source: The function as text, for solutions that call helpers.
-        sampler: Draws one tuple of arguments, or None for the sampler of its types.
+        sampler: Draws a tuple of arguments; None for the sampler of its types.
     """
 
     name: str
@@ -62,13 +62,13 @@ class Atom:
     sampler: Sampler | None
 
     def draw(self, rng: Random) -> dict[str, Any]:
-        """Draw one value for each parameter."""
+        """Draw a value for each parameter."""
         return {name: rng.choice(values) for name, values in self.parameters.items()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Notes:
-    """What ``atom`` was told, kept until the file is read."""
+    """The arguments of ``atom``, kept until the file is read."""
 
     phrases: tuple[str, ...]
     level: int
@@ -87,12 +87,12 @@ def atom(
     """Mark a function of a topic file as an atom.
 
     Args:
-        *phrases: Ways to say what it does, in the imperative, without capital or full stop.
+        *phrases: Wordings of its task, in the imperative, without capital or full stop.
         level: 1, 2 or 3, see ``Atom``.
-        draw: Parameter name -> values it is drawn from.
-        inline: The one-line form in terms of the function's own names; by default the returned
-            expression, for a body that is one ``return``.
-        sampler: Draws arguments where the plain sampler of the types would seldom meet the
+        draw: Parameter name -> the values to draw from.
+        inline: The one-line form, written with the function's variable names; by default the
+            returned expression of a body that is a single ``return``.
+        sampler: Draws arguments; useful if the plain sampler of the types seldom draws the
             interesting cases.
     """
     notes = _Notes(phrases=phrases, level=level, draw=draw or {}, inline=inline, sampler=sampler)
@@ -105,7 +105,7 @@ def atom(
 
 
 def read_atoms(module: ModuleType) -> list[Atom]:
-    """Return the atoms of a topic file, in the order they stand there.
+    """Return the atoms of a topic file, in the order of the file.
 
     Raises:
         ConfigError: An atom has a type outside ``NAMES``, or no one-line form.
@@ -132,7 +132,7 @@ def _read(
     for kind in (*types, returns):
         if kind not in NAMES:
             raise ConfigError(
-                f"atom {node.name!r} has a type that nothing else could follow",
+                f"atom {node.name!r} has a type outside the known types",
                 value=kind,
                 expected="one of " + ", ".join(NAMES),
             )
@@ -158,7 +158,7 @@ def _returned(node: ast.FunctionDef, text: str) -> str:
     if len(node.body) != 2 or not isinstance(last, ast.Return) or last.value is None:
         raise ConfigError(
             f"atom {node.name!r} has no one-line form",
-            expected="a body that is one return, or atom(..., inline=...)",
+            expected="a body that is a single return, or atom(..., inline=...)",
         )
     return ast.get_source_segment(text, last.value) or ast.unparse(last.value)
 

@@ -1,4 +1,4 @@
-"""The catalogue: every atom by name, read from the topic files at first use."""
+"""Catalogue: every atom by name, read from the topic files at first use."""
 
 import importlib
 from collections.abc import Mapping
@@ -28,22 +28,22 @@ def catalogue() -> Mapping[str, Atom]:
     """Return every atom by name, in the order of the topics and of their files.
 
     Raises:
-        ConfigError: Two topics use one name.
+        ConfigError: Two atoms share a name.
     """
     found: dict[str, Atom] = {}
     for topic in TOPICS:
         for atom in read_atoms(importlib.import_module(f"codegym.atoms.{topic}")):
             if atom.name in found:
-                raise ConfigError("two atoms have one name", value=atom.name)
+                raise ConfigError("two atoms share a name", value=atom.name)
             found[atom.name] = atom
     return MappingProxyType(found)
 
 
 def by_topic(topic: str) -> list[Atom]:
-    """Return the atoms of one topic.
+    """Return the atoms of a topic.
 
     Raises:
-        UnknownNameError: No such topic; names the nearest.
+        UnknownNameError: The topic is unknown; the error holds the nearest known name.
     """
     if topic not in TOPICS:
         raise UnknownNameError("topic", topic, TOPICS)

@@ -1,4 +1,4 @@
-"""Arguments for tests: a random value of each type, and the boundary values of each type."""
+"""Inputs: test arguments, random and boundary values of each type."""
 
 from collections.abc import Callable, Mapping, Sequence
 from random import Random
@@ -9,7 +9,7 @@ from codegym.atoms.atom import Atom
 VOCABULARY = (
     "Apple sky Tree moon ox River a Cloud STAR bee Ink unit Eve dog level noon Otto b2 day 7up"
 ).split()
-"""Words that sampled texts are made of: mixed case, vowels, one letter, palindromes, digits."""
+"""Words of sampled texts: mixed case, vowels, single letters, palindromes, digits."""
 
 BOUNDARIES: Mapping[str, Sequence[Any]] = {
     "int": (0, 1, -1, 9, 10, -10, 99, 100, 255),
@@ -21,7 +21,7 @@ BOUNDARIES: Mapping[str, Sequence[Any]] = {
     "list[str]": ([], [""], ["a"], ["ox", "ox", "ox"], ["b", "a"], ["bee", "a", "ox"]),
     "dict[str, int]": ({}, {"a": 0}, {"ox": 1, "bee": 1}, {"sky": -1, "dog": 10}),
 }
-"""Type -> values at its edges: empty, one item, zero, repeated, already sorted, sign changes."""
+"""Type -> boundary values: empty, single item, zero, repeated, already sorted, sign changes."""
 
 
 def _int(rng: Random) -> int:
@@ -70,20 +70,20 @@ RANDOM: Mapping[str, Callable[[Random], Any]] = {
     "list[str]": _words,
     "dict[str, int]": _table,
 }
-"""Type -> a function that draws one value of it."""
+"""Type -> a function that draws a value of the type."""
 
 
 def sample(types: Sequence[str], rng: Random, *, n: int, atom: Atom | None = None) -> list[Any]:
-    """Draw the arguments of ``n`` test cases; about one in six holds a boundary value.
+    """Draw the arguments of ``n`` test cases; an argument is a boundary value 1 time in 6.
 
     Args:
         types: Type of each argument.
-        rng: Where the draws come from.
+        rng: Source of randomness.
         n: Number of cases.
-        atom: The atom that reads the arguments first; its own sampler is used where it has one.
+        atom: The atom that reads the arguments first; its sampler is used if it has one.
 
     Returns:
-        ``n`` tuples of fresh values, all different; fewer where the types have fewer values.
+        ``n`` tuples of fresh values, all different; fewer if the types have fewer values.
     """
     own = atom.sampler if atom is not None else None
     kind = types[0] if len(types) == 1 else ""
@@ -92,7 +92,11 @@ def sample(types: Sequence[str], rng: Random, *, n: int, atom: Atom | None = Non
         if own:
             values = own(rng)
         else:
-            values = (_value(kind, rng),) if kind else tuple([_value(one, rng) for one in types])
+            values = (
+                (_value(kind, rng),)
+                if kind
+                else tuple([_value(type_name, rng) for type_name in types])
+            )
         found.setdefault(repr(values), values)
         if len(found) == n:
             break

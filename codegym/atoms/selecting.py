@@ -1,4 +1,4 @@
-"""Selecting: keep some items of a list by where they stand."""
+"""Selecting: keep some items of a list by their position."""
 
 from codegym.atoms.atom import atom
 

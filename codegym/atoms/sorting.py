@@ -1,4 +1,4 @@
-"""Sorting: put items in order, and what an order makes easy."""
+"""Sorting: put items in order, and take results that depend on the order."""
 
 from codegym.atoms.atom import atom
 from codegym.atoms.inputs import often_sorted

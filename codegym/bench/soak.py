@@ -1,7 +1,7 @@
-"""``codegym bench soak``: many mixed programs; memory, descriptors and processes must stay flat.
+"""``codegym bench soak``: judges many mixed programs and watches the driver for leaks.
 
 Programs that pass, fail, crash, hang, fork and flood come in a seeded random order, in all three
-test forms, and each has a verdict that is known beforehand.
+test forms. The correct verdict of each is known. Memory, descriptors and processes must not grow.
 """
 
 import json
@@ -28,7 +28,7 @@ from codegym.tasks.task import Task
 
 LIMITS = Limits(wall_s=5.0, cpu_s=5.0, memory_bytes=256 << 20, output_bytes=1 << 16)
 SHORT = Limits(wall_s=0.3, cpu_s=5.0, memory_bytes=256 << 20, output_bytes=1 << 16)
-# Growth beyond these, from the end of the first tenth on, counts as a leak.
+# More growth than this after the first tenth of the programs counts as a leak.
 RSS_SLACK_BYTES = 16 << 20
 FD_SLACK = 4
 SAMPLES = 20
@@ -39,12 +39,12 @@ class Kind:
     """One kind of program in the mixture.
 
     Attributes:
-        name: What it does.
-        share: Its weight in the mixture.
-        body: Body of ``def solve(x)``, right for ``x + 1`` where it passes.
-        outcomes: The verdicts it may get.
+        name: What the program does.
+        share: Weight in the mixture.
+        body: Body of ``def solve(x)``; a right program returns ``x + 1``.
+        outcomes: Outcomes that are correct for the program.
         limits: Bounds of its run.
-        forms: Test forms it is run in.
+        forms: Test forms in which it is run.
     """
 
     name: str
@@ -65,7 +65,10 @@ KINDS = (
         name="leaves",
         share=4,
         body="__import__('os')._exit(0)",
-        outcomes=(Outcome.RUNTIME_ERROR, Outcome.FAILED),  # a script may end so; it printed nothing
+        outcomes=(
+            Outcome.RUNTIME_ERROR,
+            Outcome.FAILED,
+        ),  # a script may exit with status 0, but it printed nothing
     ),
     Kind(
         name="crashes",
@@ -127,7 +130,7 @@ KINDS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
-    """The driver at one moment: programs done, resident bytes, open descriptors, descendants."""
+    """The driver's use of resources after ``done`` programs; processes are its descendants."""
 
     done: int
     rss_bytes: int
@@ -137,16 +140,16 @@ class Sample:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SoakReport:
-    """What a soak found.
+    """The result of a soak.
 
     Attributes:
-        programs: How many were judged.
-        workers: On how many workers.
-        isolation: In which mode.
-        seconds: How long it took.
-        wrong: Kind, form and outcome of verdicts that should have been others, with their number.
-        samples: The driver through the run.
-        left: Descendant processes left after the sandbox was closed.
+        programs: Number of programs judged.
+        workers: Number of workers.
+        isolation: Isolation mode.
+        seconds: Duration of the soak.
+        wrong: Kind, form and outcome of each wrong verdict, with the number of such verdicts.
+        samples: The driver's use of resources during the soak.
+        left: Number of descendant processes after the sandbox was closed.
         fds_before: Open descriptors before the sandbox was made.
         fds_after: Open descriptors after it was closed.
     """
@@ -163,13 +166,13 @@ class SoakReport:
 
     @property
     def rss_growth_bytes(self) -> int:
-        """Growth of the driver from the end of the first tenth to the highest point after it."""
+        """Growth of the driver from the end of the first tenth to its later maximum."""
         settled = [s for s in self.samples if s.done >= self.programs / 10] or list(self.samples)
         return max(s.rss_bytes for s in settled) - settled[0].rss_bytes
 
     @property
     def faults(self) -> list[str]:
-        """What was not as it should be, in words."""
+        """The failures of the soak, in words."""
         found = [f"{count} x {what}" for what, count in self.wrong.items()]
         if self.rss_growth_bytes > RSS_SLACK_BYTES:
             found.append(f"the driver grew by {self.rss_growth_bytes >> 20} MiB")
@@ -186,14 +189,14 @@ class SoakReport:
 def soak(
     programs: int, *, workers: int, isolation: str, seed: int, progress: Progress | None = None
 ) -> SoakReport:
-    """Judge so many programs of the mixture.
+    """Judge programs of the mixture and sample the driver's use of resources.
 
     Args:
-        programs: How many.
-        workers: Workers of the sandbox.
+        programs: Number of programs.
+        workers: Number of workers of the sandbox.
         isolation: Mode of the sandbox.
-        seed: Of the order and the inputs.
-        progress: Where to show how far it is.
+        seed: Seed for the order of the programs.
+        progress: Display of the progress, if any.
     """
     rng = random.Random(seed)
     fds_before = len(os.listdir("/proc/self/fd"))
@@ -272,7 +275,7 @@ def _sample(done: int) -> Sample:
 
 
 def descendants(pid: int) -> list[int]:
-    """Return the processes below one, zombies included."""
+    """Return the descendants of a process, zombies included."""
     parents: dict[int, list[int]] = {}
     for name in os.listdir("/proc"):
         if name.isdigit():
@@ -291,7 +294,7 @@ def descendants(pid: int) -> list[int]:
 
 
 def show(report: SoakReport, console: Console) -> None:
-    """Print the samples and the verdict on the run."""
+    """Print the samples and the failures."""
     rate = report.programs / report.seconds
     table = Table(
         title=f"{report.programs} programs, {report.workers} workers, {report.isolation}: "
@@ -313,13 +316,15 @@ def show(report: SoakReport, console: Console) -> None:
 
 
 @click.command()
-@click.option("--programs", default=100_000, show_default=True, help="How many to judge.")
-@click.option("--workers", default=2, show_default=True, help="Workers of the sandbox.")
-@click.option("--isolation", default="auto", show_default=True, help="Mode of the sandbox.")
-@click.option("--seed", default=0, show_default=True, help="Of the order and the inputs.")
-@click.option("--json", "as_json", is_flag=True, help="Write the report as one JSON object.")
+@click.option("--programs", default=100_000, show_default=True, help="Number of programs to judge.")
+@click.option("--workers", default=2, show_default=True, help="Number of sandbox workers.")
+@click.option(
+    "--isolation", default="auto", show_default=True, help="Isolation mode of the sandbox."
+)
+@click.option("--seed", default=0, show_default=True, help="Seed for the order of the programs.")
+@click.option("--json", "as_json", is_flag=True, help="Write the report as a JSON object.")
 def command(programs: int, workers: int, isolation: str, seed: int, as_json: bool) -> None:
-    """Judge a mixture of good and bad programs; exit with 1 if anything leaks or is misjudged."""
+    """Judge a mixture of good and bad programs; exit with 1 after a leak or a wrong verdict."""
     if programs < 1 or workers < 1:
         raise ConfigError("nothing to do", value=(programs, workers), expected="at least 1 of each")
     with Progress(console=Console(stderr=True), transient=True) as progress:

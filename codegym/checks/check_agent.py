@@ -15,8 +15,9 @@ from codegym.checks.agent_experience import (
     with_random_rewards,
 )
 from codegym.checks.symbol_world import SymbolWorld
+from codegym.episode import Request
 from codegym.errors import CodegymError, ConformanceError
-from codegym.learning.agent import Agent, Request
+from codegym.learning.agent import Agent
 from codegym.policies import nested_state
 from codegym.rewards import make_reward
 

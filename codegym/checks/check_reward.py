@@ -1,4 +1,4 @@
-"""check_reward: is a reward pure, within its bounds, and credited to the right tokens?"""
+"""check_reward: tests that a reward is pure, within its bounds and credited to the right tokens."""
 
 from collections.abc import Iterator
 from math import isfinite
@@ -21,7 +21,7 @@ def check_reward(reward: type[Reward] | Reward) -> None:
         reward: A reward, or a class that can be made without arguments.
 
     Raises:
-        ConformanceError: A promise is broken; the message says which.
+        ConformanceError: The contract is violated; the message says how.
     """
     checked = reward() if isinstance(reward, type) else reward
     _claim(isinstance(checked, Reward), "a reward is a Reward", checked)
@@ -46,21 +46,21 @@ def _check_price(checked: Reward, bound: Reward, verdict: Verdict, feedback: Fee
     _claim(inside, "low <= reward <= high", (value, checked.low, checked.high, where))
     _claim(bound(verdict, feedback) == value, "the same verdict earns the same", where)
     fine = bound.fine(verdict, feedback)
-    tokens = bound.tokens(verdict, feedback)
+    tokens = bound.credit(verdict, feedback)
     for name, array in (("fine", fine), ("tokens", tokens)):
-        _claim(array.shape == (feedback.n_tokens,), f"{name} has one number a token", where)
+        _claim(array.shape == (feedback.n_tokens,), f"{name} has a number for each token", where)
         _claim(array.dtype == np.float32, f"{name} is float32", array.dtype)
         _claim(bool(np.isfinite(array).all()), f"{name} is finite", array)
     if feedback.n_tokens:
         expected = value + float(fine.mean())
         close = abs(float(tokens.sum()) - expected) <= 1e-4 * max(1.0, abs(expected))
         _claim(close, "tokens sum to the reward plus the mean fine weight", where)
-    again = bound.tokens(verdict, feedback)
+    again = bound.credit(verdict, feedback)
     _claim(bool((again == tokens).all()), "the same verdict credits the same tokens", where)
 
 
 def verdicts() -> Iterator[Verdict]:
-    """Yield a verdict of each outcome, and of programs that pass some of their tests."""
+    """Yield a verdict of each outcome, and verdicts of programs that pass some tests."""
     ended = [
         outcome for outcome in Outcome if outcome not in (Outcome.SYNTAX_ERROR, Outcome.NO_PROGRAM)
     ]
@@ -77,7 +77,7 @@ def verdicts() -> Iterator[Verdict]:
 
 
 def feedbacks() -> Iterator[Feedback]:
-    """Yield feedback of each kind, in programs of one token and of many."""
+    """Yield feedback of each kind, for programs of a single token and of many."""
     for count in (1, 40):
         yield Feedback(granularity=Granularity.GLOBAL, tokens=(0, count), n_tokens=count)
         yield Feedback(granularity=Granularity.IGNORE, n_tokens=count)

@@ -1,4 +1,4 @@
-"""check_sandbox: does a launcher start sandboxes that keep their promises?"""
+"""check_sandbox: checks that a launcher's sandboxes keep their guarantees."""
 
 import os
 import sys
@@ -14,10 +14,10 @@ from codegym.sandbox.launcher import Launcher
 from codegym.sandbox.limits import Limits
 from codegym.sandbox.pool import PoolSandbox
 
-# A run may end this much later than its limit says, on a busy machine.
+# Allowed overrun of a limit, for busy machines.
 OVERSHOOT_S = 5.0
 _HONEST = "def f(x):\n    return x + 1\n"
-# Programs that try to get out, and return True if they did.
+# Attempts to escape; each raises an exception if the sandbox refuses it.
 _ESCAPES = {
     "read the host's files": "open('/etc/passwd').read()",
     "write a file": "open('/tmp/codegym-check', 'w').close()",
@@ -43,18 +43,18 @@ _POISON = (
 
 
 def check_sandbox(launcher_class: Callable[..., Launcher]) -> None:
-    """Start a pool on a launcher and try what it promises.
+    """Start a pool on a launcher and check its guarantees.
 
-    Programs run under the caller's own Python; every limit ends a run and is named; a crash is a
-    fact; nothing reaches the next program; and unless the isolation is called ``unsafe``, nothing
-    reaches the host.
+    Programs run under the caller's Python. Every limit ends a run and is named in the result. A
+    crash is reported in the result. A program cannot affect the next program, and unless the
+    isolation is called ``unsafe`` it cannot reach the host.
 
     Args:
-        launcher_class: What to check; called as the registry's launchers are.
+        launcher_class: The launcher to check; called like a launcher of the registry.
 
     Raises:
-        ConformanceError: A promise is broken; the message says which.
-        SandboxUnavailableError: This machine refuses that isolation.
+        ConformanceError: The sandbox breaks a guarantee; the message names it.
+        SandboxUnavailableError: The isolation does not work on this machine.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)

@@ -1,7 +1,7 @@
-"""check_source: does a task source keep its promises, and are its tasks worth training on?
+"""check_source: tests that a task source keeps its contract and counts weaknesses of its tasks.
 
-Broken promises (ids, determinism, round trip) raise. What is only a pity (a weak task, a duplicate,
-a prompt shared by two splits) is counted and reported.
+A violation of the contract (ids, determinism, round trip) raises an error. A weakness (a weak task,
+a duplicate, a prompt shared by two splits) is counted and reported.
 """
 
 import ast
@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
 from codegym import registry
-from codegym.errors import CodegymError, ConformanceError
+from codegym.errors import CodegymError, ConfigError, ConformanceError
 from codegym.grading.verdict import Verdict
 from codegym.sources import load_tasks, parse_uri
-from codegym.sources.task_source import TaskSource
+from codegym.sources.mixture import Mixture
 from codegym.synthesis.duplicate_tasks import ast_key
 from codegym.tasks.task import CallCase, StdioCase, Task
+from codegym.tasks.task_source import TaskSource
 
 if TYPE_CHECKING:
     from codegym.sandbox import Sandbox
@@ -33,20 +34,21 @@ _CONSTANTS = ("None", "0", "1", '""', "[]", "True", "False")
 
 @dataclass(slots=True, kw_only=True)
 class SourceReport:
-    """What was found of one source.
+    """Findings about a task source.
 
     Attributes:
-        uri: The source.
-        size: How many tasks it has.
-        checked: How many of them were looked at.
-        broken: Ids whose canonical solution does not pass, each with the verdict's message.
-        unsolved: How many tasks have no canonical solution.
-        weak: Ids that a program passes which does nothing of use, each with that program.
-        generous: Ids of which such a program passes at least half of the cases.
-        duplicates: Ids whose prompt and tests another task has too.
-        same_solution: Ids whose canonical solution another task has too, spacing apart.
-        shared: Other split -> ids whose prompt or solution stands there too.
-        cut_prompts: Ids whose prompt ends in white space (see docs/tasks.md).
+        uri: URI of the source.
+        size: Number of tasks in the source.
+        checked: Number of tasks checked.
+        broken: Id -> the verdict's message, for tasks whose canonical solution does not pass.
+        unsolved: Number of tasks without a canonical solution.
+        weak: Id -> the program, for tasks that an idle program passes.
+        generous: Ids of tasks for which an idle program passes at least half of the cases.
+        duplicates: Ids of tasks whose prompt and tests also belong to another task.
+        same_solution: Ids of tasks whose canonical solution, apart from spacing, also belongs to
+            another task.
+        shared: Other split -> ids of tasks whose prompt or solution also occurs in that split.
+        cut_prompts: Ids of tasks whose prompt ends in white space (see docs/tasks.md).
         judged: Whether programs were run.
     """
 
@@ -65,13 +67,16 @@ class SourceReport:
 
     @property
     def ok(self) -> bool:
-        """Whether nothing is wrong with the tasks looked at; duplicates are no fault."""
+        """Whether the checked tasks have no fault; duplicates are not a fault."""
         return not self.broken and not self.weak and not any(self.shared.values())
 
     def rows(self) -> Iterator[tuple[str, int, str]]:
-        """Yield what was counted, how often, and the first few ids."""
+        """Yield each finding as its label, its count and the first few ids."""
         for label, found in (
-            ("canonical solution fails", [f"{one} ({why})" for one, why in self.broken.items()]),
+            (
+                "canonical solution fails",
+                [f"{task_id} ({why})" for task_id, why in self.broken.items()],
+            ),
             ("weak: passed by an idle program", [f"{a} ({b})" for a, b in self.weak.items()]),
             ("generous: an idle program passes half of the cases", self.generous),
             ("same prompt and tests as another task", self.duplicates),
@@ -85,23 +90,30 @@ class SourceReport:
 def check_source(
     uri: str, *, count: int = 200, sandbox: "Sandbox | None" = None, judge: bool = True
 ) -> SourceReport:
-    """Look at up to ``count`` tasks of a source, spread evenly over it.
+    """Check up to ``count`` tasks of a source, spread evenly over it.
 
     Args:
-        uri: The source.
-        count: How many tasks to look at.
-        sandbox: Where programs run; one is made if None.
-        judge: Whether to run programs at all.
+        uri: URI of the source.
+        count: Number of tasks to check.
+        sandbox: Sandbox that runs the programs; None makes a new sandbox.
+        judge: Whether to run programs.
 
     Returns:
-        What was counted.
+        The findings.
 
     Raises:
         ConformanceError: An id is empty, repeated, not stable or not found again; a task changes
-            from one access to the next, or does not survive JSON; the length is wrong.
-        ConfigError: The URI is unreadable.
+            between accesses, or does not survive JSON; the length is wrong.
+        ConfigError: The URI is unreadable or names a mixture.
     """
     source = load_tasks(uri)
+    if isinstance(source, Mixture):
+        raise ConfigError(
+            "a mixture cannot be checked as a whole",
+            value=uri,
+            expected="the URI of a single source",
+            cure="check each source of the mixture",
+        )
     tasks = _spread(source, count)
     before = [task.to_json() for task in tasks]
     report = SourceReport(uri=uri, size=len(source), checked=len(tasks))
@@ -119,11 +131,11 @@ def check_source(
 
 
 def idle_programs(task: Task) -> list[str]:
-    """Return programs that do nothing of use and should pass no task.
+    """Return programs that do nothing useful and should pass no task.
 
-    They are ``pass``, ``return None``, plain constants, the result expected most often and the
-    first argument as it came; for tasks on standard input a program that prints nothing or one
-    fixed text.
+    They are ``pass``, ``return None``, plain constants, the most frequent expected result and the
+    unchanged first argument; for tasks on standard input, programs that print nothing or a fixed
+    text.
     """
     if task.tests.form == "stdio":
         printed = Counter(
@@ -163,7 +175,7 @@ def _spread(source: TaskSource, count: int) -> list[Task]:
             if isinstance(error, CodegymError):
                 raise
             raise ConformanceError(
-                f"task {index} cannot be had ({type(error).__name__}: {error})",
+                f"task {index} cannot be read ({type(error).__name__}: {error})",
                 value=source.uri,
                 expected=f"a task for each index below its length, {size}",
             ) from error
@@ -176,18 +188,18 @@ def _check_promises(source: TaskSource, uri: str, count: int, tasks: Sequence[Ta
     ids = Counter(task.task_id for task in tasks)
     for task_id, times in ids.items():
         if not task_id or times > 1:
-            raise ConformanceError("an id is empty or stands twice", value=task_id)
+            raise ConformanceError("an id is empty or occurs twice", value=task_id)
     other = load_tasks(uri)
     if len(other) != len(source):
         raise ConformanceError(
-            "the length changes from one load to the next", value=(len(source), len(other))
+            "the length changes between two loads", value=(len(source), len(other))
         )
     if len(source) <= _WHOLE:
         _check_whole(source)
     again = _spread(other, count)
     for task, same in zip(tasks, again, strict=True):
         if task.to_json() != same.to_json():
-            raise ConformanceError("a task changes from one load to the next", value=task.task_id)
+            raise ConformanceError("a task changes between two loads", value=task.task_id)
         row = json.loads(json.dumps(task.to_json()))
         if Task.from_json(row).to_json() != task.to_json():
             raise ConformanceError("a task does not survive JSON", value=task.task_id)
@@ -209,7 +221,7 @@ def _check_whole(source: TaskSource) -> None:
         )
     for task_id, times in ids.items():
         if times > 1:
-            raise ConformanceError("an id is empty or stands twice", value=task_id)
+            raise ConformanceError("an id is empty or occurs twice", value=task_id)
 
 
 def _must_raise(kind: type[Exception], action: Callable[[], object], complaint: str) -> None:
@@ -235,7 +247,7 @@ def _find_duplicates(tasks: Sequence[Task], report: SourceReport) -> None:
 
 
 def _find_leaks(uri: str, tasks: Sequence[Task], count: int, report: SourceReport) -> None:
-    """Compare with each other split of the same source: all of it, or tasks spread over it."""
+    """Compare with every other split of the same source, whole or by tasks spread over it."""
     parsed = parse_uri(uri)
     takes = inspect.signature(registry.get("sources", parsed.name)).parameters
     mine = parsed.options.get("split") or (takes["split"].default if "split" in takes else "")
@@ -252,7 +264,7 @@ def _find_leaks(uri: str, tasks: Sequence[Task], count: int, report: SourceRepor
         except CodegymError:
             continue  # the source has no such split
         if len(other) == report.size and ids <= {task.task_id for task in theirs}:
-            continue  # another name of the same split
+            continue  # a different name for the same split
         prompts = {_prompt_key(task) for task in theirs}
         solutions = {_solution_key(task) for task in theirs} - {""}
         report.shared[split] = [
@@ -267,7 +279,7 @@ def _prompt_key(task: Task) -> str:
 
 
 def _solution_key(task: Task) -> str:
-    """Return the canonical program without spacing, comments and docstrings; "" without one."""
+    """Return the canonical program without spacing, comments and docstrings; "" if absent."""
     if task.canonical_solution is None:
         return ""
     try:

@@ -1,6 +1,6 @@
-"""check_tokenizer: does a tokenizer lose nothing and know where each token stands?
+"""check_tokenizer: tests that a tokenizer is lossless and returns the right spans.
 
-``round_trips`` asks the same of real programs, and counts them.
+``round_trips`` tests the same on real programs and counts them.
 """
 
 import sysconfig
@@ -35,8 +35,8 @@ def check_tokenizer(tokenizer: type[Tokenizer] | Tokenizer) -> None:
         tokenizer: A tokenizer, or a class that can be made without arguments.
 
     Raises:
-        ConformanceError: A promise is broken; the message says which.
-        ConfigError: A class that needs arguments.
+        ConformanceError: The contract is violated; the message says how.
+        ConfigError: A class needs arguments.
     """
     checked = _make(tokenizer)
     _check_ids(checked)
@@ -50,13 +50,13 @@ def check_tokenizer(tokenizer: type[Tokenizer] | Tokenizer) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoundTrip:
-    """Texts of one origin, all of which came back from their ids.
+    """Counts of texts of an origin that all survived the round trip to ids and back.
 
     Attributes:
-        origin: Where they are from.
-        texts: How many they are.
-        characters: Their length.
-        tokens: The number of their ids.
+        origin: Origin of the texts.
+        texts: Number of texts.
+        characters: Number of characters.
+        tokens: Number of ids.
     """
 
     origin: str
@@ -66,14 +66,14 @@ class RoundTrip:
 
 
 def round_trips(tokenizer: Tokenizer, *, count: int) -> Iterator[RoundTrip]:
-    """Encode and decode this Python's standard library, and HumanEval and MBPP where at hand.
+    """Encode and decode this Python's standard library, and HumanEval and MBPP if installed.
 
     Args:
-        tokenizer: What is checked.
-        count: How many texts of each origin at most, evenly spaced.
+        tokenizer: The tokenizer to check.
+        count: Largest number of texts of each origin, evenly spaced.
 
     Raises:
-        ConformanceError: A text does not come back; names it.
+        ConformanceError: A text does not survive; the error names it.
     """
     yield _round_trip(tokenizer, "standard library", _library(count))
     for uri in ("humaneval", "mbpp"):
@@ -81,7 +81,7 @@ def round_trips(tokenizer: Tokenizer, *, count: int) -> Iterator[RoundTrip]:
             tasks = list(load_tasks(uri))
         except TaskError:
             continue  # not on this machine
-        texts = [(one.task_id, one.prompt + (one.canonical_solution or "")) for one in tasks]
+        texts = [(task.task_id, task.prompt + (task.canonical_solution or "")) for task in tasks]
         yield _round_trip(tokenizer, uri, _spaced(texts, count))
 
 
@@ -108,7 +108,7 @@ def _library(count: int) -> Iterator[tuple[str, str]]:
         try:
             text = path.read_bytes().decode()
         except (OSError, UnicodeDecodeError):
-            continue  # files of other encodings, on which Python's own tests try it
+            continue  # files in other encodings, which Python's own tests use
         yield str(path.relative_to(folder)), text
 
 
@@ -124,30 +124,32 @@ def _make(tokenizer: type[Tokenizer] | Tokenizer) -> Tokenizer:
     except TypeError as error:
         raise ConfigError(
             f"{tokenizer.__name__} cannot be made without arguments",
-            cure="hand check_tokenizer a tokenizer that is made already",
+            cure="pass an instance to check_tokenizer",
         ) from error
 
 
 def _check_ids(checked: Tokenizer) -> None:
     special = (checked.pad_id, checked.end_id)
     _claim(checked.pad_id != checked.end_id, "pad_id and end_id differ", special)
-    _claim(all(0 <= one < checked.vocab_size for one in special), "special ids are ids", special)
+    _claim(
+        all(0 <= token < checked.vocab_size for token in special), "special ids are ids", special
+    )
     _claim(checked.decode(special) == "", "pad and end decode to nothing", checked.decode(special))
 
 
 def _check_text(checked: Tokenizer, text: str) -> None:
     ids = checked.encode(text)
     _claim(checked.decode(ids) == text, "decode(encode(text)) == text", (text, checked.decode(ids)))
-    _claim(all(0 <= one < checked.vocab_size for one in ids), "ids are below vocab_size", ids)
+    _claim(all(0 <= token < checked.vocab_size for token in ids), "ids are below vocab_size", ids)
     special = {checked.pad_id, checked.end_id} & set(ids)
-    _claim(not special, "neither pad nor end stands in a text", (text, special))
+    _claim(not special, "no text holds the pad or end id", (text, special))
     _claim(checked.encode(text) == ids, "a text always has the same ids", text)
     array = np.array(ids, dtype=np.int64)
     _claim(checked.decode(array.tolist()) == text, "ids survive an array", text)
     _check_spans(checked, ids, text)
-    # An end token after the text stands at its end and takes no room.
+    # An end token after the text has an empty span at the end of the text.
     last = checked.spans([*ids, checked.end_id])[-1].tolist()
-    _claim(last == [len(text)] * 2, "spans: the end token stands at the end, empty", (text, last))
+    _claim(last == [len(text)] * 2, "spans: the end token has an empty span", (text, last))
 
 
 def _check_any_ids(checked: Tokenizer, ids: Sequence[int]) -> None:
@@ -156,7 +158,7 @@ def _check_any_ids(checked: Tokenizer, ids: Sequence[int]) -> None:
 
 def _check_spans(checked: Tokenizer, ids: Sequence[int], text: str) -> None:
     spans = checked.spans(ids)
-    _claim(spans.shape == (len(ids), 2), "one span for each id", (spans.shape, len(ids)))
+    _claim(spans.shape == (len(ids), 2), "a span for each id", (spans.shape, len(ids)))
     rows = [(int(start), int(end)) for start, end in spans]
     _claim(all(start <= end for start, end in rows), "no span ends before it starts", rows)
     _claim(all(a[0] <= b[0] for a, b in pairwise(rows)), "spans ascend", rows)

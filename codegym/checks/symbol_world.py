@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from codegym.episode import Request
 from codegym.grading.verdict import CaseResult, Outcome, Verdict
-from codegym.learning.agent import Request
 from codegym.policies.gpt.gpt_policy import GPTConfig, GPTPolicy
 from codegym.policy import Policy
 from codegym.rewards import make_reward
@@ -215,11 +215,13 @@ class SymbolWorld:
         case = CaseResult(outcome=Outcome.PASSED if right else Outcome.FAILED)
         priced = price(
             task,
-            actions,
+            program,
+            Verdict.from_cases([case]),
+            self._reward,
+            count=len(actions),
+            spans=lambda: self.tokenizer.spans(actions.tolist()),
+            start=0,
             finished=finished,
-            verdict=Verdict.from_cases([case]),
-            tokenizer=self.tokenizer,
-            reward=self._reward,
         )
         nothing = np.zeros(len(actions), dtype=np.float32)
         return Trajectory(
@@ -229,7 +231,7 @@ class SymbolWorld:
             log_probs=nothing,
             values=nothing,
             reward=priced.reward,
-            credit=priced.token_rewards,
+            credit=priced.credit,
             finished=finished,
             program=program,
             verdict=priced.verdict,

@@ -5,8 +5,8 @@ import sys
 
 import click
 
-from codegym import __version__
 from codegym.errors import CodegymError, UnknownNameError
+from codegym.version import __version__
 
 COMMANDS = {
     "train": "Train a policy: warm start, reinforcement learning, evaluation.",

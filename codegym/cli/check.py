@@ -1,4 +1,4 @@
-"""``codegym check KIND NAME``: the conformance suite of one plug-in."""
+"""``codegym check KIND NAME``: runs the conformance suite of a plug-in."""
 
 import importlib
 import pkgutil
@@ -32,15 +32,15 @@ _GROUPS = {
     default=200,
     show_default=True,
     type=click.IntRange(min=1),
-    help="Tasks (source) or texts of each origin (tokenizer) to look at.",
+    help="Number of tasks (source) or of texts of each origin (tokenizer) to check.",
 )
 @click.option("--judge/--no-judge", default=True, help="Run programs in the sandbox (source).")
 def command(kind: str, name: str, count: int, judge: bool) -> None:
     """Check that a plug-in keeps its contract.
 
-    KIND is source, agent, env, policy, reward, sandbox or tokenizer; NAME is what it is registered
-    under, a task URI for a source, an id for an env; a tokenizer may have a folder (hf:FOLDER).
-    Exit code 1 means a broken contract, or tasks not fit to train on.
+    KIND is source, agent, env, policy, reward, sandbox or tokenizer. NAME is the registered name, a
+    task URI for a source, an id for an env; a tokenizer may have a folder (hf:FOLDER). Exit code 1
+    means a broken contract, or tasks unfit for training.
     """
     console = Console()
     try:
@@ -63,13 +63,13 @@ def _check(kind: str, name: str) -> None:
     """Run ``codegym.checks.check_<kind>.check_<kind>`` on the plug-in of that name.
 
     Raises:
-        UnknownNameError: There is no such check, or no such plug-in.
+        UnknownNameError: The check or the plug-in does not exist.
     """
     modules = {module.name for module in pkgutil.iter_modules(codegym.checks.__path__)}
     known = {
         "source",
         "tokenizer",
-        *(one for one in (*_GROUPS, "env") if f"check_{one}" in modules),
+        *(group for group in (*_GROUPS, "env") if f"check_{group}" in modules),
     }
     if kind not in known:
         raise UnknownNameError("kind of plug-in to check", kind, known)
@@ -82,11 +82,10 @@ def _check_tokenizer(name: str, count: int, console: Console) -> None:
     tokenizer = make_tokenizer(name)
     check_tokenizer(tokenizer)
     table = Table("round trip of", "texts", "characters", "tokens", "characters per token")
-    for one in round_trips(tokenizer, count=count):
-        ratio = f"{one.characters / max(one.tokens, 1):.2f}"
-        table.add_row(
-            one.origin, *(f"{n:,}" for n in (one.texts, one.characters, one.tokens)), ratio
-        )
+    for counts in round_trips(tokenizer, count=count):
+        ratio = f"{counts.characters / max(counts.tokens, 1):.2f}"
+        numbers = (counts.texts, counts.characters, counts.tokens)
+        table.add_row(counts.origin, *(f"{number:,}" for number in numbers), ratio)
     console.print(table)
 
 
@@ -97,6 +96,6 @@ def _show(report: SourceReport, console: Console) -> None:
     console.print(table)
     run = "programs run in the sandbox" if report.judged else "no program was run"
     console.print(
-        f"{report.checked} of {report.size} tasks looked at, {report.unsolved} without a canonical "
+        f"{report.checked} of {report.size} tasks checked, {report.unsolved} without a canonical "
         f"solution; ids, determinism and round trip hold; {run}."
     )

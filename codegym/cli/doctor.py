@@ -1,4 +1,4 @@
-"""``codegym doctor``: what this machine can isolate, and how to mend it."""
+"""``codegym doctor``: shows which isolations work here, and how to repair the others."""
 
 import json
 from dataclasses import asdict
@@ -16,9 +16,9 @@ _MARKS = {"good": "[green]ok[/]", "missing": "[yellow]--[/]", "broken": "[red]!!
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
 def command(as_json: bool) -> None:
-    """Look at this machine and run one program in every isolation.
+    """Check this machine and run programs in every isolation.
 
-    Exit code 0 if programs can be run isolated, 1 if not.
+    The exit code is 0 if an isolation works, else 1.
     """
     diagnosis = examine()
     if as_json:

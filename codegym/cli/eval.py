@@ -1,6 +1,7 @@
 """``codegym eval``: pass@k of a checkpoint on a task source, with intervals."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +9,11 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from codegym.cli.train import env_args
 from codegym.errors import ConfigError, MissingExtraError
 
 TASKS = "composites?domain=small&depth=2&split=test"
+ENV = "CodeGym/Synthesis-v0"
 BUDGET = 64
 
 
@@ -19,6 +22,14 @@ BUDGET = 64
 @click.option(
     "--tasks",
     help=f"URI of the tasks.  [default: the held-out tasks of the run, else {TASKS}]",
+)
+@click.option("--env", help=f"Id of the environment.  [default: the run's, else {ENV}]")
+@click.option(
+    "--env-arg",
+    "env_assignments",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="An argument of the environment: turns=3.",
 )
 @click.option(
     "--count", type=click.IntRange(min=1), default=300, show_default=True, help="How many of them."
@@ -73,6 +84,8 @@ BUDGET = 64
 def command(
     checkpoint: str,
     tasks: str | None,
+    env: str | None,
+    env_assignments: tuple[str, ...],
     count: int,
     max_new_tokens: int | None,
     grammar: bool | None,
@@ -90,44 +103,63 @@ def command(
     folder is measured on the run's held-out tasks, as the run measured itself.
     """
     try:
-        from codegym.measuring.evaluation import evaluate, held_out
         from codegym.policies.factory import make_policy
+        from codegym.rollout.environments import DEFAULT_ENV, make_env
     except ModuleNotFoundError as error:
         raise MissingExtraError(error.name or "torch", "agents") from error
     from codegym.grading.judge import Judge
     from codegym.sandbox import make_sandbox
     from codegym.sources import load_tasks
 
-    if greedy and critic_sampling:
-        raise ConfigError("critic sampling samples", value="--greedy", cure="leave it out")
     found, run = _found(checkpoint)
     policy = make_policy(found)
-    uri = tasks or run.get("eval_tasks", TASKS)
-    chosen = held_out(load_tasks(uri), count)
-    critic = _critic(Path(found), policy) if critic_sampling else None
-    title = f"{checkpoint} on {len(chosen)} tasks of {uri}"
+    uri = run.get("eval_tasks", TASKS) if tasks is None else tasks
+    source = load_tasks(uri) if uri else None
+    critic = _critic(Path(found), policy, greedy) if critic_sampling else None
+    shown = f"{min(count, len(source))} tasks of {uri}" if source else f"{count} episodes"
     with (
-        Console(stderr=True).status(f"{len(chosen)} tasks, {sampling['n']} programs each"),
+        Console(stderr=True).status(f"{shown}, {sampling['n']} programs each"),
         make_sandbox(isolation, workers=workers) as sandbox,
     ):
-        written: dict[str, Any] = sampling | {
-            "judge": Judge(sandbox),
-            "budget": max_new_tokens or run.get("max_new_tokens", BUDGET),
-            "grammar": run.get("grammar", False) if grammar is None else grammar,
-            "name": uri,
-        }
-        report: Any
+        played = make_env(
+            env or run.get("env", DEFAULT_ENV),
+            policy,
+            tasks=source,
+            reward="pass_rate" if source else None,
+            budget=max_new_tokens or run.get("max_new_tokens", BUDGET),
+            judge=Judge(sandbox),
+            num_envs=1 if source else run.get("num_envs", 32),
+            env_args=env_args(env_assignments) or ({} if env else run.get("env_args", {})),
+        )
+        how = {"grammar": run.get("grammar", False) if grammar is None else grammar, "name": uri}
+        title = f"{checkpoint} on {shown}"
         if critic is None:
-            report = evaluate(policy, chosen, deterministic=greedy, **written)
-            table = _table(report, title)
+            report, table = _evaluated(title, policy, played, count, greedy, sampling | how)
         else:
-            from codegym.measuring.critic_sampling import critic_sampling as guided_by
-
-            report = guided_by(policy, critic, chosen, visible=visible_tests, **written)
-            table = _comparison(report, title)
+            how["visible"] = visible_tests
+            report, table = _guided(title, policy, played, count, critic, sampling | how)
     Console().print(table)
     if out is not None:
         out.write_text(json.dumps(report.to_json(), indent=2) + "\n")
+
+
+def _evaluated(
+    title: str, policy: Any, env: Any, count: int, greedy: bool, how: Mapping[str, Any]
+) -> tuple[Any, Table]:
+    from codegym.measuring.evaluation import evaluate
+
+    report = evaluate(policy, None, env=env, count=count, deterministic=greedy, **how)
+    return report, _table(report, title)
+
+
+def _guided(
+    title: str, policy: Any, env: Any, count: int, critic: Any, how: Mapping[str, Any]
+) -> tuple[Any, Table]:
+    from codegym.measuring.critic_sampling import critic_sampling
+    from codegym.measuring.evaluation import held_out
+
+    report = critic_sampling(policy, critic, held_out(env, count) or (), env=env, **how)
+    return report, _comparison(report, title)
 
 
 def _found(checkpoint: str) -> tuple[str, dict[str, Any]]:
@@ -150,12 +182,14 @@ def _found(checkpoint: str) -> tuple[str, dict[str, Any]]:
     return checkpoint, {}
 
 
-def _critic(checkpoint: Path, policy: Any) -> Any:
+def _critic(checkpoint: Path, policy: Any, greedy: bool) -> Any:
     """Read the critic that a run of coderl kept.
 
     Raises:
-        ConfigError: The checkpoint keeps none.
+        ConfigError: The checkpoint keeps none, or greedy programs were asked for.
     """
+    if greedy:
+        raise ConfigError("critic sampling samples", value="--greedy", cure="leave it out")
     from codegym.learning.outcome_critic import OutcomeCritic
     from codegym.policies.checkpoint import TRAINER, load_trainer
 

@@ -1,4 +1,4 @@
-"""``codegym grade``: run programs against their tests in the sandbox."""
+"""``codegym grade``: runs programs against their tests in the sandbox."""
 
 import time
 from collections import Counter
@@ -21,33 +21,33 @@ from codegym.measuring.sample_files import (
     Sample,
     VerdictFile,
     canonical_samples,
-    one_program,
     read_samples,
+    same_program,
 )
 from codegym.measuring.statistics import pass_at_k
 from codegym.sandbox import Sandbox, make_sandbox
 from codegym.sandbox.limits import Limits
 from codegym.sources import TaskSource, load_tasks
 
-UNDER_WAY = 512
+IN_PROGRESS = 512
 SHOWN_FAILURES = 10
 
 
 @click.command()
 @click.argument("source")
-@click.option("--canonical", is_flag=True, help="Grade the tasks' own reference solutions.")
+@click.option("--canonical", is_flag=True, help="Grade the tasks' reference solutions.")
 @click.option("--samples", type=click.Path(path_type=Path), help="JSONL of task_id and program.")
-@click.option("--program", help="Grade this one text against every task.")
+@click.option("--program", help="Grade this text against every task.")
 @click.option("--out", type=click.Path(path_type=Path), help="Write verdicts to this JSONL file.")
-@click.option("--resume", is_flag=True, help="Go on with --out where it was cut off.")
+@click.option("--resume", is_flag=True, help="Continue an interrupted --out file.")
 @click.option("--repeat", "times", default=1, show_default=True, help="Runs of each program.")
 @click.option("--isolation", default="auto", show_default=True, help="Kind of sandbox.")
-@click.option("--workers", type=int, help="Programs side by side.  [default: two per core]")
-@click.option("--package", "packages", multiple=True, help="Offer an installed package inside.")
-@click.option("--cache", type=click.Path(path_type=Path), help="File of verdicts seen before.")
-@click.option("--wall-s", type=float, help="Seconds that one program may take.")
-@click.option("--cpu-s", type=float, help="Processor seconds that one program may take.")
-@click.option("--memory-mb", type=float, help="Megabytes that one program may use.")
+@click.option("--workers", type=int, help="Programs run in parallel.  [default: two per core]")
+@click.option("--package", "packages", multiple=True, help="Installed package to offer inside.")
+@click.option("--cache", type=click.Path(path_type=Path), help="File of cached verdicts.")
+@click.option("--wall-s", type=float, help="Seconds allowed per program.")
+@click.option("--cpu-s", type=float, help="Processor seconds allowed per program.")
+@click.option("--memory-mb", type=float, help="Megabytes allowed per program.")
 def command(
     source: str,
     canonical: bool,
@@ -68,7 +68,7 @@ def command(
 
     SOURCE is a task URI (humaneval, mbpp?split=test, jsonl:/tasks.jsonl) or a file of tasks. Give
     one of --canonical, --samples, --program. Exit code 0: all passed; 1: some did not, or varied
-    from run to run (--repeat); 2: bad input.
+    between runs (--repeat); 2: bad input.
     """
     if sum((canonical, samples is not None, program is not None)) != 1:
         raise click.UsageError("give exactly one of --canonical, --samples, --program")
@@ -76,7 +76,7 @@ def command(
         raise click.UsageError("--resume needs --out")
     if times < 1:
         raise ConfigError("unusable --repeat", value=times, expected="1 or more")
-    # A file by its bare name is a file of tasks; a URI such as jsonl:/f or mbpp:/f says its reader.
+    # A bare file name is a file of tasks; a URI such as jsonl:/f or mbpp:/f names its reader.
     bare = ":" not in source and source.endswith((".jsonl", ".jsonl.gz"))
     tasks = load_tasks(f"jsonl:{source}" if bare else source)
     chosen = _choose(tasks, canonical, samples, program)
@@ -98,7 +98,8 @@ def command(
         for sample, verdicts in _with_progress(graded, len(left)):
             summary.add(sample, verdicts)
             if file is not None:
-                runs = [("outcomes", [str(one.outcome) for one in verdicts])] if times > 1 else []
+                outcomes = [str(verdict.outcome) for verdict in verdicts]
+                runs = [("outcomes", outcomes)] if times > 1 else []
                 file.write(sample, verdicts[0], runs)
         summary.isolation = sandbox.isolation
     summary.print(Console())
@@ -112,7 +113,7 @@ def _choose(
         return list(canonical_samples(tasks))
     if samples is not None:
         return list(read_samples(samples, tasks))
-    return list(one_program(tasks, program or ""))
+    return list(same_program(tasks, program or ""))
 
 
 def _limited(samples: Iterable[Sample], changes: dict[str, float]) -> Iterator[Sample]:
@@ -121,7 +122,7 @@ def _limited(samples: Iterable[Sample], changes: dict[str, float]) -> Iterator[S
         if not changes:
             yield sample
             continue
-        # One changed task for all programs of a task: the judge plans by task.
+        # All programs of a task share a changed task, since the judge plans by task.
         known = changed.get(id(sample.task))
         if known is None:
             suite = sample.task.tests
@@ -147,18 +148,18 @@ def _graded(
     samples: list[Sample], sandbox: Sandbox, cache: VerdictCache | None
 ) -> Iterator[tuple[Sample, list[Verdict]]]:
     judge = Judge(sandbox, cache=cache)
-    under_way: dict[int, Sample] = {}
+    in_progress: dict[int, Sample] = {}
     waiting = iter(samples)
     exhausted = False
-    while under_way or not exhausted:
-        while not exhausted and len(under_way) < UNDER_WAY:
+    while in_progress or not exhausted:
+        while not exhausted and len(in_progress) < IN_PROGRESS:
             sample = next(waiting, None)
             if sample is None:
                 exhausted = True
             else:
-                under_way[judge.submit(sample.program, sample.task)] = sample
+                in_progress[judge.submit(sample.program, sample.task)] = sample
         for ticket, verdict in judge.collect():
-            yield under_way.pop(ticket), [verdict]
+            yield in_progress.pop(ticket), [verdict]
 
 
 def _repeated(
@@ -183,14 +184,14 @@ def _with_progress(
         bar = progress.add_task("grading", total=total, passed=0)
         passed = 0
         for sample, verdicts in graded:
-            passed += all(one.passed for one in verdicts)
+            passed += all(verdict.passed for verdict in verdicts)
             progress.update(bar, advance=1, passed=passed)
             yield sample, verdicts
 
 
 @dataclass
 class Summary:
-    """Counts of what was graded, and the table of them."""
+    """Counts of graded programs, and their table."""
 
     isolation: str = ""
     resumed: int = 0
@@ -202,19 +203,21 @@ class Summary:
     started: float = field(default_factory=time.monotonic)
 
     def add(self, sample: Sample, verdicts: list[Verdict]) -> None:
-        """Count one program, judged once or several times."""
+        """Count a program, judged once or several times."""
         first = verdicts[0]
-        self.tasks.setdefault(sample.task.task_id, []).append(all(one.passed for one in verdicts))
+        self.tasks.setdefault(sample.task.task_id, []).append(
+            all(verdict.passed for verdict in verdicts)
+        )
         self.outcomes[first.outcome] += 1
         self.pass_rates += first.pass_rate
         if not first.passed and len(self.failures) < SHOWN_FAILURES:
             self.failures.append((sample.task.task_id, first))
-        if any(one != first for one in verdicts):
+        if any(verdict != first for verdict in verdicts):
             self.varying.append((sample.task.task_id, verdicts))
 
     @property
     def programs(self) -> int:
-        """How many programs were counted."""
+        """Number of programs counted."""
         return sum(self.outcomes.values())
 
     @property
@@ -223,9 +226,9 @@ class Summary:
         return self.outcomes[Outcome.PASSED] == self.programs and not self.varying
 
     def print(self, console: Console) -> None:
-        """Print the table, then what failed and what varied."""
+        """Print the table, then the failures and the programs that varied."""
         programs, seconds = self.programs, time.monotonic() - self.started
-        pass_at_1 = sum(pass_at_k(len(one), sum(one), 1) for one in self.tasks.values())
+        pass_at_1 = sum(pass_at_k(len(passed), sum(passed), 1) for passed in self.tasks.values())
         table = Table(title="verdicts", title_justify="left", show_header=False)
         table.add_row("passed", f"{self.outcomes[Outcome.PASSED]}/{programs}")
         table.add_row("tasks", str(len(self.tasks)))
@@ -246,6 +249,6 @@ class Summary:
         if programs - self.outcomes[Outcome.PASSED] > len(self.failures):
             console.print("  ...")
         for task_id, verdicts in self.varying:
-            counts = Counter(str(one.outcome) for one in verdicts)
+            counts = Counter(str(verdict.outcome) for verdict in verdicts)
             shown = ", ".join(f"{name} {count}" for name, count in counts.items())
             console.print(f"  [red]varies[/] {escape(task_id)}: {shown}")

@@ -1,4 +1,4 @@
-"""``codegym list``: every plug-in by group."""
+"""``codegym list``: shows every plug-in by group."""
 
 import inspect
 
@@ -13,7 +13,7 @@ from codegym.errors import MissingExtraError, UnknownNameError
 @click.command()
 @click.argument("group", required=False)
 def command(group: str | None) -> None:
-    """List what is registered; with GROUP, say what each of its plug-ins does.
+    """List the registered plug-ins; with GROUP, describe those of the group.
 
     GROUP is one of agents, policies, rewards, samplers, sandboxes, sources, tokenizers. Listing all
     groups imports no plug-in.
@@ -25,7 +25,7 @@ def command(group: str | None) -> None:
         for name in groups:
             table.add_row(name, ", ".join(registry.names(name)))
         console.print(table)
-        console.print("codegym list GROUP says what each one does.", style="dim")
+        console.print("codegym list GROUP describes each of them.", style="dim")
         return
     if group not in groups:
         raise UnknownNameError("plug-in group", group, groups)
@@ -36,7 +36,7 @@ def command(group: str | None) -> None:
 
 
 def _describe(group: str, name: str) -> tuple[str, str]:
-    """Return the first sentence and the options of one plug-in."""
+    """Return the first paragraph and the options of a plug-in."""
     try:
         target = registry.get(group, name)
     except MissingExtraError as error:

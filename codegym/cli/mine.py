@@ -1,4 +1,4 @@
-"""``codegym mine``: tasks from the functions of real Python code."""
+"""``codegym mine``: makes tasks from the functions of real Python code."""
 
 import time
 from collections import Counter
@@ -23,8 +23,9 @@ from codegym.errors import CodegymError, ConfigError
 from codegym.mining.contamination import BENCHMARKS, Benchmarks
 from codegym.mining.funnel import Funnel
 from codegym.mining.log import Log
+from codegym.mining.mining_config import MiningConfig
 from codegym.mining.module_tree import Module, find_modules
-from codegym.mining.pipeline import Miner, MiningConfig
+from codegym.mining.pipeline import Miner
 from codegym.sources import load_tasks
 from codegym.tasks.task import Task
 
@@ -35,10 +36,10 @@ from codegym.tasks.task import Task
     "--out",
     required=True,
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Write the tasks to this file; FILE.fates beside it says what became of each function.",
+    help="File for the tasks; FILE.fates beside it records the fate of each function.",
 )
 @click.option("--limit", type=click.IntRange(min=1), help="Stop after this many tasks.")
-@click.option("--seed", default=0, show_default=True, help="Of the inputs that are drawn.")
+@click.option("--seed", default=0, show_default=True, help="Seed of the drawn inputs.")
 @click.option(
     "--min-strength",
     type=click.FloatRange(0.0, 1.0),
@@ -46,14 +47,14 @@ from codegym.tasks.task import Task
     show_default=True,
     help="Least share of a function's mutants that its tests must kill.",
 )
-@click.option("--licence", "licences", multiple=True, help="Only code under this SPDX licence.")
+@click.option("--licence", "licences", multiple=True, help="SPDX licence of the code to mine.")
 @click.option(
     "--benchmark",
     "benchmarks",
     multiple=True,
     default=BENCHMARKS,
     show_default=True,
-    help="Leave out what this task source holds.",
+    help="Task source whose problems are left out.",
 )
 @click.option(
     "--hypothesis",
@@ -62,9 +63,9 @@ from codegym.tasks.task import Task
     show_default=True,
     help="Inputs that Hypothesis adds for each function (extra: mining).",
 )
-@click.option("--resume", is_flag=True, help="Go on where an earlier run to the same file stopped.")
-@click.option("--workers", type=click.IntRange(min=1), help="Programs side by side.")
-@click.option("--isolation", default="auto", show_default=True, help="Of the sandbox.")
+@click.option("--resume", is_flag=True, help="Continue an earlier run to the same file.")
+@click.option("--workers", type=click.IntRange(min=1), help="Number of programs run in parallel.")
+@click.option("--isolation", default="auto", show_default=True, help="Kind of sandbox.")
 def command(
     targets: tuple[str, ...],
     out: Path,
@@ -80,8 +81,8 @@ def command(
 ) -> None:
     """Mine tasks from Python code.
 
-    TARGETS are files, folders, import names of installed packages, or "stdlib". Code is parsed
-    here and run in the sandbox only.
+    TARGETS are files, folders, import names of installed packages, or "stdlib". Code is only
+    parsed here; it runs in the sandbox.
     """
     import codegym
 
@@ -104,21 +105,12 @@ def command(
             miner = Miner(modules, sandbox, config=config, benchmarks=known, done=log.done)
             for fate in log.done:
                 funnel.add(fate)
-            todo = len(miner.candidates())
-            bar = progress.add_task("mining", total=todo, kept=funnel.kept)
-            with suppress(KeyboardInterrupt):
-                for fate, task in miner.mine():
-                    log.write(fate, task)
-                    funnel.add(fate)
-                    todo -= 1
-                    progress.update(bar, advance=1, kept=funnel.kept)
-                    if limit is not None and funnel.kept >= limit:
-                        break
+            left = _mine(miner, log, funnel, progress, limit)
     elapsed, own = time.monotonic() - started, time.process_time() - began
     kept_now = funnel.kept - sum(fate.stage == "kept" for fate in log.done)
     _show(funnel, modules, console)
-    if todo and (limit is None or funnel.kept < limit):
-        console.print(f"stopped with {todo} functions left; --resume goes on")
+    if left and (limit is None or funnel.kept < limit):
+        console.print(f"stopped with {left} functions left; --resume continues")
     inside = miner.costs.cpu_s
     console.print(
         f"{funnel.kept} tasks in {out}; {kept_now} of them in {elapsed:.0f} s "
@@ -130,6 +122,21 @@ def command(
         f"outside: {inside / max(inside + own, 1e-9):.0%} in the sandbox; "
         f"compared with {compared or 'no benchmark'}"
     )
+
+
+def _mine(miner: Miner, log: Log, funnel: Funnel, progress: Progress, limit: int | None) -> int:
+    """Mine until all functions are tried, the limit is reached or Ctrl-C; return those left."""
+    left = len(miner.candidates())
+    bar = progress.add_task("mining", total=left, kept=funnel.kept)
+    with suppress(KeyboardInterrupt):
+        for fate, task in miner.mine():
+            log.write(fate, task)
+            funnel.add(fate)
+            left -= 1
+            progress.update(bar, advance=1, kept=funnel.kept)
+            if limit is not None and funnel.kept >= limit:
+                break
+    return left
 
 
 def read_benchmarks(uris: Sequence[str]) -> dict[str, Sequence[Task] | str]:
@@ -152,7 +159,7 @@ def _modules(targets: Iterable[str]) -> list[Module]:
                 raise ConfigError(
                     f"two modules are called {module.name}",
                     value=str(module.path),
-                    cure=f"mine {other.path} and it in runs of their own",
+                    cure=f"mine {other.path} and {module.path} in separate runs",
                 )
     return list(found.values())
 

@@ -9,10 +9,10 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from codegym import __version__
 from codegym.errors import MissingExtraError
 from codegym.experiments.every_experiment import EXPERIMENTS, load_experiment
 from codegym.experiments.experiment import SCALES, Experiment, Scale
+from codegym.version import __version__
 
 if TYPE_CHECKING:
     from codegym.experiments.runs import Done, Trials

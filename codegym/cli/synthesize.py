@@ -1,4 +1,4 @@
-"""``codegym synthesize``: show the atoms, show composed tasks, write them to a file."""
+"""``codegym synthesize``: shows the atoms, shows composed tasks, writes them to a file."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -16,11 +16,11 @@ from codegym.errors import ConfigError
 from codegym.sources import load_tasks
 from codegym.sources.composites import ProceduralSource
 from codegym.sources.jsonl import write_jsonl
-from codegym.sources.task_source import TaskSource
-from codegym.synthesis.duplicate_tasks import Duplicates
+from codegym.synthesis.duplicate_tasks import DuplicateFilter
 from codegym.synthesis.generate import SynthesisConfig, members
 from codegym.synthesis.splits import DOMAINS, Split
 from codegym.tasks.task import CallCase, Task
+from codegym.tasks.task_source import TaskSource
 
 _DEFAULT = "composites?domain=all&depth=1-3&shape=any"
 
@@ -28,16 +28,16 @@ _DEFAULT = "composites?domain=all&depth=1-3&shape=any"
 @click.command()
 @click.argument("tasks", default=_DEFAULT)
 @click.option("--seed", type=int, help="Seed of the tasks; the same as ?seed= in the URI.")
-@click.option("--show", default=0, help="Print this many tasks with a test each.")
+@click.option("--show", default=0, help="Print this many tasks, each with a test.")
 @click.option("--atoms", is_flag=True, help="Print the catalogue of atoms.")
-@click.option("--count", default=1000, show_default=True, help="Tasks to draw, count and write.")
+@click.option("--count", default=1000, show_default=True, help="Number of tasks to draw.")
 @click.option("--start", default=0, help="Index of the first task.")
 @click.option(
     "--out",
     type=click.Path(dir_okay=False, writable=True, path_type=Path),
-    help="Write the tasks to this file, each different from all before it.",
+    help="Write the tasks to this file, without duplicates.",
 )
-@click.option("--keep-duplicates", is_flag=True, help="Write tasks alike in code or behaviour too.")
+@click.option("--keep-duplicates", is_flag=True, help="Keep tasks with equal code or behaviour.")
 def command(
     tasks: str,
     seed: int | None,
@@ -50,9 +50,9 @@ def command(
 ) -> None:
     """Compose tasks from the 100 atomic functions.
 
-    TASKS is a task URI whose options are the knobs, such as
+    TASKS is a task URI whose options set the difficulty, such as
     "composites?domain=big&depth=2-3&split=test" or "atoms?topic=strings". Without --show, --atoms
-    and --out, tables say what there is.
+    and --out, tables summarise the tasks.
     """
     console = Console()
     source = load_tasks(_with_seed(tasks, seed))
@@ -75,7 +75,7 @@ def command(
         transient=True,
     )
     counts: dict[str, Counter[str]] = {name: Counter() for name in ("topic", "type", "depth")}
-    filtering = Duplicates() if out is not None and not keep_duplicates else None
+    filtering = DuplicateFilter() if out is not None and not keep_duplicates else None
     with progress:
         drawn = _draw(source, start, count, filtering, counts, progress)
         if out is not None:
@@ -105,11 +105,11 @@ def _draw(
     source: TaskSource,
     start: int,
     count: int,
-    duplicates: Duplicates | None,
+    duplicates: DuplicateFilter | None,
     counts: dict[str, Counter[str]],
     progress: Progress,
 ) -> Iterator[Task]:
-    """Yield tasks until ``count`` are kept or the source ends, and count what they are made of."""
+    """Yield tasks until ``count`` are kept or the source ends; count their topics and types."""
     bar = progress.add_task("", total=min(count, len(source) - start))
     kept = 0
     for index in range(start, len(source)):
@@ -130,7 +130,7 @@ def _print_task(task: Task, console: Console) -> None:
     console.print(f"[bold]{task.task_id}[/]", highlight=False)
     program = task.program(task.canonical_solution or "")
     console.print(Syntax(program.rstrip(), "python", background_color="default"))
-    case = next(one for one in task.tests.cases if isinstance(one, CallCase))
+    case = next(case for case in task.tests.cases if isinstance(case, CallCase))
     given = ", ".join(map(repr, case.args))
     console.print(f"f({given}) == {case.expected!r}", style="green", markup=False)
     console.print()
@@ -156,10 +156,10 @@ def _atom_table() -> Table:
 
 
 def _space_table() -> Table:
-    """Count the chains of each domain: all of them by depth, and the sets at depth two."""
+    """Count the chains of each domain: all by depth, and the splits at depth two."""
     table = Table(
         *("domain", "atoms", "depth 2", "3", "4", "A at depth 2", "B", "C"),
-        title="chains there are",
+        title="number of chains",
         title_justify="left",
     )
     for name in DOMAINS:
@@ -170,5 +170,5 @@ def _space_table() -> Table:
         depths = (f"{space.count(depth):,}" for depth in (2, 3, 4))
         sets = (str(len(members(config, 2))) for config in configs)
         table.add_row(name, str(len(space.atoms)), *depths, *sets)
-    table.caption = f"{len(catalogue())} atoms in all; A is trained on, B and C are held out"
+    table.caption = f"{len(catalogue())} atoms in total; A is for training, B and C are held out"
     return table

@@ -1,16 +1,17 @@
 """``codegym train``: a warm start, reinforcement learning, and a report in a run folder."""
 
-import sys
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from codegym import __version__
 from codegym.errors import ConfigError, MissingExtraError, UnknownNameError
+from codegym.measuring.run_report import departure_lines
 
 
 class _Watcher:
@@ -51,7 +52,9 @@ class _Watcher:
     help="Begin from a YAML file with the keys of a run's config.yaml.",
 )
 @click.option("--agent", help="Learning agent (codegym list agents).")
-@click.option("--agent-preset", help="Its named settings: small, paper, ... (codegym list agents).")
+@click.option(
+    "--agent-preset", help="Its named settings: small, paper, ...; auto chooses by the policy."
+)
 @click.option(
     "--policy",
     help="gpt:tiny, gpt:small@512 (with a context of 512 tokens), ... or a checkpoint's folder.",
@@ -62,6 +65,15 @@ class _Watcher:
     type=click.IntRange(min=0),
     help="Words of a new policy's vocabulary, taken from the training tasks; 0: as it is shipped.",
 )
+@click.option("--env", help="Id of the environment, such as CodeGym/Repair-v0.")
+@click.option(
+    "--env-arg",
+    "env_assignments",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="An argument of the environment: turns=3.",
+)
+@click.option("--num-envs", type=int, help="Sub-envs of an environment that is stepped.")
 @click.option("--tasks", help="URI of the training tasks, or 0.7*URI + 0.3*URI.")
 @click.option("--eval-tasks", help="URI of the held-out tasks.")
 @click.option("--task-sampler", help="How training tasks are drawn: uniform, success, curriculum.")
@@ -86,9 +98,9 @@ class _Watcher:
 @click.option("--curve-count", type=int, help="Held-out tasks of each evaluation in between.")
 @click.option("--curve-points", type=int, help="Evaluations in between.")
 @click.option("--patience", type=int, help="Evaluations in between without a new best; 0 for all.")
-@click.option("--seed", type=int, help="Of everything that is drawn.")
-@click.option("--isolation", help="Of the sandbox: auto, namespace, landlock, unsafe.")
-@click.option("--workers", type=int, help="Of the sandbox; 0 lets it choose.")
+@click.option("--seed", type=int, help="Seed of everything that is drawn.")
+@click.option("--isolation", help="Sandbox isolation: auto, namespace, landlock, unsafe.")
+@click.option("--workers", type=int, help="Number of sandbox workers; 0 chooses automatically.")
 @click.option(
     "--set",
     "assignments",
@@ -99,7 +111,7 @@ class _Watcher:
 )
 @click.option("--track", help="tensorboard, wandb, trackio; several with commas, or none.")
 @click.option("--guard/--no-guard", default=None, help="Stop a run whose policy collapses.")
-@click.option("--threads", type=click.IntRange(min=1), help="Threads of torch.")
+@click.option("--threads", type=click.IntRange(min=1), help="Number of torch's threads.")
 @click.option(
     "--out",
     type=click.Path(file_okay=False, path_type=Path),
@@ -123,7 +135,7 @@ def command(
     preset: str | None,
     config_file: Path | None,
     assignments: tuple[str, ...],
-    threads: int | None,
+    env_assignments: tuple[str, ...],
     out: Path | None,
     dry_run: bool,
     overwrite: bool,
@@ -138,21 +150,26 @@ def command(
     console = Console(stderr=True)
     with console.status("loading torch"):
         try:
-            import torch
-
-            from codegym.training.config import TrainConfig
-            from codegym.training.run_folder import RunFolder
-            from codegym.training.trainer import Trainer
+            from codegym.training import session
         except ModuleNotFoundError as error:
             raise MissingExtraError(error.name or "torch", "agents") from error
-    if threads:
-        torch.set_num_threads(threads)
     given = {name: value for name, value in settings.items() if value is not None}
-    if good and resume is None:
-        raise ConfigError(
-            "--good goes with --resume", value="--good", cure="--resume FOLDER --good"
-        )
-    if resume is not None:
+    if env_assignments:
+        given["env_args"] = env_args(env_assignments)
+    watcher = _Watcher(console)
+    if resume is None:
+        if good:
+            raise ConfigError(
+                "--good goes with --resume", value="--good", cure="--resume FOLDER --good"
+            )
+        config = session.make_config(_merge(preset, config_file, given, assignments))
+        _announce(console, config, session.departures_of(config))
+        if dry_run:
+            _show(config, out)
+            return
+        with watcher.progress:
+            report = session.train(config, out=out, overwrite=overwrite, watch=watcher)
+    else:
         changed = {name: value for name, value in given.items() if name == "guard"} if good else {}
         refused = given.keys() - changed or (assignments and not good)
         if refused or preset or config_file or out or dry_run or overwrite:
@@ -161,43 +178,59 @@ def command(
                 value=sorted(given),
                 cure="the run's own config.yaml is used; after a collapse, --good allows --set",
             )
-        folder = RunFolder(resume)
-        merged = folder.read_config() | changed
-        config = TrainConfig.from_mapping(_assign(merged, assignments))
-        trainer = Trainer(config, folder)
-        if changed or assignments:
-            folder.write_config(config.to_mapping())
-    else:
-        config = TrainConfig.from_mapping(_merge(preset, config_file, given, assignments))
-        folder = RunFolder(out or Path("runs") / f"{config.agent}-{config.seed}")
-        trainer = Trainer(config, folder)
-        if dry_run:
-            _show(trainer)
-            return
-        folder.create(config.to_mapping(), overwrite=overwrite)
-    watcher = _Watcher(console)
-    trainer.watch = watcher
-    with watcher.progress:
-        complete = trainer.run(resume=resume is not None, good=good)
-    if not complete:
-        console.print(f"stopped; continue with: codegym train --resume {folder.path}")
+        with watcher.progress:
+            report = session.resume(
+                resume,
+                good=good,
+                watch=watcher,
+                change=lambda kept: _assign(kept | changed, assignments),
+            )
+    if not report.complete:
+        console.print(f"stopped; continue with: codegym train --resume {report.folder}")
         return
-    _report(folder, config, torch.__version__)
+    _print(report)
 
 
-def _show(trainer: Any) -> None:
+def _announce(console: Console, config: Any, departures: Mapping[str, Any]) -> None:
+    """Print which preset was chosen, and which settings differ from the paper's."""
+    console.print(f"{config.agent}, preset {config.agent_preset}, reward {escape(config.reward)}")
+    for line in departure_lines(departures):
+        console.print(f"  {escape(line)}", highlight=False)
+
+
+def _show(config: Any, out: Path | None) -> None:
     """Print a run's settings as its config.yaml would hold them, and its phases."""
     import yaml
 
-    click.echo(yaml.safe_dump(trainer.config.to_mapping(), sort_keys=False), nl=False)
-    for phase in trainer.phases:
+    from codegym.training.config import phases_of
+
+    click.echo(yaml.safe_dump(config.to_mapping(), sort_keys=False), nl=False)
+    for phase in phases_of(config):
         budget = next(
             f"{getattr(phase, name):g} {name}"
             for name in ("minutes", "updates", "programs")
             if getattr(phase, name)
         )
         click.echo(f"# {phase.name}: {phase.agent}, preset {phase.preset}, {budget}")
-    click.echo(f"# folder: {trainer.folder.path}")
+    click.echo(f"# folder: {out or Path('runs') / f'{config.agent}-{config.seed}'}")
+
+
+def env_args(assignments: Sequence[str]) -> dict[str, Any]:
+    """Read ``KEY=VALUE`` as arguments of an environment; a value is JSON, or else a text.
+
+    Raises:
+        ConfigError: An assignment without a value.
+    """
+    arguments: dict[str, Any] = {}
+    for assignment in assignments:
+        key, equals, value = assignment.partition("=")
+        if not equals:
+            raise ConfigError("--env-arg needs a value", value=assignment, expected="KEY=VALUE")
+        try:
+            arguments[key] = json.loads(value)
+        except ValueError:
+            arguments[key] = value
+    return arguments
 
 
 def _merge(
@@ -254,30 +287,17 @@ def _line(update: Any) -> str:
     return "  ".join([*parts, f"{update.programs_per_s:.0f} programs/s"])
 
 
-def _report(folder: Any, config: Any, torch_version: str) -> None:
-    """Write report.json and the plot, and print the table."""
-    from codegym.measuring.run_report import plot, summarise, table
+def _print(report: Any) -> None:
+    """Print the table of a complete run, and where its files are."""
+    from codegym.measuring.run_report import table
 
-    curve, metrics = list(folder.rows("curve")), list(folder.rows("metrics"))
-    summary = summarise(curve)
-    folder.write_report(
-        {
-            "summary": summary,
-            "config": config.to_mapping(),
-            "versions": {
-                "codegym": __version__,
-                "torch": torch_version,
-                "python": sys.version.split()[0],
-            },
-            "curve": curve,
-        }
-    )
-    plot(curve, metrics, folder.plot, title=f"{config.agent} from unit tests, seed {config.seed}")
     out = Console()
-    out.print(table(summary, agent=config.agent))
+    out.print(table(report.summary, agent=report.config.agent))
+    for line in departure_lines(report.departures):
+        out.print(escape(line), soft_wrap=True, highlight=False)
     out.print(
-        f"report  {folder.path / 'report.json'}\nplot    {folder.plot}\n"
-        f"policy  {folder.checkpoint}",
+        f"report  {report.folder / 'report.json'}\nplot    {report.folder / 'learning_curve.png'}\n"
+        f"policy  {report.checkpoint}",
         soft_wrap=True,
         highlight=False,
     )

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from codegym import registry
 from codegym.errors import ConfigError, UnknownNameError
 from codegym.rewards import make_reward
-from codegym.sources.mixture import load_mixture
+from codegym.sources import load_tasks
 from codegym.training.config import TrainConfig, agent_config, phases_of
 
 TRAIN = "composites?domain=small&depth=1-2&split=train"
@@ -204,10 +204,10 @@ class Experiment:
             config = TrainConfig.from_mapping(self.config(arm, SCALES["full"]))
             agent_config(registry.get("agents", arm.agent), phases_of(config)[-1])
             make_reward(config.reward)
-            load_mixture(config.tasks)
-        load_mixture(self.eval_tasks)
+            load_tasks(config.tasks)
+        load_tasks(self.eval_tasks)
         if self.seen_tasks:
-            load_mixture(self.seen_tasks)
+            load_tasks(self.seen_tasks)
         for contrast in self.contrasts:
             self.arm(contrast.plus)
             self.arm(contrast.minus)

@@ -50,14 +50,14 @@ def _measure(done: Done, uri: str, count: int) -> dict[str, Any]:
     from codegym.measuring.evaluation import evaluate, held_out
     from codegym.policies.checkpoint import load_policy
     from codegym.sandbox import make_sandbox
-    from codegym.sources.mixture import load_mixture
+    from codegym.sources import load_tasks
     from codegym.training.run_folder import RunFolder
 
     folder = RunFolder(done.folder)
     config = folder.read_config()
     policy = load_policy(folder.checkpoint)
     policy.module.eval()
-    tasks = held_out(load_mixture(uri), count)
+    tasks = held_out(load_tasks(uri), count)
     with make_sandbox(config["isolation"], workers=config["workers"] or None) as sandbox:
         return {
             kind: evaluate(

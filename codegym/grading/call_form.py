@@ -1,15 +1,15 @@
-"""The call form of an assertion task: the calls that its test makes, with the reference's answers.
+"""Call form: turns an assertion task into the calls of its test with the reference's answers.
 
-A test that says ``assert candidate(2) == 3`` says the same as the call case ``(2,) -> 3``, which
-runs faster and keeps the expected value out of every sandbox. The calls are recorded in the sandbox
-while the trusted test runs on the trusted reference solution: each call's arguments as they were
-before it, and what it returned or raised. The same call made twice is kept once.
+The test ``assert candidate(2) == 3`` is equivalent to the call case ``(2,) -> 3``, which runs
+faster and keeps the expected value out of every sandbox. The calls are recorded in the sandbox
+while the trusted test runs on the trusted reference solution: the arguments before each call, and
+its result or exception. Repeated calls are kept once.
 
-What changes: the answer itself counts, not what the test asks of it. A test that accepts several
-answers (any root within 1e-4, any order of a list) becomes one that accepts the reference's,
-within ``float_tolerance``: the largest tolerance that the test states (a number below 0.1 that a
-difference is compared with, or that is given to ``isclose`` and its like), else 1e-9. It is
-relative above 1 and absolute below; see ``codegym.grading.compare``.
+The call form is stricter where a test accepts several answers (any root within 1e-4, any order of
+a list): it accepts only the reference's answer, within ``float_tolerance``. This is the largest
+tolerance that the test states (a number below 0.1 with which a difference is compared, or which is
+passed to ``isclose`` and similar functions), else 1e-9. It is relative above 1 and absolute below;
+see ``codegym.grading.compare``.
 """
 
 import ast
@@ -41,15 +41,15 @@ class Unrecorded:
 
 
 def call_form(task: Task, *, sandbox: Sandbox | None = None) -> Task:
-    """Return an assertion task in the call form; one in another form as it is.
+    """Return an assertion task in the call form; tasks in other forms are returned unchanged.
 
     Args:
-        task: With a canonical solution that passes its test.
-        sandbox: Where to record; by default one that this process keeps until it exits.
+        task: A task with a canonical solution that passes its test.
+        sandbox: Sandbox for the recording; by default this process's default sandbox.
 
     Raises:
-        TaskError: It has no call form; says why.
-        SandboxError: The sandbox broke, twice.
+        TaskError: The task has no call form; holds the reason.
+        SandboxError: The sandbox broke twice.
     """
     found = _recorded([task], sandbox)[0]
     if isinstance(found, Unrecorded):
@@ -62,16 +62,16 @@ def call_form(task: Task, *, sandbox: Sandbox | None = None) -> Task:
 
 
 def call_forms(tasks: Sequence[Task], *, sandbox: Sandbox | None = None) -> list[Task]:
-    """Return tasks in the call form, those without one as they are.
+    """Return tasks in the call form, where they have one.
 
-    The reason stands in their ``metadata["no_call_form"]``.
+    The other assertion tasks are returned with the reason in ``metadata["no_call_form"]``.
 
     Args:
-        tasks: Any.
-        sandbox: Where to record; by default one that this process keeps until it exits.
+        tasks: Tasks in any form.
+        sandbox: Sandbox for the recording; by default this process's default sandbox.
 
     Raises:
-        SandboxError: The sandbox broke, twice.
+        SandboxError: The sandbox broke twice.
     """
     return [
         replace(task, metadata={**task.metadata, "no_call_form": found.why})
@@ -87,7 +87,7 @@ def _recorded(tasks: Sequence[Task], sandbox: Sandbox | None) -> list[Task | Unr
         for number, task in enumerate(tasks)
         if task.tests.form == "assertion" and task.canonical_solution is not None
     }
-    # Twice: what differs is no function of its arguments.
+    # Recorded twice: a reference whose answers differ is no function of its arguments.
     runs = (sandbox or default_sandbox()).run([job for job in jobs.values() for _ in "ab"])
     found: list[Task | Unrecorded] = []
     for number, task in enumerate(tasks):

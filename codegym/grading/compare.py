@@ -1,7 +1,7 @@
-"""Comparison of what an untrusted program answered with what its task expects.
+"""Comparison: compares an untrusted program's answers with the expected values of its task.
 
-Both sides are wire trees (or printed text): what came back is never turned into live objects,
-called or hashed. Sets and dicts are compared by sorting. The rules:
+Both sides are wire trees (or printed text): answers are never turned into live objects, called or
+hashed. Sets and dicts are compared by sorting. The rules:
 
 - ``None, bool, str, bytes`` and containers match their own type only: ``'5'`` is not ``5``,
   ``(1,)`` is not ``[1]``, ``True`` is not ``1``. Order counts in everything but sets and dicts.
@@ -22,7 +22,7 @@ from codegym.sandbox.wire import MAX_DEPTH, dumps
 
 NUMBER_CHARS = 400_000
 MORE_BRACKETS = 20_000
-# Possessive, and content with an unfinished string, so that no text makes it look twice.
+# Possessive, and accepts an unfinished string, so that it reads every text only once.
 _STRINGS = re.compile(rb'"(?:[^"\\]|\\.|\\\Z)*+(?:"|\Z)', re.DOTALL)
 _NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 _STEP = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
@@ -38,17 +38,17 @@ def too_deep(data: bytes) -> bool:
 
 
 def outsized(data: bytes, expected: bytes) -> bool:
-    """Say whether JSON text holds far more values than a trusted one, without parsing it.
+    """Say whether JSON text has far more values than a trusted JSON text, without parsing it.
 
-    What is compared is the number of brackets: building a million small lists would keep the
-    driver busy long after the program's time is up.
+    The numbers of brackets are compared: parsing a million small lists would keep the driver busy
+    long after the program's time is up.
     """
     allowed = MORE_BRACKETS + 2 * (expected.count(b"[") + expected.count(b"{"))
     return data.count(b"[") + data.count(b"{") > allowed
 
 
 def same(got: Any, expected: Any, tolerance: float = 0.0) -> bool:
-    """Say whether an untrusted wire tree equals a trusted one, by the rules of this module.
+    """Say whether an untrusted wire tree equals a trusted tree, by the rules of this module.
 
     Args:
         got: Any JSON value.
@@ -58,15 +58,15 @@ def same(got: Any, expected: Any, tolerance: float = 0.0) -> bool:
     try:
         return _same(got, expected, tolerance)
     except (ValueError, TypeError, LookupError, ArithmeticError, RecursionError):
-        return False  # a tree that encode does not make
+        return False  # encode makes no such tree
 
 
 def same_output(got: str, expected: str, rule: str) -> bool:
     """Compare printed texts.
 
     Args:
-        got: What the program printed.
-        expected: What it should print.
+        got: The printed text.
+        expected: The expected text.
         rule: ``trailing`` ignores white space at line ends and at the end, ``exact`` ignores
             nothing, ``tokens`` splits at any white space.
     """
@@ -92,7 +92,7 @@ def _same(got: Any, expected: Any, tolerance: float) -> bool:
         return False
     if kind is list:
         return len(got) == len(expected) and all(
-            _same(one, other, tolerance) for one, other in zip(got, expected, strict=True)
+            _same(item, wanted, tolerance) for item, wanted in zip(got, expected, strict=True)
         )
     ((tag, body),) = expected.items()
     if len(got) != 1 or tag not in got:
@@ -104,7 +104,7 @@ def _same(got: Any, expected: Any, tolerance: float) -> bool:
         if len(answer) != len(body):
             return False
         if sorted(map(dumps, answer)) == sorted(map(dumps, body)):
-            return True  # by far the quickest, where no number is written in two ways
+            return True  # a fast path, for numbers that are written in the same way
     if tag in ("s", "z", "K"):
         return _same(sorted(answer, key=_rank), sorted(body, key=_rank), tolerance)
     if tag in ("d", "X"):
@@ -153,7 +153,7 @@ def _sorted_pairs(pairs: list[Any], tag: str) -> list[Any]:
 
 
 def _rank(tree: Any) -> tuple[Any, ...]:
-    """Return a sort key under which trees that are the same stand at the same place."""
+    """Return a sort key that is the same for equal trees."""
     if tree is None:
         return (0,)
     kind = type(tree)
@@ -180,7 +180,7 @@ def _decimal(body: str) -> tuple[bool, decimal.Decimal]:
 
 
 def show(tree: Any, chars: int = 300) -> str:
-    """Write an untrusted wire tree as Python text for people, cut at ``chars``."""
+    """Return an untrusted wire tree as readable Python text of at most ``chars`` characters."""
     pieces: list[str] = []
     try:
         _show(tree, pieces, [chars])

@@ -5,11 +5,12 @@ names the outcome. Expected values stay in this process in the call and stdio fo
 assertion form they are in the examiner's sandbox, never in the candidate's.
 """
 
+import os
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from codegym.errors import ConfigError, SandboxError
+from codegym.errors import ConfigError, SandboxError, SandboxUnavailableError
 from codegym.grading.read_result import read
 from codegym.grading.run_plan import Plan, plan_for
 from codegym.grading.verdict import Verdict
@@ -18,8 +19,13 @@ from codegym.sandbox.choice import make_sandbox
 from codegym.sandbox.job import ExecutionResult, Job, Sandbox, Ticket
 from codegym.tasks.task import Task
 
-_default_lock = threading.Lock()
-_default: list[Sandbox] = []
+# A verdict, or why there is none.
+Graded = Verdict | SandboxError
+Pairs = Sequence[tuple[str, Task]]
+Verdicts = Callable[[Pairs], Sequence[Verdict]]
+
+_shared_lock = threading.Lock()
+_shared: dict[str, Sandbox] = {}
 
 
 def judge(program: str, task: Task, *, sandbox: Sandbox | None = None) -> Verdict:
@@ -53,17 +59,17 @@ def judge_many(
         SandboxError: The sandbox broke, twice, on one of them.
     """
     judge = Judge(sandbox, cache=cache)
-    tickets = [judge.submit(*_pair(one)) for one in programs_and_tasks]
+    tickets = [judge.submit(*_pair(pair)) for pair in programs_and_tasks]
     verdicts: dict[Ticket, Verdict] = {}
     while len(verdicts) < len(tickets):
         verdicts.update(judge.collect())
     return [verdicts[ticket] for ticket in tickets]
 
 
-def _pair(one: Any) -> tuple[str, Task]:
-    if not isinstance(one, tuple | list) or len(one) != 2:
-        raise ConfigError("not a pair", value=one, expected="(program, task)")
-    program, task = one
+def _pair(pair: Any) -> tuple[str, Task]:
+    if not isinstance(pair, tuple | list) or len(pair) != 2:
+        raise ConfigError("not a pair", value=pair, expected="(program, task)")
+    program, task = pair
     return program, task
 
 
@@ -79,27 +85,26 @@ def _check(program: Any, task: Any) -> None:
         )
 
 
-def _channel(sandbox: Any) -> Sandbox:
+def _check_sandbox(sandbox: Any) -> None:
     if sandbox is None:
-        return default_sandbox().channel()
+        return
     if isinstance(sandbox, str) or not callable(getattr(sandbox, "channel", None)):
         raise ConfigError(
             "not a sandbox", value=sandbox, expected="a Sandbox", cure="codegym.make_sandbox(...)"
         )
-    channel: Sandbox = sandbox.channel()
-    return channel
 
 
-def default_sandbox() -> Sandbox:
-    """Return the sandbox that this process keeps; made at first use, closed at exit.
+def default_sandbox(isolation: str = "auto") -> Sandbox:
+    """Return the sandbox of that isolation that this process keeps until it exits.
 
     Raises:
-        SandboxUnavailableError: This machine can isolate nothing.
+        UnknownNameError: There is no such isolation.
+        SandboxUnavailableError: This machine cannot do it.
     """
-    with _default_lock:
-        if not _default:
-            _default.append(make_sandbox())
-        return _default[0]
+    with _shared_lock:
+        if isolation not in _shared:
+            _shared[isolation] = make_sandbox(isolation)
+        return _shared[isolation]
 
 
 class Judge:
@@ -113,23 +118,80 @@ class Judge:
             for ticket, verdict in judge.collect(timeout_s=0.0):
                 ...
 
-    Identical pairs of program and task under way at the same time are run once.
+    Identical pairs of program and task under way at the same time run once. A copy of a judge, a
+    pickle of it, and a judge in a forked process start without the programs that are under way.
 
     Args:
-        sandbox: Where programs run; by default one that this process keeps until it exits.
+        sandbox: Where programs run; a shared one of this process by default.
+        isolation: Isolation of the shared sandbox, where no sandbox is given.
         cache: Verdicts seen before, and where new ones are put; none by default.
+        stand_in: Judges instead of a sandbox; for tests.
+
+    Raises:
+        ConfigError: ``sandbox`` is no sandbox, or ``stand_in`` no function.
     """
 
     def __init__(
-        self, sandbox: Sandbox | None = None, *, cache: VerdictCache | None = None
+        self,
+        sandbox: Sandbox | None = None,
+        *,
+        isolation: str = "auto",
+        cache: VerdictCache | None = None,
+        stand_in: Verdicts | None = None,
     ) -> None:
-        self._sandbox = _channel(sandbox)
-        self._cache = cache
+        _check_sandbox(sandbox)
+        if stand_in is not None and not callable(stand_in):
+            raise ConfigError(
+                "judge is unusable",
+                value=stand_in,
+                expected="a function from (program, task) pairs to verdicts, or None",
+            )
+        self._sandbox, self._isolation = sandbox, isolation
+        self._cache, self._stand_in = cache, stand_in
         self._tickets = 0
-        self._ready: list[tuple[Ticket, Verdict]] = []
+        self._forget()
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = self.__dict__.copy()
+        for name in ("_channel", "_ready", "_waiting", "_running", "_twins"):
+            del state[name]
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._forget()
+
+    def _forget(self) -> None:
+        self._process = os.getpid()
+        self._channel: Sandbox | None = None
+        self._ready: list[tuple[Ticket, Graded]] = []
+        self._waiting: list[tuple[Ticket, str, Task]] = []
         self._running: dict[Ticket, _Pending] = {}
+        # Twins are found by the identity of the task; ``_Pending`` keeps it alive meanwhile.
         self._twins: dict[tuple[str, int], _Pending] = {}
-        # Plans name tasks by identity: keep those under way alive.
+
+    def _open(self) -> Sandbox:
+        if self._process != os.getpid():
+            # A forked process must not wait for its parent's programs.
+            self._forget()
+        if self._channel is None:
+            sandbox = self._sandbox or default_sandbox(self._isolation)
+            self._channel = sandbox.channel()
+        return self._channel
+
+    def grade(self, pairs: Pairs) -> list[Graded]:
+        """Judge programs side by side; return the verdict of each, or the error in its place.
+
+        No other program may be under way.
+
+        Raises:
+            SandboxUnavailableError: This machine refuses the isolation.
+        """
+        tickets = [self.submit(program, task) for program, task in pairs]
+        graded: dict[Ticket, Graded] = {}
+        while len(graded) < len(tickets):
+            graded.update(self.collect_graded())
+        return [graded[ticket] for ticket in tickets]
 
     def submit(self, program: str, task: Task) -> Ticket:
         """Begin judging a program; returns at once, or blocks while the sandbox's queue is full.
@@ -141,9 +203,12 @@ class Judge:
         _check(program, task)
         self._tickets += 1
         ticket = self._tickets
+        if self._stand_in is not None:
+            self._waiting.append((ticket, program, task))
+            return ticket
+        channel = self._open()
         if not program.strip():
-            verdict = Verdict.no_program(n_cases=len(task.tests))
-            self._ready.append((ticket, verdict))
+            self._ready.append((ticket, Verdict.no_program(n_cases=len(task.tests))))
             return ticket
         text = task.program(program)
         twin = self._twins.get((text, id(task)))
@@ -153,16 +218,27 @@ class Judge:
         plan = plan_for(task)
         key = None
         if self._cache is not None:
-            key = self._cache.key(text, plan.digest, self._sandbox.isolation)
+            key = self._cache.key(text, plan.digest, channel.isolation)
             known = self._cache.get(key)
             if known is not None:
                 self._ready.append((ticket, known))
                 return ticket
         pending = _Pending(text, task, plan, key, ticket)
         job = Job(program=text, mode=plan.form, payload=plan.payload, limits=plan.limits)
-        self._running[self._sandbox.submit(job)] = pending
+        self._running[channel.submit(job)] = pending
         self._twins[text, id(task)] = pending
         return ticket
+
+    def _stood_in(self) -> list[tuple[Ticket, Graded]]:
+        """Judge what was submitted, together, by the stand-in."""
+        assert self._stand_in is not None
+        waiting, self._waiting = self._waiting, []
+        graded: Sequence[Graded]
+        try:
+            graded = self._stand_in([(program, task) for _, program, task in waiting])
+        except SandboxError as error:
+            graded = [error] * len(waiting)
+        return list(zip([ticket for ticket, _, _ in waiting], graded, strict=True))
 
     def collect(self, timeout_s: float | None = None) -> list[tuple[Ticket, Verdict]]:
         """Return what has been judged since the last call, in any order.
@@ -175,21 +251,48 @@ class Judge:
             SandboxError: A program could not be run, twice; its ``ticket`` is ``submit``'s, and
                 it is given up. The other verdicts are kept for the next call.
         """
+        verdicts: list[tuple[Ticket, Verdict]] = []
+        graded = self.collect_graded(timeout_s)
+        for at, (ticket, found) in enumerate(graded):
+            if isinstance(found, SandboxError):
+                self._ready = [*verdicts, *graded[at + 1 :], *self._ready]
+                found.ticket = ticket
+                raise found
+            verdicts.append((ticket, found))
+        return verdicts
+
+    def collect_graded(self, timeout_s: float | None = None) -> list[tuple[Ticket, Graded]]:
+        """Do the same with the error of a program that could not be run in its verdict's place.
+
+        Raises:
+            SandboxUnavailableError: This machine refuses the isolation.
+            SandboxError: The sandbox broke, and no program is to blame.
+        """
+        if self._process != os.getpid():
+            self._forget()
         ready, self._ready = self._ready, []
+        if self._waiting:
+            return ready + self._stood_in()
+        if not self._running or self._channel is None:
+            return ready
         try:
-            done = self._sandbox.collect(0.0 if ready else timeout_s) if self._running else []
+            done = self._channel.collect(0.0 if ready else timeout_s)
         except SandboxError as error:
-            self._ready = ready
-            pending = self._running.pop(error.ticket) if error.ticket in self._running else None
-            if pending is not None:
-                self._twins.pop((pending.text, id(pending.task)), None)
-                error.ticket = pending.tickets[0]
-            raise
+            lost = self._running.pop(error.ticket) if error.ticket in self._running else None
+            if lost is None:
+                self._ready = ready
+                raise
+            del self._twins[lost.text, id(lost.task)]
+            error.ticket = lost.tickets[0]
+            if isinstance(error, SandboxUnavailableError):
+                self._ready = ready
+                raise
+            return [*ready, *((ticket, error) for ticket in lost.tickets)]
         for ticket, result in done:
             pending = self._running.pop(ticket)
             del self._twins[pending.text, id(pending.task)]
             verdict = self._judged(pending, result)
-            ready.extend((one, verdict) for one in pending.tickets)
+            ready.extend((each, verdict) for each in pending.tickets)
         return ready
 
     def _judged(self, pending: "_Pending", result: ExecutionResult) -> Verdict:
@@ -201,14 +304,14 @@ class Judge:
     @property
     def under_way(self) -> int:
         """How many submitted programs have not been collected."""
-        return len(self._ready) + sum(len(one.tickets) for one in self._running.values())
+        running = sum(len(each.tickets) for each in self._running.values())
+        return len(self._ready) + len(self._waiting) + running
 
     def close(self) -> None:
         """Forget what has not been collected; the sandbox goes on."""
-        self._sandbox.close()
-        self._running.clear()
-        self._twins.clear()
-        self._ready.clear()
+        if self._channel is not None and self._process == os.getpid():
+            self._channel.close()
+        self._forget()
 
 
 class _Pending:
@@ -227,7 +330,8 @@ def repeat(
 ) -> Sequence[Verdict]:
     """Judge one program several times, each time anew; for finding those whose verdict varies."""
     _check(program, task)
-    channel = _channel(sandbox)
+    _check_sandbox(sandbox)
+    channel = (sandbox or default_sandbox()).channel()
     if not program.strip():
         return [Verdict.no_program(n_cases=len(task.tests))] * times
     text, plan = task.program(program), plan_for(task)

@@ -1,10 +1,10 @@
-"""Reading what a sandbox brought back: raw facts in, a Verdict out.
+"""Reading of results: turns the raw result of a run into a Verdict.
 
-Every reply is untrusted bytes. It is parsed as JSON, looked at and compared; it is never turned
-into live objects. How a case is named:
+Every reply is untrusted bytes. It is parsed as JSON and compared, and never turned into live
+objects. The outcome of a case:
 
 =================================================  ==============  ============================
-what happened                                      outcome         error_type
+event                                              outcome         error_type
 =================================================  ==============  ============================
 the expected answer                                PASSED
 another answer                                     FAILED
@@ -14,10 +14,10 @@ a failed assertion, or a test broken by an answer  FAILED          AssertionErro
 an exception, ``SystemExit`` included              RUNTIME_ERROR   its class name
 the entry point is not defined                     RUNTIME_ERROR   NameError
 a crash, ``os._exit``                              RUNTIME_ERROR   ProcessDied
-a reply that is none                               RUNTIME_ERROR   ProtocolError
+an invalid reply                                   RUNTIME_ERROR   ProtocolError
 MemoryError                                        MEMORY          MemoryError
 too much output                                    OUTPUT_LIMIT    OutputLimit
-too much time, of the wall or of the processor     TIMEOUT         TimeLimit
+too much wall time or processor time               TIMEOUT         TimeLimit
 =================================================  ==============  ============================
 """
 
@@ -42,16 +42,16 @@ _STOPS = {
 
 
 class Unreadable(Exception):
-    """A reply that no honest child writes."""
+    """An invalid reply; no honest child writes such a reply."""
 
 
 def read(result: ExecutionResult, plan: Plan, text: str) -> Verdict:
-    """Judge the facts of one run.
+    """Return the verdict on one run.
 
     Args:
-        result: What the sandbox brought back.
-        plan: Of the task.
-        text: The whole program; lines are counted in it.
+        result: The raw result from the sandbox.
+        plan: The plan of the task.
+        text: The complete program, in which lines are counted.
     """
     reader = {"call": _read_call, "stdio": _read_stdio, "assertion": _read_assertion}[plan.form]
     usage = Usage(wall_s=result.wall_s, cpu_s=result.cpu_s, memory_bytes=result.memory_bytes)
@@ -111,7 +111,7 @@ def _read_stdio(result: ExecutionResult, plan: Plan, usage: Usage, lines: int) -
         try:
             told = _parse(part.replies[0]) if part.replies else {}
         except Unreadable:
-            told = {}  # what a script writes to a stray descriptor is its own affair
+            told = {}  # a script may write anything to the reply descriptor
         if "syntax" in told:
             return _syntax(told["syntax"], plan.n_cases, usage, lines)
         if part.limit:
@@ -144,7 +144,9 @@ def _read_assertion(result: ExecutionResult, plan: Plan, usage: Usage, lines: in
             return Verdict.from_cases([_error(report.get("load"), lines)] * plan.n_cases, usage)
     except Unreadable as error:
         return Verdict.from_cases([_protocol_error(error)] * plan.n_cases, usage)
-    until = report.get("until", plan.n_cases)  # the examiner had to be stopped in that case
+    until = report.get(
+        "until", plan.n_cases
+    )  # first case without a result, if the examiner was killed
     cases = [_PASSED] * until
     cases += [_stopped(result, plan, lines)] * (plan.n_cases - until)
     for index, kind, name, message, line, got in report["cases"]:
@@ -175,7 +177,7 @@ def _parse(reply: bytes) -> dict[str, Any]:
 
 
 def _error(told: Any, lines: int) -> CaseResult:
-    if type(told) is not list or len(told) != 4 or not all(type(one) is str for one in told[:3]):
+    if type(told) is not list or len(told) != 4 or not all(type(part) is str for part in told[:3]):
         return _protocol_error(Unreadable("a report of an exception that is none"))
     kind, _, message, line = told
     return CaseResult(
@@ -191,7 +193,7 @@ def _line(line: Any, lines: int) -> int | None:
 
 
 def _syntax(told: Any, n_cases: int, usage: Usage, lines: int) -> Verdict:
-    if type(told) is not list or len(told) != 4 or not all(type(one) is str for one in told[:2]):
+    if type(told) is not list or len(told) != 4 or not all(type(part) is str for part in told[:2]):
         error = _protocol_error(Unreadable("a report of a syntax error that is none"))
         return Verdict.from_cases([error] * n_cases, usage)
     kind, message, line, offset = told
@@ -228,7 +230,7 @@ def _timeout(message: str, line: int | None = None) -> CaseResult:
 
 
 def _stopped(result: ExecutionResult, plan: Plan, lines: int) -> CaseResult:
-    """Name the end of a run that left cases unanswered."""
+    """Return the result of the cases that a run left unanswered."""
     limits, line = plan.limits, _line(result.running_line, lines)
     if result.limit == "wall":
         return _timeout(f"stopped after {limits.wall_s:g} s", line)

@@ -1,4 +1,4 @@
-"""The plan of a task's run: what is sent into the sandbox, and what is expected back."""
+"""Run plan: the input that a task sends into the sandbox, and the replies that it expects."""
 
 import hashlib
 from collections import OrderedDict
@@ -19,18 +19,18 @@ _plans: OrderedDict[int, tuple[Task, "Plan"]] = OrderedDict()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """How the programs of one task are run and read.
+    """The input and the expected results of one task's programs.
 
     Attributes:
-        form: Of the tests.
-        payload: What the sandbox is given beside the program; the same for all programs.
+        form: Form of the tests.
+        payload: Input of the sandbox beside the program; the same for all programs.
         expected: Wire trees of the expected values (call), expected texts (stdio).
         raises: Names of expected exceptions, "" for none (call).
-        answers: The reply frames that pass without being read, one per case (call).
-        n_cases: How many cases there are.
+        answers: Reply frames that pass without being parsed, one per case (call).
+        n_cases: Number of cases.
         limits: Bounds of one run.
-        float_tolerance, output_rule: As in the suite.
-        digest: SHA-256 of all of the above that a verdict depends on.
+        float_tolerance, output_rule: Rules of the test suite.
+        digest: SHA-256 of the fields above on which a verdict depends.
     """
 
     form: Form
@@ -46,10 +46,10 @@ class Plan:
 
 
 def plan_for(task: Task) -> Plan:
-    """Return the plan of a task; the last few thousand are kept.
+    """Return the plan of a task; the newest few thousand plans are kept.
 
     Raises:
-        TaskError: A case holds a value that cannot cross the sandbox line.
+        TaskError: A case contains a value that cannot cross the sandbox boundary.
     """
     known = _plans.get(id(task))
     if known is not None and known[0] is task:

@@ -25,6 +25,20 @@ class Outcome(StrEnum):
     NO_PROGRAM = "no_program"
 
 
+# From the gravest to the best: a text that does not compile, a program that exhausts a limit, a
+# program that raises, a wrong answer.
+GRAVITY = (
+    Outcome.NO_PROGRAM,
+    Outcome.SYNTAX_ERROR,
+    Outcome.MEMORY,
+    Outcome.OUTPUT_LIMIT,
+    Outcome.TIMEOUT,
+    Outcome.RUNTIME_ERROR,
+    Outcome.FAILED,
+    Outcome.PASSED,
+)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CaseResult:
     """What became of one test case.
@@ -63,11 +77,11 @@ class Verdict:
     """The judged facts of one program on one task.
 
     Attributes:
-        outcome: PASSED only when every case passed; else the outcome of the first case that did
-            not, or SYNTAX_ERROR / NO_PROGRAM for a text that never ran.
+        outcome: PASSED only when every case passed; else the gravest outcome of a case, in the
+            order of ``GRAVITY``, or SYNTAX_ERROR / NO_PROGRAM for a text that never ran.
         cases: One result per case, in order. A case never reached has the outcome of what
             stopped the run.
-        error_type, error_message, error_line: Of the first case that did not pass.
+        error_type, error_message, error_line: Error of the first case with that outcome.
         error_offset: Column of a syntax error, from 1.
         cut: Whether the text was cut at a token budget before its end (set by whoever knows).
         usage: What the run cost; not part of equality, since it varies.
@@ -108,7 +122,7 @@ class Verdict:
         """Judge a program that ran by its cases, at least one."""
         if not cases:
             raise ValueError("a verdict needs at least one case")
-        worst = next((case for case in cases if not case.passed), cases[0])
+        worst = gravest(cases)
         return cls(
             outcome=worst.outcome,
             cases=tuple(cases),
@@ -177,3 +191,12 @@ class Verdict:
             **row
             | {"outcome": Outcome(row["outcome"]), "cases": cases, "usage": Usage(**row["usage"])}
         )
+
+
+def gravest(cases: Sequence[CaseResult]) -> CaseResult:
+    """Return the first of the cases that ended most gravely, whatever the order of the cases.
+
+    Outcome, reward and fault of a program all follow from this case. RLTF's and CodeRL's executors
+    file a program the same way: not compiling, then not finishing, then a wrong answer.
+    """
+    return min(cases, key=lambda case: GRAVITY.index(case.outcome))

@@ -1,8 +1,8 @@
-"""The verdict cache: programs judged before need not run again.
+"""Verdict cache: stores verdicts so that the same program need not run again.
 
-A verdict is filed under what it depends on: program, tests, limits, isolation, version of the
-grader and of Python. Verdicts that depend on the machine's mood are not filed at all: time-outs,
-exhausted memory, crashes, and programs that use the clock, threads or entropy.
+The key of a verdict covers program, tests, limits, isolation, and the versions of the grader and
+of Python. Verdicts that can differ from run to run are not stored: time-outs, exhausted memory,
+crashes, and programs that use the clock, threads or entropy.
 """
 
 import hashlib
@@ -16,7 +16,7 @@ from pathlib import Path
 from codegym.errors import ConfigError
 from codegym.grading.verdict import Outcome, Verdict
 
-# Raised whenever a program may be judged differently than before.
+# Increased whenever the verdict on a program may change.
 GRADER_VERSION = "1"
 _STABLE = (Outcome.PASSED, Outcome.FAILED, Outcome.RUNTIME_ERROR, Outcome.SYNTAX_ERROR)
 _UNSTABLE_WORDS = re.compile(
@@ -26,14 +26,14 @@ _UNSTABLE_WORDS = re.compile(
 
 
 class VerdictCache:
-    """Verdicts by content, in memory and, if wanted, in a file.
+    """Verdicts by key, in memory and optionally in a file.
 
     Args:
-        path: An SQLite file that several processes may share; None keeps them in memory only.
-        size: How many verdicts memory holds; the oldest go first.
+        path: An SQLite file that several processes may share; None keeps verdicts in memory only.
+        size: Maximal number of verdicts in memory; the oldest are dropped first.
 
     Raises:
-        ConfigError: The file is not a cache.
+        ConfigError: The file is not a verdict cache.
     """
 
     def __init__(self, path: Path | str | None = None, *, size: int = 65_536) -> None:
@@ -45,7 +45,7 @@ class VerdictCache:
         self.hits = 0
         self.misses = 0
         if path is not None:
-            import sqlite3  # here only: most judges keep no file
+            import sqlite3  # imported here: most judges keep no file
 
             try:
                 self._file = sqlite3.connect(path, check_same_thread=False, timeout=30.0)
@@ -61,7 +61,7 @@ class VerdictCache:
                 ) from None
 
     def key(self, program: str, plan_digest: str, isolation: str) -> str:
-        """Return what a verdict is filed under."""
+        """Return the key of a verdict."""
         digest = hashlib.sha256()
         for part in (GRADER_VERSION, sys.version, isolation, plan_digest, program):
             digest.update(part.encode("utf-8", "surrogatepass"))
@@ -69,7 +69,7 @@ class VerdictCache:
         return digest.hexdigest()
 
     def get(self, key: str) -> Verdict | None:
-        """Return a verdict that was filed, or None."""
+        """Return the stored verdict, or None."""
         with self._lock:
             verdict = self._memory.get(key)
             if verdict is None and self._file is not None and key not in self._varies:
@@ -85,7 +85,7 @@ class VerdictCache:
             return verdict
 
     def put(self, key: str, program: str, verdict: Verdict) -> None:
-        """File a verdict, unless it may come out differently next time."""
+        """Store a verdict, unless it may differ in the next run."""
         if verdict.outcome not in _STABLE or _UNSTABLE_WORDS.search(program):
             return
         if any(
@@ -105,7 +105,7 @@ class VerdictCache:
                     )
 
     def forbid(self, key: str) -> None:
-        """Never file a verdict under this key: the program was seen to vary."""
+        """Never store a verdict under this key: the program's verdicts were seen to differ."""
         with self._lock:
             self._varies.add(key)
             self._memory.pop(key, None)

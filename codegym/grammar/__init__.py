@@ -1,4 +1,4 @@
-"""Grammar: which next tokens keep a program a prefix of valid Python. Needs the extra `grammar`."""
+"""Grammar: masks of the tokens that keep a text a prefix of valid Python (extra ``grammar``)."""
 
 from codegym.grammar.mask import MaskState, PythonMask, shared_mask
 

@@ -1,8 +1,8 @@
-"""Closing: how many tokens the shortest way to a whole program takes from a parser stack.
+"""Closing: number of tokens that the shortest completion of a parser stack takes.
 
-The price of a terminal depends on what stands right before it: a word needs a space after a word.
-So prices are small matrices in the (min, +) sense: row, whether a word (or a number) stands right
-before; column, whether one stands at its end.
+The price of a terminal depends on the character before it: a word needs a space after a word. So
+prices are 2 x 2 matrices over the (min, +) semiring. The row says whether a word (or a number) ends
+directly before the terminal, the column whether the terminal ends in a word.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from codegym.grammar.word_tokens import KEYWORDS, OPERATORS, SOFT
 Matrix = tuple[float, float, float, float]
 _ONE: Matrix = (0.0, inf, inf, 0.0)
 _NEVER: Matrix = (inf, inf, inf, inf)
-# Rules whose newline must be written; a line's own is free where the file ends after it.
+# Rules whose newline must be written; the newline of a plain line is free at the end of the file.
 _LEADS_ON = ("decorator", "statement", "suite")
 _PLAIN = {"NAME": "x", "NUMBER": "0", "IMAGINARY": "0j", "UNDERSCORE": "_"}
 _SIGNS = (("}", "FCLOSE"), ("'", "FEND"), ("'''", "FLONGEND"), ("''", "STRING"))
@@ -31,17 +31,31 @@ def indentation(column: Column) -> str:
 
 
 def is_deeper(column: Column, than: Column) -> bool:
-    """Whether CPython takes one indentation for deeper, whatever a tab's width."""
+    """Whether CPython sees a column as deeper than another, whatever a tab's width."""
     return 8 * column[0] + column[1] > 8 * than[0] + than[1] and sum(column) > sum(than)
 
 
+def rest_of_indentation(written: Column, wanted: Column) -> str | None:
+    """Return the text that extends an indentation to another; None if no text does."""
+    tabs, spaces = wanted[0] - written[0], wanted[1] - written[1]
+    if tabs < 0 or spaces < 0 or (tabs and written[1]):
+        return None
+    return indentation((tabs, spaces))
+
+
+def deeper_columns(column: Column) -> list[Column]:
+    """Return columns deeper than a given column, the cheapest to write among them."""
+    tabs, spaces = column
+    return [(tabs, spaces + more) for more in range(1, 9)] + [(tabs + 1, spaces)]
+
+
 class Closing:
-    """The prices of closing.
+    """Prices of completing parser stacks.
 
     Args:
-        parser: Whose stacks.
-        cost: Text -> how many tokens write it.
-        name: Price of a name: (with nothing right before it, after a word).
+        parser: Parser of the stacks.
+        cost: Text -> number of tokens that write it.
+        name: Price of a name: (directly after a non-word, after a word).
     """
 
     def __init__(
@@ -52,7 +66,7 @@ class Closing:
         self._terminals = self._price_terminals(name)
         self._known_exits: dict[tuple[int, tuple[float, float]], list[tuple[str, int, Matrix]]] = {}
         self._columns: dict[Column, tuple[float, float]] = {}
-        parser.root.closing = [0.0, 0.0]  # an empty file is whole
+        parser.root.closing = [0.0, 0.0]  # an empty file is a complete program
 
     def _price_terminals(self, name: tuple[float, float]) -> dict[str, Matrix]:
         cost = self._cost
@@ -70,29 +84,29 @@ class Closing:
         return prices
 
     def new_line(self, column: Column) -> tuple[float, float]:
-        """Return the price of a new line at a column, and of the cheapest deeper one."""
+        """Return the price of a new line at a column, and of the cheapest deeper line."""
         known = self._columns.get(column)
         if known is None:
             tabs, spaces = column
             deeper = [(tabs, spaces + more) for more in range(1, 9)]
-            prices = [float(self._cost("\n" + indentation(one))) for one in (column, *deeper)]
+            prices = [float(self._cost("\n" + indentation(target))) for target in (column, *deeper)]
             known = self._columns[column] = (prices[0], min(prices[1:]))
         return known
 
     def terminal(self, terminal: str, word: bool) -> tuple[float, bool]:
-        """Return the price of a terminal right after a word or not, and whether it ends in one."""
+        """Return a terminal's price after a word or non-word, and whether it ends in a word."""
         row = self._terminals.get(terminal, _NEVER)[2 * word : 2 * word + 2]
         return (row[0], False) if row[0] <= row[1] else (row[1], True)
 
     def price(self, node: Node, word: bool) -> float:
-        """Return what the cheapest way costs that closes a stack into a whole file.
+        """Return the price of the cheapest completion of a stack to a whole file.
 
-        The way out of a stack is to finish a rule begun in its top state and go on from what lies
-        below it; this is the shortest such way.
+        A step of a completion finishes a rule that the top state has begun and continues with the
+        stack below it. The search returns the cheapest sequence of steps.
 
         Args:
             node: The stack.
-            word: Whether a word or a number stands right before.
+            word: Whether a word or a number ends directly before.
         """
         known = node.closing[word]
         if known is None:
@@ -115,7 +129,7 @@ class Closing:
                 here.closing[after_word] = 0.0
             known = here.closing[after_word]
             if known is not None:
-                # The rest of the way is known: it waits for its turn as a step of its own.
+                # The remaining price is known: it enters the queue as a single step.
                 if known == 0.0:
                     return self._remember(key, costs, came)
                 done = (self._parser.root, False)
@@ -145,7 +159,7 @@ class Closing:
         costs: dict[tuple[Node, bool], float],
         came: dict[tuple[Node, bool], tuple[Node, bool]],
     ) -> float:
-        """Note what closing costs all along the way that was found, and return the whole of it."""
+        """Store the price of closing for every stack on the path; return the total price."""
         key, total = end, costs[end]
         while key in came:
             key = came[key]
@@ -153,7 +167,7 @@ class Closing:
         return total
 
     def _exits(self, node: Node) -> list[tuple[str, int, Matrix]]:
-        """Return the rules begun in a node's state, with the price of what is to come of each."""
+        """Return the rules that a node's state has begun, with the price of completing each."""
         lines = self.new_line(node.column)
         exits = self._known_exits.get((node.state, lines))
         if exits is None:
@@ -171,16 +185,16 @@ class Closing:
 def _price_symbols(
     terminals: tuple[tuple[str, Matrix], ...], lines: tuple[float, float]
 ) -> dict[str, Matrix]:
-    """Return the price of every symbol; kept, as masks of one vocabulary after another ask for it.
+    """Return the price of every symbol; cached, since several vocabularies share prices.
 
     Args:
         terminals: Price of each terminal.
-        lines: Price of a new line, and of the cheapest deeper one.
+        lines: Prices of a new line and of the cheapest deeper line.
     """
     tables = load_tables()
     table = dict(terminals)
     for word in ("EXCEPT", "FINALLY"):
-        # They begin a line, and a way out writes no line before it needs one.
+        # They begin a line; a completion writes the line break only with the word.
         price = lines[0] + table[word][1]
         table[word] = (inf, price, inf, price)
     todo = dict.fromkeys(tables.rules)
@@ -211,13 +225,13 @@ def _product(
     return total
 
 
-def _least(one: Matrix, other: Matrix) -> Matrix:
-    a, b, c, d = one
-    e, f, g, h = other
+def _least(left: Matrix, right: Matrix) -> Matrix:
+    a, b, c, d = left
+    e, f, g, h = right
     return (min(a, e), min(b, f), min(c, g), min(d, h))
 
 
-def _times(one: Matrix, other: Matrix) -> Matrix:
-    a, b, c, d = one
-    e, f, g, h = other
+def _times(left: Matrix, right: Matrix) -> Matrix:
+    a, b, c, d = left
+    e, f, g, h = right
     return (min(a + e, b + g), min(a + f, b + h), min(c + e, d + g), min(c + f, d + h))

@@ -1,8 +1,8 @@
-"""PythonMask: which next tokens keep a program a prefix of valid Python that can still be closed.
+"""PythonMask: masks of the tokens that keep a text a completable prefix of valid Python.
 
-A state is what the lexer and the parser know of the text so far. For each state it is found out
-once, for every token, how many tokens a shortest whole program would still take after it; a mask is
-that row of numbers compared with the budget. Nothing is sampled and nothing is run here.
+A state combines the states of the lexer and the parser after a text. For each state, a single
+computation finds the number of tokens of a shortest complete program after every token; a mask
+compares this row of numbers with the budget. Nothing here samples tokens or runs programs.
 """
 
 from functools import lru_cache
@@ -13,16 +13,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codegym.errors import ConfigError
-from codegym.grammar.closing import Closing, indentation, is_deeper
-from codegym.grammar.lex import Event, Lex
+from codegym.grammar.closing import (
+    Closing,
+    deeper_columns,
+    indentation,
+    is_deeper,
+    rest_of_indentation,
+)
 from codegym.grammar.lexer import (
     LINE,
+    completions,
     finish,
     read,
     rest_of_character,
     second_halves,
-    ways_out,
 )
+from codegym.grammar.lexer_state import Event, LexerState
 from codegym.grammar.parse_tables import END, load_tables
 from codegym.grammar.parser import MOST_BLOCKS, Column, Node, Parser
 from codegym.grammar.vocabulary import read_vocabulary
@@ -30,8 +36,8 @@ from codegym.grammar.word_tokens import KEYWORDS, SOFT, SPECIAL
 from codegym.tokenizers.tokenizer import Tokenizer
 
 NEVER = np.iinfo(np.int16).max
-# What is kept, so that memory is bounded: states and bytes of their rows, and parser stacks, of a
-# kilobyte or so each.
+# Limits that bound memory: number of states, bytes of their rows, and parser stacks of about a
+# kilobyte each.
 _STATES_KEPT, _ROWS_KEPT_BYTES = 20_000, 1 << 28
 _NODES_KEPT = 100_000
 _WORDS = {"NAME", "NUMBER", "IMAGINARY", *SOFT.values(), *SPECIAL.values()}
@@ -40,31 +46,31 @@ _LAYOUT = {"NEWLINE", "INDENT", "DEDENT", END}
 
 
 class MaskState(NamedTuple):
-    """What is known of a text that is a prefix of a program.
+    """State of the mask after a text that is a prefix of a program.
 
     Attributes:
-        lex: What the lexer has pending.
-        stacks: What the parser has read: one stack for each way to read it.
+        lex: State of the lexer.
+        stacks: Parser stacks, a stack for each possible reading of the text.
     """
 
-    lex: Lex
+    lex: LexerState
     stacks: tuple[Node, ...]
 
 
 class PythonMask:
-    r"""Masks for one tokenizer.
+    r"""Masks for a tokenizer.
 
-    The set of tokens allowed is exact for the grammar of ``codegym.grammar.productions``: a token
-    is allowed if and only if some whole program of the grammar begins with the text it gives and
-    fits the budget. Where a token may hold several lexemes (subwords), a way out is counted lexeme
-    by lexeme, which is on the safe side.
+    The set of allowed tokens is exact for the grammar of ``codegym.grammar.productions``: a token
+    is allowed if and only if some whole program of the grammar starts with the resulting text and
+    fits the budget. If tokens may hold several lexemes (subwords), the cost of a completion is
+    counted lexeme by lexeme, an upper bound.
 
-    Cost: a dictionary look-up and one comparison of V numbers for a state seen before; about a
-    millisecond for a new one with some 500 ids. See docs/environments.md.
+    Cost: a dictionary look-up and a comparison of V numbers for a known state; about a millisecond
+    for a new state with some 500 ids. See docs/environments.md.
 
     Args:
-        tokenizer: Any that has an id for each printable ASCII character: lexemes, bytes, or a
-            byte-level one of subwords.
+        tokenizer: A tokenizer with an id for each printable ASCII character: lexemes, bytes, or
+            byte-level subwords.
 
     Attributes:
         size: Number of ids.
@@ -94,10 +100,10 @@ class PythonMask:
         self._first_words: dict[Node, float] = {}
 
     def start(self, text: str = "") -> MaskState:
-        """Return the state after a text that is already there: the prompt where it is code.
+        """Return the state after an existing text, such as a prompt that is code.
 
         Raises:
-            ConfigError: The text is no prefix of a program of the grammar.
+            ConfigError: The text is not a prefix of a program of the grammar.
         """
         known = self._started.get(text)
         if known is not None:
@@ -109,10 +115,10 @@ class PythonMask:
                 after = None if after is None else self._read(after, chr(byte))
             if after is None:
                 raise ConfigError(
-                    f"line {text.count(chr(10), 0, position) + 1} of a prompt is not of the "
+                    f"line {text.count(chr(10), 0, position) + 1} of a prompt is outside the "
                     "Python that masks know",
                     value=text[max(0, position - 20) : position + 1],
-                    cure="write tasks' prompts in plainer Python, or do without action masks",
+                    cure="write the tasks' prompts in plainer Python, or turn action masks off",
                 )
             state = after
         if len(self._started) >= _STATES_KEPT:
@@ -121,7 +127,7 @@ class PythonMask:
         return state
 
     def advance(self, state: MaskState, token: int) -> MaskState | None:
-        """Return the state after one more token, or None where the text is no prefix any more."""
+        """Return the state after a further token; None if the text is no longer a prefix."""
         piece = self._vocabulary.pieces[token]
         if not piece:
             return None
@@ -133,11 +139,11 @@ class PythonMask:
         return here
 
     def needs(self, state: MaskState) -> NDArray[np.int16]:
-        """Return how many tokens a shortest whole program takes after each token.
+        """Return, for each token, the number of tokens of a shortest whole program after it.
 
         Returns:
-            (V,) int16: the end token included, 0 for the end token itself where the program may
-            end here, ``NEVER`` where a token cannot stand. Shared: not to be written to.
+            (V,) int16: counts include the end token; 0 for the end token itself if the program may
+            end here, ``NEVER`` for a token that is not allowed. Shared: do not write to it.
         """
         known = self._known.get(state)
         if known is None:
@@ -147,9 +153,9 @@ class PythonMask:
         return known
 
     def allowed(self, state: MaskState, remaining: int) -> NDArray[np.bool_]:
-        """Return which tokens may come next when so many may still be written, this one included.
+        """Return which tokens may come next under a budget of tokens that includes this token.
 
-        Where no program fits any more, the tokens on a shortest way out are allowed.
+        If no program fits the budget, the tokens on a shortest completion are allowed.
 
         Returns:
             (V,) bool, never all False.
@@ -162,12 +168,12 @@ class PythonMask:
         """Return ``allowed`` as bits.
 
         Returns:
-            (ceil(V / 8),) uint8, which ``np.unpackbits(row, count=V)`` undoes.
+            (ceil(V / 8),) uint8; ``np.unpackbits(row, count=V)`` undoes the packing.
         """
         return np.packbits(self.allowed(state, remaining))
 
     def ends(self, state: MaskState) -> bool:
-        """Return whether the text is a whole program as it stands."""
+        """Return whether the text is a whole program."""
         return self._is_whole(state)
 
     def _find_needs(self, state: MaskState) -> NDArray[np.int16]:
@@ -184,7 +190,7 @@ class PythonMask:
         return needs
 
     def _forget(self, state: MaskState) -> None:
-        """Let go of everything but one state: what is known of the others is found out again."""
+        """Clear all caches but for a single state; cleared entries are computed again on use."""
         self._known.clear()
         self._started.clear()
         self._first_words.clear()
@@ -196,7 +202,9 @@ class PythonMask:
         step = read(state.lex, unit, state.stacks[0].brackets > 0)
         return None if step is None else self._apply(state, *step)
 
-    def _apply(self, state: MaskState, events: tuple[Event, ...], lex: Lex) -> MaskState | None:
+    def _apply(
+        self, state: MaskState, events: tuple[Event, ...], lex: LexerState
+    ) -> MaskState | None:
         stacks = state.stacks
         for event in events:
             if isinstance(event, tuple):
@@ -238,12 +246,15 @@ class PythonMask:
         return here is not None and self._parser.feed(here, END) is not None
 
     def _closing(self, state: MaskState) -> float:
-        """Return how many tokens make a state's text a whole program; inf where none do."""
+        """Return the number of tokens that complete a state's text; inf if none do."""
         lex, stacks = state
         if lex.half >= 0:
             lows = second_halves(lex, stacks[0].brackets > 0)
             read_whole = (self._read(state, low) for low in lows)
-            return min((1 + self._closing(one) for one in read_whole if one), default=inf)
+            return min(
+                (1 + self._closing(whole) for whole in read_whole if whole),
+                default=inf,
+            )
         if lex.data:
             rest = rest_of_character(lex, lex.data)
             assert rest is not None
@@ -263,14 +274,17 @@ class PythonMask:
         if lex.kind == "comment":
             return self._cost("\n") + min(price(stack, False) for stack in stacks)
         if lex.kind in ("joined", "backslash"):
-            # Something must come after the newline that a backslash hides, another one at least.
-            # After a carriage return the first one is none of its own: that is counted in, on the
-            # safe side.
+            # Something must follow the newline that a backslash hides, at least another newline.
+            # After a carriage return the first newline belongs to it; it is counted all the same,
+            # as an upper bound.
             left = min(price(stack, False) for stack in stacks) or self._cost("\n")
             return self._cost("\n") * (lex.kind == "backslash" or lex.returned) + left
-        return min((self._way(stacks, *way) for way in ways_out(lex)), default=inf)
+        prices = (self._completion_price(stacks, *ending) for ending in completions(lex))
+        return min(prices, default=inf)
 
-    def _way(self, stacks: tuple[Node, ...], rest: str, terminals: tuple[str, ...]) -> float:
+    def _completion_price(
+        self, stacks: tuple[Node, ...], rest: str, terminals: tuple[str, ...]
+    ) -> float:
         for terminal in terminals:
             stacks = self._parser.read(stacks, terminal)
         word = terminals[-1:] != () and terminals[-1] in _WORDS
@@ -278,27 +292,27 @@ class PythonMask:
         return (self._cost(rest) if rest else 0) + left
 
     def _closing_line(self, stack: Node, written: Column | None) -> float:
-        """Return what closing costs at a line's beginning, so much of which is written.
+        """Return the price of closing at the start of a line whose indentation is partly written.
 
-        None stands for the end of a comment before it, whose newline is yet to be written.
+        ``written`` is None at the end of a comment before the line, whose newline is not written.
         """
         if self._ends(stack):
             return 0
         best = inf
         for column, left in self._first_words_at(stack):
             best = min(best, self._cost("\n" + indentation(column)) + left)
-            rest = None if written is None else _rest_of_line(written, column)
+            rest = None if written is None else rest_of_indentation(written, column)
             if rest is not None:
                 best = min(best, (self._cost(rest) if rest else 0) + left)
         return best
 
     def _first_words_at(self, stack: Node) -> list[tuple[Column, float]]:
-        """Return the columns at which a line may go on, and what closing costs from there."""
+        """Return the columns at which a line may continue, and the price of closing from each."""
         feed = self._parser.feed
         if feed(stack, "INDENT") is not None:
             return [
                 (column, self._prices.price(deeper, False))
-                for column in _deeper_columns(stack.column)
+                for column in deeper_columns(stack.column)
                 if (deeper := self._indent(stack, column)) is not None
             ]
         found = []
@@ -309,7 +323,7 @@ class PythonMask:
         return found
 
     def _first_word(self, stack: Node) -> float:
-        """Return what closing costs from a line's first word on."""
+        """Return the price of closing from a line's first word on."""
         known = self._first_words.get(stack)
         if known is not None:
             return known
@@ -326,24 +340,10 @@ class PythonMask:
 
 @lru_cache(maxsize=8)
 def shared_mask(tokenizer: Tokenizer) -> PythonMask:
-    """Return the mask of a tokenizer, made once per process, with what it has found out so far.
+    """Return the mask of a tokenizer, made once per process, with its cached states.
 
     Raises:
         MissingExtraError: lark is not installed (extra ``grammar``).
         ConfigError: A printable ASCII character has no id.
     """
     return PythonMask(tokenizer)
-
-
-def _rest_of_line(written: Column, wanted: Column) -> str | None:
-    """Return what makes one indentation of another, None where nothing does."""
-    tabs, spaces = wanted[0] - written[0], wanted[1] - written[1]
-    if tabs < 0 or spaces < 0 or (tabs and written[1]):
-        return None
-    return indentation((tabs, spaces))
-
-
-def _deeper_columns(column: Column) -> list[Column]:
-    """Return columns deeper than one, the cheapest to write among them."""
-    tabs, spaces = column
-    return [(tabs, spaces + more) for more in range(1, 9)] + [(tabs + 1, spaces)]

@@ -1,4 +1,4 @@
-"""Parse tables: what lark's LALR(1) analysis says of the grammar, read once per process."""
+"""Parse tables: the LALR(1) tables that lark computes from the grammar, built once per process."""
 
 from functools import cache
 from typing import Any
@@ -16,11 +16,11 @@ class Tables:
         shifts: For each state, symbol -> next state; terminals and non-terminals alike.
         reductions: For each state, terminal -> (symbol, length) of the rule to reduce.
         symbols: For each state, the symbol that leads to it.
-        start: The first state.
-        accepting: The state in which a whole file has been read.
-        items: For each state, the rules begun in it: (symbol, length read, symbols to come).
+        start: The initial state.
+        accepting: The state after a whole file.
+        items: For each state, its begun rules: (symbol, length read, remaining symbols).
         rules: Symbol -> right-hand sides.
-        users: Symbol -> the symbols that have it in a right-hand side.
+        users: Symbol -> the symbols with this symbol in a right-hand side.
     """
 
     def __init__(self) -> None:
@@ -47,9 +47,9 @@ class Tables:
         self.items = self._find_items()
 
     def _find_items(self) -> list[list[tuple[str, int, tuple[str, ...]]]]:
-        """Read the begun rules of each state off the table, from where they are begun on.
+        """Find the begun rules of each state from the shifts.
 
-        A rule is begun where its symbol may stand, and in every state its symbols lead to.
+        A rule is begun in every state that its symbols lead to from a state that expects it.
         """
         found: list[set[tuple[str, int, tuple[str, ...]]]] = [set() for _ in self.shifts]
         for state, row in enumerate(self.shifts):
@@ -80,13 +80,13 @@ def _build() -> tuple[dict[int, dict[Any, Any]], int, int]:
         raise MissingExtraError("lark", "grammar") from error
 
     class NoLexer(Lexer):
-        """Terminals are fed one by one; nothing is read from a text."""
+        """A lexer without input: terminals are fed to the parser individually."""
 
         def __init__(self, conf: Any) -> None:
-            """Take lark's configuration and keep nothing."""
+            """Ignore lark's configuration."""
 
         def lex(self, *_: Any) -> Any:
-            """Read nothing."""
+            """Return no tokens."""
             return iter(())
 
     parser = Lark(

@@ -1,12 +1,12 @@
-"""Parser: stacks over the parse tables, and which words may stand where.
+"""Parser: stacks over the parse tables, and rules about where words may occur.
 
-A stack is a linked list of interned nodes, so that what was found out about one stays with it, and
-copying one costs nothing. What reads two ways is read both ways: a text has one stack for each
-reading that is still possible, one or two as a rule.
+A stack is a linked list of interned nodes, so results about a stack are cached on its node, and a
+copy of a stack costs nothing. An ambiguous text is read in every possible way: it has a stack for
+each reading that is still possible, usually a single stack or two.
 
-A node also knows its context: whether what it stands in is a function, a loop, and so on. CPython's
-parser lets ``return``, ``await`` and their like stand anywhere and its compiler refuses them; here
-they are refused at once. No way out needs one of them, so nothing else changes.
+A node also holds its context: whether it is inside a function, a loop, and so on. CPython's parser
+accepts ``return``, ``await`` and similar words anywhere, and its compiler refuses them; here they
+are refused at once. No completion needs such a word, so nothing else changes.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ Column = tuple[int, int]  # tabs and spaces before a line's first word
 
 FUNCTION, ASYNC, LOOP, NESTED, CLASS, GROUP, FIELD = (1 << bit for bit in range(7))
 _OPENING, _CLOSING = ("LPAR", "LSQB", "LBRACE"), ("RPAR", "RSQB", "RBRACE")
-# What a word asks of its context, and what forbids it.
+# Flags that a word needs in its context, and flags that forbid it.
 _ASKS = {"BREAK": LOOP, "CONTINUE": LOOP, "RETURN": FUNCTION, "YIELD": FUNCTION, "AWAIT": ASYNC}
 _ASKS["NONLOCAL"] = NESTED
 _FORBIDS = {"RETURN": GROUP, "LAMBDA": FIELD}
-# CPython's own limits are 200 brackets, 100 blocks and its parser's stack of 6,000 calls (4,000 in
-# later versions), of which a bracket takes up to 30 and another operand within an operand up to 9.
+# CPython's limits are 200 brackets, 100 blocks and its parser's stack of 6,000 calls (4,000 in
+# later versions), of which a bracket takes up to 30 and each level of nested operands up to 9.
 MOST_BRACKETS, MOST_BLOCKS, DEEPEST = 80, 90, 150
 _DEEPENING = {"LAMBDA", "IF", "NOT", "MINUS", "PLUS", "TILDE", "DSTAR", "AWAIT", *_OPENING}
 
@@ -33,14 +33,14 @@ class Node:
 
     Attributes:
         state: The state.
-        symbol: What led to it.
+        symbol: Symbol that led to the state.
         below: The rest of the stack.
-        depth: Operands within operands, in this line.
-        column: Of the innermost block.
+        depth: Nesting depth of operands in this line.
+        column: Column of the innermost block.
         blocks: Number of open blocks.
         brackets: Number of open brackets.
-        context: The flags of what it stands in.
-        closing: What closing it costs, see ``codegym.grammar.closing``.
+        context: Flags of the enclosing constructs.
+        closing: Price of closing the stack; see ``codegym.grammar.closing``.
     """
 
     __slots__ = (
@@ -94,14 +94,14 @@ def _context(symbol: str, around: int) -> int:
 
 
 class Parser:
-    """Feeds terminals to stacks.
+    """Feeds terminals to parser stacks.
 
     Args:
         tables: The tables.
 
     Attributes:
         root: The empty stack.
-        count: Nodes made since the last ``forget``.
+        count: Number of nodes made since the last ``forget``.
     """
 
     def __init__(self, tables: Tables) -> None:
@@ -117,7 +117,7 @@ class Parser:
             self._add_pairs(row)
 
     def _add_pairs(self, row: dict[str, int]) -> None:
-        # Words that are refused only after another one.
+        # Words that are refused only after certain other words.
         if "ASYNC" in row and "DEF" in self.tables.shifts[row["ASYNC"]]:
             self._asks[row["ASYNC"]] |= {"FOR": ASYNC, "WITH": ASYNC}
         if "YIELD" in row:
@@ -126,29 +126,29 @@ class Parser:
             self._forbids[row["IMPORT"]]["STAR"] = FUNCTION | CLASS
 
     def read(self, stacks: tuple[Node, ...], terminal: str) -> tuple[Node, ...]:
-        """Return the stacks after a terminal; none where it is not allowed."""
+        """Return the stacks after a terminal; none if it is not allowed."""
         if len(stacks) == 1 and terminal not in _DOUBLE:
             after = self.feed(stacks[0], terminal)
             return () if after is None else (after,)
         found: dict[Node, None] = {}
         for stack in stacks:
-            for one in _DOUBLE.get(terminal, (terminal,)):
-                after = self.feed(stack, one)
+            for reading in _DOUBLE.get(terminal, (terminal,)):
+                after = self.feed(stack, reading)
                 if after is not None:
                     found[after] = None
-                    if one == "WITH":
+                    if reading == "WITH":
                         items = self.feed(after, "ITEMS")
                         assert items is not None
                         found[items] = None
         return tuple(found)
 
     def feed(self, node: Node, terminal: str, column: Column | None = None) -> Node | None:
-        """Return one stack after one terminal, or None where it is not allowed.
+        """Return a stack after a terminal, or None if the terminal is not allowed.
 
         Args:
             node: The stack.
             terminal: The terminal.
-            column: Of the block, where the terminal is an INDENT.
+            column: Column of the new block if the terminal is an INDENT.
         """
         if column is None and terminal in node.moves:
             return node.moves[terminal]
@@ -182,7 +182,7 @@ class Parser:
         return here.depth < DEEPEST or terminal not in _DEEPENING
 
     def reduce(self, node: Node, name: str, length: int) -> Node:
-        """Return the stack after a rule of some length was replaced by its symbol."""
+        """Return the stack after a rule of a length is replaced by its symbol."""
         here = node
         for _ in range(length):
             assert here.below is not None
@@ -190,7 +190,7 @@ class Parser:
         return self.push(here, self.tables.shifts[here.state][name])
 
     def push(self, node: Node, state: int, column: Column | None = None) -> Node:
-        """Return the stack with one more state on it."""
+        """Return the stack with a further state on top."""
         key = state if column is None else (state, column)
         known = node.above.get(key)
         if known is None:
@@ -199,7 +199,7 @@ class Parser:
         return known
 
     def forget(self, held: tuple[Node, ...]) -> None:
-        """Let go of all stacks but some that are still held."""
+        """Drop all stacks except those that are still held."""
         for stack in (self.root, *held):
             here: Node | None = stack
             while here is not None:
@@ -209,5 +209,5 @@ class Parser:
         self.count = 0
 
 
-# Words that are names too, and what `with` may begin.
+# Soft keywords, which are names too; ``with`` begins two constructs.
 _DOUBLE = {terminal: ("NAME", terminal) for terminal in SOFT.values()} | {"WITH": ("WITH",)}

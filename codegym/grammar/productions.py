@@ -1,15 +1,16 @@
-"""The grammar of Python 3.11, as productions of a LALR(1) parser.
+"""Productions: the grammar of Python 3.11 for a LALR(1) parser.
 
-Whatever it derives, CPython parses. Two things that CPython settles by backtracking are settled
-here by the shape of the rules. Every expression is sorted into what may be assigned to and what may
-not, so that the parser knows at an ``=`` what stands before it: ``s`` is a single target (a name,
-an attribute, a subscript), ``d`` one that may also be deleted as part of a list, ``g`` one that
-holds a starred target, and ``..._n`` none at all. And words and brackets that read two ways
-(``match``, ``with (``) are read both ways at once: see ``codegym.grammar.parser``.
+CPython parses every text that the grammar derives. CPython resolves two ambiguities by
+backtracking, which this grammar resolves by the shape of its rules. First, expressions are sorted
+by whether they can be assigned to, so that at an ``=`` the parser knows the sort of the expression
+before it: ``s`` is a single target (a name, an attribute, a subscript), ``d`` a target that may
+also be deleted as part of a list, ``g`` a target with a starred target inside, and ``..._n`` not a
+target. Second, words and brackets with two readings (``match``, ``with (``) are read both ways at
+once; see ``codegym.grammar.parser``.
 
-Beyond the parser's own rules, those of the compiler are kept that a shape can say: no second star
-in a target, no bare starred expression, a ``case`` that always matches comes last, as does a bare
-``except``. Rules about where a word may stand (``return``, ``await``) are in ``parser``.
+The grammar also holds those rules of CPython's compiler that a rule's shape can express: no second
+star in a target, no bare starred expression, and a ``case`` that always matches comes last, as does
+a bare ``except``. Rules about where a word may occur (``return``, ``await``) are in ``parser``.
 """
 
 from collections.abc import Iterable
@@ -17,7 +18,7 @@ from itertools import product
 
 from codegym.grammar.word_tokens import KEYWORDS, LAYOUT, OPERATORS
 
-# Operators from the loosest to the tightest, and the level whose operands are on both sides.
+# Binary operators from loosest to tightest: level, level of the right operand, signs.
 _BINARY = (
     ("disjunction", "conjunction", ("OR",)),
     ("conjunction", "inversion", ("AND",)),
@@ -30,10 +31,10 @@ _BINARY = (
 )
 _LEVELS = (*(level for level, _, _ in _BINARY), "inversion", "comparison", "factor")
 
-# What a sequence becomes by one more element. Elements: d, g, a starred target (st), another
-# expression (n), another starred one (ns), an assignment expression (w). Sequences of two or more:
-# of deletable targets (D), of targets without (G) and with one star (H), of others (N), with
-# assignment expressions among them (W).
+# Sort of a sequence after a further element. Elements: d, g, a starred target (st), another
+# expression (n), another starred expression (ns), an assignment expression (w). Sequences of two
+# or more: of deletable targets (D), of targets without a star (G) and with a star (H), of other
+# elements (N), with assignment expressions among them (W).
 _SORTS = {"d": "D", "g": "G", "st": "H", "n": "N", "ns": "N", "w": "W"}
 _JOIN = {("D", "D"): "D", ("H", "D"): "H", ("D", "H"): "H", ("H", "G"): "H", ("G", "H"): "H"}
 _JOIN |= {("D", "G"): "G", ("G", "D"): "G", ("G", "G"): "G"}
@@ -152,7 +153,7 @@ group_handler: group_head suite
 group_head: EXCEPT STAR expr COLON | EXCEPT STAR expr AS name COLON
 """
 
-# Patterns that match whatever comes (any) are told from those that may not.
+# Patterns that always match (any) are separate from those that may fail.
 _PATTERNS = """
 subject: named | element COMMA | subjects | subjects COMMA
 subjects: element COMMA element | subjects COMMA element
@@ -197,7 +198,7 @@ signed: NUMBER | MINUS NUMBER
 
 
 def grammar_text() -> str:
-    """Return the grammar in lark's notation; every terminal is declared, none has a pattern."""
+    """Return the grammar in lark's notation; terminals are declared and have no pattern."""
     rules = [_EXPRESSIONS, _STATEMENTS, _PATTERNS, *_levels(), *_sequences()]
     rules += [_parameters("params", "param", "star_param"), _parameters("lparams", "name", "name")]
     rules += ["param: name | name COLON expr", "star_param: param | name COLON starred"]
@@ -218,12 +219,12 @@ def _levels() -> Iterable[str]:
 
 
 def _sequences() -> Iterable[str]:
-    """Return the rules of sequences, displays, targets and what may stand without brackets."""
+    """Return the rules of sequences, displays, targets and expressions without brackets."""
     rules = {f"many_{sort.lower()}": _longer("many", sort) for sort in "DGHNW"}
-    # What stands before `in` is spelt apart: as one symbol it would share parser states with
+    # Targets before `in` have their own symbols: shared symbols would share parser states with
     # comparisons.
     rules |= {f"bound_{sort.lower()}": _longer("bound", sort) for sort in "DGH"}
-    single = {sort: [one for one, its in _SORTS.items() if its == sort] for sort in "DGHNW"}
+    single = {sort: [element for element, its in _SORTS.items() if its == sort] for sort in "DGHNW"}
     tuples = {sort: _tuples("many", sort) for sort in "DGHNW"}
     rules["l"] = ["LPAR RPAR", "LPAR l RPAR", "LSQB RSQB"]
     rules["g"] = ["LPAR g RPAR"]
@@ -238,8 +239,8 @@ def _sequences() -> Iterable[str]:
 
 
 def _longer(kind: str, sort: str) -> list[str]:
-    """Return the ways to make a sequence of two or more of a sort: a shorter one and an element."""
-    shorter = [*_SORTS.items(), *((f"{kind}_{one.lower()}", one) for one in "DGHNW")]
+    """Return the ways to make a sequence of a sort: a shorter sequence plus an element."""
+    shorter = [*_SORTS.items(), *((f"{kind}_{longer.lower()}", longer) for longer in "DGHNW")]
     return [
         f"{start} COMMA {element}"
         for (start, first), (element, second) in product(shorter, _SORTS.items())
@@ -248,12 +249,16 @@ def _longer(kind: str, sort: str) -> list[str]:
 
 
 def _tuples(kind: str, sort: str) -> list[str]:
-    """Return the ways to write a sequence of a sort with a comma in it."""
+    """Return the ways to write a sequence of a sort that contains a comma."""
     many = f"{kind}_{sort.lower()}"
-    return [many, f"{many} COMMA", *(f"{one} COMMA" for one, its in _SORTS.items() if its == sort)]
+    return [
+        many,
+        f"{many} COMMA",
+        *(f"{element} COMMA" for element, its in _SORTS.items() if its == sort),
+    ]
 
 
-def _parameters(whole: str, one: str, starred: str) -> str:
+def _parameters(whole: str, parameter: str, starred: str) -> str:
     """Return the rules of a parameter list, from left to right.
 
     States: plain (``p``), after a slash (``ps``), with defaults (``d``, ``ds``), after a star.
@@ -261,12 +266,12 @@ def _parameters(whole: str, one: str, starred: str) -> str:
     p, ps, d, ds, star, bare, double = (
         f"{whole}_{part}" for part in ("p", "ps", "d", "ds", "star", "bare", "double")
     )
-    default = f"{one} ASSIGN expr"
-    either = [one, default]
+    default = f"{parameter} ASSIGN expr"
+    either = [parameter, default]
     leads = ["", *(f"{state} COMMA " for state in (p, ps, d, ds))]
     rules = {
-        p: [one, f"{p} COMMA {one}"],
-        ps: [f"{p} COMMA SLASH", f"{ps} COMMA {one}"],
+        p: [parameter, f"{p} COMMA {parameter}"],
+        ps: [f"{p} COMMA SLASH", f"{ps} COMMA {parameter}"],
         d: [default, f"{p} COMMA {default}", f"{d} COMMA {default}"],
         ds: [f"{d} COMMA SLASH", f"{ps} COMMA {default}", f"{ds} COMMA {default}"],
         bare: [f"{lead}STAR" for lead in leads],
@@ -274,7 +279,7 @@ def _parameters(whole: str, one: str, starred: str) -> str:
             *(f"{lead}STAR {starred}" for lead in leads),
             *(f"{state} COMMA {each}" for state in (bare, star) for each in either),
         ],
-        double: [f"{lead}DSTAR {one}" for lead in (*leads, f"{star} COMMA ")],
+        double: [f"{lead}DSTAR {parameter}" for lead in (*leads, f"{star} COMMA ")],
     }
     rules[whole] = [
         body for state in (p, ps, d, ds, star, double) for body in (state, f"{state} COMMA")

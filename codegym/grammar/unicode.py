@@ -1,4 +1,4 @@
-"""Unicode: which bytes may begin a character, anywhere or in a name. Bytes are ``chr(0..255)``."""
+"""Unicode: bytes that may begin a character, anywhere or in a name. Bytes are ``chr(0..255)``."""
 
 from functools import cache
 
@@ -10,20 +10,20 @@ def is_prefix(data: str, *, named: bool, first: bool) -> bool:
 
     Args:
         data: The bytes so far.
-        named: Only characters that may stand in a name (of plane 0).
-        first: Only those that may begin one.
+        named: Whether to accept only characters that may occur in a name (of plane 0).
+        first: Whether to accept only characters that may begin a name.
     """
-    return completion(data, named=named, first=first) is not None
+    return character_completion(data, named=named, first=first) is not None
 
 
 @cache
-def completion(data: str, *, named: bool, first: bool) -> str | None:
-    """Return bytes that complete a character, "" where it is complete, None where none do."""
+def character_completion(data: str, *, named: bool, first: bool) -> str | None:
+    """Return bytes that complete a character, "" if it is complete, None if none do."""
     if named:
         return _names(first).get(data)
     lead, rest = ord(data[0]), data[1:]
     width = _width(lead)
-    if not width or len(data) > width or any(not 0x80 <= ord(one) < 0xC0 for one in rest):
+    if not width or len(data) > width or any(not 0x80 <= ord(byte) < 0xC0 for byte in rest):
         return None
     low = {0xE0: 0xA0, 0xF0: 0x90}.get(lead, 0x80)
     high = {0xED: 0x9F, 0xF4: 0x8F}.get(lead, 0xBF)
@@ -43,7 +43,7 @@ def _width(lead: int) -> int:
 
 @cache
 def _names(first: bool) -> dict[str, str]:
-    """Return for all bytes that begin a character of a name the bytes that complete one."""
+    """Map each prefix of a name character's bytes to the bytes that complete a character."""
     found: dict[str, str] = {}
     for code in range(0x80, _LAST_OF_PLANE_0 + 1):
         if (chr(code) if first else f"a{chr(code)}").isidentifier():

@@ -1,4 +1,4 @@
-"""Vocabulary: a tokenizer as masks see it: the bytes of each id, read by the lexer in one walk."""
+"""Vocabulary: the bytes of each token id, read by the lexer as a tree of pieces."""
 
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codegym.errors import ConfigError
-from codegym.grammar.lex import Event, Lex
 from codegym.grammar.lexer import HALF, read
+from codegym.grammar.lexer_state import Event, LexerState
 from codegym.grammar.word_tokens import BRACKETS, KEYWORDS, OPERATORS
 from codegym.tokenizers.lexemes import HALF_BYTES, LexemeTokenizer
 from codegym.tokenizers.tokenizer import Tokenizer
@@ -19,22 +19,22 @@ _READINGS_KEPT, _READINGS_KEPT_BYTES = 1_000, 1 << 27
 
 
 class Reading(NamedTuple):
-    """Tokens that complete the same terminals and leave the same pending.
+    """Tokens that complete the same terminals and lead to the same lexer state.
 
     Attributes:
-        events: What they complete, in order.
-        lex: What they leave pending.
+        events: Events that the tokens complete, in order.
+        lex: State of the lexer after the tokens.
         ids: The tokens.
     """
 
     events: tuple[Event, ...]
-    lex: Lex
+    lex: LexerState
     ids: NDArray[np.int64]
 
 
 @dataclass(slots=True)
 class _Branch:
-    """A node of the tree of all pieces: its tokens, and where each next unit leads."""
+    """A node of the tree of all pieces: its tokens, and the child for each next unit."""
 
     ids: list[int] = field(default_factory=list)
     children: dict[str, "_Branch"] = field(default_factory=dict)
@@ -43,17 +43,16 @@ class _Branch:
 class Vocabulary:
     """The pieces of a tokenizer's ids, in the lexer's units.
 
-    Ids without a text of their own (pad, end, special tokens) stand in no reading, and so are
-    never allowed.
+    Ids without text (pad, end, special tokens) occur in no reading, so they are never allowed.
 
     Args:
-        pieces: What each id writes, "" where it writes nothing.
+        pieces: Text of each id, "" for an id without text.
         end_id: The end token.
 
     Attributes:
         size: Number of ids.
         end_id: The end token.
-        pieces: What each id writes, "" where it writes nothing.
+        pieces: Text of each id, "" for an id without text.
 
     Raises:
         ConfigError: A printable ASCII character has no id.
@@ -66,23 +65,23 @@ class Vocabulary:
             raise ConfigError(
                 "masks need an id for each printable character",
                 value="".join(sorted(missing)),
-                cure="use the lexemes tokenizer, bytes, or a byte-level one",
+                cure="use the tokenizer lexemes, bytes, or a byte-level tokenizer",
             )
         self._root = _Branch()
         self._halves = chr(HALF) in self.pieces
-        for one, piece in enumerate(self.pieces):
+        for token, piece in enumerate(self.pieces):
             branch = self._root
             for unit in piece:
                 branch = branch.children.setdefault(unit, _Branch())
             if piece:
-                branch.ids.append(one)
-        # Whether a newline in a piece is mere space depends on no more open brackets than these.
+                branch.ids.append(token)
+        # A piece reads newlines differently only up to this bracket depth.
         self.deepest = 1 + max((_closers(piece) for piece in self.pieces), default=0)
-        self._readings: dict[tuple[Lex, int], list[Reading]] = {}
+        self._readings: dict[tuple[LexerState, int], list[Reading]] = {}
         self._costs: dict[str, int] = {}
 
     def cost(self, text: str) -> int:
-        """Return the least number of tokens that write a text between them."""
+        """Return the least number of tokens that together write a text."""
         known = self._costs.get(text)
         if known is None:
             known = self._costs[text] = self._find_cost(text)
@@ -103,25 +102,25 @@ class Vocabulary:
         return int(best[0]) if best[0] < inf else len(self.pieces)
 
     def name_prices(self) -> tuple[float, float]:
-        """Return what the cheapest name costs with nothing right before it, and after a word."""
+        """Return the price of the cheapest name directly after a non-word, and after a word."""
         spaced = any(
             piece[:1] == " " and piece[1:].isidentifier() and piece[1:] not in KEYWORDS
             for piece in self.pieces
         )
         return 1.0, 1.0 if spaced else 2.0
 
-    def readings(self, lex: Lex, depth: int) -> list[Reading]:
-        """Group the tokens by what they complete and leave pending, whatever the parser's state.
+    def readings(self, lex: LexerState, depth: int) -> list[Reading]:
+        """Group the tokens by their events and the lexer state after them.
 
         Args:
-            lex: What is pending before them.
-            depth: Open brackets, at most ``deepest``.
+            lex: State of the lexer before the tokens.
+            depth: Number of open brackets, at most ``deepest``.
         """
         known = self._readings.get((lex, depth))
         if known is not None:
             return known
-        groups: dict[tuple[tuple[Event, ...], Lex], list[int]] = {}
-        todo: list[tuple[_Branch, tuple[Event, ...], int, Lex]] = [(self._root, (), 0, lex)]
+        groups: dict[tuple[tuple[Event, ...], LexerState], list[int]] = {}
+        todo: list[tuple[_Branch, tuple[Event, ...], int, LexerState]] = [(self._root, (), 0, lex)]
         while todo:
             branch, events, change, here = todo.pop()
             if branch.ids:
@@ -142,7 +141,7 @@ def read_vocabulary(tokenizer: Tokenizer) -> Vocabulary:
     """Return the vocabulary of a tokenizer, made once per process for the same pieces.
 
     Args:
-        tokenizer: Any that has an id for each printable ASCII character.
+        tokenizer: A tokenizer with an id for each printable ASCII character.
 
     Raises:
         ConfigError: A printable ASCII character has no id.
@@ -156,25 +155,25 @@ def _of_pieces(pieces: tuple[str, ...], end_id: int) -> Vocabulary:
 
 
 def bracket(unit: str, events: tuple[Event, ...]) -> int:
-    """Return 1 where a unit has opened a bracket, -1 where it has closed one, else 0."""
+    """Return 1 if a unit opens a bracket, -1 if it closes a bracket, else 0."""
     change = BRACKETS.get(unit, 0)
     return change if change and events and events[-1] == OPERATORS[unit] else 0
 
 
 def _pieces(tokenizer: Tokenizer) -> list[str]:
-    pieces = [_text(tokenizer, one) for one in range(tokenizer.vocab_size)]
+    pieces = [_text(tokenizer, token) for token in range(tokenizer.vocab_size)]
     if isinstance(tokenizer, LexemeTokenizer):
-        for one in HALF_BYTES:
-            pieces[one] = chr(HALF + one - HALF_BYTES.start)
+        for token in HALF_BYTES:
+            pieces[token] = chr(HALF + token - HALF_BYTES.start)
     return pieces
 
 
-def _text(tokenizer: Tokenizer, one: int) -> str:
-    if one in (tokenizer.pad_id, tokenizer.end_id):
+def _text(tokenizer: Tokenizer, token: int) -> str:
+    if token in (tokenizer.pad_id, tokenizer.end_id):
         return ""
-    return tokenizer.piece_bytes(one).decode("latin-1")
+    return tokenizer.piece_bytes(token).decode("latin-1")
 
 
 def _closers(piece: str) -> int:
-    """Count the closing brackets that stand before something else in a piece."""
+    """Count the closing brackets before the last character of a piece."""
     return sum(character in ")]}" for character in piece[:-1])

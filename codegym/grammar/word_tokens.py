@@ -1,15 +1,15 @@
-"""The words and signs of Python 3.11 and the terminals they stand for."""
+"""Word tokens: the keywords and operators of Python 3.11 and their terminals."""
 
 KEYWORDS = (
     "False None True and as assert async await break class continue def del elif else except "
     "finally for from global if import in is lambda nonlocal not or pass raise return try while "
     "with yield"
 ).split()
-# Words that are names wherever the rest of the grammar has no other use for them.
+# Words that are names wherever the grammar has no other use for them.
 SOFT = {"match": "MATCH", "case": "CASE"}
-# Words that are names for some purposes only.
+# Words that are names only in some places.
 SPECIAL = {"_": "UNDERSCORE", "__debug__": "DEBUG"}
-# What no sign and no keyword writes. ITEMS stands for nothing: see `parser.Parser`.
+# Terminals without a keyword or operator. ITEMS stands for an empty text: see `parser.Parser`.
 LAYOUT = (
     *"NAME NUMBER IMAGINARY STRING BYTES NEWLINE INDENT DEDENT ITEMS".split(),
     *"FSTART FEND FLONG FLONGEND FOPEN FCLOSE FCOLON FEQUAL FCONVERSION".split(),
@@ -54,6 +54,6 @@ OPERATORS = {
     "!=": "UNEQUAL",
     **dict.fromkeys("+= -= *= /= //= %= @= &= |= ^= <<= >>= **=".split(), "AUG"),
 }
-# Signs of CPython's tokenizer that no production uses; they are read whole all the same.
+# Operators of CPython's tokenizer that no production uses; the lexer still reads them whole.
 FOREIGN_OPERATORS = ("<>",)
 BRACKETS = {"(": 1, "[": 1, "{": 1, ")": -1, "]": -1, "}": -1}

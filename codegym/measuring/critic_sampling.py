@@ -12,21 +12,20 @@ reads the failing program and its error; a policy that only continues text is gi
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 
+from codegym.episode import ProgramEnv, Request
 from codegym.errors import ConfigError
-from codegym.grading.judge import Judge
 from codegym.grading.verdict import Outcome, Verdict
 from codegym.learning.outcome_critic import CLASSES, OutcomeCritic
 from codegym.measuring.evaluation import EvaluationReport, check_ks, report_on
 from codegym.measuring.statistics import Interval, paired_gain, pass_at_k
 from codegym.policy import Policy
-from codegym.rewards import make_reward
-from codegym.rollout.collect import Programs, Sampling
+from codegym.rollout.collect import Decoding, Rollout
 from codegym.tasks.task import Task
 from codegym.trajectory import Trajectory
 
@@ -94,14 +93,13 @@ def critic_sampling(
     critic: OutcomeCritic,
     tasks: Sequence[Task],
     *,
-    judge: Judge,
+    env: ProgramEnv,
     n: int,
     ks: Sequence[int] = (1,),
     visible: int = 2,
     seeds: int = 2,
     temperature: float = 1.0,
     top_p: float = 1.0,
-    budget: int = 64,
     grammar: bool = False,
     seed: int = 0,
     name: str = "",
@@ -112,14 +110,13 @@ def critic_sampling(
         policy: Who writes.
         critic: Says where programs go well.
         tasks: Held-out tasks, at least one.
-        judge: Grades the programs.
+        env: Environment in which they are played.
         n: Programs per task, at least 2.
         ks: Sizes of subset to report, each at most ``n``.
         visible: Tests of each task that the first half is tried on.
         seeds: How many programs of the first half the second half begins from.
         temperature: Sampling temperature.
         top_p: Share of probability kept.
-        budget: Most tokens written for a program.
         grammar: Allow only tokens that keep a program valid Python.
         seed: Of the sampling and of the bootstrap.
         name: What the tasks are called in the report.
@@ -133,18 +130,15 @@ def critic_sampling(
             raise ConfigError(f"{label} is unusable", value=value, expected=f">= {least}")
     check_ks(ks, n)
     half, rest = n // 2, n - n // 2
-    sampling = Sampling(
-        n=half, budget=budget, temperature=temperature, top_p=top_p, grammar=grammar
-    )
+    decoding = Decoding(top_p=top_p, grammar=grammar)
 
     def write(
         chosen: Sequence[Task], count: int, number: int, given: Sequence[list[int]] | None = None
     ) -> list[Trajectory]:
         state = np.random.SeedSequence([seed, number]).generate_state(1)
         rng = torch.Generator().manual_seed(int(state[0]))
-        how = replace(sampling, n=count)
-        programs = Programs(policy, chosen, judge=judge, sampling=how, rng=rng, given=given)
-        return programs.wait(make_reward("pass_rate"))
+        request = Request(tasks=len(chosen), samples=count, temperature=temperature)
+        return Rollout(env, policy, chosen, request, decoding=decoding, rng=rng, given=given).wait()
 
     first = write(tasks, half, 0)
     plain = write(tasks, rest, 1)
@@ -156,7 +150,7 @@ def critic_sampling(
     guided = write([task for task in tasks for _ in range(rest)], 1, 2, given)
     reports = [
         report_on(
-            tasks,
+            [task.task_id for task in tasks],
             _joined(first, second, len(tasks)),
             n=n,
             ks=ks,

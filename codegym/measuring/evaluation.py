@@ -1,21 +1,25 @@
 """Evaluation: a policy on held-out tasks becomes an EvaluationReport with intervals."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
+from gymnasium.vector import VectorEnv
 
-from codegym.errors import ConfigError
+from codegym.episode import ProgramEnv, Request
+from codegym.errors import ConfigError, SandboxError
 from codegym.grading.judge import Judge
 from codegym.measuring.statistics import Interval, pass_at_k, proportion
 from codegym.policy import Policy
-from codegym.rewards import make_reward
-from codegym.rollout.collect import Sampling, collect
-from codegym.rollout.demonstrations import reference_episode
-from codegym.sources.task_source import TaskSource
+from codegym.rollout.collect import Decoding, collect
+from codegym.rollout.demonstrations import unjudged_references
+from codegym.rollout.environments import DEFAULT_ENV, make_env
+from codegym.sandbox import Sandbox
+from codegym.sources import TaskSource, load_tasks
+from codegym.sources.task_list import TaskList
 from codegym.tasks.task import Task
 from codegym.trajectory import Batch, Trajectory
 
@@ -64,17 +68,25 @@ class EvaluationReport:
         return row
 
 
-def held_out(source: TaskSource, count: int) -> list[Task]:
-    """Return the first ``count`` tasks of a source, or all it has."""
-    return [source[index] for index in range(min(count, len(source)))]
+def held_out(env: "VectorEnv[Any, Any, Any]", count: int) -> list[Task] | None:
+    """Return the first ``count`` tasks of an environment, or all it has.
+
+    None where the environment does not say what its tasks are.
+    """
+    if not isinstance(env, ProgramEnv):
+        return None
+    return [env.source[index] for index in range(min(count, len(env.source)))]
 
 
-def reference_loss(policy: Policy, tasks: Sequence[Task]) -> float | None:
+def reference_loss(
+    policy: Policy, env: "VectorEnv[Any, Any, Any]", tasks: Sequence[Task]
+) -> float | None:
     """Return the mean of ``-log p`` over the tokens of the tasks' reference solutions, in nats.
 
-    Tasks without one, or with one too long for the policy, are left out; None if none is left.
+    Tasks without a solution, or with one too long for the policy, are left out; None if none is
+    left.
     """
-    shown = [one for task in tasks if (one := reference_episode(task, policy)) is not None]
+    shown = unjudged_references(env, tasks) if isinstance(env, ProgramEnv) else []
     if not shown:
         return None
     batch = Batch.from_trajectories(shown, pad_id=policy.tokenizer.pad_id)
@@ -83,12 +95,15 @@ def reference_loss(policy: Policy, tasks: Sequence[Task]) -> float | None:
     return -total / batch.n_tokens
 
 
-def check_ks(ks: Sequence[int], n: int) -> None:
+def check_ks(ks: Sequence[int], n: int, *, deterministic: bool = False) -> None:
     """Refuse sizes of subset that ``n`` programs do not have.
 
     Raises:
-        ConfigError: There is no k, or one is not in 1 to ``n``.
+        ConfigError: There is no k, or a k is not in 1 to ``n``, or several programs of a task are
+            to be deterministic.
     """
+    if deterministic and n != 1:
+        raise ConfigError("deterministic programs are all the same", value=n, expected="n=1")
     if not ks or max(ks) > n or min(ks) < 1:
         raise ConfigError(
             "pass@k needs k of at most n programs",
@@ -100,9 +115,11 @@ def check_ks(ks: Sequence[int], n: int) -> None:
 
 def evaluate(
     policy: Policy,
-    tasks: Sequence[Task],
+    tasks: str | TaskSource | Sequence[Task] | None,
     *,
-    judge: Judge,
+    env: "str | VectorEnv[Any, Any, Any]" = DEFAULT_ENV,
+    env_args: Mapping[str, Any] | None = None,
+    count: int = 300,
     n: int = 1,
     ks: Sequence[int] = (1,),
     deterministic: bool = False,
@@ -112,59 +129,106 @@ def evaluate(
     grammar: bool = False,
     seed: int = 0,
     name: str = "",
+    sandbox: Sandbox | None = None,
 ) -> EvaluationReport:
     """Measure unbiased pass@k.
 
     Args:
         policy: Who writes.
-        tasks: Held-out tasks, at least one.
-        judge: Grades the programs.
+        tasks: Held-out tasks: a URI, a source, a list of tasks, or None for those of ``env``.
+        env: Environment in which they are played: an id, or a vector environment.
+        env_args: Further arguments of the environment that the id names.
+        count: Largest number of tasks, or of episodes where an environment draws its own tasks.
         n: Programs per task; 1 is all that ``deterministic`` can use.
         ks: Sizes of subset to report, each at most ``n``.
-        deterministic: Take the most probable token.
-        temperature: Sampling temperature otherwise.
-        top_p: Share of probability kept.
-        budget: Longest program in tokens.
+        deterministic: Take the most probable token, whatever the ``temperature``.
+        temperature: Sampling temperature.
+        top_p: Share of the probability that is kept.
+        budget: Longest program in tokens, where ``env`` is an id.
         grammar: Allow only tokens that keep a program valid Python.
-        seed: Of the sampling and of the bootstrap.
+        seed: Seed of the sampling and of the bootstrap.
         name: What the tasks are called in the report.
+        sandbox: Where programs run, where ``env`` is an id; a shared one by default.
 
     Raises:
-        ConfigError: A k above ``n``, or several identical deterministic programs.
+        ConfigError, UnknownNameError: An argument cannot be used, or names nothing.
         SandboxError: The sandbox broke.
     """
-    if deterministic and n != 1:
-        raise ConfigError("deterministic programs are all the same", value=n, expected="n=1")
-    check_ks(ks, n)
+    check_ks(ks, n, deterministic=deterministic)
+    source = _source(tasks)
+    if isinstance(env, str):
+        env = _make(env, policy, source, budget, sandbox, env_args)
+    chosen = _chosen(source, env, count)
     trajectories = collect(
+        env,
         policy,
-        tasks,
-        judge=judge,
-        reward=make_reward("pass_rate"),
-        sampling=Sampling(
-            n=n,
-            budget=budget,
-            temperature=temperature,
-            top_p=top_p,
-            deterministic=deterministic,
-            grammar=grammar,
-        ),
+        Request(tasks=len(chosen) or count, samples=n, temperature=temperature),
+        tasks=chosen or None,
+        decoding=Decoding(top_p=top_p, deterministic=deterministic, grammar=grammar),
         rng=torch.Generator().manual_seed(seed),
     )
-    return report_on(
-        tasks,
-        trajectories,
-        n=n,
-        ks=ks,
-        deterministic=deterministic,
-        temperature=temperature,
-        seed=seed,
-        name=name,
+    how: dict[str, Any] = {"deterministic": deterministic, "temperature": temperature}
+    how["name"] = name or (source.uri if source is not None else "")
+    return report_on(_played(chosen, trajectories, n), trajectories, n=n, ks=ks, seed=seed, **how)
+
+
+def _make(
+    env_id: str,
+    policy: Policy,
+    source: TaskSource | None,
+    budget: int,
+    sandbox: Sandbox | None,
+    env_args: Mapping[str, Any] | None,
+) -> "VectorEnv[Any, Any, Any]":
+    judge = Judge(sandbox)
+    return make_env(
+        env_id,
+        policy,
+        tasks=source,
+        reward="pass_rate",
+        budget=budget,
+        judge=judge,
+        env_args=env_args,
     )
+
+
+def _chosen(source: TaskSource | None, env: "VectorEnv[Any, Any, Any]", count: int) -> list[Task]:
+    """Return the tasks to play; none where the environment draws its own."""
+    if isinstance(source, TaskList):
+        return source.all()
+    if source is not None:
+        return [source[index] for index in range(min(count, len(source)))]
+    return held_out(env, count) or []
+
+
+def _played(chosen: Sequence[Task], trajectories: Sequence[Trajectory], n: int) -> list[str]:
+    """Return the tasks' ids; every episode is a task where the environment drew its own.
+
+    Raises:
+        ConfigError: Several programs of a task were asked for, and the environment draws its own.
+        SandboxError: Some programs were not judged.
+    """
+    if not chosen:
+        if n > 1:
+            raise ConfigError(
+                "several programs of a task need an environment that opens chosen tasks",
+                value=n,
+                expected="n=1, or a codegym.episode.ProgramEnv",
+            )
+        return [episode.task_id for episode in trajectories]
+    if len(trajectories) != n * len(chosen):
+        raise SandboxError(f"{n * len(chosen) - len(trajectories)} programs were not judged")
+    return [task.task_id for task in chosen]
+
+
+def _source(tasks: str | TaskSource | Sequence[Task] | None) -> TaskSource | None:
+    if tasks is None or isinstance(tasks, TaskSource):
+        return tasks
+    return load_tasks(tasks) if isinstance(tasks, str) else TaskList(tasks)
 
 
 def report_on(
-    tasks: Sequence[Task],
+    task_ids: Sequence[str],
     trajectories: Sequence[Trajectory],
     *,
     n: int,
@@ -177,32 +241,29 @@ def report_on(
     """Report on programs that were judged; see ``evaluate`` for the arguments.
 
     Args:
-        tasks: The tasks.
-        trajectories: ``n`` programs per task, task by task.
+        task_ids: The tasks, each with ``n`` programs; a task that is listed twice has ``2 n``.
+        trajectories: The programs, those of a task together and in the order of ``task_ids``.
         n: Programs per task.
         ks: Sizes of subset to report, each at most ``n``.
         deterministic: How the programs were written.
         temperature: At which temperature otherwise.
-        seed: Of the sampling and of the bootstrap.
+        seed: Seed of the sampling and of the bootstrap.
         name: What the tasks are called in the report.
     """
     rows: list[dict[str, Any]] = []
+    estimates: dict[int, list[float]] = {k: [] for k in ks}
     outcomes: Counter[str] = Counter()
-    for number, task in enumerate(tasks):
+    for number, task_id in enumerate(task_ids):
         own = trajectories[number * n : (number + 1) * n]
-        verdicts = [one.verdict for one in own if one.verdict is not None]
-        outcomes.update(str(verdict.outcome) for verdict in verdicts)
-        rows.append(
-            {
-                "task_id": task.task_id,
-                "passed": sum(verdict.passed for verdict in verdicts),
-                "pass_rate": float(np.mean([verdict.pass_rate for verdict in verdicts])),
-            }
-        )
-    estimates = {k: [pass_at_k(n, row["passed"], k) for row in rows] for k in ks}
+        outcomes.update(str(each.verdict.outcome) for each in own if each.verdict is not None)
+        passed = sum(each.passed for each in own)
+        rates = [each.verdict.pass_rate if each.verdict else float(each.passed) for each in own]
+        rows.append({"task_id": task_id, "passed": passed, "pass_rate": float(np.mean(rates))})
+        for k in ks:
+            estimates[k].append(pass_at_k(n, passed, k))
     return EvaluationReport(
         tasks=name,
-        n_tasks=len(tasks),
+        n_tasks=len(task_ids),
         n=n,
         deterministic=deterministic,
         temperature=temperature,

@@ -121,3 +121,13 @@ def plot(
 
 def _passed(report: Mapping[str, Any]) -> list[float]:
     return [row["passed"] / report["n"] for row in report["rows"]]
+
+
+def departure_lines(departures: Mapping[str, Mapping[str, Sequence[Any]]]) -> list[str]:
+    """Return a line for each agent whose settings differ from its paper's; see TrainingReport."""
+    return [
+        f"{agent} differs from the paper in "
+        + ", ".join(f"{name}={value} ({paper})" for name, (value, paper) in settings.items())
+        for agent, settings in departures.items()
+        if settings
+    ]

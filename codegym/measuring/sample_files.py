@@ -1,8 +1,8 @@
-"""Samples: programs written for tasks, read from JSONL, and the file their verdicts go to.
+"""Sample files: programs for tasks, read from JSONL, and the file of their verdicts.
 
-A line of samples holds ``task_id`` and the program as ``completion`` (HumanEval's format: what
-continues the prompt), ``solution`` or ``program`` (a whole program). A line of verdicts holds
-``task_id, sample, program_sha256, passed, verdict``; the file can be cut off and resumed.
+A line of samples holds ``task_id`` and the program as ``completion`` (HumanEval's format: the
+continuation of the prompt), ``solution`` or ``program`` (a whole program). A line of verdicts holds
+``task_id, sample, program_sha256, passed, verdict``; an interrupted file can be continued.
 """
 
 import hashlib
@@ -16,20 +16,20 @@ from typing import Any, Self
 from codegym.errors import ConfigError, TaskError
 from codegym.grading.verdict import Verdict
 from codegym.sources._records import read_records
-from codegym.sources.task_source import TaskSource
 from codegym.tasks.task import Task
+from codegym.tasks.task_source import TaskSource
 
 PROGRAM_FIELDS = ("completion", "solution", "program")
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One program for one task.
+    """A program for a task.
 
     Attributes:
         task: The task.
         program: A whole program, or the continuation of the task's prompt.
-        number: How many programs of the same task came before it.
+        number: Number of earlier programs for the same task.
     """
 
     task: Task
@@ -38,7 +38,7 @@ class Sample:
 
     @property
     def key(self) -> tuple[str, int, str]:
-        """What its verdict is filed under: task, number and a digest of the program."""
+        """Key of its verdict: task, number and a digest of the program."""
         digest = hashlib.sha256(self.program.encode("utf-8", "surrogatepass")).hexdigest()
         return self.task.task_id, self.number, digest
 
@@ -50,7 +50,7 @@ def canonical_samples(source: TaskSource) -> Iterator[Sample]:
             yield Sample(task, task.canonical_solution, 0)
 
 
-def one_program(source: TaskSource, program: str) -> Iterator[Sample]:
+def same_program(source: TaskSource, program: str) -> Iterator[Sample]:
     """Yield the same program for every task."""
     for task in source:
         yield Sample(task, program, 0)
@@ -60,22 +60,22 @@ def read_samples(path: Path, source: TaskSource) -> Iterator[Sample]:
     """Yield the programs of a file.
 
     Raises:
-        TaskError: A line is malformed or names no task of ``source``; names file, line and field.
+        TaskError: A line is malformed or names an unknown task; names file, line and field.
     """
     counts: dict[str, int] = {}
     for record in read_records(path):
         task_id = record.row.get("task_id")
         if isinstance(task_id, int) and not isinstance(task_id, bool):
-            task_id = str(task_id)  # MBPP's own files number their tasks
+            task_id = str(task_id)  # MBPP's files number their tasks
         if not isinstance(task_id, str):
-            raise record.error("missing, or no text", field="task_id", value=task_id)
+            raise record.error("missing, or not text", field="task_id", value=task_id)
         try:
             task = source.find(task_id)
         except TaskError as error:
             raise record.error("no such task", field="task_id", value=task_id) from error
         number = counts.get(task_id, 0)
         counts[task_id] = number + 1
-        # Not record.text: a program's line ends are its own.
+        # Unlike record.text, this keeps the program's line ends.
         field = next((name for name in PROGRAM_FIELDS if name in record.row), None)
         if field is None:
             expected = "one of " + ", ".join(PROGRAM_FIELDS)
@@ -87,18 +87,18 @@ def read_samples(path: Path, source: TaskSource) -> Iterator[Sample]:
 
 
 class VerdictFile:
-    """Verdicts as JSONL, written as they come.
+    """Verdicts as JSONL, written as they arrive.
 
     Args:
-        path: Where to.
-        resume: Keep what stands there and skip the samples it already holds.
+        path: The file.
+        resume: Whether to keep the file's verdicts and skip their samples.
 
     Attributes:
-        done: The verdicts that stood there, by ``Sample.key``.
+        done: Verdicts of an earlier run, by ``Sample.key``.
 
     Raises:
         ConfigError: The file exists and ``resume`` is False.
-        TaskError: What stands there are no verdicts; names the line.
+        TaskError: The file holds something other than verdicts; names the line.
     """
 
     def __init__(self, path: Path, *, resume: bool) -> None:
@@ -107,7 +107,7 @@ class VerdictFile:
             raise ConfigError(
                 "the file for the verdicts exists",
                 value=str(path),
-                cure="--resume to go on with it, or another name",
+                cure="--resume to continue it, or another name",
             )
         if path.exists():
             self._read(path)
@@ -121,7 +121,7 @@ class VerdictFile:
     def _read(self, path: Path) -> None:
         data = path.read_bytes()
         whole = data.rfind(b"\n") + 1
-        if whole < len(data):  # the line that was being written when the run was cut off
+        if whole < len(data):  # the line that an interrupted run left unfinished
             with path.open("r+b") as file:
                 file.truncate(whole)
         for number, line in enumerate(data[:whole].decode().splitlines(), start=1):
@@ -140,7 +140,7 @@ class VerdictFile:
     def write(
         self, sample: Sample, verdict: Verdict, extra: Iterable[tuple[str, Any]] = ()
     ) -> None:
-        """Write one verdict, at once."""
+        """Write a verdict at once."""
         task_id, number, digest = sample.key
         row = {
             "task_id": task_id,

@@ -1,7 +1,7 @@
-"""Contamination: functions that a benchmark already holds, by four signs.
+"""Contamination: detects functions that a benchmark already holds, by four signs.
 
 1. signature: the same name and the same number of parameters;
-2. docstring: eight words in a row that a benchmark's problem has too, doctests and markup apart;
+2. docstring: eight consecutive words of a benchmark's problem, without doctests and markup;
 3. syntax tree: the same normalised function;
 4. behaviour: the same results on fixed inputs.
 """
@@ -12,8 +12,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from codegym.mining.duplicate_programs import tells_enough, tree_key
-from codegym.mining.harness import answers, study_job
+from codegym.mining.duplicate_programs import is_telling, tree_key
+from codegym.mining.harness import read_answers, study_job
 from codegym.sandbox.job import Job, Sandbox
 from codegym.tasks.task import Task
 
@@ -23,8 +23,8 @@ _SHARED_PROBES, _STUDIES_PER_JOB = 6, 8
 
 
 @dataclass(slots=True)
-class Known:
-    """What a benchmark holds of one function."""
+class KnownFunction:
+    """The behaviour of a benchmark's function."""
 
     task_id: str
     behaviour: Mapping[str, str]
@@ -32,11 +32,11 @@ class Known:
 
 @dataclass(slots=True)
 class Benchmarks:
-    """The problems that mined functions must not be.
+    """Benchmark problems that mined functions must not repeat.
 
     Attributes:
         sizes: Benchmark -> number of its problems.
-        missing: Benchmark -> why it could not be read.
+        missing: Benchmark -> reason why it could not be read.
     """
 
     sizes: dict[str, int] = field(default_factory=dict)
@@ -44,18 +44,18 @@ class Benchmarks:
     _signatures: dict[tuple[str, int], str] = field(default_factory=dict)
     _grams: dict[str, str] = field(default_factory=dict)
     _trees: dict[str, str] = field(default_factory=dict)
-    _known: dict[int, list[Known]] = field(default_factory=dict)
+    _known: dict[int, list[KnownFunction]] = field(default_factory=dict)
 
     @classmethod
     def of(
         cls, problems: Mapping[str, Sequence[Task] | str], sandbox: Sandbox | None = None
     ) -> "Benchmarks":
-        """Take in benchmarks and, given a sandbox, learn their solutions' behaviour.
+        """Read benchmarks and, given a sandbox, record their solutions' behaviour.
 
         Args:
-            problems: The URI of each benchmark with its tasks, or with the reason why they could
-                not be read, which is kept in ``missing``.
-            sandbox: Where the canonical solutions run.
+            problems: URI of each benchmark -> its tasks, or the reason why they could not be read,
+                which is kept in ``missing``.
+            sandbox: Sandbox that runs the canonical solutions.
         """
         found = cls()
         for uri, tasks in problems.items():
@@ -67,7 +67,7 @@ class Benchmarks:
         return found
 
     def add(self, tasks: Iterable[Task], sandbox: Sandbox | None = None) -> None:
-        """Take in problems."""
+        """Add problems."""
         studies: list[tuple[Task, str, int]] = []
         for task in tasks:
             for gram in grams(task.prompt):
@@ -84,21 +84,23 @@ class Benchmarks:
             self._learn(studies, sandbox)
 
     def _learn(self, studies: Sequence[tuple[Task, str, int]], sandbox: Sandbox) -> None:
-        # Several to a job; those behind one that ends its process run again, alone.
+        # Several studies share a job; studies after one that kills the process run again, alone.
         left = list(studies)
         for size in (_STUDIES_PER_JOB, 1):
             batches = [left[at : at + size] for at in range(0, len(left), size)]
             left = []
             results = sandbox.run([_behaviour_job(batch) for batch in batches])
             for batch, result in zip(batches, results, strict=True):
-                told = answers(result)[1::2]
-                for (task, _, arity), behaviour in zip(batch, told, strict=False):
-                    if is_behaviour(behaviour) and tells_enough(behaviour):
-                        self._known.setdefault(arity, []).append(Known(task.task_id, behaviour))
-                left += batch[len(told) :]
+                replies = read_answers(result)[1::2]
+                for (task, _, arity), behaviour in zip(batch, replies, strict=False):
+                    if is_behaviour(behaviour) and is_telling(behaviour):
+                        self._known.setdefault(arity, []).append(
+                            KnownFunction(task.task_id, behaviour)
+                        )
+                left += batch[len(replies) :]
 
     def text_sign(self, node: ast.FunctionDef, docstring: str) -> str:
-        """Return which problem a function is, by signature, docstring or tree; "" for none."""
+        """Name the problem with a function's signature, docstring or tree; "" if there is none."""
         arity = len(node.args.args)
         known = self._signatures.get((_squeezed(node.name), arity))
         if known:
@@ -110,13 +112,13 @@ class Benchmarks:
         return f"tree of {known}" if known else ""
 
     def behaviour_sign(self, arity: int, behaviour: Mapping[str, str]) -> str:
-        """Return which problem a function is, by its results on the fixed inputs; "" for none."""
+        """Name the problem with a function's results on the fixed inputs; "" if there is none."""
         for known in self._known.get(arity, ()):
             shared = known.behaviour.keys() & behaviour.keys()
             if len(shared) < max(_SHARED_PROBES, len(behaviour) // 2):
                 continue
-            if len({behaviour[one] for one in shared}) >= 4 and all(
-                behaviour[one] == known.behaviour[one] for one in shared
+            if len({behaviour[number] for number in shared}) >= 4 and all(
+                behaviour[number] == known.behaviour[number] for number in shared
             ):
                 return f"behaviour of {known.task_id}"
         return ""
@@ -129,28 +131,28 @@ def _behaviour_job(studies: Sequence[tuple[Task, str, int]]) -> Job:
     return study_job(operations)
 
 
-def is_behaviour(told: Any) -> bool:
-    """Tell whether an answer of the sandbox has the form of a behaviour."""
-    return isinstance(told, dict) and all(
-        isinstance(key, str) and isinstance(value, str) for key, value in told.items()
+def is_behaviour(answer: Any) -> bool:
+    """Return whether an answer of the sandbox has the form of a behaviour."""
+    return isinstance(answer, dict) and all(
+        isinstance(key, str) and isinstance(value, str) for key, value in answer.items()
     )
 
 
 def function_of(program: str, name: str) -> ast.FunctionDef | None:
-    """Return the definition of a function in a program; None without one."""
+    """Return the definition of a function in a program; None if there is none."""
     try:
         body = ast.parse(program).body
     except (SyntaxError, ValueError):
         return None
     return next(
-        (one for one in body if isinstance(one, ast.FunctionDef) and one.name == name), None
+        (node for node in body if isinstance(node, ast.FunctionDef) and node.name == name), None
     )
 
 
 def grams(text: str) -> set[str]:
-    """Return every eight words in a row of a text's prose; all of it if it is shorter.
+    """Return every eight consecutive words of a text's prose; all of it if it is shorter.
 
-    Lines of code are left out: doctests, and what stands before the docstring of a prompt.
+    Lines of code are left out: doctests, and the code before the docstring of a prompt.
     """
     _, opening, inside = text.partition('"""')
     prose = inside.partition('"""')[0] if opening else text

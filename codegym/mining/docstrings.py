@@ -1,7 +1,7 @@
-"""Docstrings: the types and the examples that they tell, in the forms in use.
+"""Docstrings: reads parameter types and example calls from docstrings of several styles.
 
-numpy (``name : int``), Google (``name (int): ...``), Sphinx (``:param int name:``, ``:type name:``)
-and Epydoc (``@type name:``); doctests, whose calls give arguments.
+The styles are numpy (``name : int``), Google (``name (int): ...``), Sphinx (``:param int name:``,
+``:type name:``) and Epydoc (``@type name:``); doctests give the arguments of example calls.
 """
 
 import ast
@@ -33,13 +33,13 @@ _WORDS: dict[str, Any] = {
 
 
 def documented_types(docstring: str) -> dict[str, Any]:
-    """Return the types that a docstring gives its parameters: name -> type, as in ``inside``."""
+    """Return the types that a docstring gives to parameters: name -> type, as in ``inside``."""
     found: dict[str, Any] = {}
     for pattern, name_at, type_at in (
         (_TYPE, 1, 2), (_SPHINX, 2, 1), (_GOOGLE, 1, 2), (_NUMPY, 1, 2)
     ):  # fmt: skip
         matches = (
-            (one for line in docstring.split("\n") if (one := pattern.match(line)))
+            (match for line in docstring.split("\n") if (match := pattern.match(line)))
             if pattern in (_GOOGLE, _NUMPY)
             else pattern.finditer(docstring)
         )
@@ -51,7 +51,7 @@ def documented_types(docstring: str) -> dict[str, Any]:
 
 
 def read_type(text: str) -> Any:
-    """Return the type that a few words stand for; None where they stand for none.
+    """Return the type that a few words describe; None if they describe no type.
 
     Example:
         >>> read_type("list of int, optional")
@@ -65,13 +65,13 @@ def read_type(text: str) -> Any:
     parts = [part.strip() for part in re.split(r"\bor\b|\||/", text) if part.strip()]
     if not 1 <= len(parts) <= 4:
         return None
-    specs = [_read_one(part) for part in parts]
+    specs = [_read_part(part) for part in parts]
     if any(spec is None for spec in specs):
         return None
     return specs[0] if len(specs) == 1 else ["union", *specs]
 
 
-def _read_one(text: str) -> Any:
+def _read_part(text: str) -> Any:
     nested = re.fullmatch(r"(\w+)\s*(?:of|\[)\s*(\w+)\]?s?", text)
     if nested and nested[1] in _WORDS and isinstance(_WORDS[nested[1]], list):
         head, inner = _WORDS[nested[1]][0], _WORDS.get(nested[2])
@@ -84,11 +84,11 @@ def _read_one(text: str) -> Any:
 
 
 def examples_of(docstring: str, name: str) -> list[str]:
-    """Return the argument lists, as text, of the calls of a function in the doctests.
+    """Return the argument lists, as text, of a function's calls in doctests.
 
     Args:
-        docstring: Of the function or of its module.
-        name: The function.
+        docstring: Docstring of the function or of its module.
+        name: Name of the function.
     """
     try:
         examples = _PARSER.get_examples(docstring)
@@ -102,12 +102,12 @@ def examples_of(docstring: str, name: str) -> list[str]:
             continue
         for node in ast.walk(tree):
             if isinstance(node, ast.Call) and _called(node.func) == name:
-                parts = [ast.unparse(one) for one in node.args]
+                parts = [ast.unparse(arg) for arg in node.args]
                 parts += [
-                    f"{one.arg}={ast.unparse(one.value)}"
-                    if one.arg
-                    else f"**{ast.unparse(one.value)}"
-                    for one in node.keywords
+                    f"{keyword.arg}={ast.unparse(keyword.value)}"
+                    if keyword.arg
+                    else f"**{ast.unparse(keyword.value)}"
+                    for keyword in node.keywords
                 ]
                 found[", ".join(parts)] = None
     return list(found)

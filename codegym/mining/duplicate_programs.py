@@ -1,4 +1,4 @@
-"""Duplicates: programs that are one but for names, spacing, comments, docstrings, annotations."""
+"""Duplicate programs: keys that ignore names, spacing, comments, docstrings and annotations."""
 
 import ast
 import hashlib
@@ -10,18 +10,18 @@ _FEWEST_PROBES, _FEWEST_RESULTS = 6, 4
 
 
 def tree_key(program: str) -> str:
-    """Return a digest that programs share whose normalised syntax trees are equal.
+    """Return a digest that equals another program's if their normalised syntax trees are equal.
 
-    Every name that the program itself binds is numbered in the order of its first appearance.
+    Names that the program binds are numbered in the order of their first appearance.
 
     Args:
         program: A program that parses.
     """
     tree = ast.parse(program)
-    # Docstrings first: what they hold must not count.
+    # Docstrings go first, so that names in them do not count.
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef | ast.ClassDef | ast.Module):
-            node.body = [one for one in node.body if not _is_text(one)] or [ast.Pass()]
+            node.body = [child for child in node.body if not _is_text(child)] or [ast.Pass()]
     imported = {
         alias.asname or alias.name.partition(".")[0]
         for node in tree.body
@@ -29,39 +29,39 @@ def tree_key(program: str) -> str:
         for alias in node.names
     }
     _Numbering(bound_names(tree) - imported).visit(tree)
-    imports = [one for one in tree.body if isinstance(one, ast.Import | ast.ImportFrom)]
-    rest = [one for one in tree.body if one not in imports]
-    used = {node.id for one in rest for node in ast.walk(one) if isinstance(node, ast.Name)}
-    # What only annotations named is imported for nothing now.
+    imports = [node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
+    rest = [node for node in tree.body if node not in imports]
+    used = {name.id for node in rest for name in ast.walk(node) if isinstance(name, ast.Name)}
+    # Imports that only annotations use do not count.
     parts = sorted(
-        ast.dump(type(one)(**{**dict(ast.iter_fields(one)), "names": [alias]}))
-        for one in imports
-        for alias in one.names
+        ast.dump(type(node)(**{**dict(ast.iter_fields(node)), "names": [alias]}))
+        for node in imports
+        for alias in node.names
         if (alias.asname or alias.name.partition(".")[0]) in used
     )
-    parts += [ast.dump(one) for one in rest]
+    parts += [ast.dump(node) for node in rest]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:24]
 
 
 def behaviour_key(behaviour: Mapping[str, str]) -> str:
-    """Return a digest of what a function gives on the fixed inputs; "" where that says too little.
+    """Return a digest of a function's results on the fixed inputs; "" if they say too little.
 
     Args:
         behaviour: Number of the input -> digest of the result, from ``inside.behaviour``.
     """
-    if not tells_enough(behaviour):
+    if not is_telling(behaviour):
         return ""
     rows = sorted(behaviour.items())
     return hashlib.sha256(repr(rows).encode()).hexdigest()[:24]
 
 
-def tells_enough(behaviour: Mapping[str, str]) -> bool:
-    """Tell whether results on the fixed inputs are many and varied enough to know a function by."""
+def is_telling(behaviour: Mapping[str, str]) -> bool:
+    """Return whether results on the fixed inputs are many and varied enough for recognition."""
     return len(behaviour) >= _FEWEST_PROBES and len(set(behaviour.values())) >= _FEWEST_RESULTS
 
 
 class _Numbering(ast.NodeTransformer):
-    """Numbers names, and forgets annotations."""
+    """Numbers bound names and removes annotations."""
 
     def __init__(self, own: set[str]) -> None:
         self._own = own
@@ -107,7 +107,7 @@ class _Numbering(ast.NodeTransformer):
         return node
 
     def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST:
-        """Write an annotated assignment as a plain one."""
+        """Turn an annotated assignment into a plain assignment."""
         self.generic_visit(node)
         if node.value is None:
             return ast.Pass()

@@ -1,10 +1,10 @@
-"""Families: mined tasks that must not be torn apart between training and test.
+"""Families: groups of mined tasks that a split must not divide between training and test.
 
-Two tasks are of one family if their functions stand in one module, carry a helper of the same code
-along, one carries the other along (its solution stands in the other's prompt), or look alike: their
-bodies share most of their syntax once names are numbered and constants forgotten. That asks whether
-a policy can program where it has never been. A weaker split holds apart functions only: of one
-family are those of the same code, and those one of which carries the other along.
+Two tasks belong to the same family if their functions are in the same module, carry a helper of the
+same code, one carries the other (its solution is part of the other's prompt), or look alike: their
+bodies share most of their syntax with numbered names and without constants. This tests whether a
+policy can program in unfamiliar code. A weaker split only keeps functions together that have the
+same code or carry each other.
 """
 
 import ast
@@ -29,14 +29,14 @@ _Grams = frozenset[tuple[str, ...]]
 def assign_splits(tasks: Sequence[Task], *, seed: int = 0, apart: str = "family") -> list[str]:
     """Return the split of each task.
 
-    Of ten families seven are for training, one for validation, two for testing. A family of more
-    than a twentieth of all tasks is for training, so that a test set is not one kind of task. The
-    same tasks in any order get the same splits.
+    Seven of ten families are for training, a tenth for validation and two tenths for testing. A
+    family of more than a twentieth of all tasks is for training, so that a test set does not
+    consist of a single kind of task. The order of the tasks does not change their splits.
 
     Args:
         tasks: Mined tasks.
-        seed: Of the assignment.
-        apart: What is held apart, one of ``APART``.
+        seed: Seed of the assignment.
+        apart: Unit that splits keep together, a value of ``APART``.
     """
     members: defaultdict[int, list[int]] = defaultdict(list)
     find = find_families if apart == "family" else find_copies
@@ -53,10 +53,10 @@ def assign_splits(tasks: Sequence[Task], *, seed: int = 0, apart: str = "family"
 
 
 def find_families(tasks: Sequence[Task]) -> list[int]:
-    """Return the number of each task's family; numbers are those of some member.
+    """Return the number of each task's family, which is the number of a member.
 
     Args:
-        tasks: Tasks whose program parses; any other is a family of its own.
+        tasks: Tasks; if a program does not parse, only its module decides the family.
     """
     union = _Union(len(tasks))
     first_with: dict[str, int] = {}
@@ -80,10 +80,10 @@ def find_families(tasks: Sequence[Task]) -> list[int]:
 
 
 def find_copies(tasks: Sequence[Task]) -> list[int]:
-    """Return one number for tasks of the same code, or one of which carries the other along.
+    """Return equal numbers for tasks of the same code, or of which one carries the other.
 
     Args:
-        tasks: Tasks whose program parses; any other is alone.
+        tasks: Tasks; a task whose program does not parse is alone.
     """
     union = _Union(len(tasks))
     functions = [_functions(task) for task in tasks]
@@ -98,7 +98,7 @@ def find_copies(tasks: Sequence[Task]) -> list[int]:
 
 
 class _Union:
-    """Sets that are joined two at a time."""
+    """Disjoint sets of numbers (union-find)."""
 
     def __init__(self, size: int) -> None:
         self._above = list(range(size))
@@ -109,12 +109,12 @@ class _Union:
             number = self._above[number]
         return number
 
-    def join(self, one: int, other: int) -> None:
-        self._above[self.root(one)] = self.root(other)
+    def join(self, first: int, second: int) -> None:
+        self._above[self.root(first)] = self.root(second)
 
 
 def _functions(task: Task) -> tuple[list[ast.FunctionDef], list[ast.FunctionDef]]:
-    """Return the task's own function, as a list of one or none, and those carried along."""
+    """Return the task's function, in a list that may be empty, and the carried functions."""
     try:
         tree = ast.parse(task.program(task.canonical_solution or ""))
     except (SyntaxError, ValueError, RecursionError):
@@ -125,7 +125,7 @@ def _functions(task: Task) -> tuple[list[ast.FunctionDef], list[ast.FunctionDef]
 
 
 def _code(function: ast.FunctionDef) -> str:
-    """Return a digest that functions of the same code share, whatever they call their names."""
+    """Return a digest that functions of the same code share, whatever their names."""
     return _digest(ast.unparse(function))
 
 
@@ -135,7 +135,7 @@ def _digest(code: str) -> str:
 
 
 def _bare(function: ast.FunctionDef) -> ast.FunctionDef:
-    """Take docstrings and annotations out of a function, in place."""
+    """Remove docstrings and annotations from a function, in place."""
     for node in ast.walk(function):
         if isinstance(node, ast.FunctionDef):
             node.returns = None
@@ -152,7 +152,7 @@ def _grams(function: ast.FunctionDef) -> _Grams:
 
 
 def _signs(node: ast.AST, bound: set[str]) -> Iterator[str]:
-    """Yield what a syntax tree is like: its own names are all one, constants are their types."""
+    """Yield signs of a syntax tree: bound names are alike, constants are their types."""
     if isinstance(node, ast.Name):
         yield "own" if node.id in bound else node.id
     elif isinstance(node, ast.Constant):
@@ -170,4 +170,4 @@ def _signs(node: ast.AST, bound: set[str]) -> Iterator[str]:
 
 
 def _is_table(node: ast.Tuple | ast.List | ast.Set) -> bool:
-    return bool(node.elts) and all(isinstance(one, ast.Constant) for one in node.elts)
+    return bool(node.elts) and all(isinstance(item, ast.Constant) for item in node.elts)

@@ -1,4 +1,4 @@
-"""Finding: the functions of a module that might become tasks, by their syntax trees alone."""
+"""Finding: finds functions in a module that might become tasks, by their syntax trees alone."""
 
 import ast
 import re
@@ -21,17 +21,17 @@ class Candidate:
 
     @property
     def key(self) -> str:
-        """Its stable name: distribution, module and function."""
+        """Stable name: distribution, module and function."""
         return f"{self.module.origin.name}/{self.module.name}:{self.node.name}"
 
     @property
     def docstring(self) -> str:
-        """Its docstring, indentation removed; "" without one."""
+        """Docstring without indentation; "" if there is none."""
         return ast.get_docstring(self.node) or ""
 
 
 def find_candidates(module: Module) -> Iterator[Candidate]:
-    """Yield the functions of a module that take arguments and are bound once, in order."""
+    """Yield the functions of a module that are bound once, in order."""
     repeated = symbols_of(module).repeated
     for node in module.tree.body:
         if not isinstance(node, ast.FunctionDef) or is_overload(node):
@@ -41,8 +41,8 @@ def find_candidates(module: Module) -> Iterator[Candidate]:
         yield Candidate(module, node)
 
 
-def undocumented(candidate: Candidate) -> str:
-    """Return why a function's documentation does not do as a prompt; "" if it does."""
+def docstring_fault(candidate: Candidate) -> str:
+    """Return why a function's docstring is unfit as a prompt; "" if it is fit."""
     docstring = candidate.docstring
     if len(docstring) < DOCSTRING_CHARS or len(docstring.split()) < 3:
         return "no docstring" if not docstring else "a docstring of a word or two"
@@ -51,7 +51,7 @@ def undocumented(candidate: Candidate) -> str:
     return ""
 
 
-def unanswering(candidate: Candidate) -> str:
+def result_fault(candidate: Candidate) -> str:
     """Return why a function can give no answer worth testing; "" if it may."""
     node = candidate.node
     if len(node.body) < 2:
@@ -60,38 +60,38 @@ def unanswering(candidate: Candidate) -> str:
         candidate.docstring.split("\n")
     ):
         return "too long"
-    for one in ast.walk(node):
-        if isinstance(one, ast.Return) and one.value is not None:
-            if not (isinstance(one.value, ast.Constant) and one.value.value is None):
+    for child in ast.walk(node):
+        if isinstance(child, ast.Return) and child.value is not None:
+            if not (isinstance(child.value, ast.Constant) and child.value.value is None):
                 return ""
-        elif isinstance(one, ast.Yield | ast.YieldFrom):
+        elif isinstance(child, ast.Yield | ast.YieldFrom):
             return ""
     return "returns nothing"
 
 
 def literals_of(node: ast.AST, *, most: int = 60) -> list[int | float | str]:
-    """Return the constants of a function's code and of what is carried along, docstrings apart."""
+    """Return the constants in a function's code and in carried code, without docstrings."""
     hidden = {
-        id(one.value)
-        for one in ast.walk(node)
-        if isinstance(one, ast.Expr) and isinstance(one.value, ast.Constant)
+        id(child.value)
+        for child in ast.walk(node)
+        if isinstance(child, ast.Expr) and isinstance(child.value, ast.Constant)
     }
     found: dict[tuple[str, object], int | float | str] = {}
-    for one in ast.walk(node):
-        if isinstance(one, ast.Constant) and id(one) not in hidden:
-            value = one.value
+    for child in ast.walk(node):
+        if isinstance(child, ast.Constant) and id(child) not in hidden:
+            value = child.value
             if type(value) in (int, float) or (type(value) is str and 0 < len(value) <= 60):
                 found[type(value).__name__, value] = value  # type: ignore[assignment]
     return list(found.values())[:most]
 
 
 def patterns_of(node: ast.AST) -> list[str]:
-    """Return the regular expressions in code: texts that a function of ``re`` is given first."""
+    """Return the regular expressions in code: first arguments of functions of ``re``."""
     found: dict[str, None] = {}
-    for one in ast.walk(node):
-        if isinstance(one, ast.Call) and one.args and isinstance(one.func, ast.Attribute):
-            first = one.args[0]
-            if isinstance(one.func.value, ast.Name) and one.func.value.id == "re":
+    for call in ast.walk(node):
+        if isinstance(call, ast.Call) and call.args and isinstance(call.func, ast.Attribute):
+            first = call.args[0]
+            if isinstance(call.func.value, ast.Name) and call.func.value.id == "re":
                 if isinstance(first, ast.Constant) and isinstance(first.value, str):
                     try:
                         re.compile(first.value)

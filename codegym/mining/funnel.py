@@ -1,11 +1,11 @@
-"""Funnel: how far each function came, and what stopped it."""
+"""Funnel: counts how many functions pass each stage, and why the others stop."""
 
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-# What a function must pass, in the order of the work.
+# The stages that a function must pass, in order.
 STAGES = (
     "returns a value", "documented", "typed", "self-contained", "pure", "new", "runs",
     "informative", "strong", "deterministic", "distinct",
@@ -15,15 +15,15 @@ KEPT = "kept"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fate:
-    """What became of one function.
+    """The result of mining a function.
 
     Attributes:
-        key: Its stable name.
-        stage: The stage that it did not pass, or ``kept``.
-        reason: Why, in words.
-        tree: Digest of its normalised tree, "" where it did not come that far.
-        behaviour: Digest of its behaviour, "" where that says too little.
-        prompt: Digest of its prompt, "" where it did not come that far.
+        key: Stable name of the function.
+        stage: The stage that it fails, or ``kept``.
+        reason: The reason in words.
+        tree: Digest of its normalised tree, "" if it stops earlier.
+        behaviour: Digest of its behaviour, "" if the behaviour says too little.
+        prompt: Digest of its prompt, "" if it stops earlier.
     """
 
     key: str
@@ -47,7 +47,7 @@ class Funnel:
     reasons: Counter[tuple[str, str]] = field(default_factory=Counter)
 
     def add(self, fate: Fate) -> None:
-        """Count one function."""
+        """Count a function."""
         self.found += 1
         self.stopped[fate.stage] += 1
         if fate.stage != KEPT:
@@ -55,15 +55,15 @@ class Funnel:
 
     @property
     def kept(self) -> int:
-        """How many became tasks."""
+        """Number of functions that became tasks."""
         return self.stopped[KEPT]
 
     def rows(self) -> Iterator[tuple[str, int, int, str]]:
-        """Yield (stage, how many passed it, how many it stopped, the most common reasons)."""
+        """Yield (stage, number passed, number stopped, the most common reasons)."""
         left = self.found
         yield "found", left, 0, ""
         for stage in STAGES:
             left -= self.stopped[stage]
             common = Counter({why: n for (at, why), n in self.reasons.items() if at == stage})
-            told = ", ".join(f"{why} {number}" for why, number in common.most_common(3))
-            yield stage, left, self.stopped[stage], told
+            reasons = ", ".join(f"{why} {number}" for why, number in common.most_common(3))
+            yield stage, left, self.stopped[stage], reasons

@@ -1,4 +1,4 @@
-"""Harness: the programs that study a function inside the sandbox, and the reading of their answers.
+"""Harness: makes the jobs that study a function inside the sandbox, and reads their answers.
 
 The modules of ``codegym.mining.inside`` are not visible in the sandbox. They travel with each
 program as compiled code, which the same interpreter loads at once.
@@ -18,7 +18,7 @@ from codegym.sandbox.job import ExecutionResult, Job
 from codegym.sandbox.limits import Limits
 
 STUDY_LIMITS = Limits(wall_s=30.0, cpu_s=8.0, memory_bytes=1 << 30, output_bytes=4 << 20)
-# In the order in which they import one another.
+# Modules in the order in which they import each other.
 _MODULES = (
     "instrument",
     "patterns",
@@ -64,33 +64,33 @@ def _compiled(path: Path) -> Any:
 
 
 def study_job(operations: Sequence[Sequence[Any]], *, limits: Limits = STUDY_LIMITS) -> Job:
-    """Return a job that carries out operations of ``inside.study`` one after the other.
+    """Return a job that runs operations of ``inside.study`` in sequence.
 
     Args:
-        operations: Each an operation's name and its arguments, plain values.
-        limits: Bounds of the whole.
+        operations: Name and arguments of each operation, as plain values.
+        limits: Bounds of the whole job.
     """
-    calls = [[[wire.encode(one) for one in operation], {}] for operation in operations]
+    calls = [[[wire.encode(value) for value in operation], {}] for operation in operations]
     payload = wire.dumps({"function": "study", "calls": calls})
     return Job(program=study_program(), mode="call", payload=payload, limits=limits)
 
 
-def answers(result: ExecutionResult) -> list[Any]:
-    """Read what a study answered: a value an operation, or a text that says what went wrong.
+def read_answers(result: ExecutionResult) -> list[Any]:
+    """Read the answers of a study: a value for each operation, or a text that describes a fault.
 
-    What comes back was written beside foreign code: it is decoded into plain values only.
+    The answers were written beside foreign code, so they are decoded into plain values only.
 
     Returns:
-        As many answers as came; fewer than operations where the run was stopped.
+        The answers that arrived; fewer than the operations if the run was stopped.
     """
     found: list[Any] = []
     for reply in result.replies:
         try:
-            told = wire.loads(reply)
-            if "r" in told:
-                found.append(wire.decode(told["r"]))
+            answer = wire.loads(reply)
+            if "r" in answer:
+                found.append(wire.decode(answer["r"]))
             else:
-                ((kind, fault),) = told.items()
+                ((kind, fault),) = answer.items()
                 found.append(f"{kind}: {fault[0] if isinstance(fault, list) else fault}")
         except (ValueError, TypeError, AttributeError, RecursionError):
             found.append("broken: not a reply")

@@ -1,9 +1,8 @@
-"""Inference: the type of each parameter of a function, and what it is known by.
+"""Inference: finds the type of each parameter of a function, with the evidence for it.
 
-Evidence, the surest first: annotations, docstring, default values, doctests, use in the body, and
-the parameter's name, by the habits of Python. One parameter of which nothing is known may be tried
-with values of every type. A guess costs nothing but inputs that fail: the sandbox has the last
-word.
+Evidence in order of reliability: annotations, docstring, default values, doctests, uses in the
+body, and the parameter's name by Python's conventions. A single parameter without evidence is tried
+with values of every type. A wrong guess only costs failing inputs: the sandbox decides.
 """
 
 import ast
@@ -40,7 +39,7 @@ _CONTAINERS: dict[str, str] = {
 
 
 class UntypedError(Exception):
-    """A parameter whose type nothing tells; the message names it."""
+    """The type of a parameter is unknown; the message names the parameter."""
 
 
 @dataclass(slots=True)
@@ -48,11 +47,11 @@ class Signature:
     """The types of a function's parameters, as ``inside.samplers`` writes them.
 
     Attributes:
-        params: Of each positional parameter.
-        required: How many of them have no default.
-        rest: Of ``*args``, or None.
-        keywords: Keyword-only parameters: name -> (type, whether it must be given).
-        evidence: Parameter -> what its type is known by.
+        params: Type of each positional parameter.
+        required: Number of positional parameters without a default.
+        rest: Type of ``*args``, or None.
+        keywords: Keyword-only parameters: name -> (type, whether it is required).
+        evidence: Parameter -> kind of evidence for its type.
     """
 
     params: list[Spec] = field(default_factory=list)
@@ -66,10 +65,10 @@ def infer(module: Module, node: ast.FunctionDef) -> Signature:
     """Return the types of a function's parameters.
 
     Raises:
-        UntypedError: Nothing tells the type of a parameter that must be given.
+        UntypedError: The type of a required parameter is unknown.
     """
     docs = ast.get_docstring(node) or ""
-    told = documented_types(docs)
+    documented = documented_types(docs)
     examples = _example_types(module, node, docs)
     args = node.args
     positional = [*args.posonlyargs, *args.args]
@@ -77,24 +76,24 @@ def infer(module: Module, node: ast.FunctionDef) -> Signature:
     found = Signature()
     for place, arg in enumerate(positional):
         default = args.defaults[place - first_default] if place >= first_default else None
-        spec, evidence = _type_of(module, node, arg, default, told, examples)
+        spec, evidence = _type_of(module, node, arg, default, documented, examples)
         unknown = spec is None and default is None and arg.annotation is None
         if unknown and "trial" not in found.evidence.values():
             spec, evidence = "any", "trial"
         if spec is None:
             if default is None:
                 raise UntypedError(arg.arg)
-            break  # it and those after it keep their defaults
+            break  # this parameter and those after it keep their defaults
         found.params.append(spec)
         found.required += default is None
         found.evidence[arg.arg] = evidence
     if args.vararg is not None and len(found.params) == len(positional):
-        spec, evidence = _type_of(module, node, args.vararg, None, told, examples)
+        spec, evidence = _type_of(module, node, args.vararg, None, documented, examples)
         if spec is not None:
             found.rest = spec
             found.evidence[args.vararg.arg] = evidence
     for arg, default in zip(args.kwonlyargs, args.kw_defaults, strict=True):
-        spec, evidence = _type_of(module, node, arg, default, told, examples)
+        spec, evidence = _type_of(module, node, arg, default, documented, examples)
         if spec is not None:
             found.keywords[arg.arg] = (spec, default is None)
             found.evidence[arg.arg] = evidence
@@ -110,7 +109,7 @@ def _type_of(
     node: ast.FunctionDef,
     arg: ast.arg,
     default: ast.expr | None,
-    told: Mapping[str, Spec],
+    documented: Mapping[str, Spec],
     examples: Mapping[str, list[Spec]],
 ) -> tuple[Spec, str]:
     name = arg.arg
@@ -118,8 +117,8 @@ def _type_of(
         spec = read_annotation(arg.annotation, module)
         if spec not in (None, "any"):
             return spec, "annotation"
-    if name in told:
-        return told[name], "docstring"
+    if name in documented:
+        return documented[name], "docstring"
     if default is not None:
         spec = _literal_type(default)
         if spec not in (None, "none"):
@@ -127,7 +126,7 @@ def _type_of(
     if name in examples:
         return _joined(examples[name]), "doctest"
     if arg.annotation is not None and read_annotation(arg.annotation, module) is None:
-        return None, ""  # it says what it takes, and that is nothing that could be drawn
+        return None, ""  # the annotated type cannot be drawn
     spec = type_by_use(node, name)
     if spec is not None:
         return spec, "use"
@@ -140,12 +139,12 @@ def _type_of(
 
 
 def read_annotation(node: ast.expr, module: Module, depth: int = 0) -> Spec:
-    """Return the type that an annotation names; None if it is none of those that can be drawn.
+    """Return the type that an annotation names; None if values of it cannot be drawn.
 
     Args:
         node: The annotation.
-        module: Where it stands: aliases and type variables are looked up there.
-        depth: How many aliases were followed.
+        module: Module of the annotation, for its aliases and type variables.
+        depth: Number of aliases followed.
     """
     if isinstance(node, ast.Constant):
         if node.value is None:
@@ -176,13 +175,13 @@ def _named(node: ast.Name | ast.Attribute, module: Module, depth: int) -> Spec:
         return None
     alias = symbols_of(module).defined.get(name)
     if not isinstance(alias, ast.Assign | ast.AnnAssign) or alias.value is None:
-        # A type variable that lives elsewhere, by the habit of its name.
+        # A type variable from elsewhere, by the convention for its name.
         return "any" if len(name) <= 2 and name.isupper() else None
     value = alias.value
     if isinstance(value, ast.Call) and ast.unparse(value.func).endswith("TypeVar"):
         if len(value.args) > 1:
             return read_annotation(value.args[1], module, depth + 1)
-        bound = [one.value for one in value.keywords if one.arg == "bound"]
+        bound = [keyword.value for keyword in value.keywords if keyword.arg == "bound"]
         return read_annotation(bound[0], module, depth + 1) if bound else "any"
     return read_annotation(value, module, depth + 1)
 
@@ -196,7 +195,7 @@ def _subscripted(node: ast.Subscript, module: Module, depth: int) -> Spec:
     if name == "Union":
         return _union(items, module, depth)
     if name == "Literal":
-        values = [one.value for one in items if isinstance(one, ast.Constant)]
+        values = [item.value for item in items if isinstance(item, ast.Constant)]
         return ["literal", *values] if values else None
     if name in ("Callable", "Type", "type"):
         return "callable"
@@ -207,7 +206,7 @@ def _subscripted(node: ast.Subscript, module: Module, depth: int) -> Spec:
     if name in ("tuple", "Tuple") and len(items) == 2 and _is_ellipsis(items[1]):
         inner = read_annotation(items[0], module, depth)
         return None if inner is None else ["tuples", inner]
-    parts = [read_annotation(one, module, depth) for one in items]
+    parts = [read_annotation(item, module, depth) for item in items]
     return None if None in parts else _container(_CONTAINERS[name], parts)
 
 
@@ -224,7 +223,7 @@ def _union(nodes: list[ast.expr], module: Module, depth: int) -> Spec:
     for node in nodes:
         spec = read_annotation(node, module, depth)
         flat = spec[1:] if isinstance(spec, list) and spec[0] == "union" else [spec]
-        parts += [one for one in flat if one is not None and one not in parts]
+        parts += [part for part in flat if part is not None and part not in parts]
     if not parts or parts == ["none"]:
         return None
     return parts[0] if len(parts) == 1 else ["union", *parts]
@@ -246,7 +245,7 @@ def _example_types(module: Module, node: ast.FunctionDef, docs: str) -> dict[str
 
 
 def examples_for(module: Module, name: str, docs: str) -> list[str]:
-    """Return the argument lists of the doctests of a function: its own, then its module's."""
+    """Return argument lists of a function's doctests, from its docstring and its module's."""
     module_docs = ast.get_docstring(module.tree) or ""
     own = examples_of(docs, name)
     return list(dict.fromkeys([*own, *examples_of(module_docs, name)]))[:24]
@@ -283,14 +282,14 @@ def type_of_value(value: Any) -> Spec:
     if value is None:
         return "none"
     if kind in (list, set, frozenset):
-        return [kind.__name__, _joined([type_of_value(one) for one in value])]
+        return [kind.__name__, _joined([type_of_value(item) for item in value])]
     if kind is tuple:
         if 0 < len(value) <= 4:
-            return ["tuple", *(type_of_value(one) for one in value)]
-        return ["tuples", _joined([type_of_value(one) for one in value])]
+            return ["tuple", *(type_of_value(item) for item in value)]
+        return ["tuples", _joined([type_of_value(item) for item in value])]
     if kind is dict:
-        keys = _joined([type_of_value(one) for one in value])
-        return ["dict", keys, _joined([type_of_value(one) for one in value.values()])]
+        keys = _joined([type_of_value(key) for key in value])
+        return ["dict", keys, _joined([type_of_value(item) for item in value.values()])]
     return None
 
 

@@ -1,4 +1,4 @@
-"""Licences: what a package's metadata or a tree's LICENSE file says, as an SPDX name."""
+"""Licences: reads SPDX names from a package's metadata or a folder's LICENSE file."""
 
 import re
 from collections.abc import Iterable
@@ -8,7 +8,7 @@ from pathlib import Path
 UNKNOWN = "unknown"
 _FILES = ("LICENSE", "LICENCE", "COPYING", "LICENSE.txt", "LICENSE.md", "LICENSE.rst",
           "LICENCE.txt", "LICENCE.md", "COPYING.txt", "COPYING.LESSER")  # fmt: skip
-# What a text is recognised by: every one of these words.
+# Each licence's text contains all of these words.
 _TEXTS = (
     ("Apache-2.0", ("apache license", "version 2.0")),
     ("LGPL-3.0", ("gnu lesser general public license", "version 3")),
@@ -25,7 +25,7 @@ _TEXTS = (
     ("Unlicense", ("free and unencumbered software released into the public domain",)),
     ("CC0-1.0", ("cc0 1.0 universal",)),
 )
-# What a short name in metadata is recognised by, in this order.
+# Patterns of short names in metadata, in order of priority.
 _NAMES = (
     (r"apache", "Apache-2.0"),
     (r"agpl|affero", "AGPL-3.0"),
@@ -50,14 +50,14 @@ def licence_of_metadata(metadata: Message) -> str:
     """Return the licence that a distribution's metadata name.
 
     Args:
-        metadata: Of ``importlib.metadata``; an expression counts before a classifier, that before
-            the free text.
+        metadata: Metadata from ``importlib.metadata``; an expression takes priority over a
+            classifier, a classifier over the free text.
     """
     expression = metadata.get("License-Expression")
     if expression:
         return str(expression).strip()
     classifiers: Iterable[str] = metadata.get_all("Classifier") or ()
-    for line in (*(one for one in classifiers if one.startswith("License ::")),
+    for line in (*(name for name in classifiers if name.startswith("License ::")),
                  str(metadata.get("License") or "")):  # fmt: skip
         found = _by_name(line) if len(line) <= _LONG else licence_of_text(line)
         if found != UNKNOWN:
@@ -66,7 +66,7 @@ def licence_of_metadata(metadata: Message) -> str:
 
 
 def licence_of_tree(folder: Path) -> str:
-    """Return the licence of the LICENSE file in a folder or the nearest one above it, three up."""
+    """Return the licence of the LICENSE file in a folder or up to three folders above it."""
     for place in (folder, *list(folder.parents)[:3]):
         for name in _FILES:
             file = place / name
@@ -77,10 +77,10 @@ def licence_of_tree(folder: Path) -> str:
 
 def licence_of_text(text: str) -> str:
     """Return the SPDX name of a licence's full text."""
-    told = " ".join(text[:6000].lower().split())
-    return next((name for name, words in _TEXTS if all(word in told for word in words)), UNKNOWN)
+    start = " ".join(text[:6000].lower().split())
+    return next((name for name, words in _TEXTS if all(word in start for word in words)), UNKNOWN)
 
 
 def _by_name(text: str) -> str:
-    told = text.lower()
-    return next((name for pattern, name in _NAMES if re.search(pattern, told)), UNKNOWN)
+    lowered = text.lower()
+    return next((name for pattern, name in _NAMES if re.search(pattern, lowered)), UNKNOWN)

@@ -1,8 +1,8 @@
-"""Log: the fates of a run beside its tasks, so that a run that was stopped can go on.
+"""Log: stores the fates of a run beside its tasks, so that a stopped run can continue.
 
-``tasks.jsonl`` holds the tasks, ``tasks.jsonl.fates`` a header with the settings and then one line
-for each function. A task is written before its fate: a run that dies between the two writes the
-task again, and the second writing replaces the first.
+``tasks.jsonl`` holds the tasks, ``tasks.jsonl.fates`` a header with the settings and then a line
+for each function. A task is written before its fate: after a crash between the two writes, the
+continued run writes the task again in place of the first copy.
 """
 
 import fcntl
@@ -25,15 +25,16 @@ class Log:
     """Writes a run's tasks and fates; reads those of an earlier run.
 
     Args:
-        path: Of the tasks.
-        settings: What must not change from a run to its continuation, as JSON values.
-        resume: Whether to go on where an earlier run stopped; otherwise its files are replaced.
+        path: File of the tasks.
+        settings: Settings, as JSON values, that must be the same when a run continues.
+        resume: Whether to continue an earlier run; otherwise its files are replaced.
 
     Attributes:
         done: Fates of the earlier run.
 
     Raises:
-        ConfigError: The earlier run had other settings, its log cannot be read, or it is not over.
+        ConfigError: The earlier run had other settings, its log is unreadable, or it is still
+            running.
         TaskError: The files cannot be written.
     """
 
@@ -53,11 +54,11 @@ class Log:
             kept = self._kept_lines()
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            # Rewritten whole: a line cut by a crash, or a task without its fate, goes.
+            # Rewritten whole, without a line that a crash cut or a task without its fate.
             self._tasks = _rewritten(self.path, kept)
             rows = [
                 json.dumps(dict(self.settings)),
-                *(json.dumps(one.to_json()) for one in self.done),
+                *(json.dumps(fate.to_json()) for fate in self.done),
             ]
             self._fates = _rewritten(fates, rows)
             fcntl.flock(self._fates, fcntl.LOCK_EX)
@@ -76,7 +77,7 @@ class Log:
                 file.close()
 
     def write(self, fate: Fate, task: Task | None) -> None:
-        """Note what became of a function."""
+        """Write the fate of a function, with its task if it was kept."""
         assert self._tasks is not None and self._fates is not None
         if task is not None:
             self._tasks.write(json.dumps(task.to_json(), ensure_ascii=False) + "\n")
@@ -101,7 +102,7 @@ class Log:
             try:
                 self.done.append(Fate(**json.loads(row)))
             except (ValueError, TypeError):
-                break  # the line that a crash cut
+                break  # a line that a crash cut
 
     def _kept_lines(self) -> list[str]:
         wanted = {f"mined/{fate.key}" for fate in self.done if fate.stage == KEPT}

@@ -1,13 +1,13 @@
-"""Making: a task from a function, its cases and what was recorded of them."""
+"""Mined task: builds a task from a function, its cases and its recorded answers."""
 
 from collections.abc import Sequence
 from typing import Any
 
 from codegym.mining.finding import Candidate
 from codegym.mining.inference import Signature
-from codegym.mining.program_assembly import Linked
-from codegym.mining.recorded_answers import Reply
-from codegym.mining.study_report import Report
+from codegym.mining.program_assembly import AssembledProgram
+from codegym.mining.recorded_answers import Answer
+from codegym.mining.study_report import StudyReport
 from codegym.sandbox import wire
 from codegym.sandbox.limits import Limits
 from codegym.tasks.task import CallCase, Task
@@ -15,56 +15,56 @@ from codegym.tasks.task import CallCase, Task
 _LIMITS = Limits()
 
 
-def make_task(
+def make_mined_task(
     candidate: Candidate,
-    linked: Linked,
+    assembled: AssembledProgram,
     signature: Signature,
-    report: Report,
-    replies: Sequence[Reply],
+    report: StudyReport,
+    answers: Sequence[Answer],
     *,
     seed: int,
 ) -> Task:
-    """Return the task.
+    """Return the task of a function.
 
     Args:
         candidate: The function.
-        linked: Its program, cut at the place where a policy begins.
+        assembled: Its program, cut where a policy starts to write.
         signature: The types of its parameters.
         report: Its cases and their strength.
-        replies: What each case gave, twice.
-        seed: Of the run.
+        answers: The answer to each case, recorded twice.
+        seed: Seed of the run.
     """
     return Task.from_calls(
-        linked.head,
+        assembled.head,
         candidate.node.name,
-        [_case(args, kwargs, reply) for (args, kwargs), reply in zip(
-            report.cases, replies, strict=True)],
+        [_case(args, kwargs, answer) for (args, kwargs), answer in zip(
+            report.cases, answers, strict=True)],
         task_id=f"mined/{candidate.key}",
-        canonical_solution=linked.body,
-        metadata=_metadata(candidate, linked, signature, report, seed),
+        canonical_solution=assembled.body,
+        metadata=_metadata(candidate, assembled, signature, report, seed),
         limits=_LIMITS,
     )  # fmt: skip
 
 
-def can_be_written_alike(trees: Any) -> bool:
-    """Tell whether values are written alike by every process: sets of texts are not.
+def has_fixed_order(trees: Any) -> bool:
+    """Return whether every process writes the values alike, unlike sets of texts.
 
     Args:
-        trees: Wire trees.
+        trees: Values as wire trees.
     """
     if isinstance(trees, list):
-        return all(map(can_be_written_alike, trees))
+        return all(map(has_fixed_order, trees))
     if isinstance(trees, dict):
         for tag, body in trees.items():
-            if tag in ("s", "z") and len(body) > 1 and not all(type(one) is int for one in body):
+            if tag in ("s", "z") and len(body) > 1 and not all(type(item) is int for item in body):
                 return False
-            if not can_be_written_alike(body):
+            if not has_fixed_order(body):
                 return False
     return True
 
 
-def _case(args: list[Any], kwargs: dict[str, Any], reply: Reply) -> CallCase:
-    kind, body = reply
+def _case(args: list[Any], kwargs: dict[str, Any], answer: Answer) -> CallCase:
+    kind, body = answer
     return CallCase(
         args=tuple(wire.decode(tree) for tree in args),
         kwargs={name: wire.decode(tree) for name, tree in kwargs.items()},
@@ -74,7 +74,11 @@ def _case(args: list[Any], kwargs: dict[str, Any], reply: Reply) -> CallCase:
 
 
 def _metadata(
-    candidate: Candidate, linked: Linked, signature: Signature, report: Report, seed: int
+    candidate: Candidate,
+    assembled: AssembledProgram,
+    signature: Signature,
+    report: StudyReport,
+    seed: int,
 ) -> dict[str, Any]:
     module = candidate.module
     return {
@@ -91,7 +95,7 @@ def _metadata(
             "parameters": signature.params,
             "evidence": signature.evidence,
         },
-        "carried": list(linked.carried),
+        "carried": list(assembled.carried),
         "strength": round(report.strength, 4),
         "mutants": {
             "made": report.mutants,

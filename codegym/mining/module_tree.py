@@ -1,4 +1,4 @@
-"""Tree: the modules of a file, a folder, an installed package or the standard library.
+"""Module tree: finds the modules of a file, a folder, an installed package or the standard library.
 
 Modules are read and parsed, never imported.
 """
@@ -39,7 +39,7 @@ _MOST_BYTES = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where code comes from: a distribution's name and version, and its licence."""
+    """Origin of code: a distribution's name and version, and its licence."""
 
     name: str
     version: str
@@ -48,13 +48,13 @@ class Origin:
 
 @dataclass(frozen=True)
 class Module:
-    """One source file.
+    """A source file.
 
     Attributes:
         name: Dotted name from the package's top.
         path: The file.
-        origin: Where it comes from.
-        is_package: Whether it is an ``__init__.py``.
+        origin: Origin of the file.
+        is_package: Whether the file is an ``__init__.py``.
     """
 
     name: str
@@ -64,17 +64,17 @@ class Module:
 
     @property
     def text(self) -> str:
-        """The source, "" where it cannot be read."""
+        """The source, "" if it is unreadable."""
         return self._read[0]
 
     @property
     def tree(self) -> ast.Module:
-        """The syntax tree, empty where the source cannot be read."""
+        """The syntax tree, empty if the source is unreadable."""
         return self._read[1]
 
     @property
     def unread(self) -> str:
-        """Why the source cannot be read; "" where it can."""
+        """Reason why the source is unreadable; "" if it is readable."""
         return self._read[2]
 
     @cached_property
@@ -90,7 +90,7 @@ class Module:
             return "", nothing, "not in its encoding"
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # invalid escapes are the author's affair
+                warnings.simplefilter("ignore")  # invalid escapes are not our concern
                 return text, ast.parse(text), ""
         except (SyntaxError, ValueError):
             return "", nothing, "not this Python's syntax"
@@ -104,13 +104,13 @@ class Module:
 
 
 def find_modules(target: str) -> list[Module]:
-    """Return the modules that a target names, sorted.
+    """Return the modules of a target, sorted.
 
     Args:
         target: A file or folder, ``stdlib``, or the import name of an installed package.
 
     Raises:
-        ConfigError: There is nothing of that name, or no Python in it.
+        ConfigError: The target does not exist, or holds no Python.
     """
     place = Path(target).expanduser()
     if target == STDLIB:
@@ -134,7 +134,7 @@ def find_modules(target: str) -> list[Module]:
 
 
 def _decoded(data: bytes) -> str:
-    """Decode a source as Python does: by its mark or its declared encoding, else as UTF-8."""
+    """Decode a source as Python does: by its byte-order mark, its declared encoding, or UTF-8."""
     encoding, _ = tokenize.detect_encoding(io.BytesIO(data).readline)
     text = data.decode(encoding)
     return text.replace("\r\n", "\n").replace("\r", "\n").replace("\f", "")
@@ -146,20 +146,20 @@ def _files(folder: Path) -> list[Path]:
 
 def _walk(folder: Path, seen: set[Path]) -> Iterator[Path]:
     place = folder.resolve()
-    if place in seen:  # links may go round in circles
+    if place in seen:  # links may form a circle
         return
     seen.add(place)
     try:
         found = sorted(folder.iterdir())
     except OSError:
         return
-    for one in found:
-        if one.is_dir():
-            if one.name not in _SKIPPED_FOLDERS and not one.name.startswith((".", "config-")):
-                yield from _walk(one, seen)
-        elif one.suffix == ".py" and one.name not in _SKIPPED_FILES and one.is_file():
-            if not one.name.startswith("test_") and not one.stem.endswith("_test"):
-                yield one
+    for entry in found:
+        if entry.is_dir():
+            if entry.name not in _SKIPPED_FOLDERS and not entry.name.startswith((".", "config-")):
+                yield from _walk(entry, seen)
+        elif entry.suffix == ".py" and entry.name not in _SKIPPED_FILES and entry.is_file():
+            if not entry.name.startswith("test_") and not entry.stem.endswith("_test"):
+                yield entry
 
 
 def _module(file: Path, root: Path, origin: Origin) -> Module:
@@ -171,7 +171,7 @@ def _module(file: Path, root: Path, origin: Origin) -> Module:
 
 
 def _installed(name: str) -> Path:
-    # Only the top name is looked up: finding a sub-package would import its parent.
+    # Only the top name is looked up: the search for a sub-package would import its parent.
     top, *rest = name.split(".")
     spec = PathFinder.find_spec(top, sys.path) if top.isidentifier() else None
     if spec is None or not spec.origin or not spec.origin.endswith(".py"):

@@ -1,8 +1,8 @@
-"""Ordering: a program whose sets iterate in another order, to see whether its answers depend on it.
+"""Ordering: makes a program's sets iterate in another order, to expose answers that depend on it.
 
-Python leaves the order of a set open, and the sandbox fixes the seed of its hashes: two runs alone
-would never differ. Here set displays, set comprehensions and the names ``set`` and ``frozenset``
-stand for sub-classes that iterate in an order of their own; arguments and results are converted.
+Python leaves the order of a set open, and the sandbox fixes the seed of its hashes, so two plain
+runs would never differ. This module replaces set displays, set comprehensions and the names ``set``
+and ``frozenset`` by sub-classes with a different order; arguments and results are converted.
 """
 
 import ast
@@ -21,7 +21,7 @@ class _codegym_Meta(type):
 
 
 def _codegym_scrambled(value):
-    return _codegym_builtins.sorted(value, key=lambda one: _codegym_builtins.repr(one)[::-1])[::-1]
+    return _codegym_builtins.sorted(value, key=lambda it: _codegym_builtins.repr(it)[::-1])[::-1]
 
 
 def _codegym_shuffling(base):
@@ -61,11 +61,11 @@ frozenset = _codegym_frozenset = _codegym_shuffling(_codegym_builtins.frozenset)
 def _codegym_convert(value, kinds):
     kind = type(value)
     if kind in kinds:
-        return kinds[kind](_codegym_convert(one, kinds) for one in value)
+        return kinds[kind](_codegym_convert(item, kinds) for item in value)
     if kind in (list, tuple):
-        return kind(_codegym_convert(one, kinds) for one in value)
+        return kind(_codegym_convert(item, kinds) for item in value)
     if kind is dict:
-        return {key: _codegym_convert(one, kinds) for key, one in value.items()}
+        return {key: _codegym_convert(item, kinds) for key, item in value.items()}
     return value
 """
 _WRAP = """
@@ -73,47 +73,47 @@ def {entry}(*args, _codegym_function={entry}, **kwargs):
     shuffled = {{_codegym_builtins.set: _codegym_set,
                 _codegym_builtins.frozenset: _codegym_frozenset}}
     plain = {{kind: base for base, kind in shuffled.items()}}
-    args = [_codegym_convert(one, shuffled) for one in args]
-    kwargs = {{name: _codegym_convert(one, shuffled) for name, one in kwargs.items()}}
+    args = [_codegym_convert(item, shuffled) for item in args]
+    kwargs = {{name: _codegym_convert(item, shuffled) for name, item in kwargs.items()}}
     return _codegym_convert(_codegym_function(*args, **kwargs), plain)
 """
 
 
 def reordered(program: str, entry_point: str) -> str:
-    """Return a program that differs in the order of its sets and in the seed of ``random``.
+    """Return a program with another order of its sets and another seed of ``random``.
 
     Args:
         program: A program that parses.
-        entry_point: The function that will be called.
+        entry_point: The function to call.
     """
     tree = ast.parse(program)
     if not _uses_sets(tree):
         return program + "\nimport random as _codegym_random\n_codegym_random.seed(20231013)\n"
     tree = ast.fix_missing_locations(_Displays().visit(tree))
-    future = [one for one in tree.body if isinstance(one, ast.ImportFrom)
-              and one.module == "__future__"]  # fmt: skip
-    rest = [one for one in tree.body if one not in future]
-    parts = [ast.unparse(one) for one in future]
-    parts += [_SETS, *(ast.unparse(one) for one in rest), _WRAP.format(entry=entry_point)]
+    future = [node for node in tree.body if isinstance(node, ast.ImportFrom)
+              and node.module == "__future__"]  # fmt: skip
+    rest = [node for node in tree.body if node not in future]
+    parts = [ast.unparse(node) for node in future]
+    parts += [_SETS, *(ast.unparse(node) for node in rest), _WRAP.format(entry=entry_point)]
     return "\n".join(parts)
 
 
 def _uses_sets(tree: ast.AST) -> bool:
     return any(
-        isinstance(one, ast.Set | ast.SetComp)
-        or (isinstance(one, ast.Name) and one.id in ("set", "frozenset"))
-        for one in ast.walk(tree)
+        isinstance(node, ast.Set | ast.SetComp)
+        or (isinstance(node, ast.Name) and node.id in ("set", "frozenset"))
+        for node in ast.walk(tree)
     )
 
 
 class _Displays(ast.NodeTransformer):
     def visit_Set(self, node: ast.Set) -> ast.AST:
-        """Write a display as a call."""
+        """Turn a display into a call."""
         self.generic_visit(node)
         return _called(ast.List(elts=node.elts, ctx=ast.Load()))
 
     def visit_SetComp(self, node: ast.SetComp) -> ast.AST:
-        """Write a comprehension as a call."""
+        """Turn a comprehension into a call."""
         self.generic_visit(node)
         return _called(ast.ListComp(elt=node.elt, generators=node.generators))
 

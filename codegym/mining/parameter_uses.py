@@ -1,4 +1,4 @@
-"""Uses: what the body of a function does with a parameter, and what its name promises."""
+"""Parameter uses: infers types from a parameter's uses in the body and from its name."""
 
 import ast
 from collections import Counter
@@ -48,14 +48,14 @@ _NAMES: dict[str, Spec] = {
 
 
 def type_by_name(name: str) -> Spec:
-    """Return the type that a parameter of this name usually has, or None."""
+    """Return the usual type of a parameter of this name, or None."""
     return _NAMES.get(name.lower().strip("_"))
 
 
 def type_by_use(node: ast.FunctionDef, name: str) -> Spec:
-    """Return the type that fits what a function does with a parameter, or None.
+    """Return the type that fits the uses of a parameter in a function, or None.
 
-    Every use votes; a test by ``isinstance`` counts for more.
+    Every use votes; an ``isinstance`` test counts for more.
     """
     votes: Counter[str] = Counter()
     specs: dict[str, Spec] = {}
@@ -64,14 +64,14 @@ def type_by_use(node: ast.FunctionDef, name: str) -> Spec:
         specs[str(spec)] = spec
         votes[str(spec)] += weight
 
-    for one in ast.walk(node):
-        _look(one, name, vote)
+    for child in ast.walk(node):
+        _vote_on_node(child, name, vote)
     if not votes:
         return None
     return specs[max(votes, key=lambda key: votes[key])]
 
 
-def _look(node: ast.AST, name: str, vote: Any) -> None:
+def _vote_on_node(node: ast.AST, name: str, vote: Any) -> None:
     if isinstance(node, ast.Attribute) and _is(node.value, name):
         for names, spec in (
             (_DATE_ATTRIBUTES, "date"), (_DICT_METHODS, DICT), (_LIST_METHODS, LIST),
@@ -81,16 +81,16 @@ def _look(node: ast.AST, name: str, vote: Any) -> None:
                 vote(spec, 2)
                 return
     elif isinstance(node, ast.Call):
-        _look_at_call(node, name, vote)
+        _vote_on_call(node, name, vote)
     elif isinstance(node, ast.For | ast.comprehension) and _is(node.iter, name):
         vote(ITERABLE)
     elif isinstance(node, ast.BinOp):
-        _look_at_operator(node, name, vote)
+        _vote_on_operator(node, name, vote)
     elif isinstance(node, ast.Compare):
         sides = [node.left, *node.comparators]
-        if any(_is(one, name) for one in sides):
-            for one in sides:
-                kind = _constant_type(one)
+        if any(_is(side, name) for side in sides):
+            for side in sides:
+                kind = _constant_type(side)
                 if kind and not isinstance(node.ops[0], ast.Is | ast.IsNot):
                     vote(kind)
             if isinstance(node.ops[-1], ast.In | ast.NotIn) and _is(sides[-1], name):
@@ -99,7 +99,7 @@ def _look(node: ast.AST, name: str, vote: Any) -> None:
         vote(DICT if _constant_type(node.slice) == "str" else SEQUENCE)
 
 
-def _look_at_call(node: ast.Call, name: str, vote: Any) -> None:
+def _vote_on_call(node: ast.Call, name: str, vote: Any) -> None:
     func = node.func
     if _is(func, name):
         vote("callable", 2)
@@ -125,13 +125,13 @@ def _look_at_call(node: ast.Call, name: str, vote: Any) -> None:
         vote("str")
 
 
-def _look_at_operator(node: ast.BinOp, name: str, vote: Any) -> None:
+def _vote_on_operator(node: ast.BinOp, name: str, vote: Any) -> None:
     left, right = _is(node.left, name), _is(node.right, name)
     if not left and not right:
         return
     other = _constant_type(node.right if left else node.left)
     if isinstance(node.op, ast.Mod) and right and other == "str":
-        return  # a format takes anything
+        return  # a format accepts any type
     if isinstance(node.op, ast.BitAnd | ast.BitOr | ast.BitXor | ast.LShift | ast.RShift):
         vote("int")
     elif isinstance(node.op, ast.Mod | ast.FloorDiv):

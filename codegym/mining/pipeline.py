@@ -1,8 +1,8 @@
-"""Pipeline: functions in, tasks out, with a fate for each function.
+"""Pipeline: turns functions into tasks and returns a fate for each function.
 
-The static stages run here; everything that executes foreign code is a job of the sandbox. Many
-functions are under way at once, and their fates come out in the order in which they went in, so
-that the same modules, settings and seed give the same file.
+The static stages run here; a sandbox runs everything that executes foreign code. Many functions
+are in progress at once, and their fates are returned in input order, so the same modules, settings
+and seed give the same file.
 """
 
 import ast
@@ -12,80 +12,56 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from codegym.errors import ConfigError, SandboxError
+from codegym.errors import SandboxError
 from codegym.mining.contamination import Benchmarks, is_behaviour
 from codegym.mining.docstrings import example_literals
 from codegym.mining.duplicate_programs import behaviour_key, tree_key
 from codegym.mining.finding import (
     Candidate,
+    docstring_fault,
     find_candidates,
     literals_of,
     patterns_of,
-    unanswering,
-    undocumented,
+    result_fault,
 )
 from codegym.mining.funnel import KEPT, Fate
-from codegym.mining.harness import answers, study_job
+from codegym.mining.harness import read_answers, study_job
 from codegym.mining.inference import Signature, UntypedError, examples_for, infer
-from codegym.mining.mined_task import can_be_written_alike, make_task
+from codegym.mining.mined_task import has_fixed_order, make_mined_task
+from codegym.mining.mining_config import MiningConfig
 from codegym.mining.module_tree import Module, Origin
-from codegym.mining.program_assembly import ImpureError, Linked, Linker, UnlinkableError
-from codegym.mining.recorded_answers import read_recording, recording_jobs
+from codegym.mining.program_assembly import (
+    AssembledProgram,
+    DependencyError,
+    ImpureError,
+    ProgramAssembler,
+)
+from codegym.mining.recorded_answers import read_recorded_answers, recording_jobs
 from codegym.mining.strategies import draw_inputs
-from codegym.mining.study_report import Report, read_report
+from codegym.mining.study_report import StudyReport, read_report
 from codegym.sandbox.job import ExecutionResult, Job, Sandbox, Ticket
 from codegym.tasks.task import Task
 
 MOST_BROKEN = 10
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MiningConfig:
-    """The settings of a run; the same ones on the same code give the same tasks.
-
-    Attributes:
-        seed: Of the inputs that are drawn.
-        min_strength: Least share of mutants that the tests must kill, in [0, 1]. TransCoder-ST
-            keeps suites above 0.9.
-        licences: Only code under these; empty for all.
-        window: Functions under way at once.
-        hypothesis: Inputs that Hypothesis adds for each function; needs the extra ``mining``.
-    """
-
-    seed: int = 0
-    min_strength: float = 0.9
-    licences: tuple[str, ...] = ()
-    window: int = 24
-    hypothesis: int = 0
-
-    def __post_init__(self) -> None:
-        if not 0.0 <= self.min_strength <= 1.0:
-            raise ConfigError(
-                "min_strength is no share", value=self.min_strength, expected="0 to 1"
-            )
-        if self.window < 1:
-            raise ConfigError(
-                "nothing could be under way", value=self.window, expected="window >= 1"
-            )
-
-
 @dataclass(slots=True)
 class Work:
-    """One function on its way."""
+    """A function in progress."""
 
     candidate: Candidate
     fate: Fate | None = None
     task: Task | None = None
     signature: Signature = field(default_factory=Signature)
-    linked: Linked = field(default_factory=lambda: Linked("", "", ()))
+    assembled: AssembledProgram = field(default_factory=lambda: AssembledProgram("", "", ()))
     tree: str = ""
     prompt: str = ""
     behaviour: dict[str, str] = field(default_factory=dict)
-    report: Report | None = None
+    report: StudyReport | None = None
     recordings: dict[int, ExecutionResult] = field(default_factory=dict)
 
     def stop(self, stage: str, reason: str) -> None:
-        """Note where the function's way ends."""
+        """Record the stage at which the function stops."""
         self.fate = Fate(
             key=self.candidate.key,
             stage=stage,
@@ -98,7 +74,7 @@ class Work:
 
 @dataclass(slots=True)
 class Costs:
-    """What the sandbox was given to do: jobs, seconds of processor, seconds elapsed inside."""
+    """Work of the sandbox: number of jobs, processor seconds, elapsed seconds inside."""
 
     jobs: int = 0
     cpu_s: float = 0.0
@@ -109,14 +85,14 @@ class Miner:
     """Turns the functions of modules into tasks.
 
     Args:
-        modules: Where to look.
-        sandbox: Where foreign code runs.
-        config: The settings.
-        benchmarks: What mined functions must not be.
-        done: Fates of an earlier run over the same modules: those functions are not tried again.
+        modules: Modules to mine.
+        sandbox: Sandbox that runs foreign code.
+        config: Settings of the run.
+        benchmarks: Problems that mined functions must not repeat.
+        done: Fates of an earlier run over the same modules; its functions are not tried again.
 
     Attributes:
-        costs: What the sandbox was given to do.
+        costs: Work of the sandbox.
     """
 
     def __init__(
@@ -131,14 +107,14 @@ class Miner:
         self.config = config or MiningConfig()
         self.costs = Costs()
         self._modules = [
-            one
-            for one in modules
-            if not self.config.licences or one.origin.licence in self.config.licences
+            module
+            for module in modules
+            if not self.config.licences or module.origin.licence in self.config.licences
         ]
-        # Code is carried along within a distribution only: another's may bear another licence.
+        # Code is carried within a distribution only, since another may have another licence.
         self._worlds: dict[Origin, dict[str, Module]] = {}
-        for one in self._modules:
-            self._worlds.setdefault(one.origin, {})[one.name] = one
+        for module in self._modules:
+            self._worlds.setdefault(module.origin, {})[module.name] = module
         self._channel = sandbox.channel()
         self._benchmarks = benchmarks or Benchmarks()
         self._keys: set[str] = set()
@@ -155,7 +131,7 @@ class Miner:
                 self._behaviours |= {fate.behaviour} - {""}
 
     def candidates(self) -> list[Candidate]:
-        """List the functions that are left to try, in order."""
+        """Return the functions that are left to try, in order."""
         found: dict[str, Candidate] = {}
         for module in self._modules:
             for candidate in find_candidates(module):
@@ -190,7 +166,7 @@ class Miner:
         waiting.popleft()
         if work.fate.stage == KEPT and work.fate.behaviour:
             if work.fate.behaviour in self._behaviours:
-                work.stop("distinct", "behaves like an earlier one")
+                work.stop("distinct", "behaves like an earlier function")
                 work.task = None
             else:
                 self._behaviours.add(work.fate.behaviour)
@@ -198,49 +174,54 @@ class Miner:
         yield work.fate, work.task
 
     def _begin(self, work: Work) -> None:
-        """Pass a function through the static stages, and hand it to the sandbox."""
+        """Run a function through the static stages, and submit it to the sandbox."""
         candidate = work.candidate
         for stage, reason in (
-            ("returns a value", unanswering(candidate)),
-            ("documented", undocumented(candidate)),
+            ("returns a value", result_fault(candidate)),
+            ("documented", docstring_fault(candidate)),
         ):
             if reason:
                 return work.stop(stage, reason)
         try:
             work.signature = infer(candidate.module, candidate.node)
-            linker = Linker(self._worlds[candidate.module.origin])
-            work.linked = linker.link(candidate.module, candidate.node)
-            work.tree = tree_key(work.linked.program)
+            assembler = ProgramAssembler(self._worlds[candidate.module.origin])
+            work.assembled = assembler.assemble(candidate.module, candidate.node)
+            work.tree = tree_key(work.assembled.program)
         except UntypedError as error:
             return work.stop("typed", f"untyped parameter: {error}")
-        except UnlinkableError as error:
+        except DependencyError as error:
             return work.stop("self-contained", str(error))
         except ImpureError as error:
             return work.stop("pure", str(error))
         except (SyntaxError, RecursionError) as error:
             return work.stop("self-contained", f"does not parse alone: {error}")
         if work.tree in self._trees:
-            return work.stop("new", "the code of an earlier one")
+            return work.stop("new", "the code of an earlier function")
         self._trees.add(work.tree)
-        if not self._has_prompt_of_its_own(work):
-            return work.stop("new", "the prompt of an earlier one")
+        if not self._has_unique_prompt(work):
+            return work.stop("new", "the prompt of an earlier function")
         sign = self._benchmarks.text_sign(candidate.node, candidate.docstring)
         if sign:
             return work.stop("new", f"in a benchmark: {sign}")
         self._submit(work, 0, study_job(self._operations(work)))
         return None
 
-    def _has_prompt_of_its_own(self, work: Work) -> bool:
-        """Tell prompts apart, by the module's docstring if need be: twins cannot both be right."""
+    def _has_unique_prompt(self, work: Work) -> bool:
+        """Make the prompt unique, with the module's docstring if necessary.
+
+        Two tasks with the same prompt cannot both be solved.
+        """
         candidate = work.candidate
         for preface in (False, True):
             if preface:
-                linker = Linker(self._worlds[candidate.module.origin])
+                assembler = ProgramAssembler(self._worlds[candidate.module.origin])
                 try:
-                    work.linked = linker.link(candidate.module, candidate.node, preface=True)
-                except UnlinkableError:
-                    return False  # too long with it
-            text = " ".join(work.linked.head.split())
+                    work.assembled = assembler.assemble(
+                        candidate.module, candidate.node, preface=True
+                    )
+                except DependencyError:
+                    return False  # too long with the docstring
+            text = " ".join(work.assembled.head.split())
             digest = hashlib.sha256(text.encode()).hexdigest()[:24]
             if digest not in self._prompts:
                 self._prompts.add(digest)
@@ -250,19 +231,28 @@ class Miner:
 
     def _operations(self, work: Work) -> list[list[Any]]:
         candidate, signature = work.candidate, work.signature
-        tree = ast.parse(work.linked.program)
+        return [
+            ["load", work.assembled.program, candidate.node.name],
+            ["explore", self._exploration(work)],
+            ["strength"],
+            ["behaviour", signature.required],
+        ]
+
+    def _exploration(self, work: Work) -> dict[str, Any]:
+        """Return the job of ``inside.probe.Explorer``."""
+        candidate, signature = work.candidate, work.signature
+        tree = ast.parse(work.assembled.program)
         seed = _seed(self.config.seed, candidate.key)
-        job = {
+        module_docs = ast.get_docstring(candidate.module.tree) or ""
+        return {
             "seed": seed,
             "params": signature.params,
             "required": signature.required,
             "rest": signature.rest,
-            "keywords": {name: list(one) for name, one in signature.keywords.items()},
+            "keywords": {name: list(entry) for name, entry in signature.keywords.items()},
             "examples": examples_for(candidate.module, candidate.node.name, candidate.docstring),
             "literals": literals_of(tree)
-            + example_literals(
-                f"{candidate.docstring}\n\n{ast.get_docstring(candidate.module.tree) or ''}"
-            ),
+            + example_literals(f"{candidate.docstring}\n\n{module_docs}"),
             "patterns": patterns_of(tree),
             "given": draw_inputs(signature.params, seed=seed, count=self.config.hypothesis)
             if self.config.hypothesis and signature.params
@@ -273,12 +263,6 @@ class Miner:
                 if evidence != "annotation" and number < len(signature.params)
             ],
         }
-        return [
-            ["load", work.linked.program, candidate.node.name],
-            ["explore", job],
-            ["strength"],
-            ["behaviour", signature.required],
-        ]
 
     def _submit(self, work: Work, part: int, job: Job) -> None:
         self.costs.jobs += 1
@@ -308,10 +292,10 @@ class Miner:
                     self._read_recordings(work)
 
     def _read_study(self, work: Work, result: ExecutionResult) -> None:
-        told = answers(result)
-        report = read_report(told, result, self.config.min_strength)
-        if len(told) == 4 and is_behaviour(told[3]):
-            work.behaviour = told[3]
+        study = read_answers(result)
+        report = read_report(study, result, self.config.min_strength)
+        if len(study) == 4 and is_behaviour(study[3]):
+            work.behaviour = study[3]
         if isinstance(report, tuple):
             return work.stop(*report)
         sign = self._benchmarks.behaviour_sign(work.signature.required, work.behaviour)
@@ -319,7 +303,7 @@ class Miner:
             return work.stop("new", f"in a benchmark: {sign}")
         work.report = report
         calls = report.cases + report.witnesses
-        jobs = recording_jobs(work.linked.program, work.candidate.node.name, calls)
+        jobs = recording_jobs(work.assembled.program, work.candidate.node.name, calls)
         for part, job in enumerate(jobs, start=1):
             self._submit(work, part, job)
         return None
@@ -328,18 +312,18 @@ class Miner:
         report = work.report
         assert report is not None
         count = len(report.cases)
-        replies = read_recording(
+        answers = read_recorded_answers(
             work.recordings[1], work.recordings[2], count + len(report.witnesses)
         )
-        if isinstance(replies, str):
-            return work.stop("deterministic", replies)
-        replies = replies[:count]
-        if not can_be_written_alike([*map(list, report.cases), *map(list, replies)]):
+        if isinstance(answers, str):
+            return work.stop("deterministic", answers)
+        answers = answers[:count]
+        if not has_fixed_order([*map(list, report.cases), *map(list, answers)]):
             return work.stop("deterministic", "a set of texts has no order")
-        if not report.agrees(replies):
+        if not report.agrees(answers):
             return work.stop("deterministic", "another answer than when studied")
-        work.task = make_task(
-            work.candidate, work.linked, work.signature, report, replies, seed=self.config.seed
+        work.task = make_mined_task(
+            work.candidate, work.assembled, work.signature, report, answers, seed=self.config.seed
         )
         return work.stop(KEPT, "")
 

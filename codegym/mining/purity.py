@@ -1,13 +1,13 @@
-"""Purity: what can be seen in the text of a function that makes it unfit to be a task.
+"""Purity: finds reasons in a function's text why it cannot be a task.
 
-A static look is a sieve, not a proof: what it lets through is run in the sandbox, twice.
+This static check is a sieve, not a proof: the sandbox runs the functions that pass it twice.
 """
 
 import ast
 
 from codegym.mining.symbols import Definition, bound_names
 
-# Modules of the standard library that compute and do not look at the world.
+# Modules of the standard library that only compute.
 PURE_MODULES = frozenset(
     """__future__ abc array ast base64 binascii bisect calendar cmath codecs collections colorsys
     contextlib copy csv dataclasses datetime decimal difflib encodings enum errno fnmatch fractions
@@ -34,14 +34,14 @@ _CHANGING = frozenset(
 
 
 def impurity(node: Definition) -> str:
-    """Return what makes a definition impure, in words; "" if nothing is seen.
+    """Return the first sign that a definition is impure, in words; "" if there is none.
 
     Args:
         node: A function, class or assignment at the top level of a module.
     """
     own = bound_names(node)
-    for one in ast.walk(node):
-        found = _impurity_of(one, own)
+    for child in ast.walk(node):
+        found = _impurity_of(child, own)
         if found:
             return found
     return ""
@@ -76,7 +76,7 @@ def _impurity_of(node: ast.AST, own: set[str]) -> str:
 
 
 def is_pure_module(name: str) -> bool:
-    """Tell whether a module of the standard library only computes."""
+    """Return whether a module of the standard library only computes."""
     return name.partition(".")[0] in PURE_MODULES and name not in _IMPURE_SUBMODULES
 
 

@@ -1,7 +1,7 @@
-"""Recording: what a program answers to given calls, twice, in two processes of the sandbox.
+"""Recorded answers: a program's answers to given calls, from two processes of the sandbox.
 
-The second process takes the calls in reverse order, with another random seed and with sets that
-iterate in another order, so that state kept between calls and hidden chance show.
+The second process runs the calls in reverse order, with another random seed and with sets that
+iterate in another order, which exposes state kept between calls and hidden randomness.
 """
 
 from collections.abc import Sequence
@@ -15,11 +15,11 @@ from codegym.sandbox.limits import Limits
 
 RECORD_LIMITS = Limits(wall_s=10.0, cpu_s=3.0, output_bytes=1 << 20)
 Call = tuple[list[Any], dict[str, Any]]
-Reply = tuple[str, Any]
+Answer = tuple[str, Any]
 
 
 def recording_jobs(program: str, entry_point: str, calls: Sequence[Call]) -> tuple[Job, Job]:
-    """Return the two jobs.
+    """Return the two jobs that record a program's answers.
 
     Args:
         program: The whole program.
@@ -28,7 +28,7 @@ def recording_jobs(program: str, entry_point: str, calls: Sequence[Call]) -> tup
     """
     rows = [[args, kwargs] for args, kwargs in calls]
     first, second = (
-        wire.dumps({"function": entry_point, "calls": one}) for one in (rows, rows[::-1])
+        wire.dumps({"function": entry_point, "calls": order}) for order in (rows, rows[::-1])
     )
     return (
         Job(program=program, mode="call", payload=first, limits=RECORD_LIMITS),
@@ -41,15 +41,15 @@ def recording_jobs(program: str, entry_point: str, calls: Sequence[Call]) -> tup
     )
 
 
-def read_recording(
+def read_recorded_answers(
     first: ExecutionResult, second: ExecutionResult, count: int
-) -> list[Reply] | str:
-    """Return what each call gave, ``("r", tree)`` or ``("e", exception)``, or why it is no use.
+) -> list[Answer] | str:
+    """Return the answer to each call, ``("r", tree)`` or ``("e", exception)``, or a fault in words.
 
     Args:
-        first: Of the calls in order.
-        second: Of the calls in reverse.
-        count: How many calls there were.
+        first: Result of the calls in order.
+        second: Result of the calls in reverse.
+        count: Number of calls.
     """
     once, again = _replies(first), _replies(second)[::-1]
     if len(once) != count or len(again) != count:
@@ -64,8 +64,8 @@ def read_recording(
     return once
 
 
-def _replies(result: ExecutionResult) -> list[Reply]:
-    found: list[Reply] = []
+def _replies(result: ExecutionResult) -> list[Answer]:
+    found: list[Answer] = []
     for reply in result.replies:
         try:
             ((kind, body),) = wire.loads(reply).items()

@@ -1,8 +1,8 @@
-"""Renaming: a mined task once more, its parameters under other names.
+"""Renaming: variants of a mined task with other parameter names.
 
-A few hundred functions teach a small policy their own names by heart. Under names that change from
-one sight of a function to the next, what can be learnt is to take them from the signature. Under
-plain names, the same in every function, there is nothing to take.
+A few hundred functions lead a small policy to memorise their parameter names. If the names change
+from variant to variant, the policy must learn to read them from the signature. With plain names,
+the same in every function, there is nothing to memorise.
 """
 
 import ast
@@ -18,27 +18,33 @@ from random import Random
 from codegym.tasks.task import CallCase, Task
 
 _Edit = tuple[int, int, int, str]
-# "a" comes late: it is a word of many a docstring.
+# Python 3.12 and later read an f-string (3.14: a t-string) as several tokens, this one first.
+_PARTED_STRINGS = {
+    getattr(tokenize, name)
+    for name in ("FSTRING_START", "TSTRING_START")
+    if hasattr(tokenize, name)
+}
+# "a" comes late, since many docstrings contain the word.
 _PLAIN = "xyzuvwpqrstmnkbcdefghjloai"
 
 
 def parameter_names(tasks: Sequence[Task]) -> list[str]:
-    """Return the names that the parameters of some tasks' functions bear, in order."""
+    """Return the parameter names of some tasks' functions, sorted."""
     found = {name for task in tasks if (own := _own(task)) for name in _parameters(own)}
     return sorted(name for name in found if not name.startswith("_"))
 
 
 def with_other_names(task: Task, pool: Sequence[str], rng: Random) -> Task | None:
-    """Return the task with its function's parameters renamed, in text, solution and test cases.
+    """Return the task with its function's parameters renamed in prompt, solution and test cases.
 
     Args:
         task: A mined task.
-        pool: Where the new names come from.
-        rng: Source of the draw.
+        pool: Candidates for the new names.
+        rng: Source of randomness.
 
     Returns:
-        The task, its metadata telling the new names; None where the function has no parameter, or
-        a text between its lines that may hold the names of some (an f-string).
+        The task, with the new names in its metadata; None if the function has no parameter, or if
+        an f-string in it may use a parameter's name.
     """
 
     def draw(taken: set[str], olds: list[str]) -> list[str] | None:
@@ -49,9 +55,9 @@ def with_other_names(task: Task, pool: Sequence[str], rng: Random) -> Task | Non
 
 
 def with_plain_names(task: Task) -> Task:
-    """Return the task with its parameters called x, y, z and on, but for letters it uses itself.
+    """Return the task with its parameters called x, y, z and so on, except letters it uses.
 
-    A task that ``with_other_names`` would not rename stays as it is.
+    A task that ``with_other_names`` would not rename is returned unchanged.
     """
 
     def next_letters(taken: set[str], olds: list[str]) -> list[str] | None:
@@ -103,17 +109,17 @@ def _own(task: Task) -> ast.FunctionDef | None:
 
 def _parameters(function: ast.FunctionDef) -> list[str]:
     args = function.args
-    rest = [one for one in (args.vararg, args.kwarg) if one is not None]
-    return [one.arg for one in (*args.posonlyargs, *args.args, *args.kwonlyargs, *rest)]
+    rest = [arg for arg in (args.vararg, args.kwarg) if arg is not None]
+    return [arg.arg for arg in (*args.posonlyargs, *args.args, *args.kwonlyargs, *rest)]
 
 
 def _edits(program: str, own: ast.FunctionDef, names: dict[str, str]) -> list[_Edit] | None:
-    """Return (line, column, length, new text) of each place to change; None where unsure."""
+    """Return (line, column, length, new text) of each change; None if a change is unsafe."""
     kept = _keywords_of_others(program, own, names)
     if kept is None:
         return None
     found: list[_Edit] = []
-    # In the escape of a line break, the letter is no name.
+    # In the escape of a line break, the letter is not a name.
     words = re.compile(r"(?<!\\)\b(" + "|".join(map(re.escape, names)) + r")\b")
     first = own.body[0]
     documented = ast.get_docstring(own, clean=False) is not None
@@ -126,13 +132,15 @@ def _edits(program: str, own: ast.FunctionDef, names: dict[str, str]) -> list[_E
         if token.type == tokenize.STRING:
             prefix = token.string[: token.string.find(token.string[-1])]
             if token.start == docstring:
-                said = token.string[len(prefix) :]
-                renamed = words.sub(lambda match: names[match[0]], said)
-                found.append((line, column + len(prefix), len(said), renamed))
+                text = token.string[len(prefix) :]
+                renamed = words.sub(lambda match: names[match[0]], text)
+                found.append((line, column + len(prefix), len(text), renamed))
             elif "f" in prefix.lower():
                 return None
+        elif token.type in _PARTED_STRINGS:
+            return None
         elif token.type == tokenize.NAME and token.string in names and before.string != ".":
-            # A parameter may bear the name of its function, which stays.
+            # A parameter may have the name of its function, which stays.
             head = before.string == "def" and line == own.lineno
             if not head and token.start not in kept:
                 found.append((line, column, len(token.string), names[token.string]))
@@ -142,9 +150,9 @@ def _edits(program: str, own: ast.FunctionDef, names: dict[str, str]) -> list[_E
 def _keywords_of_others(
     program: str, own: ast.FunctionDef, names: dict[str, str]
 ) -> set[tuple[int, int]] | None:
-    """Return where (line, column) a name is a keyword in a call of another function.
+    """Return places (line, column) where a name is a keyword in a call of another function.
 
-    None where a function inside of this one is called so: which parameter is meant is unsure.
+    None if such a call may reach a function inside this function, whose parameters are unknown.
     """
     lines = program.split("\n")
     inside = {node.name for node in ast.walk(own) if isinstance(node, ast.FunctionDef)}
@@ -170,7 +178,7 @@ def _stored(name: ast.Name) -> bool:
 
 
 def _edited(program: str, edits: list[_Edit], boundary: int) -> tuple[str, int]:
-    """Apply edits; return the text, and by how much what stands before ``boundary`` has grown."""
+    """Apply edits; return the text and the growth of the part before ``boundary``."""
     starts = [0]
     for text in program.split("\n"):
         starts.append(starts[-1] + len(text) + 1)

@@ -1,7 +1,7 @@
-"""Strategies: inputs that Hypothesis draws for a type, beside those of ``inside.samplers``.
+"""Strategies: inputs that Hypothesis draws for a type, in addition to ``inside.samplers``.
 
-Hypothesis knows the values that break programs better than any table here (surrogates, huge
-integers, nan, near misses). It comes with the extra ``mining``; drawing runs no foreign code.
+Hypothesis knows values that break programs (surrogates, huge integers, nan, near misses) better
+than a fixed table. It comes with the extra ``mining``; drawing runs no foreign code.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,12 +17,12 @@ Spec = Any
 
 
 def draw_inputs(params: Sequence[Spec], *, seed: int, count: int) -> list[list[Any]]:
-    """Draw argument lists of the given types; the same ones for the same seed and version.
+    """Draw argument lists of given types, the same lists for the same seed and version.
 
     Args:
-        params: A type for each parameter, as ``inside.samplers`` writes them.
-        seed: Of the draws.
-        count: How many at most; equal ones count once.
+        params: A type for each parameter, as in ``inside.samplers``.
+        seed: Seed of the draws.
+        count: Largest number of draws; equal lists count once.
 
     Returns:
         Argument lists as wire trees.

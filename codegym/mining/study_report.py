@@ -1,4 +1,4 @@
-"""Report: what a study in the sandbox says of a function, checked before it is believed."""
+"""Study report: the results of a study in the sandbox, checked before use."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from codegym.grading.compare import same
-from codegym.mining.recorded_answers import Call, Reply
+from codegym.mining.recorded_answers import Answer, Call
 from codegym.sandbox.job import ExecutionResult
 
 FEWEST_VALUES, FEWEST_MUTANTS = 2, 2
@@ -15,22 +15,24 @@ TOLERANCE = 1e-9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Report:
-    """Cases chosen for a function, and how strong they are.
+class StudyReport:
+    """Cases chosen for a function, and their strength.
 
     Attributes:
         cases: Arguments of each case, as wire trees.
-        ends: How each ended when studied.
-        witnesses: Further inputs: the task does without them, but their results must be steady.
-        runs: How many inputs were run.
-        branches, covered: Branches of the function, and those that the cases take.
-        mutants, killed: Mutants that compile to other code, and those that the cases kill.
-        equivalent: Mutants that compile to the function's own code.
-        survivors: Operator and line, from 1, of some mutants that survive.
+        ends: Answer to each case during the study.
+        witnesses: Further inputs that the task does not use, but whose results must be stable.
+        runs: Number of inputs that were run.
+        branches: Number of branches of the function.
+        covered: Number of branches that the cases take.
+        mutants: Number of mutants that compile to other code than the function.
+        killed: Number of mutants that the cases kill.
+        equivalent: Number of mutants that compile to the function's code.
+        survivors: Operator and line, from 1, of some surviving mutants.
     """
 
     cases: list[Call]
-    ends: list[Reply]
+    ends: list[Answer]
     witnesses: list[Call]
     runs: int
     branches: int
@@ -47,41 +49,41 @@ class Report:
 
     @property
     def branch_coverage(self) -> float:
-        """Share of branches taken; 1 for a function without any."""
+        """Share of branches taken; 1 for a function without branches."""
         return self.covered / self.branches if self.branches else 1.0
 
-    def agrees(self, replies: Sequence[Reply]) -> bool:
-        """Tell whether recorded replies are what the study saw."""
+    def agrees(self, answers: Sequence[Answer]) -> bool:
+        """Return whether recorded answers match the answers of the study."""
         return all(
-            kind == other and (same(body, told, TOLERANCE) if kind == "r" else body == told)
-            for (kind, body), (other, told) in zip(replies, self.ends, strict=True)
+            kind == other and (same(body, expected, TOLERANCE) if kind == "r" else body == expected)
+            for (kind, body), (other, expected) in zip(answers, self.ends, strict=True)
         )
 
 
 def read_report(
-    told: Sequence[Any], result: ExecutionResult, min_strength: float
-) -> Report | tuple[str, str]:
-    """Return the report of a study, or the stage it did not pass and why.
+    answers: Sequence[Any], result: ExecutionResult, min_strength: float
+) -> StudyReport | tuple[str, str]:
+    """Return the report of a study, or the failed stage and the reason.
 
     Args:
-        told: The answers to ``load``, ``explore``, ``strength`` and ``behaviour``.
-        result: Of the job; says what stopped it.
+        answers: The answers to ``load``, ``explore``, ``strength`` and ``behaviour``.
+        result: Result of the job, which says what stopped it.
         min_strength: Least share of mutants killed.
     """
     stopped = f"stopped ({result.limit or 'died'})"
-    if not told:
+    if not answers:
         return "runs", stopped
-    if isinstance(told[0], str):
-        return "self-contained", f"does not load: {told[0]}"
-    if len(told) < 2:
+    if isinstance(answers[0], str):
+        return "self-contained", f"does not load: {answers[0]}"
+    if len(answers) < 2:
         return "runs", stopped
     try:
-        return _judged(told[1], told[2] if len(told) > 2 else stopped, min_strength)
+        return _judged(answers[1], answers[2] if len(answers) > 2 else stopped, min_strength)
     except (KeyError, TypeError, ValueError, IndexError):
         return "runs", "an unreadable report"
 
 
-def _judged(explored: Any, tested: Any, min_strength: float) -> Report | tuple[str, str]:
+def _judged(explored: Any, tested: Any, min_strength: float) -> StudyReport | tuple[str, str]:
     if isinstance(explored, str):
         return "runs", explored.partition("(")[0]
     reason = _uninformative(explored)
@@ -89,7 +91,7 @@ def _judged(explored: Any, tested: Any, min_strength: float) -> Report | tuple[s
         return reason
     if isinstance(tested, str):
         return "runs", tested
-    report = Report(
+    report = StudyReport(
         cases=[(list(args), dict(kwargs)) for args, kwargs in tested["cases"]],
         ends=[(kind, body) for kind, body in tested["ends"]],
         witnesses=[(list(args), dict(kwargs)) for args, kwargs in tested["witnesses"]],
@@ -112,12 +114,13 @@ def _judged(explored: Any, tested: Any, min_strength: float) -> Report | tuple[s
         return "strong", "too little code to mutate"
     if report.strength < min_strength:
         return "strong", f"kills {10 * int(10 * report.strength)} % or more"
-    if all(_is_echo(case, end) for case, end in zip(report.cases, report.ends, strict=True)):
+    if all(is_echo(case, end) for case, end in zip(report.cases, report.ends, strict=True)):
         return "informative", "gives its first argument back"
     return report
 
 
-def _is_echo(case: Call, end: Reply) -> bool:
+def is_echo(case: Call, end: Answer) -> bool:
+    """Return whether the answer to a case is the case's first argument."""
     (args, kwargs), (kind, body) = case, end
     given = [*args, *kwargs.values()]
     return kind == "r" and bool(given) and same(given[0], body, TOLERANCE)
@@ -129,8 +132,8 @@ def _uninformative(explored: dict[str, Any]) -> tuple[str, str] | None:
         if not ends:
             return "runs", "no input could be made"
         worst = max(ends, key=lambda name: ends[name])
-        told = {"u": "a result that cannot cross", "x": "too many steps", "r": "only None or huge"}
-        return "runs", told.get(worst, f"only errors: {worst.partition(':')[2][:40]}")
+        words = {"u": "a result that cannot cross", "x": "too many steps", "r": "only None or huge"}
+        return "runs", words.get(worst, f"only errors: {worst.partition(':')[2][:40]}")
     if explored["nones"] == explored["values"]:
         return "informative", "always None"
     if explored["results"] < 2:

@@ -1,4 +1,4 @@
-"""Symbols: what a module defines and imports at its top level, and what a definition refers to."""
+"""Symbols: names that a module's top level binds, and names that a definition refers to."""
 
 import ast
 import builtins
@@ -14,7 +14,7 @@ Definition = ast.FunctionDef | ast.ClassDef | ast.Assign | ast.AnnAssign
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """A name that an import binds: the module, and the name in it ("" for the module itself)."""
+    """The target of an import: the module, and a name in it ("" for the module itself)."""
 
     module: str
     name: str
@@ -22,12 +22,12 @@ class Imported:
 
 @dataclass(slots=True)
 class Symbols:
-    """The top level of a module.
+    """Names bound at the top level of a module.
 
     Attributes:
-        defined: Name -> the one statement that defines it.
-        imported: Name -> where it comes from.
-        starred: Modules that ``import *`` was done from.
+        defined: Name -> the statement that defines it.
+        imported: Name -> the target of its import.
+        starred: Modules imported by ``import *``.
         repeated: Names that are bound more than once, or under a condition.
     """
 
@@ -39,7 +39,7 @@ class Symbols:
 
 @lru_cache(maxsize=4096)
 def symbols_of(module: Module) -> Symbols:
-    """Return what a module's top level binds."""
+    """Return the names that a module's top level binds."""
     found = Symbols()
     for node in module.tree.body:
         _add(node, module, found)
@@ -51,23 +51,23 @@ def _add(node: ast.stmt, module: Module, found: Symbols) -> None:
         if not is_overload(node):
             _define(node.name, node, found)
     elif isinstance(node, ast.Assign):
-        for name in (one for target in node.targets for one in _names(target)):
+        for name in (name for target in node.targets for name in _names(target)):
             _define(name, node, found)
     elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.value:
         _define(node.target.id, node, found)
     elif isinstance(node, ast.Import | ast.ImportFrom):
         _import(node, module, found)
     elif isinstance(node, ast.Try):
-        # The first branch is what a current Python takes in nearly all cases.
-        for one in node.body:
-            if isinstance(one, ast.Import | ast.ImportFrom):
-                _import(one, module, found)
+        # A current Python takes the first branch in nearly all cases.
+        for child in node.body:
+            if isinstance(child, ast.Import | ast.ImportFrom):
+                _import(child, module, found)
             else:
-                found.repeated |= bound_names(one)
+                found.repeated |= bound_names(child)
     elif isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
-        for one in node.body:
-            if isinstance(one, ast.Import | ast.ImportFrom):
-                _import(one, module, found)
+        for child in node.body:
+            if isinstance(child, ast.Import | ast.ImportFrom):
+                _import(child, module, found)
     else:
         found.repeated |= bound_names(node)
 
@@ -91,7 +91,7 @@ def _import(node: ast.Import | ast.ImportFrom, module: Module, found: Symbols) -
 
 
 def absolute(node: ast.ImportFrom, module: Module) -> str:
-    """Return the dotted name that a ``from`` import names, relative ones resolved."""
+    """Return the absolute dotted name of a ``from`` import's module."""
     if not node.level:
         return node.module or ""
     parts = module.name.split(".")
@@ -100,8 +100,8 @@ def absolute(node: ast.ImportFrom, module: Module) -> str:
 
 
 def is_overload(node: ast.FunctionDef | ast.ClassDef) -> bool:
-    """Tell whether a definition only declares a type (``typing.overload``)."""
-    return any(ast.unparse(one).endswith("overload") for one in node.decorator_list)
+    """Return whether a definition only declares a type (``typing.overload``)."""
+    return any(ast.unparse(node).endswith("overload") for node in node.decorator_list)
 
 
 def _names(target: ast.expr) -> Iterator[str]:
@@ -113,44 +113,43 @@ def _names(target: ast.expr) -> Iterator[str]:
 def bound_names(node: ast.AST) -> set[str]:
     """Return every name that a statement binds, at any depth."""
     found: set[str] = set()
-    for one in ast.walk(node):
-        if isinstance(one, ast.Name) and isinstance(one.ctx, ast.Store | ast.Del):
-            found.add(one.id)
-        elif isinstance(one, ast.FunctionDef | ast.ClassDef | ast.AsyncFunctionDef):
-            found.add(one.name)
-        elif isinstance(one, ast.arg):
-            found.add(one.arg)
-        elif isinstance(one, ast.ExceptHandler | ast.MatchAs | ast.MatchStar) and one.name:
-            found.add(one.name)
-        elif isinstance(one, ast.MatchMapping) and one.rest:
-            found.add(one.rest)
-        elif isinstance(one, ast.Import | ast.ImportFrom):
-            found |= {alias.asname or alias.name.partition(".")[0] for alias in one.names}
+    for child in ast.walk(node):
+        if isinstance(child, ast.Name) and isinstance(child.ctx, ast.Store | ast.Del):
+            found.add(child.id)
+        elif isinstance(child, ast.FunctionDef | ast.ClassDef | ast.AsyncFunctionDef):
+            found.add(child.name)
+        elif isinstance(child, ast.arg):
+            found.add(child.arg)
+        elif isinstance(child, ast.ExceptHandler | ast.MatchAs | ast.MatchStar) and child.name:
+            found.add(child.name)
+        elif isinstance(child, ast.MatchMapping) and child.rest:
+            found.add(child.rest)
+        elif isinstance(child, ast.Import | ast.ImportFrom):
+            found |= {alias.asname or alias.name.partition(".")[0] for alias in child.names}
     return found
 
 
 def free_names(node: Definition) -> tuple[set[str], set[str]]:
-    """Return the global names that a definition refers to: (by its code, by annotations only)."""
-    notes = [id(inner) for one in _annotations(node) for inner in ast.walk(one)]
-    hidden = set(notes)
+    """Return global names that a definition refers to: (in its code, only in annotations)."""
+    hidden = {id(inner) for note in _annotations(node) for inner in ast.walk(note)}
     own = bound_names(node)
     if isinstance(node, ast.FunctionDef | ast.ClassDef):
         own.discard(node.name)
     code: set[str] = set()
     noted: set[str] = set()
-    for one in ast.walk(node):
-        if isinstance(one, ast.Name) and isinstance(one.ctx, ast.Load):
-            (noted if id(one) in hidden else code).add(one.id)
+    for child in ast.walk(node):
+        if isinstance(child, ast.Name) and isinstance(child.ctx, ast.Load):
+            (noted if id(child) in hidden else code).add(child.id)
     if isinstance(node, ast.FunctionDef | ast.ClassDef):
         code.discard(node.name)
     return code - own, noted - code - own
 
 
 def _annotations(node: ast.AST) -> Iterator[ast.expr]:
-    for one in ast.walk(node):
-        if isinstance(one, ast.arg) and one.annotation is not None:
-            yield one.annotation
-        elif isinstance(one, ast.FunctionDef) and one.returns is not None:
-            yield one.returns
-        elif isinstance(one, ast.AnnAssign):
-            yield one.annotation
+    for child in ast.walk(node):
+        if isinstance(child, ast.arg) and child.annotation is not None:
+            yield child.annotation
+        elif isinstance(child, ast.FunctionDef) and child.returns is not None:
+            yield child.returns
+        elif isinstance(child, ast.AnnAssign):
+            yield child.annotation

@@ -24,11 +24,12 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from codegym import __version__, registry
+from codegym import registry
 from codegym.errors import CheckpointError, CodegymError
 from codegym.policies import nested_state
 from codegym.policy import Policy
 from codegym.tokenizers.tokenizer import Tokenizer
+from codegym.version import __version__
 
 FORMAT = 1
 MANIFEST = "codegym.json"

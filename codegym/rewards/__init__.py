@@ -1,4 +1,4 @@
-"""Rewards: one file each, found by name, composed by + and *."""
+"""Rewards: a file for each reward, found by name, composed by + and *."""
 
 from codegym.rewards._expression import make_reward
 from codegym.rewards.reward import Reward

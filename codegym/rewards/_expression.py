@@ -1,4 +1,4 @@
-"""Reward expressions: a line of text becomes a Reward. Parsed, never evaluated."""
+"""Reward expressions: text becomes a Reward; it is parsed, never evaluated."""
 
 import ast
 import inspect
@@ -9,20 +9,21 @@ from codegym.errors import ConfigError, UnknownNameError
 from codegym.rewards.reward import Constant, Product, Reward, Sum
 
 _EXPECTED = "names, numbers, +, -, * and settings, such as 0.8*pass_rate+0.2*coderl(failed=-0.5)"
-# Beyond it a product of numbers is none any more.
+# Larger numbers could overflow when they are multiplied.
 _MOST = 1e100
 
 
 def make_reward(text: "str | Reward") -> Reward:
-    """Make the reward that an expression names; a Reward is returned unchanged.
+    """Make the reward of an expression; a Reward is returned unchanged.
 
     Args:
-        text: Names of rewards and numbers, joined by ``+``, ``-`` and ``*``; a name may be
-            followed by its settings: ``"rltf(fine=-0.2) - 0.1*length(full=256)"``.
+        text: Names of rewards and numbers, joined by ``+``, ``-`` and ``*``. Settings may follow a
+            name: ``"rltf(fine=-0.2) - 0.1*length(full=256)"``.
 
     Raises:
-        UnknownNameError: A reward or a setting of that name does not exist; names the nearest.
-        ConfigError: The text is no such expression.
+        UnknownNameError: The reward or the setting is unknown; the error holds the nearest known
+            name.
+        ConfigError: The text is not such an expression.
 
     Example:
         >>> make_reward("0.8*pass_rate + 0.2*binary").high
@@ -33,7 +34,7 @@ def make_reward(text: "str | Reward") -> Reward:
     if not isinstance(text, str):
         raise ConfigError("a reward is unusable", value=text, expected="an expression or a Reward")
     try:
-        # On one line, so that an expression may be written on several.
+        # Joined into a single line, so an expression may span several lines.
         tree = ast.parse(" ".join(text.split()), mode="eval")
         return _read(tree.body, text)
     except (SyntaxError, MemoryError, RecursionError):
@@ -49,7 +50,7 @@ def _read(node: ast.expr, text: str) -> Reward:
         case ast.Name(id=name):
             return _make(name, {}, text)
         case ast.Call(func=ast.Name(id=name), args=[], keywords=keywords):
-            settings = {one.arg or "**": _setting(one.value, text) for one in keywords}
+            settings = {keyword.arg or "**": _setting(keyword.value, text) for keyword in keywords}
             if len(settings) < len(keywords):
                 raise ConfigError(f"a setting of reward {name!r} is given twice", value=text)
             return _make(name, settings, text)
@@ -83,7 +84,7 @@ def _setting(node: ast.expr, text: str) -> Any:
 
 
 def _check_setting(name: str, key: str, value: object, default: object) -> None:
-    """Hold a setting to the kind of its default, where that is a flag or a number."""
+    """Check that a setting has the type of its default, if the default is a flag or a number."""
     if isinstance(default, bool):
         usable, expected = isinstance(value, bool), "true or false"
     elif isinstance(default, int | float):
@@ -109,5 +110,5 @@ def _make(name: str, settings: dict[str, Any], text: str) -> Reward:
     except (TypeError, ValueError) as error:
         raise ConfigError(f"reward {name!r} cannot be made: {error}", value=text) from error
     if not isinstance(made, Reward):
-        raise ConfigError(f"what is registered as reward {name!r} is no Reward", value=made)
+        raise ConfigError(f"the object registered as reward {name!r} is not a Reward", value=made)
     return made

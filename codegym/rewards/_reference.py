@@ -1,4 +1,4 @@
-"""What rewards that look at the text share: a program's statements, less what all have."""
+"""Reference: statements of a program and of a task's reference, for rewards that compare text."""
 
 import ast
 
@@ -6,12 +6,12 @@ from codegym.tasks.task import Task
 
 
 def statements(program: str, entry_point: str) -> list[ast.stmt] | None:
-    """Return what a program says: the entry point's body and all else, without docstrings.
+    """Return a program's statements: the entry point's body and all others, without docstrings.
 
-    The signature is left out, since the prompt gives it to every candidate.
+    The entry point's signature is left out, since the prompt gives it to every candidate.
 
     Returns:
-        The statements in order, or None where the program does not parse.
+        The statements in order, or None if the program does not parse.
     """
     try:
         tree = ast.parse(program)
@@ -28,7 +28,7 @@ def statements(program: str, entry_point: str) -> list[ast.stmt] | None:
 
 
 def reference_of(task: Task) -> str | None:
-    """Return the whole program of a task's reference solution, or None without one."""
+    """Return the whole program of a task's reference solution, or None if it has none."""
     return None if task.canonical_solution is None else task.program(task.canonical_solution)
 
 

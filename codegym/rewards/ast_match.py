@@ -1,4 +1,4 @@
-"""AST match: the share of the reference's sub-trees that the program has too."""
+"""AST match: share of the reference's sub-trees that also occur in the program."""
 
 import ast
 from collections.abc import Iterable
@@ -14,8 +14,8 @@ from codegym.tasks.task import Task
 def ast_match(program: str, reference: str, entry_point: str = "") -> float:
     """Return the share of the reference's sub-trees found in the program, in [0, 1].
 
-    A sub-tree is a node with children, written as the kinds of its nodes: names and constants do
-    not count. 0 where either does not parse or the reference has none.
+    A sub-tree is a node with children, written as the types of its nodes without names and
+    constants. The result is 0 if either text does not parse or the reference has no sub-tree.
 
     Example:
         >>> ast_match("x = a + 1", "y = b + 2")
@@ -32,17 +32,17 @@ def ast_match(program: str, reference: str, entry_point: str = "") -> float:
 
 @registry.plugin("rewards", "ast_match")
 class ASTMatch(Reward):
-    """The share of the reference solution's sub-trees found in the program.
+    """Share of the reference solution's sub-trees found in the program.
 
-    0 for a program that does not parse and for a task without a reference.
+    It is 0 for a program that does not parse and for a task without a reference.
 
-    Source: PPOCoder (2301.13816), section 3.3; sub-trees of Python's own grammar.
+    Source: PPOCoder (2301.13816), section 3.3, with the sub-trees of Python's own grammar.
     """
 
     low, high = 0.0, 1.0
 
     def __call__(self, verdict: Verdict, feedback: Feedback | None = None) -> float:
-        """Return 0: without a program (``bind``) nothing matches."""
+        """Return 0, since nothing matches before ``bind`` gives the program."""
         return 0.0
 
     def bind(self, task: Task, program: str) -> Reward:

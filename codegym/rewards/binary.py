@@ -1,4 +1,4 @@
-"""Binary: 1 where every test passed, else 0."""
+"""Binary: 1 if every test passes, else 0."""
 
 from codegym import registry
 from codegym.grading.feedback import Feedback
@@ -8,7 +8,7 @@ from codegym.rewards.reward import Reward
 
 @registry.plugin("rewards", "binary")
 class Binary(Reward):
-    """1 for a program that passes all its tests, 0 for every other."""
+    """1 for a program that passes all its tests, 0 for any other program."""
 
     low, high = 0.0, 1.0
 

@@ -1,4 +1,4 @@
-"""Cut: 1 for a program that the token budget cut. Subtract it to price unfinished programs."""
+"""Cut: 1 for a program that the token budget cut; subtract it to price unfinished programs."""
 
 from codegym import registry
 from codegym.grading.feedback import Feedback
@@ -8,7 +8,7 @@ from codegym.rewards.reward import Reward
 
 @registry.plugin("rewards", "cut")
 class Cut(Reward):
-    """1 where the budget ended the program, 0 where the policy did: ``"binary - 0.2*cut"``."""
+    """1 if the budget ended the program, 0 if the policy did: ``"binary - 0.2*cut"``."""
 
     low, high = 0.0, 1.0
 

@@ -1,4 +1,4 @@
-"""Data-flow match: the share of the reference's data-flow edges that the program has too."""
+"""Data-flow match: share of the reference's data-flow edges that also occur in the program."""
 
 import ast
 from collections import Counter
@@ -11,16 +11,16 @@ from codegym.rewards._reference import reference_of, statements
 from codegym.rewards.reward import Constant, Reward
 from codegym.tasks.task import Task
 
-# (variable, relation, variables it comes from)
+# (variable, relation, variables that it comes from)
 Edge = tuple[str, str, tuple[str, ...]]
 
 
 def dataflow_match(program: str, reference: str, entry_point: str = "") -> float:
     r"""Return the share of the reference's data-flow edges found in the program, in [0, 1].
 
-    Variables are numbered in the order in which they appear, so that renaming changes nothing; an
-    edge of the program answers for one of the reference's. 0 where either does not parse or the
-    reference has none.
+    Variables are numbered in order of appearance, so renaming changes nothing. An edge of the
+    program matches a single edge of the reference. The result is 0 if either text does not parse
+    or the reference has no edge.
 
     Example:
         >>> dataflow_match("a = 1\nb = a", "x = 2\ny = x")
@@ -36,9 +36,9 @@ def dataflow_match(program: str, reference: str, entry_point: str = "") -> float
 
 @registry.plugin("rewards", "dataflow_match")
 class DataflowMatch(Reward):
-    """The share of the reference solution's data-flow edges found in the program.
+    """Share of the reference solution's data-flow edges found in the program.
 
-    0 for a program that does not parse and for a task without a reference.
+    It is 0 for a program that does not parse and for a task without a reference.
 
     Source: PPOCoder (2301.13816), section 3.3.
     """
@@ -46,7 +46,7 @@ class DataflowMatch(Reward):
     low, high = 0.0, 1.0
 
     def __call__(self, verdict: Verdict, feedback: Feedback | None = None) -> float:
-        """Return 0: without a program (``bind``) nothing matches."""
+        """Return 0, since nothing matches before ``bind`` gives the program."""
         return 0.0
 
     def bind(self, task: Task, program: str) -> Reward:
@@ -61,7 +61,7 @@ class DataflowMatch(Reward):
 
 
 class _Flow(ast.NodeVisitor):
-    """Collect edges in the order of evaluation; branches and loops are read once."""
+    """Collects edges in the order of evaluation; branches and loops are read once."""
 
     def __init__(self) -> None:
         self.edges: list[Edge] = []
@@ -101,9 +101,9 @@ class _Flow(ast.NodeVisitor):
             self.visit(condition)
 
     def _comprehension(self, node: ast.AST) -> None:
-        # The generators bind what the element uses, though they are written after it.
+        # The generators bind the names that the element uses, though they are written after it.
         parts = list(ast.iter_child_nodes(node))
-        for part in sorted(parts, key=lambda one: not isinstance(one, ast.comprehension)):
+        for part in sorted(parts, key=lambda part: not isinstance(part, ast.comprehension)):
             self.visit(part)
 
     visit_ListComp = visit_SetComp = visit_DictComp = visit_GeneratorExp = _comprehension
@@ -116,7 +116,7 @@ class _Flow(ast.NodeVisitor):
 
 
 def _names(node: ast.AST) -> tuple[str, ...]:
-    return tuple(one.id for one in ast.walk(node) if isinstance(one, ast.Name))
+    return tuple(inner.id for inner in ast.walk(node) if isinstance(inner, ast.Name))
 
 
 def _edges(nodes: list[ast.stmt]) -> Iterator[Edge]:
@@ -125,6 +125,6 @@ def _edges(nodes: list[ast.stmt]) -> Iterator[Edge]:
         flow.visit(node)
     numbers: dict[str, str] = {}
     for name, relation, sources in flow.edges:
-        for one in (*sources, name):
-            numbers.setdefault(one, f"v{len(numbers)}")
-        yield numbers[name], relation, tuple(sorted(numbers[one] for one in sources))
+        for variable in (*sources, name):
+            numbers.setdefault(variable, f"v{len(numbers)}")
+        yield numbers[name], relation, tuple(sorted(numbers[variable] for variable in sources))

@@ -1,4 +1,4 @@
-"""Length: how much of an allowance of tokens a program took. Subtract it to prefer short ones."""
+"""Length: share of a token allowance that a program uses; subtract it to prefer short programs."""
 
 from codegym import registry
 from codegym.errors import ConfigError
@@ -12,7 +12,7 @@ class Length(Reward):
     """Tokens written over tokens allowed, at most 1: ``"binary - 0.1*length(full=128)"``.
 
     Args:
-        full: Tokens from which on the value is 1.
+        full: Number of tokens at which the value reaches 1.
 
     Raises:
         ConfigError: ``full`` is not positive.
@@ -26,7 +26,7 @@ class Length(Reward):
         self._full = full
 
     def __call__(self, verdict: Verdict, feedback: Feedback | None = None) -> float:
-        """Return the share; 0 where no tokens are known."""
+        """Return the share; 0 without feedback."""
         return 0.0 if feedback is None else min(1.0, feedback.n_tokens / self._full)
 
     def __repr__(self) -> str:

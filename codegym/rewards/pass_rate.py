@@ -8,7 +8,7 @@ from codegym.rewards.reward import Reward
 
 @registry.plugin("rewards", "pass_rate")
 class PassRate(Reward):
-    """The share of test cases that passed, in [0, 1]."""
+    """Share of test cases that passed, in [0, 1]."""
 
     low, high = 0.0, 1.0
 

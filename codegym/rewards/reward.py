@@ -35,7 +35,7 @@ class Reward(ABC):
     def bind(self, task: Task, program: str) -> "Reward":
         """Return this reward for one program of one task.
 
-        ``codegym.rewards.credit`` calls it before pricing. Rewards that look at the text or at the
+        ``codegym.rewards.credit.price`` calls it first. Rewards that look at the text or at the
         reference solution override it; all others are the same for every program.
         """
         return self
@@ -53,12 +53,12 @@ class Reward(ABC):
         """
         return np.zeros(feedback.n_tokens, dtype=np.float32)
 
-    def tokens(self, verdict: Verdict, feedback: Feedback) -> Floats:
-        """Return the reward as what is received after each token.
+    def credit(self, verdict: Verdict, feedback: Feedback) -> Floats:
+        """Return the reward received after each action.
 
         Returns:
             (T,) array, T = ``feedback.n_tokens``: the reward of the whole program on the last
-            token, plus ``fine / T`` on the tokens it weighs, so that its sum is the reward plus
+            action, plus ``fine / T`` on the actions it weighs, so that the sum is the reward plus
             the mean fine weight, however long the program is.
         """
         count = feedback.n_tokens

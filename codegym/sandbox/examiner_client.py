@@ -1,17 +1,17 @@
-"""The driver's end of an examiner: what a worker asks of it, and its report.
+"""Examiner client: the driver's end of an examiner, the tests it sends and the reports it reads.
 
 The examiner itself, which runs test code, is ``codegym.sandbox.inside.examiner``.
 """
 
-import json
 import os
 import socket
-import sys
+from collections import deque
 
-from codegym.errors import SandboxError
 from codegym.sandbox.inside.frames import HEAD_BYTES
 from codegym.sandbox.inside.protocol import NOTEBOOK, NOTEBOOK_BYTES
 from codegym.sandbox.launcher import Process
+from codegym.sandbox.run import Run
+from codegym.sandbox.zygote_client import Lost, check_hello
 
 # A test longer than this is compiled before the candidate's clock starts.
 LONG_TEST_BYTES = 1 << 15
@@ -19,15 +19,11 @@ KEPT_LONG_TESTS = 64
 _MAX_REPORT_BYTES = 1 << 26
 
 
-class Lost(Exception):
-    """A zygote is gone, wedged, or says what it must not; the job is tried once more."""
-
-
-class Examiner:
+class ExaminerClient:
     """The trusted process that runs test code, the stream to it, and its notebook.
 
-    In the notebook, memory that both share, it keeps what became of each case, so that this is
-    known even when the process must be killed in the middle of a test.
+    The notebook is memory that both processes share. The examiner writes the result of each case
+    there, so that the driver knows it even when it must kill the examiner in the middle of a test.
 
     Args:
         process: Started for the role ``examiner``.
@@ -37,30 +33,73 @@ class Examiner:
     """
 
     def __init__(self, process: Process) -> None:
-        self.process = process
-        self.process.line.setblocking(False)
+        self._process = process
+        self._process.line.setblocking(False)
         self._inbox = bytearray()
         self._outbox: bytes | memoryview = b""
         self._greeted = False
         self._compiled: set[bytes] = set()
+        # The runs whose reports are still to come, in order; None for a run that was given up.
+        self._examined: deque[Run | None] = deque()
         self._notebook = os.memfd_create("codegym-notebook", os.MFD_CLOEXEC)
         os.ftruncate(self._notebook, NOTEBOOK_BYTES)
         try:
-            socket.send_fds(self.process.line, [bytes(8)], [self._notebook])
+            socket.send_fds(self._process.line, [bytes(8)], [self._notebook])
         except OSError as error:
             self.close()
             raise Lost(f"the examiner is gone: {error}") from None
+
+    def fileno(self) -> int:
+        """Return the descriptor of the stream."""
+        return self._process.line.fileno()
 
     def knows(self, payload: bytes) -> bool:
         """Say whether a test can begin at once: it is short, or was compiled before."""
         return len(payload) <= LONG_TEST_BYTES or payload in self._compiled
 
-    def request(self, rpc: socket.socket | None, max_frame_bytes: int, payload: bytes) -> None:
-        """Send a test, and the candidate's socket unless the test shall only be compiled.
+    def compile(self, run: Run) -> None:
+        """Send a run's test, which the examiner compiles and keeps; its report is empty.
 
         Raises:
             Lost: The examiner is gone.
         """
+        self._request(None, 0, run.job.payload)
+        self._examined.append(run)
+
+    def examine(self, run: Run) -> int:
+        """Send a run's test; return the socket that connects the candidate to the examiner.
+
+        Raises:
+            Lost: The examiner is gone.
+        """
+        ours, theirs = socket.socketpair()
+        try:
+            self._request(ours, run.job.limits.output_bytes, run.job.payload)
+        except BaseException:
+            theirs.close()
+            raise
+        finally:
+            ours.close()
+        self._examined.append(run)
+        return theirs.detach()
+
+    def give_up(self, run: Run) -> None:
+        """Ignore the report on a run when it comes."""
+        for position, examined in enumerate(self._examined):
+            if examined is run:
+                self._examined[position] = None
+
+    def next_examined(self) -> Run | None:
+        """Remove and return the run that the next report is about, None if it was given up.
+
+        Raises:
+            Lost: No report is due.
+        """
+        if not self._examined:
+            raise Lost("the examiner sent a report that nobody asked for")
+        return self._examined.popleft()
+
+    def _request(self, rpc: socket.socket | None, max_frame_bytes: int, payload: bytes) -> None:
         if len(payload) > LONG_TEST_BYTES:
             if len(self._compiled) >= KEPT_LONG_TESTS:
                 self._compiled.clear()
@@ -68,16 +107,20 @@ class Examiner:
         try:
             head = max_frame_bytes.to_bytes(8, "little")
             fds = [] if rpc is None else [rpc.fileno()]
-            socket.send_fds(self.process.line, [head], fds)
+            socket.send_fds(self._process.line, [head], fds)
         except OSError as error:
             raise Lost(f"the examiner is gone: {error}") from None
         self._outbox = len(payload).to_bytes(HEAD_BYTES, "little") + payload
         self.write()
 
     def write(self) -> None:
-        """Send what fits of the test."""
+        """Send as much of the test as fits.
+
+        Raises:
+            Lost: The examiner is gone.
+        """
         try:
-            sent = self.process.line.send(self._outbox)
+            sent = self._process.line.send(self._outbox)
             self._outbox = memoryview(self._outbox)[sent:] if sent < len(self._outbox) else b""
         except BlockingIOError:
             return
@@ -86,25 +129,26 @@ class Examiner:
 
     @property
     def unsent(self) -> bool:
-        """Whether some of the test has still to be sent."""
+        """Whether a part of the test has still to be sent."""
         return bool(self._outbox)
 
     def read(self) -> bytes | None:
-        """Read what has arrived; return a report once it is whole.
+        """Read from the stream; return a report once it is complete.
 
         Raises:
-            Lost: The examiner is gone, or is not the interpreter it should be.
+            Lost: The examiner is gone.
+            SandboxError: It is not the caller's interpreter.
         """
         frame = self._frame()
         if frame is None:
             try:
-                data = self.process.line.recv(1 << 20)
+                data = self._process.line.recv(1 << 20)
             except BlockingIOError:
                 return None
             except OSError as error:
                 raise Lost(f"the examiner is gone: {error}") from None
             if not data:
-                raise Lost(f"the examiner ended: {self.process.complaint()}")
+                raise Lost(f"the examiner ended: {self._process.complaint()}")
             self._inbox += data
             frame = self._frame()
         if frame is not None and not self._greeted:
@@ -126,9 +170,9 @@ class Examiner:
         return frame
 
     def so_far(self) -> bytes:
-        """Return a report of the cases that are over, from the notebook.
+        """Return a report on the cases that are over, from the notebook.
 
-        Its ``until`` is the number of the first case of which nothing is known.
+        Its ``until`` is the number of the first case whose result is unknown.
         """
         head = os.pread(self._notebook, NOTEBOOK.size, 0)
         until, used = NOTEBOOK.unpack(head)
@@ -138,29 +182,14 @@ class Examiner:
     def close(self) -> None:
         """Kill the process."""
         self._close_notebook()
-        self.process.stop()
+        self._process.stop()
 
     def forget(self) -> None:
         """Close this process's copies of the descriptors after a fork."""
         self._close_notebook()
-        self.process.forget()
+        self._process.forget()
 
     def _close_notebook(self) -> None:
         if self._notebook >= 0:
             os.close(self._notebook)
             self._notebook = -1
-
-
-def check_hello(message: bytes) -> None:
-    """Check that a process that announces itself is the caller's own interpreter.
-
-    Raises:
-        SandboxError: It is another one.
-    """
-    facts = json.loads(message)
-    if facts["version"] != sys.version:
-        raise SandboxError(
-            "the interpreter inside the sandbox is not the caller's",
-            value=facts["version"],
-            expected=sys.version,
-        )

@@ -1,7 +1,7 @@
-"""The narrow seam to untrusted code: a Job goes in, an ExecutionResult comes out.
+"""Job: one run of an untrusted program, its raw result, and the protocol of sandboxes.
 
-Nothing here judges: a reply is bytes that the judge has yet to read. Beside the protocol stands
-``FakeSandbox``, for tests of everything above the seam.
+A sandbox takes a ``Job`` and returns an ``ExecutionResult``, whose replies are bytes that the judge
+has still to read. ``FakeSandbox`` replaces a sandbox in tests.
 """
 
 from collections.abc import Callable, Sequence
@@ -22,9 +22,9 @@ class Job:
     Attributes:
         program: The untrusted text.
         mode: ``call``, ``stdio`` or ``assertion``.
-        payload: What the mode needs beside the program; never an expected value in the modes
-            ``call`` and ``stdio``. JSON bytes (``wire.dumps``), so that a caller writes them once
-            for all programs of a task::
+        payload: Input of the mode beside the program; in the modes ``call`` and ``stdio`` it
+            holds no expected value. JSON bytes (``wire.dumps``), so that a caller writes them
+            once for all programs of a task::
 
                 call       {"function": name, "calls": [[args, kwargs], ...]}, wire trees
                 stdio      [stdin, ...], texts
@@ -32,7 +32,8 @@ class Job:
                             "n_cases"}
 
         limits: Bounds of the run.
-        packages: Packages it needs beside the standard library; the sandbox must offer them.
+        packages: Packages that the program may import beside the standard library; the sandbox
+            must offer them.
     """
 
     program: str
@@ -44,15 +45,15 @@ class Job:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExecutionResult:
-    """The raw facts of one run.
+    """The raw result of one run.
 
     Attributes:
         replies: Reply frames in order, as the untrusted side wrote them (call, stdio), or the
-            examiner's one report (assertion). See ``codegym.sandbox.inside`` for their content.
-        output: What the program printed (stdio).
+            single report of the examiner (assertion). ``codegym.sandbox.inside`` documents them.
+        output: Text that the program printed, as bytes (stdio).
         parts: One result per case, in order (stdio); the other fields are their sum or maximum.
-        exit_status: As ``os.waitpid`` gave it.
-        limit: Which limit ended the run, "" if none.
+        exit_status: Exit status in the form of ``os.waitpid``.
+        limit: Limit that ended the run, "" if none.
         running_line: Line of the program that was running when a limit ended it.
         wall_s, cpu_s: Seconds.
         memory_bytes: Peak resident size.
@@ -72,7 +73,8 @@ class ExecutionResult:
 class Sandbox(Protocol):
     """Runs untrusted programs. A context manager; safe to use from several threads.
 
-    Tickets belong to the channel they were submitted on; the sandbox itself is one channel.
+    A ticket belongs to the channel on which its job was submitted; the sandbox itself is a
+    channel.
 
     Intended use::
 
@@ -85,17 +87,17 @@ class Sandbox(Protocol):
     isolation: str
 
     def submit(self, job: Job) -> Ticket:
-        """Queue a job; returns at once, or blocks while the queue is full."""
+        """Queue a job; return at once, or block while the queue is full."""
         ...
 
     def collect(self, timeout_s: float | None = None) -> list[tuple[Ticket, ExecutionResult]]:
-        """Return what has finished since the last call, in any order.
+        """Return the results since the last call, in any order.
 
-        Waits until something has, or ``timeout_s`` has passed, or nothing is under way.
+        Waits until there is a result, or ``timeout_s`` has passed, or no job is under way.
 
         Raises:
-            SandboxError: A job could not be run, twice; its ``ticket`` says which. The others'
-                results are kept for the next call.
+            SandboxError: A job failed to run twice; the error holds its ``ticket``. The results
+                of other jobs are kept for the next call.
         """
         ...
 
@@ -103,12 +105,12 @@ class Sandbox(Protocol):
         """Run jobs and return their results in the order given.
 
         Raises:
-            SandboxError: A job could not be run, twice.
+            SandboxError: A job failed to run twice.
         """
         ...
 
     def channel(self) -> "Sandbox":
-        """Return a view of this sandbox with tickets of its own, for one more caller.
+        """Return a view of this sandbox with separate tickets, for another caller.
 
         Closing a channel drops its results and leaves the sandbox running.
         """
@@ -129,10 +131,10 @@ class Sandbox(Protocol):
 
 
 class FakeSandbox:
-    """A Sandbox without a sandbox: answers each job by a function. For tests only.
+    """A Sandbox for tests that runs nothing: a function answers each job.
 
     Args:
-        answer: Job -> ExecutionResult; may raise SandboxError.
+        answer: Returns the result of a job, or raises SandboxError.
     """
 
     isolation = "fake"
@@ -149,7 +151,7 @@ class FakeSandbox:
         return self._next
 
     def collect(self, timeout_s: float | None = None) -> list[tuple[Ticket, ExecutionResult]]:
-        """Return every result not yet returned."""
+        """Return the results since the last call."""
         done, self._done = self._done, []
         return done
 
@@ -158,11 +160,11 @@ class FakeSandbox:
         return [self._answer(job) for job in jobs]
 
     def channel(self) -> "FakeSandbox":
-        """Return a fake with tickets of its own."""
+        """Return a fake with separate tickets."""
         return FakeSandbox(self._answer)
 
     def close(self) -> None:
-        """Forget what was not collected."""
+        """Drop the results that were not collected."""
         self._done.clear()
 
     def __enter__(self) -> Self:

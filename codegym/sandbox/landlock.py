@@ -1,8 +1,8 @@
 """Isolation ``landlock``: for machines that refuse user namespaces.
 
-Landlock takes away the file system, two system-call filters take away the network, processes and
-signals. It is weaker than ``namespace``: the host's process ids and host name stay visible, and
-the names (not the contents) of files in the standard library's folders can be listed.
+Landlock closes the file system; two system-call filters close the network, processes and signals.
+The mode is weaker than ``namespace``: the host's process ids and name stay visible, and the names
+(not the contents) of files in the standard library's folders can be listed.
 """
 
 import os
@@ -14,7 +14,7 @@ from codegym.sandbox.launcher import Process, socket_pair
 
 
 class LandlockLauncher:
-    """Starts zygotes that lock themselves in.
+    """Starts zygotes that confine themselves.
 
     Args:
         packages: Import names of installed packages that are offered inside.
@@ -27,7 +27,7 @@ class LandlockLauncher:
 
     def __init__(self, packages: tuple[str, ...] = ()) -> None:
         if sys.platform != "linux":
-            raise SandboxUnavailableError("Landlock is a part of Linux", value=sys.platform)
+            raise SandboxUnavailableError("Landlock exists on Linux only", value=sys.platform)
         arch = seccomp.architecture()
         self._base_filter = seccomp.base_filter(arch)
         self._child_filter = seccomp.child_filter(arch, signals=False)
@@ -54,15 +54,15 @@ class LandlockLauncher:
 def readable_paths(
     python: runtime.Runtime, offered: tuple[runtime.Package, ...]
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return (files and folders to read, folders to list), leaving out installed packages.
+    """Return (files and folders to read, folders to list), without installed packages.
 
-    A Landlock rule covers all beneath a folder, so a folder with something to hide is allowed
-    entry by entry, and its names remain visible.
+    A Landlock rule covers everything below a folder. A folder with hidden entries therefore gets
+    a rule for each of its other entries, and the names of all entries stay visible.
     """
     readable: list[str] = [str(file) for file in runtime.INSIDE_FILES]
     listable: list[str] = []
     for folder in python.folders:
-        hidden = {one for one in python.hidden if one.startswith(folder + "/")}
+        hidden = {path for path in python.hidden if path.startswith(folder + "/")}
         _allow(folder, hidden, readable, listable)
     for package in offered:
         readable += package.paths
@@ -79,7 +79,7 @@ def _allow(folder: str, hidden: set[str], readable: list[str], listable: list[st
         if path not in hidden:
             _allow(
                 path,
-                {one for one in hidden if one.startswith(path + "/")},
+                {below for below in hidden if below.startswith(path + "/")},
                 readable,
                 listable,
             )

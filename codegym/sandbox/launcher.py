@@ -1,4 +1,4 @@
-"""A launcher starts zygotes in one kind of isolation; the pool drives what it starts."""
+"""Launcher: starts confined processes in one kind of isolation, for the pool to drive."""
 
 import os
 import socket
@@ -11,10 +11,10 @@ STOP_WAIT_S = 10.0
 
 
 class Launcher(Protocol):
-    """Starts one long-lived process per call, locked in, with a socket to it.
+    """Starts a confined long-lived process per call, with a socket to it.
 
     Attributes:
-        isolation: The name it is registered under.
+        isolation: Name of the isolation in the registry.
     """
 
     isolation: str
@@ -26,19 +26,19 @@ class Launcher(Protocol):
             role: ``candidate`` (a SEQPACKET socket) or ``examiner`` (a STREAM socket).
 
         Raises:
-            SandboxUnavailableError: Something it needs is missing on this machine.
+            SandboxUnavailableError: This machine lacks a requirement of the isolation.
         """
         ...
 
 
 class Process:
-    """A started process, the socket to it, and what it wrote to standard error.
+    """A started process, the socket to it, and its standard error.
 
     Args:
         command: Arguments; may name the descriptors in ``pass_fds``.
         line: Our end of the socket.
-        theirs: The other end, closed here once the process has it.
-        pass_fds: Further descriptors it inherits; closed here too.
+        theirs: The other end; closed here once the process has it.
+        pass_fds: More descriptors that the process inherits; closed here too.
     """
 
     def __init__(
@@ -72,11 +72,11 @@ class Process:
 
     @property
     def pid(self) -> int:
-        """Process id of what was started here; for ``bwrap``, its outer process."""
+        """Process id; for bubblewrap, that of ``bwrap`` itself."""
         return self._process.pid
 
     def complaint(self) -> str:
-        """Return what the process wrote to standard error while it started."""
+        """Return the process's standard error from its start."""
         return os.pread(self._log, 4096, 0).decode(errors="replace").strip()
 
     def stop(self) -> None:

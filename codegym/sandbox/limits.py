@@ -1,4 +1,4 @@
-"""Limits: the bounds of one run of one program. What enforces them lives in the sandbox."""
+"""Limits: the bounds of one run of one program. The sandbox enforces them."""
 
 from dataclasses import dataclass
 
@@ -11,9 +11,9 @@ class Limits:
 
     Attributes:
         wall_s: Elapsed seconds for the whole run.
-        cpu_s: Processor seconds for the whole run; the fair limit on a loaded machine.
+        cpu_s: Processor seconds for the whole run; the fairer limit on a loaded machine.
         memory_bytes: Address space of the program's process.
-        output_bytes: Bytes of standard output plus replies.
+        output_bytes: Bytes of standard output and replies together.
     """
 
     wall_s: float = 10.0

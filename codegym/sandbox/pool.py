@@ -1,7 +1,7 @@
-"""The pool: one thread, one epoll, and as many workers as it is allowed.
+"""Pool: one thread that serves several workers through epoll.
 
-Jobs wait in one queue and go to whichever worker is idle, so a slow program holds up one worker
-only. Zygotes are started in the pool's own thread: the kernel kills them when that thread dies.
+Jobs wait in one queue and go to the first idle worker, so a slow program delays one worker only.
+The pool's thread starts the zygotes: the kernel kills them when that thread dies.
 """
 
 import atexit
@@ -21,7 +21,7 @@ from codegym.errors import ConfigError, SandboxError
 from codegym.sandbox.job import ExecutionResult, Job, Sandbox, Ticket
 from codegym.sandbox.launcher import Launcher
 from codegym.sandbox.run import Done
-from codegym.sandbox.worker import Worker
+from codegym.sandbox.worker import State, Worker
 
 QUEUE_PER_WORKER = 256
 CLOSE_WAIT_S = 15.0
@@ -36,7 +36,7 @@ class Channel:
     """One caller's tickets and results; see the ``Sandbox`` protocol.
 
     Args:
-        pool: Who runs the jobs.
+        pool: The pool that runs the jobs.
     """
 
     isolation: str
@@ -67,7 +67,7 @@ class Channel:
                 self._arrived.notify_all()
 
     def collect(self, timeout_s: float | None = None) -> list[tuple[Ticket, ExecutionResult]]:
-        """Return what has finished since the last call, in any order; see ``Sandbox``."""
+        """Return the results since the last call, in any order; see ``Sandbox``."""
         with self._arrived:
             self._arrived.wait_for(lambda: self._done or not self._open, timeout_s)
             done, self._done = self._done, []
@@ -89,19 +89,19 @@ class Channel:
 
     def run(self, jobs: Sequence[Job]) -> list[ExecutionResult]:
         """Run jobs and return their results in the order given; see ``Sandbox``."""
-        own = self._pool.channel()
-        tickets = [own.submit(job) for job in jobs]
+        channel = self._pool.channel()
+        tickets = [channel.submit(job) for job in jobs]
         results: dict[Ticket, ExecutionResult] = {}
         while len(results) < len(tickets):
-            results.update(own.collect())
+            results.update(channel.collect())
         return [results[ticket] for ticket in tickets]
 
     def channel(self) -> Sandbox:
-        """Return a view of the same pool with tickets of its own."""
+        """Return a view of the same pool with separate tickets."""
         return Channel(self._pool)
 
     def close(self) -> None:
-        """Drop what was not collected; the pool goes on."""
+        """Drop the results that were not collected; the pool goes on."""
         with self._arrived:
             self._open.clear()
             self._done.clear()
@@ -121,13 +121,16 @@ class Channel:
 class PoolSandbox(Channel):
     """A Sandbox of several workers.
 
-    Fork-safe: a forked process starts zygotes of its own at its first job. Closed when the
-    interpreter exits; when the process is killed, the kernel kills the zygotes.
+    It is fork-safe: a forked process starts new zygotes at its first job. It is closed when the
+    interpreter exits; if the process is killed, the kernel kills the zygotes.
 
     Args:
         launcher: Starts zygotes in one kind of isolation.
-        workers: How many programs may run side by side.
-        packages: What the launcher offers inside.
+        workers: Number of programs that may run at the same time.
+        packages: Import names of the packages that the launcher offers inside.
+
+    Attributes:
+        workers: The workers started so far.
     """
 
     def __init__(self, launcher: Launcher, *, workers: int, packages: tuple[str, ...] = ()) -> None:
@@ -150,7 +153,7 @@ class PoolSandbox(Channel):
         self._lock = threading.Lock()
         self._space = threading.Condition(self._lock)
         self._queue: deque[tuple[Job, Done]] = deque()
-        self._workers: list[Worker] = []
+        self.workers: list[Worker] = []
         self._handlers: dict[int, Callable[[], None]] = {}
         self._masks: dict[int, int] = {}
         self._channels: weakref.WeakSet[Channel] = weakref.WeakSet()
@@ -161,8 +164,8 @@ class PoolSandbox(Channel):
 
     @property
     def restarts(self) -> int:
-        """How many times a zygote had to be replaced."""
-        return sum(worker.restarts for worker in self._workers)
+        """Number of times that a worker replaced its processes."""
+        return sum(worker.restarts for worker in self.workers)
 
     def _enqueue(self, channel: Channel, job: Job) -> Ticket:
         if not set(job.packages) <= set(self.packages):
@@ -221,14 +224,14 @@ class PoolSandbox(Channel):
             _log.exception("the sandbox's thread broke")
             self._broken(error)
         finally:
-            for worker in self._workers:
+            for worker in self.workers:
                 worker.close()
 
     def _turn(self) -> None:
         assert self._epoll is not None
         self._assign()
         now = time.monotonic()
-        look_at = min((worker.next_look() for worker in self._workers), default=float("inf"))
+        look_at = min((worker.next_look() for worker in self.workers), default=float("inf"))
         wait = -1.0 if look_at == float("inf") else max(look_at - now, 0.0) + 0.0005
         for fd, _ in self._epoll.poll(wait):
             handler = self._handlers.get(fd)
@@ -236,13 +239,13 @@ class PoolSandbox(Channel):
                 handler()
         now = time.monotonic()
         if now >= look_at:
-            for worker in self._workers:
+            for worker in self.workers:
                 if worker.next_look() <= now:
                     worker.look(now)
 
     def _assign(self) -> None:
         while self._queue and not self._closed:
-            worker = next((one for one in self._workers if one.idle), None)
+            worker = next((worker for worker in self.workers if worker.state is State.IDLE), None)
             if worker is None:
                 worker = self._another_worker()
             if worker is None:
@@ -253,12 +256,12 @@ class PoolSandbox(Channel):
             worker.take(job, done)
 
     def _another_worker(self) -> Worker | None:
-        """Return a new worker, or else one that can hold the next job until it is free."""
-        if len(self._workers) < self.n_workers:
-            self._workers.append(Worker(self._launcher, self._listen, self._take_back))
-            return self._workers[-1]
+        """Return a new worker, else a worker that can hold the next job until it is free."""
+        if len(self.workers) < self.n_workers:
+            self.workers.append(Worker(self._launcher, self._listen, self._take_back))
+            return self.workers[-1]
         job, _ = self._queue[0]
-        return next((one for one in self._workers if one.can_hold(job)), None)
+        return next((worker for worker in self.workers if worker.can_hold(job)), None)
 
     def _take_back(self, job: Job, done: Done) -> None:
         with self._space:
@@ -300,8 +303,8 @@ class PoolSandbox(Channel):
             self._epoll, self._wake_fd = None, -1
 
     def _forget(self) -> None:
-        """Start afresh in a forked process: threads and zygotes stayed with the parent."""
-        for worker in self._workers:
+        """Start anew in a forked process: threads and zygotes belong to the parent."""
+        for worker in self.workers:
             worker.forget()
         self._close_fds()
         closed = self._closed

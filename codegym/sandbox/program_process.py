@@ -1,6 +1,7 @@
-"""One fork of a candidate zygote, as the driver sees it: what goes in, what came out.
+"""Program process: the driver's end of one fork of a candidate zygote.
 
-What came out is bytes: bounded here in number and length, read by nobody in this folder.
+It sends the program and collects the output. The output is untrusted bytes: this module bounds
+their number and length, and no module of this folder interprets them.
 """
 
 import os
@@ -13,10 +14,10 @@ from dataclasses import dataclass
 
 from codegym.sandbox.inside.frames import HEAD_BYTES
 from codegym.sandbox.inside.protocol import (
+    ASSERTION,
     CALL,
     HEADER,
     READY,
-    REMOTE,
     STATUS,
     STDIO,
     STOPPED_CPU,
@@ -25,8 +26,8 @@ from codegym.sandbox.inside.protocol import (
 from codegym.sandbox.job import ExecutionResult, Limit
 from codegym.sandbox.limits import Limits
 
-MODES = {"call": CALL, "stdio": STDIO, "assertion": REMOTE}
-# Frames and their heads beside what the program itself says.
+MODES = {"call": CALL, "stdio": STDIO, "assertion": ASSERTION}
+# Room for frames and their heads beside the program's output.
 OVERHEAD_BYTES = 1 << 16
 _RECEIVE_BYTES = 1 << 16
 _TRACE_BYTES = 1 << 13
@@ -36,7 +37,7 @@ _TRACE_LINE = re.compile(rb'File "<candidate>", line (\d+)')
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """What a zygote tells about a child that is dead."""
+    """A zygote's message about a child that is dead."""
 
     run_id: int
     exit_status: int
@@ -47,20 +48,25 @@ class Status:
 
     @classmethod
     def read(cls, message: bytes) -> "Status | None":
-        """Read the message; None if it is not one."""
+        """Read a message; return None if it is not a status."""
         return cls(*STATUS.unpack(message)) if len(message) == STATUS.size else None
 
 
-class Launch:
-    """A child at work, or the request for one.
+class ProgramProcess:
+    """The process of a program, or the request for it.
 
     Args:
         run_id: Number that the zygote's status must repeat.
-        mode: Of the job.
+        mode: Mode of the job.
         limits: Bounds of this fork.
         data: Program and payload, framed.
         stdin: Standard input, for the mode ``stdio``.
         rpc_fd: The examiner's socket, for the mode ``assertion``; closed here.
+
+    Attributes:
+        started: When the program began, in seconds of the monotonic clock.
+        stop_reason: Limit for which the driver had the program stopped, "" if none.
+        listening: Epoll mask under which the pool listens to ``line``, 0 if it does not.
     """
 
     def __init__(
@@ -90,12 +96,12 @@ class Launch:
 
     @property
     def ready(self) -> bool:
-        """Whether the trusted part of the child has reported for duty."""
+        """Whether the trusted part of the child has reported that it is ready."""
         return bool(self._frames) and self._frames[0] == READY
 
     @property
     def unsent(self) -> bool:
-        """Whether some of the job has still to be sent."""
+        """Whether a part of the job has still to be sent."""
         return bool(self._outbox)
 
     def send(self, ctl: socket.socket) -> None:
@@ -130,22 +136,22 @@ class Launch:
 
     @property
     def line(self) -> socket.socket:
-        """Our end of the child's socket, once the request was sent."""
+        """The driver's end of the child's socket; it exists once the request is sent."""
         assert self._line is not None
         return self._line
 
     def write(self) -> None:
-        """Send what fits of the job."""
+        """Send as much of the job as fits."""
         try:
             sent = self.line.send(self._outbox)
             self._outbox = memoryview(self._outbox)[sent:] if sent < len(self._outbox) else b""
         except BlockingIOError:
             return
         except OSError:
-            self._outbox = b""  # the child is gone; its status will say how
+            self._outbox = b""  # the child is gone; its status reports the cause
 
     def drain(self) -> bool:
-        """Read what has arrived; return False once it is more than the program may say."""
+        """Read the output so far; return False if it is longer than the program may write."""
         bound = self.limits.output_bytes + OVERHEAD_BYTES
         try:
             while self._received <= bound:
@@ -181,11 +187,11 @@ class Launch:
         )
 
     def events(self) -> int:
-        """Return the epoll mask this launch wants to hear of."""
+        """Return the epoll mask under which the pool must listen to ``line``."""
         return select.EPOLLIN | (select.EPOLLOUT if self._outbox else 0)
 
     def result(self, status: Status) -> ExecutionResult:
-        """Gather the facts once the child is dead."""
+        """Collect the result once the child is dead."""
         fits = self.drain()
         limit = self._limit(status, fits)
         return ExecutionResult(
@@ -220,7 +226,7 @@ class Launch:
         return int(found[1]) if found else None
 
     def close(self) -> None:
-        """Close what this launch still holds."""
+        """Close the descriptors that are still open."""
         for fd in (self._rpc_fd, self._stdout):
             if fd is not None and fd >= 0:
                 os.close(fd)

@@ -1,4 +1,4 @@
-"""A run: one job on its way through a worker, and what is known of it so far."""
+"""Run: one job on its way through a worker, with the results it has so far."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -8,7 +8,7 @@ from codegym.sandbox import wire
 from codegym.sandbox.inside.frames import HEAD_BYTES
 from codegym.sandbox.job import ExecutionResult, Job
 from codegym.sandbox.limits import Limits
-from codegym.sandbox.program_process import Launch
+from codegym.sandbox.program_process import ProgramProcess
 
 _LEAST_S = 0.001
 
@@ -24,36 +24,30 @@ class Run:
 
     Attributes:
         tries: How many times it was begun.
+        process: The fork under way, or the request for it.
         parts: Results of the forks that are over (stdio).
-        launch: The fork under way.
+        result: Result of the fork that is over (call, assertion).
         report: The examiner's report (assertion).
-        result: The candidate's result, while the report is still awaited (assertion).
-        dropped: Whether it was given up or given back: what is still heard of it is ignored.
-        wedged_at: When the zygote should long have told the end of ``launch``.
-        leave_at: When a candidate whose test is over is stopped.
-        report_by: When the examiner must have reported.
     """
 
     def __init__(self, job: Job, done: Done) -> None:
         self.job = job
         self.done = done
         self.tries = 0
-        self.dropped = False
-        self.launch: Launch | None = None
+        self.process: ProgramProcess | None = None
         self.inputs = wire.loads(job.payload) if job.mode == "stdio" else []
         text = job.program.encode("utf-8", "surrogatepass")
         self._frame = len(text).to_bytes(HEAD_BYTES, "little") + text
         self.reset()
 
     def reset(self) -> None:
-        """Forget what an attempt that failed had brought."""
+        """Forget the results of an attempt that failed."""
         self.parts: list[ExecutionResult] = []
         self.report: bytes | None = None
         self.result: ExecutionResult | None = None
-        self.wedged_at = self.leave_at = self.report_by = float("inf")
 
-    def next_launch(self, run_id: int, rpc_fd: int | None) -> Launch:
-        """Make the fork for the job, or for its next part; not yet sent.
+    def next_process(self, run_id: int, rpc_fd: int | None) -> ProgramProcess:
+        """Make the process for the job, or for its next part; its request is not sent yet.
 
         Args:
             run_id: Its number.
@@ -66,23 +60,38 @@ class Run:
         if self.job.mode != "call":
             payload = b"null"
         data = self._frame + len(payload).to_bytes(HEAD_BYTES, "little") + payload
-        self.launch = Launch(run_id, self.job.mode, limits, data, stdin=stdin, rpc_fd=rpc_fd)
-        return self.launch
+        self.process = ProgramProcess(
+            run_id, self.job.mode, limits, data, stdin=stdin, rpc_fd=rpc_fd
+        )
+        return self.process
 
     @property
     def on_its_last_part(self) -> bool:
-        """Whether nothing is to be forked for it after ``launch``."""
+        """Whether ``process`` is the last fork for this job."""
         return len(self.parts) + 1 >= len(self.inputs)
 
-    @property
-    def has_more(self) -> bool:
-        """Whether another part is to be forked, and there is time left for it (stdio)."""
+    def add(self, result: ExecutionResult) -> None:
+        """Add the result of the fork that is over."""
+        if self.job.mode == "stdio":
+            self.parts.append(result)
+        else:
+            self.result = result
+
+    def answer(self) -> ExecutionResult | None:
+        """Return the result of the whole job, None while a fork or a report is missing."""
+        if self.job.mode == "stdio":
+            return None if self._has_more() else self._together()
+        if self.job.mode == "call" or self.result is None:
+            return self.result
+        return None if self.report is None else replace(self.result, replies=(self.report,))
+
+    def _has_more(self) -> bool:
+        """Return whether another part is to be forked and there is time left for it (stdio)."""
         left = self._left()
         over = len(self.parts) == len(self.inputs)
         return not over and left.wall_s > _LEAST_S and left.cpu_s > _LEAST_S
 
-    def together(self) -> ExecutionResult:
-        """Return the parts as one result (stdio)."""
+    def _together(self) -> ExecutionResult:
         parts = self.parts
         return ExecutionResult(
             parts=tuple(parts),

@@ -1,7 +1,7 @@
-"""Which files of this machine a Python interpreter inside the sandbox needs to see.
+"""Runtime: the files of this machine that the Python interpreter inside a sandbox reads.
 
-The interpreter inside is the caller's own: the same executable, standard library and version.
-Installed packages are not part of it; those that a caller offers by name are listed apart.
+The interpreter inside is the caller's interpreter: the same executable, standard library and
+version. It excludes installed packages, except those that a caller offers by name.
 """
 
 import json
@@ -17,7 +17,7 @@ from pathlib import Path
 from codegym.errors import ConfigError, SandboxUnavailableError
 
 _CODEGYM = Path(__file__).resolve().parent.parent
-# The only files of ours that are visible inside.
+# The only files of codegym that are visible inside.
 INSIDE_FILES = (
     _CODEGYM / "sandbox" / "wire.py",
     *sorted((_CODEGYM / "sandbox" / "inside").glob("*.py")),
@@ -33,12 +33,12 @@ ENVIRONMENT = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Runtime:
-    """What the interpreter reads.
+    """The files that the interpreter reads.
 
     Attributes:
         executable: The interpreter itself, not a link of a virtual environment.
-        folders: Folders that must be readable as a whole.
-        hidden: Folders below those that must not be: installed packages.
+        folders: Folders that must be readable, with everything in them except ``hidden``.
+        hidden: Folders below them that must not be readable: installed packages.
         links: Symbolic links that must exist: (target, path).
     """
 
@@ -50,7 +50,7 @@ class Runtime:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Package:
-    """An installed package that is offered inside: its import name and the paths it consists of."""
+    """An installed package that is offered inside: its import name, folder and paths."""
 
     name: str
     folder: str
@@ -62,9 +62,9 @@ def runtime() -> Runtime:
     """Find the files of the running interpreter.
 
     Raises:
-        SandboxUnavailableError: The interpreter's own executable cannot be found.
+        SandboxUnavailableError: The interpreter's executable cannot be found.
     """
-    # sys.executable of a virtual environment is a link with a configuration beside it.
+    # In a virtual environment sys.executable is a link beside a configuration file.
     base = getattr(sys, "_base_executable", "") or sys.executable
     executable = os.path.realpath(base)
     if not os.path.isfile(executable):
@@ -91,7 +91,7 @@ def runtime() -> Runtime:
     return Runtime(
         executable=executable,
         folders=tuple(present),
-        hidden=tuple(sorted(one for one in hidden if _beneath(one, present))),
+        hidden=tuple(sorted(folder for folder in hidden if _beneath(folder, present))),
         links=tuple(
             (os.readlink(path), path) for path in ("/lib", "/lib64") if os.path.islink(path)
         ),
@@ -109,7 +109,7 @@ def packages(names: tuple[str, ...]) -> tuple[Package, ...]:
         spec = find_spec(name) if name.isidentifier() else None
         if spec is None or not spec.origin:
             raise ConfigError(
-                "a package to be offered inside the sandbox is not installed",
+                "a package to offer inside the sandbox is not installed",
                 value=name,
                 expected="the import name of an installed package",
             )
@@ -141,9 +141,9 @@ def settings(
             "base_filter": base_filter.hex(),
             "readable": list(readable),
             "listable": list(listable),
-            "packages": [one.name for one in offered],
-            "package_folders": sorted({one.folder for one in offered}),
-            # Where a folder holds nothing but what is offered, it may stay importable.
+            "packages": [package.name for package in offered],
+            "package_folders": sorted({package.folder for package in offered}),
+            # In a mount namespace the folder holds nothing else, so it can stay importable.
             "package_folders_stay": isolation == "namespace",
         }
     )
@@ -155,12 +155,12 @@ def interpreter_arguments(script: str) -> list[str]:
 
 
 def neutral_path(file: Path) -> str:
-    """Return where a file of ours stands inside a mount namespace; it names no host folder."""
+    """Return the path of a codegym file inside a mount namespace; it names no host folder."""
     return f"/codegym/{file.relative_to(_CODEGYM)}"
 
 
 def _library_folders() -> list[str]:
-    """Return the folders of shared libraries, without the whole of /usr/lib where possible."""
+    """Return the folders of shared libraries, if possible without the whole of /usr/lib."""
     triplet = sysconfig.get_config_var("MULTIARCH") or ""
     folders = [path for path in ("/lib", "/lib64") if not os.path.islink(path)]
     multiarch = f"/usr/lib/{triplet}"
@@ -180,7 +180,7 @@ def _carried_libraries(name: str, folder: Path) -> set[str]:
 
 
 def _below_prefix(prefix_lib: str) -> set[str]:
-    # Other versions' packages, where several interpreters share one prefix.
+    # Packages of other Python versions that share the prefix.
     return {
         str(folder)
         for name in ("site-packages", "dist-packages")
@@ -195,4 +195,4 @@ def _beneath(path: str, folders: list[str]) -> bool:
 
 def _outermost(folders: list[str]) -> list[str]:
     unique = list(dict.fromkeys(folders))
-    return [one for one in unique if not _beneath(one, unique)]
+    return [folder for folder in unique if not _beneath(folder, unique)]

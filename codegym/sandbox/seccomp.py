@@ -1,9 +1,9 @@
-"""Two system-call filters, assembled by hand as classic BPF for x86_64 and aarch64.
+"""System-call filters: two filters in classic BPF, for x86_64 and aarch64.
 
-The base filter stands around a whole zygote: an allow list, everything else fails with EPERM. The
-child filter is stacked on it in every forked child before untrusted code runs: no new process, no
-exec, no further filter, no descriptor passing. Nothing here talks to the kernel; the launchers and
-``codegym.sandbox.inside`` install what is made here.
+The base filter confines a whole zygote: it is an allow list, and every other call fails with
+EPERM. Each forked child adds the child filter before untrusted code runs: no new process, no exec,
+no further filter, no descriptor passing. This module only assembles the filters; the launchers and
+``codegym.sandbox.inside`` install them.
 
 Source: the kernel's ``Documentation/userspace-api/seccomp_filter.rst`` and
 ``include/uapi/linux/{filter,seccomp,audit}.h``; numbers from ``asm/unistd_64.h`` and
@@ -30,7 +30,7 @@ _X32_BIT = 0x40000000
 
 @dataclass(frozen=True, slots=True)
 class Architecture:
-    """What differs between machines: the audit word, and system calls by name."""
+    """The audit word and the system-call numbers of one kind of machine."""
 
     name: str
     audit: int
@@ -97,7 +97,7 @@ _AARCH64 = Architecture("aarch64", 0xC00000B7, {
 # fmt: on
 ARCHITECTURES = {"x86_64": _X86_64, "aarch64": _AARCH64, "arm64": _AARCH64}
 
-# System calls that are allowed with some arguments only: argument index and accepted values.
+# System calls that are allowed with certain arguments only: argument index, accepted values, error.
 _TERMINAL_IOCTLS = (0x5401, 0x541B, 0x5421, 0x5450, 0x5451)  # TCGETS FIONREAD FIO{NBIO,NCLEX,CLEX}
 # PR_SET_PDEATHSIG, PR_{GET,SET}_DUMPABLE, PR_{SET,GET}_NAME, PR_SET_SECCOMP, PR_SET_NO_NEW_PRIVS,
 # PR_SET_VMA (malloc names its arenas by it)
@@ -125,10 +125,10 @@ _SIGNALS = ("kill", "tgkill")
 
 
 def architecture(machine: str | None = None) -> Architecture:
-    """Return the table of a machine, this one by default.
+    """Return the table of a machine, by default of this machine.
 
     Raises:
-        SandboxUnavailableError: There is no table for it.
+        SandboxUnavailableError: There is no table for the machine.
     """
     name = machine or platform.machine()
     if name not in ARCHITECTURES:
@@ -156,7 +156,7 @@ def base_filter(arch: Architecture) -> bytes:
             _return(ALLOW),
         ],
     )
-    # To the other end of a pair only: with an address it would reach sockets of the host.
+    # sendto may not name an address: it could then reach sockets of the host.
     program += _case(
         numbers["sendto"],
         [
@@ -182,11 +182,11 @@ def base_filter(arch: Architecture) -> bytes:
 
 
 def child_filter(arch: Architecture, *, signals: bool) -> bytes:
-    """Assemble the deny list stacked in each child before untrusted code runs.
+    """Assemble the deny list that each child adds before untrusted code runs.
 
     Args:
         arch: The machine.
-        signals: Whether it may send signals: True only inside a process namespace of its own.
+        signals: Whether the child may send signals; True only in a separate process namespace.
     """
     numbers = arch.numbers
     program = _head(arch)

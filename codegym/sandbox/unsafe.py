@@ -1,7 +1,7 @@
-"""Isolation ``unsafe``: resource limits and nothing else. Only by name, and with a warning.
+"""Isolation ``unsafe``: resource limits only; used only by name, and with a warning.
 
-A program run here can read and write this user's files, reach the network and signal this user's
-processes. It is for programs that one would run by hand, on machines that can isolate nothing.
+A program can read and write this user's files, reach the network and signal this user's processes.
+The mode is for programs that a user would run by hand, on machines that support no isolation.
 """
 
 import warnings
@@ -11,7 +11,7 @@ from codegym.sandbox.launcher import Process, socket_pair
 
 
 class UnsafeLauncher:
-    """Starts zygotes that are not locked in.
+    """Starts zygotes that are not confined.
 
     Args:
         packages: Import names of installed packages that are offered inside.

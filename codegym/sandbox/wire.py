@@ -1,11 +1,11 @@
-"""The wire codec: plain Python values as JSON trees with type tags, and back.
+"""Wire codec: turns plain Python values into JSON trees with type tags, and back.
 
-It carries arguments and results across the sandbox line and tasks into files. Nothing here calls,
-hashes, evaluates or unpickles what it reads. Imports the standard library only: the same file is
-loaded inside the sandbox.
+It carries arguments and results across the sandbox boundary, and tasks into files. It never calls,
+hashes, evaluates or unpickles the data that it reads. It imports the standard library only: the
+same file is loaded inside the sandbox.
 
-``None, bool, str``, small ``int`` and finite ``float`` stand for themselves and ``list`` is a JSON
-array; everything else is an object with one key, the tag::
+``None, bool, str``, small ``int`` and finite ``float`` are written as such and ``list`` is a JSON
+array; every other value is an object with one key, the tag::
 
     f float (nan, inf; hex accepted)  I int, as hex         c complex [re, im]   b bytes, as hex
     t tuple                           d dict, as pairs      s set                z frozenset
@@ -14,8 +14,8 @@ array; everything else is an object with one key, the tag::
     m Decimal, as text                F Fraction [n, d]     D date   M datetime  h time (ISO 8601)
     L timedelta [days, seconds, microseconds]               e Ellipsis
 
-Types are matched exactly: an instance of a sub-class cannot cross, since it may lie about what it
-holds. The standard library's own containers cross as their base (Counter, OrderedDict and
+Types must match exactly: an instance of a subclass cannot cross, since it may lie about its
+content. The standard library's containers cross as their base (Counter, OrderedDict and
 defaultdict as dict, a named tuple as tuple), a member of an Enum as its value, a generator or
 other built-in iterator as its items.
 """
@@ -38,20 +38,20 @@ TagHook = Callable[[str, Any], Any]
 
 
 class UnencodableError(TypeError):
-    """A value of a type that cannot cross; the message is the type's name."""
+    """A value's type cannot cross; the message is the name of the type."""
 
 
 def encode(value: Any, depth: int = 0, hook: Hook | None = None) -> Any:
     """Turn a plain value into a JSON tree.
 
     Args:
-        value: What is to cross.
-        depth: How deep in a value this one stands.
+        value: The value.
+        depth: Depth of the value in the outermost value.
         hook: Makes the tree of a value that is not plain, iterators included, or raises
             UnencodableError.
 
     Raises:
-        UnencodableError: ``value`` holds something that cannot cross.
+        UnencodableError: ``value`` contains a value that cannot cross.
     """
     kind = type(value)
     if kind in _SCALARS:
@@ -77,7 +77,7 @@ def encode(value: Any, depth: int = 0, hook: Hook | None = None) -> Any:
 
 
 def _items(values: Any, depth: int, hook: Hook | None) -> list[Any]:
-    # Long flat lists are common and the calls dear: look at the types at C speed first.
+    # Long flat lists are common and a call per item is slow: check the types at C speed first.
     if len(values) > 8:
         kinds = set(map(type, values))
         if kinds <= _SCALARS:
@@ -96,7 +96,7 @@ def _dict(value: Any, depth: int, hook: Hook | None) -> dict[str, Any]:
 def encode_iterator(value: Any, depth: int, hook: Hook | None) -> dict[str, Any]:
     """Turn a built-in iterator into the tree of its items, which consumes it."""
     if type(value) is _LIST_ITERATOR:
-        # The form that decode gives: read a copy, so that a task can be written twice.
+        # decode returns this form: read a copy, so that a task can be written twice.
         reduced: Any = value.__reduce__()
         _, (items,), *state = reduced
         value = items[state[0] :] if state else items
@@ -126,7 +126,7 @@ def encode_library(value: Any, depth: int, hook: Hook | None) -> Any:
     """
     kind = type(value)
     if kind.__module__ in _LIBRARY_MODULES:
-        # The name only says where to look; the identity of the class decides.
+        # The name only leads to the class; the identity of the class decides.
         home = sys.modules.get(kind.__module__)
         if getattr(home, kind.__name__, None) is kind:
             tree = _LIBRARY[kind.__name__](value) if kind.__name__ in _LIBRARY else None
@@ -144,15 +144,15 @@ def encode_library(value: Any, depth: int, hook: Hook | None) -> Any:
 
 
 def decode(tree: Any, depth: int = 0, hook: TagHook | None = None) -> Any:
-    """Build the value that ``encode`` was given.
+    """Build a value from its tree.
 
     Args:
-        tree: What ``encode`` made, or untrusted JSON.
-        depth: How deep in a tree this one stands.
-        hook: Reads the tags that are not of this codec: (tag, body) -> value.
+        tree: A tree that ``encode`` made, or untrusted JSON.
+        depth: Depth of the tree in the outermost tree.
+        hook: Reads tags that this codec does not define: (tag, body) -> value.
 
     Raises:
-        ValueError: ``tree`` is not one that ``encode`` makes.
+        ValueError: ``encode`` makes no such tree.
     """
     kind = type(tree)
     if kind in _PLAIN:
@@ -252,8 +252,8 @@ def _calendar(name: str) -> Callable[[Any], Any]:
     return build
 
 
-# The C halves of the json module, made once: its own entry points build them anew for every call,
-# and in a fresh fork each object touched costs a page fault.
+# The C halves of the json module, made once: json.loads and json.dumps build them for every call,
+# and in a new fork each object that is touched costs a page fault.
 _READ = vars(json.JSONDecoder())["scan_once"]
 _WRITE = _writer()
 _SCALARS = frozenset({NoneType, bool, str})

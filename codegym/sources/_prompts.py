@@ -1,10 +1,10 @@
-"""Prompts: how a problem in prose becomes the head of a program, and where the prompt ends.
+"""Prompts: turn a problem in prose into the head of a program.
 
 A base model with a byte-pair vocabulary has learnt a line break and the next line's indentation as
-one token. A prompt that ends in a line break cuts that token in two, and the model goes astray: the
-same model, 5 of 40 HumanEval problems without the last line break, 0 of 40 with it. Readers of
-benchmarks therefore end prompts at the last visible character (``bare``); the policy's text then
-begins with the line break.
+a single token. A prompt that ends in a line break cuts that token in two, and the model fails: the
+same model solves 5 of 40 HumanEval problems without the last line break and 0 of 40 with it.
+Readers of benchmarks therefore end prompts at the last visible character (``bare``), and the
+policy's text begins with the line break.
 """
 
 import ast
@@ -41,7 +41,7 @@ def docstring(text: str, indent: str = "") -> str:
 
 
 def as_function(starter: str, name: str) -> str:
-    """Return the signature of a starter, a method's without its class and ``self``.
+    """Return the signature of a starter, for a method without its class and ``self``.
 
     Args:
         starter: Code such as ``class Solution: def twoSum(self, nums: List[int]): ...`` or a
@@ -49,8 +49,8 @@ def as_function(starter: str, name: str) -> str:
         name: The function's name.
 
     Returns:
-        The imports its annotations need and ``def name(...) -> ...:``; ``def name(*args):`` where
-        the starter does not hold the function.
+        The imports that its annotations need and ``def name(...) -> ...:``; ``def name(*args):``
+        if the starter does not hold the function.
     """
     head = re.search(rf"^[ \t]*def[ \t]+{re.escape(name)}\b", starter, re.MULTILINE)
     if head is None:

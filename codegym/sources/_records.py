@@ -1,7 +1,7 @@
-"""Records: the rows of a data set's files, each with the place it came from.
+"""Records: the rows of a data set's files, each with its file and line.
 
-Reads JSON Lines, a JSON array and gzip of both, and Hugging Face data sets through the extra. What
-a row means is the business of each reader.
+They come from JSON Lines, a JSON array, gzip of both, and Hugging Face data sets (extra
+``datasets``). Each task source decides what the fields of a row mean.
 """
 
 import ast
@@ -15,9 +15,9 @@ from typing import Any
 
 from codegym.errors import ConfigError, MissingExtraError, TaskError, UnknownNameError
 from codegym.grading.call_form import call_forms
-from codegym.sources.task_source import TaskSource
 from codegym.tasks.cases import take
 from codegym.tasks.task import Task
+from codegym.tasks.task_source import TaskSource
 
 HUGGING_FACE = "hf/"
 FORMS = ("assertion", "call")
@@ -27,11 +27,11 @@ _SUFFIXES = (".jsonl", ".jsonl.gz", ".json", ".json.gz", ".parquet")
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One row.
+    """A row of a data set.
 
     Attributes:
         row: The JSON object.
-        path: File or data set it came from.
+        path: File or data set of the row.
         line: Line of that file, or number of the element, counted from 1.
     """
 
@@ -44,10 +44,10 @@ class Record:
         return TaskError(message, path=self.path, line=self.line, **details)
 
     def text(self, *names: str) -> str:
-        """Return the first of some fields that is there; it must be text.
+        """Return the first of some fields that is present; it must be text.
 
         Raises:
-            TaskError: None is there, or the one that is there is no text.
+            TaskError: No field is present, or the first present field is not text.
         """
         value = self.get(*names)
         if value is None:
@@ -57,10 +57,10 @@ class Record:
         return value.replace("\r\n", "\n")
 
     def texts(self, *names: str) -> list[str]:
-        """Return a list of texts, or one written as a text; an absent one is empty.
+        """Return a field that is a list of texts, or such a list as text; [] if absent.
 
         Raises:
-            TaskError: The field is no list of texts.
+            TaskError: The field is not a list of texts.
         """
         value = self.get(*names)
         value = [] if value is None else value
@@ -69,12 +69,12 @@ class Record:
                 value = ast.literal_eval(value.strip())
             except (ValueError, SyntaxError, RecursionError, MemoryError):
                 pass  # refused below
-        if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+        if not isinstance(value, list) or not all(isinstance(text, str) for text in value):
             raise self.error("wrong type", field=names[0], value=value, expected="a list of texts")
-        return [one.replace("\r\n", "\n") for one in value]
+        return [text.replace("\r\n", "\n") for text in value]
 
     def packed(self, name: str) -> Any:
-        """Return a field that holds JSON, or JSON as text, as published data sets do.
+        """Return a field that holds a JSON value, or the value as text.
 
         Raises:
             TaskError: The text is not JSON.
@@ -85,7 +85,7 @@ class Record:
         return self.parse(value, name)
 
     def parse(self, text: str, name: str) -> Any:
-        """Return the value of a JSON text that stands in a field.
+        """Return the value of a field's JSON text.
 
         Raises:
             TaskError: The text is not JSON.
@@ -96,10 +96,10 @@ class Record:
             raise self.error(f"not JSON ({error})", field=name, value=str(text)[:80]) from None
 
     def mapping(self, name: str) -> Mapping[str, Any]:
-        """Return a field that holds an object, or one as JSON text; an absent one is empty.
+        """Return a field that holds an object, or an object as JSON text; {} if absent.
 
         Raises:
-            TaskError: It is something else.
+            TaskError: The field holds something else.
         """
         value = self.packed(name)
         if not isinstance(value, Mapping | None):
@@ -107,18 +107,18 @@ class Record:
         return value or {}
 
     def optional(self, name: str) -> str:
-        """Return a field that is text where it is there, else "".
+        """Return a text field, or "" if it is absent.
 
         Raises:
-            TaskError: It is there and no text.
+            TaskError: The field is present but not text.
         """
         return "" if self.get(name) is None else self.text(name)
 
     def number(self, name: str, default: float) -> float:
-        """Return a field that is a number where it is there and not 0, else the default.
+        """Return a number field, or the default if it is absent or 0.
 
         Raises:
-            TaskError: It is there and no number.
+            TaskError: The field is present but not a number.
         """
         value = self.get(name)
         if isinstance(value, bool) or not isinstance(value, int | float | None):
@@ -129,7 +129,7 @@ class Record:
         """Return a field of a type.
 
         Raises:
-            TaskError: It is missing or of another type.
+            TaskError: The field is missing or of another type.
         """
         try:
             return take(self.row, name, kind)
@@ -137,7 +137,7 @@ class Record:
             raise error.at(path=self.path, line=self.line) from None
 
     def get(self, *names: str) -> Any:
-        """Return the first of some fields that is there, or None."""
+        """Return the first of some fields that is present, or None."""
         return next((self.row[name] for name in names if self.row.get(name) is not None), None)
 
 
@@ -147,14 +147,14 @@ def read_records(path: Path, *, cure: str = "") -> list[Record]:
     Args:
         path: A file ending in ``.jsonl``, ``.json``, either with ``.gz``, or ``.parquet`` (extra
             ``datasets``), or a folder of such files.
-        cure: What to do where there is no such file.
+        cure: Advice for the error about a missing file.
 
     Raises:
-        TaskError: The file is missing, or a line of it is no JSON object.
-        MissingExtraError: A parquet file without the package ``pyarrow``.
+        TaskError: The file is missing, or a line of it is not a JSON object.
+        MissingExtraError: The file is in parquet, and the package ``pyarrow`` is not installed.
     """
     if path.is_dir():
-        found = sorted(one for one in path.iterdir() if one.name.endswith(_SUFFIXES))
+        found = sorted(file for file in path.iterdir() if file.name.endswith(_SUFFIXES))
         if not found:
             raise TaskError(
                 "a folder without data files",
@@ -162,7 +162,7 @@ def read_records(path: Path, *, cure: str = "") -> list[Record]:
                 expected="files that end in " + ", ".join(_SUFFIXES),
                 cure=cure,
             )
-        return [record for one in found for record in read_records(one, cure=cure)]
+        return [record for file in found for record in read_records(file, cure=cure)]
     if not path.is_file():
         raise TaskError("no such file", path=str(path), cure=cure)
     if path.suffix == ".parquet":
@@ -182,10 +182,10 @@ def read_records(path: Path, *, cure: str = "") -> list[Record]:
 
 
 def parse_json(text: str) -> Any:
-    """Parse JSON whose integers may be of any length: APPS has some beyond Python's own limit.
+    """Parse JSON with integers of any length: some in APPS exceed Python's limit on digits.
 
     Raises:
-        ValueError: It is not JSON.
+        ValueError: The text is not JSON.
     """
     return json.loads(text, parse_int=_integer)
 
@@ -215,13 +215,13 @@ def load_hugging_face(name: str, split: str) -> list[Record]:
 
 
 class RecordSource(TaskSource):
-    """Tasks read from records: one each, or none for a record without tests.
+    """Tasks read from records, at most one task for each record.
 
     Args:
         records: The rows.
 
     Attributes:
-        skipped: How many rows hold no test, which therefore are no tasks.
+        skipped: Number of rows that yield no task, for example because they hold no test.
     """
 
     def __init__(self, records: Sequence[Record]) -> None:
@@ -250,15 +250,15 @@ class RecordSource(TaskSource):
             )
 
     def to_call_form(self) -> None:
-        """Put every task that can be into the call form; see ``codegym.grading.call_form``."""
+        """Convert tasks to call form where possible; see ``codegym.grading.call_form``."""
         self._tasks = call_forms(self._tasks)
 
     @abstractmethod
     def read(self, record: Record) -> Task | None:
-        """Return the task of one row; None where the row holds no test.
+        """Return the task of a row; None if the row holds no test.
 
         Raises:
-            TaskError: The row does not follow the data set's form.
+            TaskError: The row does not follow the data set's format.
         """
 
     def __len__(self) -> int:
@@ -268,18 +268,18 @@ class RecordSource(TaskSource):
         return self._tasks[index]
 
     def find(self, task_id: str) -> Task:
-        """Return the task of that id, without a walk."""
+        """Return the task of that id, without a search through all tasks."""
         number = self._numbers.get(task_id)
         return super().find(task_id) if number is None else self._tasks[number]
 
 
 def records_of(path: str, *, split: str = "", cure: str = "") -> list[Record]:
-    """Read what a source's path names: a file, a folder, or ``hf/<data set>``.
+    """Read the records of a source's path: a file, a folder, or ``hf/<data set>``.
 
     Raises:
         ConfigError: No path was given.
         TaskError: The file is missing or malformed.
-        MissingExtraError: A Hugging Face data set without the package ``datasets``.
+        MissingExtraError: The path names a Hugging Face data set, and ``datasets`` is missing.
     """
     if not path:
         raise ConfigError("this task source needs a path", cure=cure)
@@ -289,10 +289,10 @@ def records_of(path: str, *, split: str = "", cure: str = "") -> list[Record]:
 
 
 def one_of(kind: str, value: str, known: Sequence[str]) -> str:
-    """Return ``value`` if it is known.
+    """Return ``value`` if it is a known name.
 
     Raises:
-        UnknownNameError: It is not; names the nearest.
+        UnknownNameError: The name is unknown; the error holds the nearest known name.
     """
     if value not in known:
         raise UnknownNameError(kind, value, known)

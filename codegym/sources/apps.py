@@ -1,12 +1,13 @@
-"""``apps``: APPS and TACO problems, in call and in standard-input form.
+"""``apps``: APPS and TACO problems, tested by calls or by standard input and output.
 
     apps:/data/APPS?split=train&difficulty=introductory
     apps:/data/taco_train.jsonl
     apps:hf/codeparrot/apps?split=train
 
 Source: Hendrycks et al., "Measuring Coding Challenge Competence With APPS", arXiv 2105.09938; Li et
-al., "TACO", arXiv 2312.14852 (the same fields). A folder may be the published tree of one folder a
-problem (question.txt, input_output.json, solutions.json, starter_code.py, metadata.json).
+al., "TACO", arXiv 2312.14852 (the same fields). A path may also name the published tree, which has
+a folder for each problem (question.txt, input_output.json, solutions.json, starter_code.py,
+metadata.json).
 """
 
 from collections.abc import Sequence
@@ -44,16 +45,16 @@ class AppsSource(RecordSource):
     Args:
         path: The published folder, a JSON Lines file, a folder of them, or ``hf/<data set>``.
         split: Sub-folder or file stem to read (``train``, ``test``); empty for the path itself.
-        difficulty: Only problems of this difficulty; empty for all.
+        difficulty: Difficulty of the problems to keep; empty for all.
         prompt: ``docstring``: the problem as a docstring, after the signature where the tests call
             a function; ``text``: the bare problem with its starter code, for chat models.
-        case_s: Seconds of processor allowed per test case; a whole run gets at most a minute.
+        case_s: Processor seconds allowed per test case; a whole run gets at most a minute.
 
     Attributes:
-        skipped: Problems without tests, or of another difficulty.
+        skipped: Number of problems without tests or of another difficulty.
 
     Raises:
-        TaskError: The files are missing or malformed; says how to get them.
+        TaskError: The files are missing or malformed; the error says how to get them.
     """
 
     def __init__(
@@ -71,7 +72,7 @@ class AppsSource(RecordSource):
         super().__init__(_records(path, split))
 
     def read(self, record: Record) -> Task | None:
-        """Return the task of one problem; None without tests, or of another difficulty."""
+        """Return the task of a problem; None without tests or for another difficulty."""
         tests = record.mapping("input_output")
         difficulty = str(record.get("difficulty") or "")
         wanted = self._difficulty in ("", difficulty.upper())
@@ -107,7 +108,7 @@ def paired(record: Record, name: str, inputs: Any, outputs: Any) -> tuple[list[A
     """Return the inputs and outputs of a problem's tests.
 
     Raises:
-        TaskError: They are no lists of one length.
+        TaskError: They are not lists, or their lengths differ.
     """
     for side, value in (("inputs", inputs), ("outputs", outputs)):
         if not isinstance(value, list):
@@ -132,11 +133,11 @@ def problem_task(
     limits: Limits,
     metadata: dict[str, Any],
 ) -> Task:
-    """Make the task of one programming-contest problem.
+    """Make the task of a programming-contest problem.
 
     A problem that names a function is tested by calling it; a solution that holds it as a method
     of ``class Solution`` gets a function that calls the method. Any other problem is tested by
-    standard input and output. Solutions get the imports that contest sites do for them.
+    standard input and output. Solutions get the imports that contest sites add.
 
     Args:
         task_id: Stable name.
@@ -147,7 +148,7 @@ def problem_task(
         starter: Starter code, or "".
         solution: A reference program, or None.
         plain: Whether the prompt is the bare problem rather than code.
-        limits: Bounds of one run.
+        limits: Bounds of a run.
         metadata: Anything else.
 
     Raises:
@@ -155,26 +156,20 @@ def problem_task(
     """
     if solution is not None:
         solution = with_imports(call_method(solution, function) if function else solution)
+    prompt = _contest_prompt(question, function, starter, plain)
     if function:
-        head = as_function(starter, function)
-        asked = f"{question.strip()}\n\n{head}" if plain else f"{head}\n{docstring(question, _IN)}"
-        return bare(
-            Task.from_calls(
-                asked,
-                function,
-                _calls(inputs, outputs),
-                task_id=task_id,
-                canonical_solution=solution,
-                metadata=metadata,
-                limits=limits,
-            )
+        task = Task.from_calls(
+            prompt,
+            function,
+            _calls(inputs, outputs),
+            task_id=task_id,
+            canonical_solution=solution,
+            metadata=metadata,
+            limits=limits,
         )
-    asked = question.strip()
-    if starter.strip() and plain:
-        asked += f"\n\n{starter.strip()}"
-    return bare(
-        Task.from_stdio(
-            asked if plain else docstring(asked),
+    else:
+        task = Task.from_stdio(
+            prompt,
             [(_text(given), _text(wanted)) for given, wanted in zip(inputs, outputs, strict=True)],
             task_id=task_id,
             canonical_solution=solution,
@@ -182,23 +177,37 @@ def problem_task(
             output_rule="tokens",
             limits=limits,
         )
-    )
+    return bare(task)
+
+
+def _contest_prompt(question: str, function: str, starter: str, plain: bool) -> str:
+    """Write a prompt: prose with starter code if ``plain``, else a signature and a docstring."""
+    if function:
+        head = as_function(starter, function)
+        if plain:
+            return f"{question.strip()}\n\n{head}"
+        return f"{head}\n{docstring(question, _INDENT)}"
+    if not plain:
+        return docstring(question.strip())
+    if starter.strip():
+        return f"{question.strip()}\n\n{starter.strip()}"
+    return question.strip()
 
 
 def limits_of(n_cases: int, case_s: float) -> Limits:
-    """Return the bounds of one run over some cases: so many seconds each, a minute at most."""
+    """Return the bounds of a run over some cases: ``case_s`` for each case, at most a minute."""
     cpu_s = min(_MOST_S, case_s * n_cases)
     return Limits(cpu_s=cpu_s, wall_s=2 * cpu_s)
 
 
-_IN = "    "
+_INDENT = "    "
 
 
 def _calls(inputs: Sequence[Any], outputs: Sequence[Any]) -> list[CallCase]:
     """Read argument lists and results.
 
-    APPS wraps most results in a list of one, and its own grader accepts either; here the wrapping
-    is taken off where every result of the problem has it.
+    APPS wraps most results in a list of length 1, and its grader accepts both forms; the wrapping
+    is removed here if every result of the problem has it.
     """
     wrapped = all(isinstance(value, list) and len(value) == 1 for value in outputs)
     cases = []
@@ -209,10 +218,10 @@ def _calls(inputs: Sequence[Any], outputs: Sequence[Any]) -> list[CallCase]:
             args = None
         if not isinstance(args, list):
             raise TaskError(
-                "the arguments of a call are no list",
+                "the arguments of a call are not a list",
                 field=f"input_output.inputs[{number}]",
                 value=given,
-                expected="a list, or one as JSON text",
+                expected="a list, or a list as JSON text",
             )
         cases.append(CallCase(args=tuple(args), expected=wanted[0] if wrapped else wanted))
     return cases

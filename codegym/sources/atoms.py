@@ -1,10 +1,10 @@
-"""``atoms``: single atomic functions, the paper's Atom_base.
+"""``atoms``: tasks of a single atom each, Atom_base in the paper.
 
     atoms?topic=strings&split=train
     atoms?domain=small&split=test&size=200
 
-Every atom is met in training. ``split=test`` holds those that have a parameter, with values of it
-that training on single atoms never shows.
+Training uses every atom. ``split=test`` holds the atoms that have a parameter, with parameter
+values that training on single atoms never shows.
 """
 
 from codegym import registry
@@ -17,17 +17,17 @@ from codegym.synthesis.splits import Split, has_held_out_parameters
 
 @registry.plugin("sources", "atoms")
 class AtomSource(ProceduralSource):
-    """Tasks of one atom each.
+    """Tasks of a single atom each.
 
     Args:
-        topic: One of the ten topics; empty for all.
+        topic: Name of a topic; empty for all ten.
         split: ``train`` or ``test``.
         domain: ``small``, ``big`` or ``all``.
         seed: Seed of the tasks.
-        size: How many; 0 for a million (train) or a thousand (test).
+        size: Number of tasks; 0 for a million (train) or a thousand (test).
         tests: Test cases per task.
-        style: ``inline`` or ``helpers``: how canonical solutions are written.
-        hold_out: Seed of the split itself.
+        style: Style of canonical solutions: ``inline`` or ``helpers``.
+        hold_out: Seed of the split.
 
     Raises:
         ConfigError: The settings contradict each other or leave no atom.

@@ -26,15 +26,15 @@ class CodeContestsSource(RecordSource):
     Args:
         path: A JSON Lines file, a folder of them, or ``hf/<data set>``.
         split: Split of a Hugging Face data set.
-        tests: Which tests count, separated by commas: ``public``, ``private``, ``generated``.
+        tests: Kinds of tests to use, separated by commas: ``public``, ``private``, ``generated``.
         prompt: ``docstring`` or ``text``; see ``apps``.
-        slower: Factor on the published time limits, which are meant for C++.
+        slower: Factor on the published time limits, which are set for C++.
 
     Attributes:
-        skipped: Problems without such tests.
+        skipped: Number of problems without such tests.
 
     Raises:
-        TaskError: The file is missing or malformed; says how to get it.
+        TaskError: The file is missing or malformed; the error says how to get it.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class CodeContestsSource(RecordSource):
         super().__init__(records_of(path, split=split, cure=_CURE))
 
     def read(self, record: Record) -> Task | None:
-        """Return the task of one problem; None without tests."""
+        """Return the task of a problem; None without tests."""
         inputs: list[str] = []
         outputs: list[str] = []
         for kind in self._tests:
@@ -82,10 +82,10 @@ class CodeContestsSource(RecordSource):
 
 
 def _by_field(record: Record, name: str, parts: tuple[str, ...]) -> dict[str, Any]:
-    """Return an object of lists, which some copies of the data set hold as a list of objects."""
+    """Return an object of lists; some copies of the data set hold a list of objects instead."""
     value = record.packed(name)
-    if isinstance(value, list) and all(isinstance(one, dict) for one in value):
-        return {part: [one.get(part) for one in value] for part in parts}
+    if isinstance(value, list) and all(isinstance(row, dict) for row in value):
+        return {part: [row.get(part) for row in value] for part in parts}
     found = record.mapping(name)
     return {part: found.get(part, []) for part in parts}
 

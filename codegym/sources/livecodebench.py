@@ -3,8 +3,8 @@
     livecodebench:/data/test.jsonl?since=2024-08-01
     livecodebench:hf/livecodebench/code_generation_lite?split=test
 
-Source: Jain et al., "LiveCodeBench", arXiv 2403.07974. The private tests come as a compressed
-pickle of one text; it is read here without unpickling anything.
+Source: Jain et al., "LiveCodeBench", arXiv 2403.07974. The private tests are a compressed pickle of
+a single text, which is read here without unpickling.
 """
 
 import base64
@@ -33,17 +33,17 @@ class LiveCodeBenchSource(RecordSource):
     Args:
         path: A JSON Lines file, a folder of them, or ``hf/<data set>``.
         split: Split of a Hugging Face data set.
-        since: Only problems of contests on or after this date, as ``2024-08-01``.
-        difficulty: Only problems of this difficulty; empty for all.
-        private: Whether the private tests count too.
+        since: Earliest contest date to keep, as ``2024-08-01``; empty for all.
+        difficulty: Difficulty of the problems to keep; empty for all.
+        private: Whether to use the private tests too.
         prompt: ``docstring`` or ``text``; see ``apps``.
-        case_s: Seconds of processor allowed per test case; a whole run gets at most a minute.
+        case_s: Processor seconds allowed per test case; a whole run gets at most a minute.
 
     Attributes:
-        skipped: Problems without tests, too old, or of another difficulty.
+        skipped: Number of problems without tests, too old, or of another difficulty.
 
     Raises:
-        TaskError: The file is missing or malformed; says how to get it.
+        TaskError: The file is missing or malformed; the error says how to get it.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class LiveCodeBenchSource(RecordSource):
         super().__init__(records_of(path, split=split, cure=_CURE))
 
     def read(self, record: Record) -> Task | None:
-        """Return the task of one problem; None where it is filtered out or has no tests."""
+        """Return the task of a problem; None if it is filtered out or has no tests."""
         date = str(record.get("contest_date") or "")
         difficulty = str(record.get("difficulty") or "")
         if date < self._since or self._difficulty not in ("", difficulty):
@@ -100,7 +100,7 @@ class LiveCodeBenchSource(RecordSource):
 
 
 def _arguments(record: Record, text: str) -> list[Any]:
-    """Read the arguments of a call: one JSON value a line."""
+    """Read the arguments of a call, a JSON value on each line."""
     return [record.parse(line, "tests.input") for line in text.split("\n") if line.strip()]
 
 
@@ -126,7 +126,7 @@ def _tests(record: Record, name: str) -> list[dict[str, str]]:
 
 
 def _unpack(text: str, name: str) -> str:
-    """Return the one text that a compressed pickle holds, without running the pickle."""
+    """Return the single text of a compressed pickle, without running the pickle."""
     try:
         unzip = zlib.decompressobj()
         data = unzip.decompress(base64.b64decode(text), _MOST_BYTES)
@@ -136,5 +136,5 @@ def _unpack(text: str, name: str) -> str:
     except (binascii.Error, zlib.error, ValueError) as error:
         raise TaskError(f"unreadable tests ({error})", field=name, value=text[:40]) from None
     if len(texts) != 1:
-        raise TaskError("not the pickle of one text", field=name, value=text[:40])
+        raise TaskError("not the pickle of a single text", field=name, value=text[:40])
     return texts[0]

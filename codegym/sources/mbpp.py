@@ -3,7 +3,7 @@
     mbpp:/data/mbpp.jsonl?split=train
     mbpp:/data/mbpp.jsonl?form=call&split=train
     mbpp:hf/google-research-datasets/mbpp?split=test
-    mbpp?split=train                      (the folder that CODEGYM_DATA names)
+    mbpp?split=train                      (reads the folder named by CODEGYM_DATA)
 
 Source: Austin et al., "Program Synthesis with Large Language Models", arXiv 2108.07732; CC BY 4.0.
 Splits are by task_id: 1-10 few-shot, 11-510 test, 511-600 validation, 601-974 train.
@@ -50,18 +50,18 @@ class MbppSource(RecordSource):
     """MBPP problems.
 
     Args:
-        path: The file, a folder that holds it, or ``hf/<data set>``; by default the folder that
-            the environment variable CODEGYM_DATA names.
+        path: The file, a folder that holds it, or ``hf/<data set>``; by default the folder named
+            by the environment variable CODEGYM_DATA.
         split: ``few_shot``, ``test``, ``validation`` or ``train``; empty for all.
-        prompt: ``docstring``: the text and the tests as a module's docstring, the policy writes
-            the whole function; ``signature``: the reference's first line and the text as its
-            docstring, the policy continues; ``text``: the text and the tests, for chat models.
-        challenge: Whether the harder tests of ``challenge_test_list`` count too.
-        form: ``assertion``, or ``call`` (see ``codegym.grading.call_form``); a task that
-            has no call form keeps the other.
+        prompt: ``docstring``: the text and the tests as a module's docstring, and the policy writes
+            the whole function; ``signature``: the reference's first line with the text as its
+            docstring, and the policy continues; ``text``: the text and the tests, for chat models.
+        challenge: Whether to add the harder tests of ``challenge_test_list``.
+        form: ``assertion`` or ``call`` (see ``codegym.grading.call_form``); tasks without a call
+            form keep their assertions.
 
     Raises:
-        TaskError: The file is missing or malformed; says how to get it.
+        TaskError: The file is missing or malformed; the error says how to get it.
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class MbppSource(RecordSource):
             self.to_call_form()
 
     def read(self, record: Record) -> Task | None:
-        """Return the task of one problem; None if it is of another split."""
+        """Return the task of a problem; None without tests or for another split."""
         number = record.take("task_id", int)
         if number not in self._ids:
             return None
@@ -112,23 +112,23 @@ class MbppSource(RecordSource):
         if self._prompt == "signature":
             signature = as_function(code, entry_point)
             return f"{signature}\n{docstring(text, '    ')}"
-        told = f"{text.strip()}\n" + "\n".join(test.strip() for test in tests)
-        return told if self._prompt == "text" else docstring(told)
+        body = f"{text.strip()}\n" + "\n".join(test.strip() for test in tests)
+        return body if self._prompt == "text" else docstring(body)
 
 
 def infer_entry_point(tests: list[str], code: str = "") -> str:
-    """Return the function that test code is about.
+    """Return the name of the function that test code tests.
 
     Args:
         tests: Assertions.
-        code: The reference, if any: what it defines is preferred.
+        code: The reference solution, or ""; functions it defines are preferred.
 
     Returns:
-        The name called in most of the tests, among those that ``code`` defines, or else among
-        those that are no built-ins.
+        The name called in most of the tests among the functions that ``code`` defines; without
+        such a name, among the names that are not built-ins.
 
     Raises:
-        TaskError: A test does not parse, or none calls anything.
+        TaskError: A test does not parse, or no test calls a function.
     """
     called: Counter[str] = Counter()
     for test in tests:

@@ -1,13 +1,13 @@
-"""``mined``: tasks that ``codegym mine`` made from real code, filtered.
+"""``mined``: tasks that ``codegym mine`` makes from real code, filtered.
 
     mined:/data/tasks.jsonl
     mined:/data/tasks.jsonl?split=train&seed=1
     mined:/data/tasks.jsonl?split=test&licence=MIT,BSD-3-Clause&min_strength=0.95&max_prompt=800
 
-The file is one of ``jsonl``; what is filtered by stands in the metadata of each task. Splits are
-made of the whole file, before anything is filtered: tasks that resemble one another, share code or
-stand in one module are on the same side (``codegym.mining.families``). ``apart=function`` splits
-less strictly: functions of the same code are on the same side, and others wherever they fall.
+The file has the format of ``jsonl``; the filters read the metadata of each task. Splits cover the
+whole file, before any filter: tasks that resemble each other, share code or belong to the same
+module fall into the same split (``codegym.mining.families``). ``apart=function`` splits less
+strictly: functions of the same code fall into the same split, all others independently.
 """
 
 import ast
@@ -33,23 +33,23 @@ class MinedSource(RecordSource):
     Args:
         path: A ``.jsonl`` or ``.jsonl.gz`` file, or a folder of such files.
         split: ``train``, ``validation`` or ``test``; empty for all.
-        seed: Of the splits: another seed sets other tasks apart.
-        apart: What the splits hold apart: ``family`` or, less strictly, ``function``.
-        licence: SPDX names, separated by commas; empty for all.
-        distribution: Only code of this distribution; empty for all.
-        min_strength: Least share of mutants that a task's cases kill.
-        min_coverage: Least share of branches that they take.
+        seed: Seed of the splits and of renamed variants.
+        apart: Unit that splits keep together: ``family`` or, less strictly, ``function``.
+        licence: SPDX names to keep, separated by commas; empty for all.
+        distribution: Distribution whose code is kept; empty for all.
+        min_strength: Least share of mutants that a task's cases must kill.
+        min_coverage: Least share of branches that the cases must take.
         max_prompt: Longest prompt in characters; 0 for any.
         max_solution: Longest canonical solution in characters; 0 for any.
         docstring: ``whole``, or ``summary`` for its first paragraph alone, which suits policies
-            with a short context; lengths are those of the prompt as it is shown.
-        renamed: How many times more each task stands there, under other names of its parameters.
-        names: ``own``, or ``plain`` for parameters called x, y, z in every function.
+            with a short context; ``max_prompt`` applies to the resulting prompt.
+        renamed: Number of extra variants of each task, with other parameter names.
+        names: ``own`` keeps parameter names; ``plain`` calls them x, y, z in every function.
 
     Raises:
         TaskError: The file is missing, a line of it is malformed, or no task is left.
         ConfigError: A share is not between 0 and 1, or a length is negative.
-        UnknownNameError: There is no such split; names the nearest.
+        UnknownNameError: The split is unknown; the error holds the nearest known name.
     """
 
     def __init__(
@@ -76,14 +76,14 @@ class MinedSource(RecordSource):
             one_of("split", split, SPLITS)
         for name, share in (("min_strength", min_strength), ("min_coverage", min_coverage)):
             if not 0.0 <= share <= 1.0:
-                raise ConfigError(f"{name} is no share", value=share, expected="0 to 1")
+                raise ConfigError(f"{name} is not a share", value=share, expected="0 to 1")
         lengths = {"max_prompt": max_prompt, "max_solution": max_solution, "renamed": renamed}
         for name, length in lengths.items():
             if length < 0:
-                raise ConfigError(f"{name} is no number", value=length, expected=">= 0")
+                raise ConfigError(f"{name} is negative", value=length, expected=">= 0")
         if plain and renamed:
             raise ConfigError("names are plain or drawn, not both", value=f"renamed={renamed}")
-        self._licences = {one.strip() for one in licence.split(",") if one.strip()}
+        self._licences = {part.strip() for part in licence.split(",") if part.strip()}
         self._distribution = distribution
         self._least = {"strength": min_strength, "branch_coverage": min_coverage}
         self._longest = (max_prompt, max_solution)
@@ -106,7 +106,7 @@ class MinedSource(RecordSource):
         self._numbers = {task.task_id: number for number, task in enumerate(self._tasks)}
 
     def read(self, record: Record) -> Task:
-        """Return the task of one line, and note whether it passes the filters."""
+        """Return the task of a line and record whether it passes the filters."""
         task = Task.from_json(record.row, path=record.path, line=record.line)
         if self._summary:
             task = replace(task, prompt=summarised(task))
@@ -126,17 +126,20 @@ class MinedSource(RecordSource):
         return found
 
     def _passes(self, task: Task) -> bool:
-        told = task.metadata
-        if self._licences and take(told, "licence", str, "metadata.licence") not in self._licences:
+        metadata = task.metadata
+        if (
+            self._licences
+            and take(metadata, "licence", str, "metadata.licence") not in self._licences
+        ):
             return False
-        origin = take(told, "origin", dict, "metadata.origin")
+        origin = take(metadata, "origin", dict, "metadata.origin")
         if self._distribution not in ("", origin.get("distribution")):
             return False
         lengths = (len(task.prompt), len(task.canonical_solution or ""))
         if any(most and length > most for length, most in zip(lengths, self._longest, strict=True)):
             return False
         return all(
-            float(take(told, name, (int, float), f"metadata.{name}")) >= least  # type: ignore[arg-type]
+            float(take(metadata, name, (int, float), f"metadata.{name}")) >= least  # type: ignore[arg-type]
             for name, least in self._least.items()
         )
 

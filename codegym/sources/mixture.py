@@ -1,41 +1,37 @@
-"""Mixture: several task sources as one, each with a weight.
+"""Mixture: several weighted task sources that act as a single source.
 
-    0.7*composites?depth=1-2&split=train + 0.3*mbpp?split=train
-
-Sources stand apart by `` + `` with blanks around it; a source without a weight has the weight 1.
+0.7*composites?depth=1-2&split=train + 0.3*mbpp?split=train
 """
 
-import re
 from collections.abc import Sequence
 
 import numpy as np
 
 from codegym.errors import ConfigError, TaskError
-from codegym.sources.task_source import TaskSource, load_tasks
 from codegym.tasks.task import Task
+from codegym.tasks.task_source import TaskSource
 
 _SIZE = 1_000_000
-_WEIGHT = re.compile(r"\s*([0-9.]+(?:[eE][+-]?[0-9]+)?)\s*\*\s*")
 
 
 class Mixture(TaskSource):
-    """Draws each task from one of several sources, by weight.
+    """Draws the source of each task by weight, then a task of that source.
 
-    Task i is a pure function of the sources, the weights and i; as with composed tasks there are as
-    many as one asks for, and those of a small source come again and again.
+    Task i is a pure function of the sources, the weights and i. A mixture has a million tasks, so
+    the tasks of a small source repeat.
 
     Args:
-        sources: At least one.
-        weights: Above 0, one for each; they are scaled to a sum of 1.
+        sources: The sources, at least one.
+        weights: A weight above 0 for each source; the weights are scaled to a sum of 1.
 
     Raises:
-        ConfigError: Weights and sources do not go together.
+        ConfigError: The numbers of weights and sources differ, or a weight is not above 0.
     """
 
     def __init__(self, sources: Sequence[TaskSource], weights: Sequence[float]) -> None:
         if not sources or len(sources) != len(weights):
             raise ConfigError(
-                "a mixture needs one weight for each source", value=(len(sources), len(weights))
+                "a mixture needs a weight for each source", value=(len(sources), len(weights))
             )
         if not all(0 < weight < float("inf") for weight in weights):
             raise ConfigError("a weight is unusable", value=list(weights), expected="above 0")
@@ -74,25 +70,3 @@ class Mixture(TaskSource):
             except TaskError:
                 continue
         return self.sources[-1].find(task_id)
-
-
-def load_mixture(text: str) -> TaskSource:
-    """Make the task source that a text names: one URI, or several with weights.
-
-    Raises:
-        ConfigError: A weight is unusable.
-        UnknownNameError: No such source or option; names the nearest.
-        TaskError: A task file is missing or malformed.
-    """
-    parts = re.split(r"\s+\+\s+", text.strip())
-    if len(parts) == 1 and not _WEIGHT.match(parts[0]):
-        return load_tasks(parts[0])
-    weights, sources = [], []
-    for part in parts:
-        found = _WEIGHT.match(part)
-        try:
-            weights.append(float(found[1]) if found else 1.0)
-        except ValueError:
-            raise ConfigError("a weight is unreadable", value=part, expected="0.5*URI") from None
-        sources.append(load_tasks(part[found.end() :] if found else part))
-    return Mixture(sources, weights)

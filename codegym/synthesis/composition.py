@@ -1,4 +1,4 @@
-"""Composition: atoms wired output to input, as a chain or as a chain with one fork."""
+"""Composition: atoms wired output to input, as a chain or as a chain with a single fork."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -11,16 +11,16 @@ from codegym.atoms import Atom, catalogue
 from codegym.errors import ConfigError, UnknownNameError
 
 Parameters = tuple[dict[str, Any], ...]
-"""One dictionary of parameter values per atom, in the order of ``Composition.atoms``."""
+"""A dictionary of parameter values for each atom, in the order of ``Composition.atoms``."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Fork:
-    """Two branches over one value, joined by an atom of two arguments.
+    """Two branches over the same value, joined by an atom of two arguments.
 
     Attributes:
-        left: Chain that makes the first argument; empty for the value itself.
-        right: Chain that makes the second argument; empty for the value itself.
+        left: Chain that computes the first argument; empty for the value itself.
+        right: Chain that computes the second argument; empty for the value itself.
         join: The atom of two arguments.
     """
 
@@ -35,13 +35,13 @@ class Fork:
 
 @dataclass(frozen=True)
 class Composition:
-    """Stages applied one after another; at most one of them is a fork.
+    """Stages applied in sequence; at most a single stage is a fork.
 
-    A first stage that is an atom of two arguments gives the composition two arguments.
+    The composition has two arguments if its first stage is an atom of two arguments.
 
     Attributes:
-        stages: Atoms and forks, in the order they are applied.
-        argument: Type that a leading fork reads; "" where the first stage is an atom.
+        stages: Atoms and forks, in the order of application.
+        argument: Type that a leading fork reads; "" if the first stage is an atom.
     """
 
     stages: tuple[Atom | Fork, ...]
@@ -67,12 +67,12 @@ class Composition:
 
     @property
     def depth(self) -> int:
-        """How many atoms it has."""
+        """Number of atoms."""
         return len(self.atoms)
 
     @property
     def arguments(self) -> tuple[str, ...]:
-        """Types of the arguments, one or two."""
+        """Types of the one or two arguments."""
         first = self.stages[0]
         return (self.argument,) if isinstance(first, Fork) else first.arguments
 
@@ -107,18 +107,18 @@ class Composition:
         """Return the composed function.
 
         Args:
-            parameters: One dictionary per atom.
-            without: Index of an atom to leave out, or -1; it must return what it takes.
+            parameters: A dictionary for each atom.
+            without: Index of an atom to leave out, or -1; the atom must return its argument type.
         """
         return _pipeline(self.stages, list(parameters), without)
 
 
 def read_key(key: str, *, argument: str = "") -> Composition:
-    """Build the composition that a key names.
+    """Build the composition of a key.
 
     Args:
-        key: What ``Composition.key`` returned.
-        argument: The composition's argument type, where it begins with a fork.
+        key: A value of ``Composition.key``.
+        argument: The composition's argument type if it begins with a fork.
 
     Raises:
         UnknownNameError: The key names an atom that is not in the catalogue.

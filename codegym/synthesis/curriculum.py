@@ -1,4 +1,4 @@
-"""Curriculum: lessons from easy to hard, and a place among them that follows the success rate."""
+"""Curriculum: lessons from easy to hard, and a level that follows the success rate."""
 
 from collections import deque
 from collections.abc import Iterable
@@ -23,15 +23,15 @@ LESSONS: tuple[SynthesisConfig, ...] = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CurriculumConfig:
-    """When to move.
+    """Lessons and thresholds of a curriculum.
 
     Attributes:
-        lessons: Knobs of each lesson, from easy to hard.
-        window: How many results of a lesson are looked at before moving.
-        up_at: Success rate from which the next lesson begins.
-        down_at: Success rate at or below which the lesson before comes back.
+        lessons: Settings of each lesson, from easy to hard.
+        window: Number of results of a lesson needed before the level moves.
+        up_at: Success rate at or above which the next lesson begins.
+        down_at: Success rate at or below which the previous lesson returns.
         review: Share of tasks drawn from lessons already passed.
-        seed: Of the tasks.
+        seed: Seed of the tasks.
     """
 
     lessons: tuple[SynthesisConfig, ...] = LESSONS
@@ -48,7 +48,7 @@ class CurriculumConfig:
             raise ConfigError("the window is empty", value=self.window, expected=">= 1")
         if not 0 <= self.down_at < self.up_at <= 1:
             raise ConfigError(
-                "the curriculum would swing",
+                "the curriculum would oscillate",
                 value=(self.down_at, self.up_at),
                 expected="0 <= down_at < up_at <= 1",
             )
@@ -57,13 +57,13 @@ class CurriculumConfig:
 
 
 class Curriculum:
-    """Draws tasks at the present level and moves the level by what became of them.
+    """Draws tasks at the current level and moves the level by their success rate.
 
     Args:
         config: Lessons and thresholds.
 
     Attributes:
-        level: Index of the present lesson.
+        level: Index of the current lesson.
 
     Example:
         >>> curriculum = Curriculum(CurriculumConfig(window=4, review=0.0))
@@ -81,16 +81,16 @@ class Curriculum:
 
     @property
     def success_rate(self) -> float | None:
-        """Share of the window's tasks that passed; None before the first."""
+        """Share of passed tasks in the window; None before the first result."""
         return sum(self._results) / len(self._results) if self._results else None
 
     def draw(self, n: int) -> list[Task]:
-        """Return the next ``n`` tasks; the k-th ever drawn depends on seed, level and k alone."""
+        """Return the next ``n`` tasks; the k-th draw depends on seed, level and k alone."""
         first, self._drawn = self._drawn, self._drawn + n
         return [self.task(first + number) for number in range(n)]
 
     def observe(self, task: Task, *, passed: bool) -> None:
-        """Take note of how a task ended; results of other levels do not count.
+        """Record the result of a task; results of other levels are ignored.
 
         Args:
             task: A task that ``draw`` returned.
@@ -108,14 +108,14 @@ class Curriculum:
             self._move(self.level - 1)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return all that ``load_state_dict`` needs to go on as if never interrupted."""
+        """Return the state that ``load_state_dict`` needs to continue without a difference."""
         return {"level": self.level, "drawn": self._drawn, "results": list(self._results)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore what ``state_dict`` returned.
 
         Raises:
-            ConfigError: The state is of a curriculum with more lessons.
+            ConfigError: The state belongs to a curriculum with more lessons.
         """
         if not 0 <= state["level"] < len(self.config.lessons):
             raise ConfigError(
@@ -127,10 +127,10 @@ class Curriculum:
         self._results = deque(_flags(state["results"]), maxlen=self.config.window)
 
     def task(self, number: int) -> Task:
-        """Return task ``number`` of the present level, without drawing it.
+        """Return task ``number`` of the current level, without drawing it.
 
         Args:
-            number: Any number of at least 0; with seed and level it decides the task.
+            number: A number of at least 0; seed, level and number determine the task.
         """
         rng = Random(f"curriculum/{self.config.seed}/{self.level}/{number}")
         lesson = self.level

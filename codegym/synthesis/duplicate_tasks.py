@@ -1,4 +1,4 @@
-"""Duplicates: two tasks that are one, by their solutions' syntax trees or by their behaviour."""
+"""Duplicate tasks: tasks whose solutions agree in syntax tree or in behaviour."""
 
 import ast
 
@@ -9,7 +9,7 @@ from codegym.tasks.task import Task
 
 
 def ast_key(program: str) -> str:
-    """Return what two programs share that differ in spacing, comments and docstrings only.
+    """Return a key that ignores spacing, comments and docstrings of a program.
 
     Args:
         program: A program that parses.
@@ -22,13 +22,13 @@ def ast_key(program: str) -> str:
 
 
 def behaviour_key(task: Task) -> str:
-    """Return what a composed task's function gives on the fixed probes of its argument types.
+    """Return the outputs of a composed task's function on fixed probes of its argument types.
 
     Args:
-        task: A task of ``composites`` or ``atoms``; its metadata name the composition.
+        task: A task of ``composites`` or ``atoms``, whose metadata name the composition.
 
     Raises:
-        TaskError: It is no such task.
+        TaskError: The task is not a composed task.
     """
     try:
         types, parameters = task.metadata["types"], task.metadata["parameters"]
@@ -40,12 +40,12 @@ def behaviour_key(task: Task) -> str:
     return f"{types} {outputs!r}"
 
 
-class Duplicates:
-    """Remembers tasks and recognises one that says nothing new.
+class DuplicateFilter:
+    """Remembers tasks and rejects duplicates of them.
 
     Attributes:
-        by_ast: How many were turned away for a syntax tree seen before.
-        by_behaviour: How many more for a behaviour seen before.
+        by_ast: Number of tasks rejected for a syntax tree seen before.
+        by_behaviour: Number of further tasks rejected for a behaviour seen before.
     """
 
     def __init__(self) -> None:
@@ -55,7 +55,7 @@ class Duplicates:
         self._behaviours: set[str] = set()
 
     def admit(self, task: Task) -> bool:
-        """Tell whether a composed task is new; remember it if so."""
+        """Return whether a composed task is new, and remember a new task."""
         tree = ast_key(task.program(task.canonical_solution or ""))
         if tree in self._trees:
             self.by_ast += 1

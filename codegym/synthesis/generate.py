@@ -1,4 +1,4 @@
-"""Generate: one task from one random stream."""
+"""Generate: draws a task from a random stream."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from codegym.sandbox.limits import Limits
 from codegym.synthesis.composition import Composition, Parameters
 from codegym.synthesis.space import Space, space_of
 from codegym.synthesis.splits import DOMAINS, Split, SplitRule, are_held_out, domain_named
-from codegym.synthesis.task_text import Style, render_prompt, render_solution
+from codegym.synthesis.task_text import Style, write_prompt, write_solution
 from codegym.synthesis.validity import outputs_of
 from codegym.tasks.task import Task
 
@@ -28,22 +28,21 @@ _LISTED = 5000
 
 @dataclass(frozen=True, kw_only=True)
 class SynthesisConfig:
-    """What tasks to compose: the knobs of difficulty.
+    """Settings of task synthesis, which control the difficulty.
 
     Attributes:
         domain: ``small``, ``big`` or ``all``; see ``splits.DOMAINS``.
         min_depth: Fewest atoms, at least 1.
         max_depth: Most atoms, at most 4.
-        split: Which of the disjoint sets compositions come from; single atoms are in A's company,
-            so that A with ``min_depth=1`` draws them too.
-        atoms: Names of the atoms allowed; empty for all of the domain.
-        types: Types allowed; empty for all of the domain.
+        split: Set of compositions to draw from; A with ``min_depth=1`` also draws single atoms.
+        atoms: Names of the allowed atoms; empty for all of the domain.
+        types: Allowed types; empty for all of the domain.
         shape: ``chain``, ``fork``, or ``any`` for half of each.
-        style: ``inline`` or ``helpers``; see ``rendering.render_solution``.
+        style: ``inline`` or ``helpers``; see ``task_text.write_solution``.
         tests: Number of test cases.
-        held_out_parameters: For single atoms, whether parameters come from the fifth of them that
-            is kept away from training, or from the rest.
-        hold_out: Seed of the split itself.
+        held_out_parameters: For single atoms, whether to draw parameters from the fifth that
+            training never uses rather than from the rest.
+        hold_out: Seed of the split.
     """
 
     domain: str = "small"
@@ -76,7 +75,7 @@ class SynthesisConfig:
             raise ConfigError(
                 f"split {self.split!s} has no composition of this depth",
                 value=f"{self.min_depth}-{self.max_depth}",
-                cure="b and c (test) begin at two atoms; atoms has one",
+                cure="b and c (test) begin at two atoms; atoms holds single atoms",
             )
         if self.tests < 2:
             raise ConfigError("outputs must vary", value=self.tests, expected="tests >= 2")
@@ -95,40 +94,40 @@ class SynthesisConfig:
 
     @cached_property
     def rule(self) -> SplitRule:
-        """How this configuration's sets are told apart."""
+        """Rule that assigns compositions to splits."""
         return SplitRule(train_depth=domain_named(self.domain).train_depth, seed=self.hold_out)
 
     @cached_property
     def accepted(self) -> tuple[Split, ...]:
-        """The splits that compositions may come from: A brings Atom_base with it."""
+        """Splits that compositions may come from; A includes Atom_base."""
         return (Split.A, Split.ATOMS) if self.split is Split.A else (self.split,)
 
     @property
     def space(self) -> Space:
-        """The compositions that the domain and the filters leave."""
+        """Compositions that pass the domain and the filters."""
         return space_of(domain_named(self.domain).level, self.atoms, self.types)
 
     @cached_property
     def depths(self) -> tuple[int, ...]:
-        """The depths that the split can have, within the range asked for."""
+        """Depths within the configured range that the split can have."""
         lowest = {Split.ATOMS: 1, Split.A: 1, Split.B: 2, Split.C: 2}[self.split]
         highest = 1 if self.split is Split.ATOMS else self.max_depth
         return tuple(range(max(self.min_depth, lowest), highest + 1))
 
 
 def _longer(depth: int) -> str:
-    """Say where compositions of a depth are that the domain at hand does not train on."""
+    """Name the domains and the split that hold compositions of a depth."""
     deep = [f"domain={name}" for name, domain in DOMAINS.items() if domain.train_depth >= depth]
     return f"take {' or '.join([*deep, 'split=c'])}, which has longer compositions"
 
 
 @lru_cache(maxsize=64)
 def members(config: SynthesisConfig, depth: int) -> tuple[Composition, ...]:
-    """List the chains of a depth that the configuration draws from.
+    """Return the chains of a depth that the configuration draws from.
 
     Args:
-        config: The knobs.
-        depth: Number of atoms; the list grows some twentyfold with each.
+        config: Settings of the synthesis.
+        depth: Number of atoms; each further atom makes the list about twenty times longer.
     """
     split_of = config.rule.split_of
     return tuple(
@@ -137,10 +136,10 @@ def members(config: SynthesisConfig, depth: int) -> tuple[Composition, ...]:
 
 
 def draw_composition(config: SynthesisConfig, rng: Random, depth: int) -> Composition:
-    """Draw a composition of one depth from the split asked for.
+    """Draw a composition of a depth from the configured split.
 
     Raises:
-        ConfigError: The knobs leave no composition of this depth, or next to none.
+        ConfigError: The settings leave no composition of this depth, or almost none.
     """
     for _ in range(_DRAWS):
         if depth > 1 and config.shape != "chain" and (config.shape == "fork" or rng.random() < 0.5):
@@ -165,18 +164,18 @@ def draw_composition(config: SynthesisConfig, rng: Random, depth: int) -> Compos
 def draw_task(
     config: SynthesisConfig, rng: Random, *, name: Callable[[str], str] = str, split: str = ""
 ) -> Task:
-    """Draw a valid task; every depth of the range is as likely as the others.
+    """Draw a valid task; all depths of the range are equally likely.
 
-    A draw that breaks a rule is drawn again, at the same depth.
+    An invalid draw is repeated at the same depth.
 
     Args:
-        config: The knobs.
-        rng: Where the draws come from; the same stream gives the same task.
+        config: Settings of the synthesis.
+        rng: Source of randomness; the same stream gives the same task.
         name: Turns the composition's key into the task's id.
-        split: What the metadata call the split; by default the configuration's own.
+        split: Name of the split in the metadata; by default the configuration's split.
 
     Raises:
-        ConfigError: The knobs leave no composition that makes valid tasks.
+        ConfigError: The settings leave no composition that makes valid tasks.
     """
     depth = config.depths[int(rng.random() * len(config.depths))]
     for _ in range(_DRAWS):
@@ -198,10 +197,10 @@ def make_task(
     name: Callable[[str], str] = str,
     split: str = "",
 ) -> Task | None:
-    """Make a task of one composition: parameters, inputs and wording are drawn.
+    """Make a task of a composition by drawing parameters, inputs and wording.
 
     Returns:
-        The task, or None where this draw breaks a rule of ``validity``.
+        The task, or None if this draw breaks a rule of ``validity``.
     """
     parameters = composition.draw(rng)
     first = composition.stages[0]
@@ -219,11 +218,11 @@ def make_task(
     if outputs is None:
         return None
     return Task.from_calls(
-        render_prompt(composition, parameters, rng),
+        write_prompt(composition, parameters, rng),
         "f",
         list(zip(inputs, outputs, strict=True)),
         task_id=name(composition.key),
-        canonical_solution=render_solution(composition, parameters, config.style),
+        canonical_solution=write_solution(composition, parameters, config.style),
         metadata=_metadata(composition, parameters, split),
         limits=_LIMITS,
     )

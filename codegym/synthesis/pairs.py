@@ -1,8 +1,9 @@
-"""Pairs: which atom may follow which, and which pairs no training composition may hold.
+"""Pairs: which atom may follow which, and which pairs training compositions must not hold.
 
-A pair is redundant when the two atoms together do nothing, always give the same result, or do what
-one atom of the domain does alone; no composition holds a redundant pair. Pairs that behave alike
-are held out together. Behaviour is what atoms return on fixed probes, for several parameters.
+A pair is redundant if the two atoms together do nothing, always give the same result, or do the
+same as a single atom of the domain; no composition holds a redundant pair. Pairs with equal
+behaviour are held out together. Behaviour means the outputs of atoms on fixed probes, for several
+parameters.
 """
 
 import hashlib
@@ -22,11 +23,11 @@ Pair = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Pairs:
-    """What may follow what, among the atoms up to one level.
+    """Allowed successions among the atoms up to a level.
 
     Attributes:
         following: Name of each atom -> the atoms of one argument that may follow it.
-        classes: Each pair in ``following`` -> the first pair that behaves like it.
+        classes: Each pair in ``following`` -> the first pair with the same behaviour.
     """
 
     following: Mapping[str, tuple[Atom, ...]]
@@ -35,13 +36,13 @@ class Pairs:
 
 @lru_cache(maxsize=4)
 def pairs_of(level: int) -> Pairs:
-    """Find the pairs that are not redundant, and those that behave alike.
+    """Find the pairs that are not redundant, and group pairs with equal behaviour.
 
     Args:
-        level: 1, 2 or 3, see ``Atom``.
+        level: 1, 2 or 3; see ``Atom``.
     """
     atoms = [atom for atom in catalogue().values() if atom.level <= level]
-    alone = {print_ for atom in atoms for print_ in fingerprints(atom)}
+    alone = {fingerprint for atom in atoms for fingerprint in fingerprints(atom)}
     following: dict[str, list[Atom]] = {atom.name: [] for atom in atoms}
     first_of: dict[frozenset[Any], Pair] = {}
     classes: dict[Pair, Pair] = {}
@@ -53,24 +54,24 @@ def pairs_of(level: int) -> Pairs:
     ]
     # Lower levels first, so that a pair is in the same class in every domain that holds it.
     for _, first, second in sorted(candidates, key=lambda row: row[0]):
-        prints = frozenset(_pair_prints(first, second))
-        if prints - {None} <= alone:
+        outputs = frozenset(_pair_fingerprints(first, second))
+        if outputs - {None} <= alone:
             continue
         pair = (first.name, second.name)
-        classes[pair] = first_of.setdefault(prints, pair)
+        classes[pair] = first_of.setdefault(outputs, pair)
         following[first.name].append(second)
     return Pairs({name: tuple(found) for name, found in following.items()}, classes)
 
 
 def fingerprints(atom: Atom) -> Iterator[tuple[Any, ...]]:
-    """Yield what an atom returns on the probes, for each value of its parameters."""
+    """Yield the outputs of an atom on the probes, for each choice of its parameters."""
     for values in _all_values(atom):
-        yield _print(atom.arguments, _apply(atom, probes(atom.arguments), values))
+        yield _fingerprint(atom.arguments, _apply(atom, probes(atom.arguments), values))
 
 
 @lru_cache(maxsize=64)
 def probes(types: tuple[str, ...]) -> tuple[tuple[Any, ...], ...]:
-    """Return fixed arguments of some types: every boundary value, then random ones."""
+    """Return fixed arguments of some types: drawn boundary values, then random values."""
     rng = Random("probes/" + ",".join(types))
     edges = [BOUNDARIES[kind] for kind in types]
     fixed = [tuple(rng.choice(edge) for edge in edges) for _ in range(PROBES // 4)]
@@ -79,10 +80,10 @@ def probes(types: tuple[str, ...]) -> tuple[tuple[Any, ...], ...]:
 
 @lru_cache(maxsize=100_000)
 def is_held_out(pair: Pair, *, share: float, seed: int) -> bool:
-    """Tell whether a pair is kept away from training.
+    """Return whether training never uses a pair.
 
-    Pairs that behave alike, such as a filter before and after a reversal, go the same way. The
-    answer is the same in every domain.
+    Pairs with equal behaviour, such as a filter before and after a reversal, get the same answer.
+    The answer is the same in every domain.
 
     Args:
         pair: Names of the producer and of the consumer.
@@ -93,14 +94,14 @@ def is_held_out(pair: Pair, *, share: float, seed: int) -> bool:
 
 
 def pair_class(pair: Pair) -> Pair:
-    """Return the first pair that behaves like this one, itself for a pair into a join."""
+    """Return the first pair with the same behaviour; a pair that ends in a join is its own."""
     atoms = catalogue()
     return pairs_of(max(atoms[name].level for name in pair)).classes.get(pair, pair)
 
 
 @lru_cache(maxsize=100_000)
 def fraction(text: str) -> float:
-    """Return a number in [0, 1) that depends on a text alone, evenly spread."""
+    """Return a hash of a text as a number in [0, 1), evenly spread."""
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=6).digest()) / (1 << 48)
 
 
@@ -111,8 +112,8 @@ def _all_values(atom: Atom) -> list[tuple[Any, ...]]:
     return rows
 
 
-def _pair_prints(first: Atom, second: Atom) -> Iterator[tuple[Any, ...] | None]:
-    """Yield the pair's outputs for up to six choices of parameters; None for an unusable one."""
+def _pair_fingerprints(first: Atom, second: Atom) -> Iterator[tuple[Any, ...] | None]:
+    """Yield a pair's outputs for up to six parameter choices; None if they show no effect."""
     inputs = probes(first.arguments)
     left, right = _all_values(first), _all_values(second)
     choices = {
@@ -131,5 +132,5 @@ def _apply(atom: Atom, rows: Sequence[tuple[Any, ...]], values: tuple[Any, ...])
     return [atom.function(*row, *values) for row in rows]
 
 
-def _print(types: tuple[str, ...], outputs: list[Any]) -> tuple[Any, ...]:
+def _fingerprint(types: tuple[str, ...], outputs: list[Any]) -> tuple[Any, ...]:
     return (types, *(repr(value) for value in outputs))

@@ -1,4 +1,4 @@
-"""Space: the compositions of a domain, drawn at random or listed, never stored."""
+"""Space: draws or lists the compositions of a domain without storing them."""
 
 from bisect import bisect_right
 from collections.abc import Iterator
@@ -12,12 +12,12 @@ from codegym.synthesis.pairs import pairs_of
 
 
 class Space:
-    """All chains, and the chains with one fork, over some atoms.
+    """All chains, and all chains with a single fork, over some atoms.
 
     Args:
-        level: Atoms up to this level, and the pairs that are not redundant among them.
-        atoms: Names of the atoms allowed; empty for all of the level.
-        types: Types allowed for arguments, results and everything between; empty for all.
+        level: Highest level of the atoms; redundant pairs of this level are left out.
+        atoms: Names of the allowed atoms; empty for all of the level.
+        types: Allowed types of arguments, results and intermediate values; empty for all.
     """
 
     def __init__(
@@ -45,17 +45,17 @@ class Space:
         self._weights: dict[int, dict[str, list[int]]] = {}
 
     def count(self, depth: int) -> int:
-        """Return how many chains of a depth there are."""
+        """Return the number of chains of a depth."""
         weights = self._cumulative("", self.atoms, depth)
         return weights[-1] if weights else 0
 
     def chains(self, depth: int) -> Iterator[Composition]:
-        """List every chain of a depth."""
+        """Yield every chain of a depth."""
         for path in self._paths(self.atoms, depth):
             yield Composition(path)
 
     def draw_chain(self, rng: Random, depth: int) -> Composition | None:
-        """Draw a chain of a depth, each equally likely; None where there is none."""
+        """Draw a chain of a depth, all equally likely; None if no chain exists."""
         path: list[Atom] = []
         choices, name = self.atoms, ""
         for left in range(depth, 0, -1):
@@ -68,10 +68,10 @@ class Space:
         return Composition(tuple(path))
 
     def draw_fork(self, rng: Random, depth: int) -> Composition | None:
-        """Draw a composition of 2 to 4 atoms with one fork; None where the draw has no end.
+        """Draw a composition of 2 to 4 atoms with a fork; None if the draw cannot be completed.
 
         Args:
-            rng: Where the draws come from.
+            rng: Source of randomness.
             depth: Number of atoms.
         """
         if not self._joins or depth < 2:
@@ -85,17 +85,17 @@ class Space:
         if not common:
             return None
         kind = rng.choice(common)
-        one, two = rng.choice(lefts[kind]), rng.choice(rights[kind])
-        if one == two:
+        chosen_left, chosen_right = rng.choice(lefts[kind]), rng.choice(rights[kind])
+        if chosen_left == chosen_right:
             return None
-        stages: list[Atom | Fork] = [Fork(left=one, right=two, join=join)]
+        stages: list[Atom | Fork] = [Fork(left=chosen_left, right=chosen_right, join=join)]
         if head:
             before = [
                 atom
                 for atom in self.atoms
                 if atom.arguments == (kind,)
                 and atom.returns == kind
-                and all(path[0] in self._next[atom.name] for path in (one, two))
+                and all(path[0] in self._next[atom.name] for path in (chosen_left, chosen_right))
             ]
             if not before:
                 return None
@@ -108,7 +108,7 @@ class Space:
         return Composition(tuple(stages), "" if head else kind)
 
     def _branches(self, length: int, returns: str) -> dict[str, list[tuple[Atom, ...]]]:
-        """Return the chains of one argument that end in a type, by their argument's type."""
+        """Return chains of a single argument that return a type, grouped by argument type."""
         if (length, returns) not in self._ending:
             found: dict[str, list[tuple[Atom, ...]]] = {} if length else {returns: [()]}
             starts = tuple(atom for atom in self.atoms if len(atom.arguments) == 1)
@@ -139,7 +139,7 @@ class Space:
         return weights[-1] if weights else 0
 
 
-# Atoms before the fork, in its left and right branch, and after it, by number of atoms in all.
+# Total number of atoms -> atoms before the fork, in its left branch, in its right, and after it.
 _SHAPES = {
     2: ((0, 1, 0, 0), (0, 0, 1, 0)),
     3: ((0, 1, 1, 0), (0, 1, 0, 1), (0, 0, 1, 1)),
@@ -149,5 +149,5 @@ _SHAPES = {
 
 @lru_cache(maxsize=16)
 def space_of(level: int, atoms: frozenset[str], types: frozenset[str]) -> Space:
-    """Return the space of a level, an atom filter and a type filter, made once."""
+    """Return the cached space of a level, an atom filter and a type filter."""
     return Space(level, atoms=atoms, types=types)

@@ -1,10 +1,9 @@
-"""Splits: which data set a composition belongs to, decided by its key alone.
+"""Splits: assigns each composition to a data set, by its key alone.
 
-ATOMS (Atom_base) holds single atoms. A composition whose depth the domain trains on, and which
-holds no held-out pair, is in A (train), but for every tenth set of atoms, all of whose orders are
-in B: a new composition of seen atoms. A composition with a held-out pair, or deeper than the
-domain trains on, is in C. Since the answer is a function of the key, the four are disjoint;
-``assert_disjoint`` checks it on keys that were really drawn.
+ATOMS (Atom_base) holds single atoms. A composition with a held-out pair, or deeper than the domain
+trains on, is in C (test). Of the other compositions, a tenth of the sets of atoms go to B with all
+their orders, as new compositions of seen atoms; the rest are in A (train). The split is a function
+of the key, so the four sets are disjoint; ``assert_disjoint`` checks this on keys that were drawn.
 
 Source: Chen et al., arXiv 2406.10305 (names of the sets, apart by construction); the rule is ours.
 """
@@ -23,7 +22,7 @@ _FEW_CHOICES = 4
 
 
 class Split(StrEnum):
-    """One of the four disjoint sets of compositions."""
+    """The four disjoint sets of compositions."""
 
     ATOMS = "atoms"
     A = "a"
@@ -33,11 +32,11 @@ class Split(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Domain:
-    """A set of atoms and how deep training goes on it.
+    """A set of atoms and the depth of its training compositions.
 
     Attributes:
-        level: Atoms up to this level belong to it.
-        train_depth: Compositions of more atoms are never trained on.
+        level: Highest level of the domain's atoms.
+        train_depth: Largest number of atoms in a training composition.
     """
 
     level: int
@@ -49,18 +48,18 @@ DOMAINS: Mapping[str, Domain] = {
     "big": Domain(level=2, train_depth=3),
     "all": Domain(level=3, train_depth=3),
 }
-"""small: 34 atoms on list[int] and int; big: 59 with str and list[str]; all: the 100."""
+"""small: 34 atoms on list[int] and int; big: 59 with str and list[str]; all: 100."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SplitRule:
-    """How the sets are told apart.
+    """Rule that assigns compositions to splits.
 
     Attributes:
         train_depth: Deepest composition of A and B.
         pair_share: Share of adjacent pairs of atoms that only C may hold.
-        key_share: Share of the other keys that B takes from A.
-        seed: Another seed holds out other pairs and keys; not the seed of the tasks.
+        key_share: Share of the remaining keys that belong to B instead of A.
+        seed: Seed of the held-out pairs and keys, independent of the seed of the tasks.
     """
 
     train_depth: int
@@ -76,7 +75,7 @@ class SplitRule:
                 )
 
     def split_of(self, composition: Composition) -> Split:
-        """Return the one set that a composition belongs to."""
+        """Return the split of a composition."""
         if composition.depth == 1:
             return Split.ATOMS
         if composition.depth > self.train_depth or any(
@@ -91,24 +90,24 @@ class SplitRule:
 
 
 def has_held_out_parameters(atom: Atom) -> bool:
-    """Tell whether some parameters of an atom are kept away from training.
+    """Return whether training leaves out some parameters of an atom.
 
-    An atom with fewer than four choices of parameters is always trained on in full.
+    Training uses all parameters of an atom with fewer than four choices.
     """
     return math.prod(len(values) for values in atom.parameters.values()) >= _FEW_CHOICES
 
 
 def are_held_out(atom: Atom, values: Mapping[str, object], rule: SplitRule) -> bool:
-    """Tell whether an atom, alone, is never trained on with these parameters."""
+    """Return whether training never uses a single atom with these parameters."""
     drawn = fraction(f"parameters/{rule.seed}/{atom.name}/{sorted(values.items())}")
     return has_held_out_parameters(atom) and drawn < rule.pair_share
 
 
 def domain_named(name: str) -> Domain:
-    """Return a domain.
+    """Return the domain of a name.
 
     Raises:
-        UnknownNameError: No such domain; names the nearest.
+        UnknownNameError: The domain is unknown; the error holds the nearest known name.
     """
     if name not in DOMAINS:
         raise UnknownNameError("domain", name, DOMAINS)
@@ -116,7 +115,7 @@ def domain_named(name: str) -> Domain:
 
 
 def assert_disjoint(keys: Mapping[Split, Iterable[str]]) -> None:
-    """Check that no composition key stands in two sets.
+    """Check that no composition key belongs to two sets.
 
     Raises:
         ConformanceError: Two sets share a key.
@@ -126,5 +125,5 @@ def assert_disjoint(keys: Mapping[Split, Iterable[str]]) -> None:
         for key in members:
             if owner.setdefault(key, split) is not split:
                 raise ConformanceError(
-                    f"one composition stands in {owner[key].name} and in {split.name}", value=key
+                    f"a composition belongs to {owner[key].name} and to {split.name}", value=key
                 )

@@ -1,7 +1,7 @@
-"""Rendering: a composition as a prompt and as a solution.
+"""Task text: writes a composition as a prompt and as a solution.
 
-The prompt is the head of a function: a typed signature on one line, one line of docstring, a line
-break. The solution continues it. Nothing here runs a composition.
+The prompt is the head of a function: a typed signature on one line, a one-line docstring and a
+line break. The solution continues the prompt. This module never runs a composition.
 """
 
 import re
@@ -13,19 +13,19 @@ from codegym.synthesis.composition import Composition, Fork, Parameters
 
 Style = Literal["inline", "helpers"]
 BRANCHES = ("a", "b")
-"""What the results of a fork's branches are called, in prompts and in solutions."""
-_ONE_OF_MANY = re.compile(r"\b(?:(first|last) )?1 (item|character|letter)s\b")
+"""Names of the results of a fork's branches, in prompts and in solutions."""
+_PLURAL_OF_ONE = re.compile(r"\b(?:(first|last) )?1 (item|character|letter)s\b")
 
 
 def argument_names(types: tuple[str, ...]) -> list[str]:
-    """Return the variable that each argument of a composed function is held in."""
+    """Return the variable name of each argument of a composed function."""
     return [
         NAMES[kind][1 if number and kind == types[0] else 0] for number, kind in enumerate(types)
     ]
 
 
-def render_prompt(composition: Composition, parameters: Parameters, rng: Random) -> str:
-    r"""Write signature and docstring, in a template and in phrases drawn from ``rng``.
+def write_prompt(composition: Composition, parameters: Parameters, rng: Random) -> str:
+    r"""Write signature and docstring, with a template and phrases drawn from ``rng``.
 
     Returns:
         Text such as ``def f(xs: list[int]) -> int:\n    \"\"\"Keep ..., then ...\"\"\"\n``.
@@ -47,7 +47,7 @@ def _describe(
         if isinstance(stage, Fork):
             size = len(stage.left) + len(stage.right) + 1
             words.append(
-                _say_fork(
+                _describe_fork(
                     stage,
                     parameters[at : at + size],
                     names,
@@ -57,7 +57,7 @@ def _describe(
             )
             at += size
         else:
-            words.append(_say(stage, parameters[at], names, rng))
+            words.append(_phrase(stage, parameters[at], names, rng))
             at += 1
     if len(words) == 1:
         return words[0]
@@ -69,31 +69,31 @@ def _describe(
     return ", but before that ".join(reversed(words))
 
 
-def _say(atom: Atom, values: dict[str, object], names: list[str], rng: Random) -> str:
+def _phrase(atom: Atom, values: dict[str, object], names: list[str], rng: Random) -> str:
     phrase = atom.phrases[int(rng.random() * len(atom.phrases))]
     if "{" not in phrase:
         return phrase
     text = phrase.format(**dict(zip("ab", names, strict=False)), **values)
-    return _ONE_OF_MANY.sub(_singular, text)
+    return _PLURAL_OF_ONE.sub(_singular, text)
 
 
 def _singular(match: re.Match[str]) -> str:
-    """Say "the first item" for "the first 1 items", and "1 letter" for "1 letters"."""
+    """Write "the first item" for "the first 1 items", and "1 letter" for "1 letters"."""
     return f"{match[1] or 1} {match[2]}"
 
 
-def _say_fork(
+def _describe_fork(
     fork: Fork, parameters: Parameters, names: list[str], rng: Random, *, is_last: bool
 ) -> str:
-    left = [_say(a, p, names, rng) for a, p in zip(fork.left, parameters, strict=False)]
+    left = [_phrase(a, p, names, rng) for a, p in zip(fork.left, parameters, strict=False)]
     right = [
-        _say(a, p, names, rng)
+        _phrase(a, p, names, rng)
         for a, p in zip(fork.right, parameters[len(fork.left) :], strict=False)
     ]
     results = [
         name if branch else names[0] for name, branch in zip(BRANCHES, (left, right), strict=True)
     ]
-    join = _say(fork.join, parameters[-1], results, rng)
+    join = _phrase(fork.join, parameters[-1], results, rng)
     steps = [
         (name, ", then ".join(branch))
         for name, branch in zip(BRANCHES, (left, right), strict=True)
@@ -104,12 +104,12 @@ def _say_fork(
     return "; ".join([join, *(f"to get {name} before that, {how}" for name, how in steps)])
 
 
-def render_solution(composition: Composition, parameters: Parameters, style: Style) -> str:
-    """Write the rest of the function: one statement per atom, indented by four.
+def write_solution(composition: Composition, parameters: Parameters, style: Style) -> str:
+    """Write the rest of the function: a statement per atom, indented by four.
 
     Args:
-        composition: What to write.
-        parameters: One dictionary per atom.
+        composition: The composition.
+        parameters: A dictionary for each atom.
         style: ``inline`` writes each atom's one-line form; ``helpers`` calls the atoms by name and
             defines them after the function.
     """
@@ -146,7 +146,7 @@ def _branch(
     style: Style,
     lines: list[str],
 ) -> str:
-    """Append the statements of one branch; return the variable that holds its result."""
+    """Append the statements of a branch; return the variable that holds its result."""
     for atom, values in zip(atoms, parameters, strict=True):
         lines.append(f"    {name} = {_expression(atom, values, [value], style)}\n")
         value = name

@@ -1,9 +1,9 @@
-"""Validity: which drawn tasks are kept.
+"""Validity: rules that a drawn task must keep.
 
 Source: Chen et al., arXiv 2406.10305: no run-time error, no None, outputs that differ across
-inputs. The last two rules are ours: no single output may make up more than three quarters of the
-cases, and leaving out any one atom that could be left out must change some output, so that each
-part of the prompt is tested.
+inputs. Two more rules are ours: no single output makes up more than three quarters of the cases,
+and the removal of any removable atom changes some output, so that the tests cover each part of the
+prompt.
 """
 
 from collections import Counter
@@ -18,11 +18,11 @@ MOST_COMMON_SHARE = 0.75
 def outputs_of(
     composition: Composition, parameters: Parameters, inputs: Sequence[tuple[Any, ...]]
 ) -> list[Any] | None:
-    """Return what a composition gives on each input, or None where it breaks a rule.
+    """Return a composition's output on each input, or None if it breaks a rule.
 
     Args:
         composition: The composition.
-        parameters: One dictionary per atom.
+        parameters: A dictionary for each atom.
         inputs: Arguments of each case; atoms never change them.
     """
     run = composition.bind(parameters)
@@ -37,7 +37,7 @@ def outputs_of(
 
 
 def is_varied(outputs: Sequence[str]) -> bool:
-    """Tell whether outputs differ across inputs and no single one of them dominates."""
+    """Return whether outputs differ across inputs and no single output dominates."""
     most = max(Counter(outputs).values())
     return most < len(outputs) and most <= MOST_COMMON_SHARE * len(outputs)
 
@@ -48,7 +48,7 @@ def all_atoms_matter(
     inputs: Sequence[tuple[Any, ...]],
     outputs: Sequence[str],
 ) -> bool:
-    """Tell whether the cases notice the absence of each atom that returns the type it takes."""
+    """Return whether the cases detect the removal of each atom that returns its argument type."""
     for index, atom in enumerate(composition.atoms):
         if atom.arguments == (atom.returns,):
             run = composition.bind(parameters, without=index)

@@ -1,1 +1,1 @@
-"""Tasks: what a program is asked for, and how a program is read out of an answer."""
+"""Tasks: problems with their tests, and how a program is read from an answer."""

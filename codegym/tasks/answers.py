@@ -1,11 +1,10 @@
-r"""Extraction: the program in a chat model's answer, out of its fences and the prose around them.
+r"""Answers: extracts the program from a chat model's answer, without its fences and prose.
 
 Nothing is run: answers are read line by line, and parsed to tell code from prose.
 
-A fence is a line of at least three backticks or tildes, with the language behind it, indented or
-not; one that is never closed reaches to the end. Of several blocks the one counts that defines the
-task's function, the last such that parses; blocks before it are joined to it as far as it uses what
-they define.
+A fence is a line of at least three backticks or tildes, possibly indented, with the language behind
+them; an unclosed fence reaches to the end. Of several blocks, the last block that parses and
+defines the task's function counts; earlier blocks are put before it if it uses their definitions.
 """
 
 import ast
@@ -13,25 +12,28 @@ import re
 import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from codegym.tasks.task import Task
+
+Form = Literal["continuation", "program", "answer"]
 
 _FENCE = re.compile(r"^(?P<indent>[ \t>]*?)(?P<mark>`{3,}|~{3,})[ \t]*(?P<info>[^`\n]*)$")
 _PYTHON = frozenset({"", "python", "python3", "py", "py3", "python-repl", "pycon", "ipython"})
 _START = re.compile(r"^(?:import |from \w|def |async def |class |@\w|\w+ *(?::[^=]+)?= *\S)")
 _MOST_ENDS = 200
-# A program's last so many characters are taken to stand once in an answer.
+# This many last characters of a program are assumed to occur only once in an answer.
 _ENOUGH = 40
 _THOUGHT = re.compile(r"^.*</think(?:ing)?>", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """One piece of an answer that may be code.
+    """A piece of an answer that may be code.
 
     Attributes:
         text: Its lines, without the indentation of its fence and without ``>>>``.
-        language: Word behind the fence, in lower case; "" where there is none.
+        language: Word behind the fence, in lower case; "" if there is none.
         fenced: Whether a fence begins it.
     """
 
@@ -41,7 +43,7 @@ class Block:
 
 
 def blocks_of(answer: str) -> list[Block]:
-    """Return the fenced blocks of an answer, and what stands before the first fence."""
+    """Return the text before the first fence of an answer, and its fenced blocks."""
     found: list[Block] = []
     lines = answer.replace("\r\n", "\n").split("\n")
     opening, start = None, 0
@@ -74,13 +76,14 @@ def _block(lines: Sequence[str], opening: re.Match[str]) -> Block:
     info = opening["info"].strip().lower().lstrip("{.").split()
     language = re.split(r"[,{}:]", info[0])[0] if info else ""
     text = _without_prompts(inside)
-    # Definitions stand at the margin; what defines nothing may be a body that continues a prompt.
+    # Definitions start at the margin; a block without definitions may be a body that continues a
+    # prompt.
     dedented = textwrap.dedent(text)
     return Block(dedented if _defined(dedented) else text, language)
 
 
 def _without_prompts(text: str) -> str:
-    """Return what was typed in an interactive session, and any other text as it is."""
+    """Return the typed lines of an interactive session, or any other text unchanged."""
     lines = text.split("\n")
     first = next((line for line in lines if line.strip()), "")
     if not first.lstrip().startswith(">>>"):
@@ -91,11 +94,11 @@ def _without_prompts(text: str) -> str:
 
 
 def extract_program(answer: str, entry_point: str = "") -> str:
-    r"""Return the program in a chat model's answer; the answer itself where none is found.
+    r"""Return the program in a chat model's answer; the whole answer if none is found.
 
     Args:
-        answer: What the model wrote.
-        entry_point: Name the program must define, which decides between several blocks.
+        answer: The model's answer.
+        entry_point: Name that the program must define, which decides between several blocks.
 
     Example:
         >>> extract_program("Sure!\n```python\ndef f(x):\n    return x\n```\nHope it helps.")
@@ -108,9 +111,9 @@ def extract_program(answer: str, entry_point: str = "") -> str:
     if not blocks:
         return _out_of_prose(answer)
     before, fenced = blocks[0], blocks[1:]
-    # An answer that was begun inside a fence has its code before the first one.
+    # If an answer continues a fence that the prompt opened, its code is before the first fence.
     begun = before.text.strip() and _tree(before.text) is not None
-    known = [one for one in fenced if one.language in _PYTHON] or fenced
+    known = [block for block in fenced if block.language in _PYTHON] or fenced
     candidates = [before, *known] if begun else known
     if not candidates:
         return _out_of_prose(answer)
@@ -119,7 +122,7 @@ def extract_program(answer: str, entry_point: str = "") -> str:
 
 
 def _choose(blocks: Sequence[Block], entry_point: str) -> Block:
-    """Return the last block that parses and defines the name, or what comes nearest to that."""
+    """Return the last block that parses and defines the name, or the closest to that."""
 
     def rank(numbered: tuple[int, Block]) -> tuple[bool, bool, bool, int]:
         number, block = numbered
@@ -127,7 +130,7 @@ def _choose(blocks: Sequence[Block], entry_point: str) -> Block:
         defines = entry_point in _defined(block.text) or (
             bool(entry_point) and bool(re.search(rf"\bdef +{re.escape(entry_point)}\b", block.text))
         )
-        # Without a name to go by, the first block that defines something is the answer.
+        # Without a name, the first block that defines something is the answer.
         code = bool(_defined(block.text)) if not entry_point else bool(named)
         order = number if entry_point else -number
         return defines, code, _tree(block.text) is not None, order
@@ -136,11 +139,11 @@ def _choose(blocks: Sequence[Block], entry_point: str) -> Block:
 
 
 def _joined(earlier: Sequence[Block], chosen: Block) -> str:
-    """Put before a block those earlier ones whose definitions it uses."""
+    """Put the earlier blocks whose definitions a block uses before it."""
     text = chosen.text
     for block in reversed(earlier):
         tree = _tree(block.text)
-        if tree is None or not all(isinstance(one, _DEFINITIONS) for one in tree.body):
+        if tree is None or not all(isinstance(node, _DEFINITIONS) for node in tree.body):
             continue
         if (_defined(block.text) & _used(text)) - _defined(text):
             text = f"{block.text.rstrip()}\n\n{text}"
@@ -167,30 +170,30 @@ def _names(statement: ast.stmt) -> Iterator[str]:
             yield (alias.asname or alias.name).split(".")[0]
     elif isinstance(statement, ast.Assign):
         for target in statement.targets:
-            yield from (one.id for one in ast.walk(target) if isinstance(one, ast.Name))
+            yield from (node.id for node in ast.walk(target) if isinstance(node, ast.Name))
     elif isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):
         yield statement.target.id
 
 
 def _defined(text: str) -> set[str]:
     tree = _tree(text)
-    return set() if tree is None else {name for one in tree.body for name in _names(one)}
+    return set() if tree is None else {name for node in tree.body for name in _names(node)}
 
 
 def _used(text: str) -> set[str]:
     tree = _tree(text)
     if tree is None:
         return set(re.findall(r"[A-Za-z_]\w*", text))
-    return {one.id for one in ast.walk(tree) if isinstance(one, ast.Name)}
+    return {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
 
 
 def _out_of_prose(answer: str) -> str:
-    """Return the lines from the first that begins code to the last that still parses."""
+    """Return the lines from the first line of code to the last line that still parses."""
     lines = answer.replace("\r\n", "\n").split("\n")
     first = next((n for n, line in enumerate(lines) if _START.match(line)), None)
     if first is None:
         return answer
-    # Prose behind code begins at a line of its own: only there may the program end.
+    # Prose after code begins at the margin, so the program may end only there.
     ends = [n for n in range(first + 1, len(lines)) if lines[n][:1].strip()] + [len(lines)]
     for end in reversed(ends[-_MOST_ENDS:]):
         text = "\n".join(lines[first:end])
@@ -217,12 +220,28 @@ def start_of(program: str, written: str) -> int:
     return 0
 
 
-def whole_program(task: Task, text: str) -> str:
-    """Return ``task.program(text)``, or the program in a text that is no program but an answer."""
-    program = task.program(text)
-    if not _fenced(text) or _tree(program) is not None:
-        return program
-    return program_from_answer(task, text)
+def read_program(task: Task, written: str, form: Form) -> tuple[str, int]:
+    """Return the whole program that a written text means, and where in it the text begins.
+
+    This is the only place where a prompt and what was written for it are put together.
+
+    Args:
+        task: The task.
+        written: The text that was written after the prompt.
+        form: ``continuation`` continues a prompt that is code, and is the program otherwise;
+            ``program`` may also be a whole program, or an answer with the program in a fence;
+            ``answer`` is a chat model's, see ``program_from_answer``.
+    """
+    if form == "continuation":
+        start = len(task.prompt) if task.prompt_is_code else 0
+        return task.prompt[:start] + written, start
+    if form == "answer":
+        program = program_from_answer(task, written)
+    else:
+        program = task.program(written)
+        if _fenced(written) and _tree(program) is None:
+            program = program_from_answer(task, written)
+    return program, start_of(program, written)
 
 
 def program_from_answer(task: Task, answer: str) -> str:
@@ -255,16 +274,16 @@ def _fenced(answer: str) -> bool:
 
 
 def _rest_of(task: Task) -> str:
-    """Return the statements of a prompt other than the function that is asked for."""
+    """Return the statements of a prompt other than the requested function."""
     tree = _tree(task.prompt) or _tree(task.prompt.rstrip() + "\n    pass\n")
     if tree is None:
         return ""
     lines = task.prompt.split("\n")
     kept = []
-    for one in tree.body:
-        if task.entry_point in _names(one):
+    for node in tree.body:
+        if task.entry_point in _names(node):
             continue
-        decorators = getattr(one, "decorator_list", [])
-        start = min([one.lineno, *(decorator.lineno for decorator in decorators)])
-        kept.append("\n".join(lines[start - 1 : one.end_lineno]))
+        decorators = getattr(node, "decorator_list", [])
+        start = min([node.lineno, *(decorator.lineno for decorator in decorators)])
+        kept.append("\n".join(lines[start - 1 : node.end_lineno]))
     return "\n".join(kept) + "\n\n\n" if kept else ""

@@ -1,4 +1,4 @@
-"""Cases: one check each, in one of three forms, and how a case is read from a row or a pair."""
+"""Cases: single checks in one of three forms, and their conversion from rows and pairs."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,13 +12,13 @@ _UNCHANGING = frozenset({int, str, bool, float, type(None), bytes})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallCase:
-    """Call the entry point and compare what it returns or raises.
+    """A check that calls the entry point and compares the returned value or the exception.
 
     Attributes:
         args: Positional arguments, plain values.
         kwargs: Keyword arguments, plain values.
-        expected: The value it must return; unused when ``raises`` is set.
-        raises: Name of the exception it must raise instead, or its class; "" for none.
+        expected: The value that it must return; unused if ``raises`` is set.
+        raises: The exception that it must raise instead, as a name or a class; "" for none.
     """
 
     __test__: ClassVar[bool] = False
@@ -30,7 +30,7 @@ class CallCase:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StdioCase:
-    """Run the program with ``stdin`` and compare what it prints."""
+    """A check that runs the program with ``stdin`` and compares its output."""
 
     __test__: ClassVar[bool] = False
     stdin: str
@@ -39,7 +39,7 @@ class StdioCase:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AssertionCase:
-    """One assertion of the suite's test code: its source text, for people to read."""
+    """An assertion of the suite's test code, as source text for readers."""
 
     __test__: ClassVar[bool] = False
     code: str
@@ -49,7 +49,7 @@ TestCase = CallCase | StdioCase | AssertionCase
 
 
 def call_case(case: CallCase | tuple[Sequence[Any], Any], number: int) -> CallCase:
-    """Return a checked case that owns its values, from a case or a pair (args, expected).
+    """Return a checked copy of a case, from a case or a pair (args, expected).
 
     Raises:
         TaskError: It is neither, or a value cannot cross the sandbox line; names case ``number``.
@@ -113,18 +113,18 @@ def _exception_name(raises: str | type[BaseException]) -> str:
 
 
 def _crossed(value: Any) -> Any:
-    """Return a value as the sandbox will see it: a copy, which nobody else can change."""
+    """Return a value as the sandbox sees it: a copy that nothing else can change."""
     kind = type(value)
     if kind in _UNCHANGING:
         return value
-    # Most cases hold flat lists; copying one is the same as its way over the line and back.
+    # Most cases hold flat lists; a copy equals the result of encoding and decoding.
     if kind is list and _UNCHANGING.issuperset(map(type, value)):
         return value.copy()
     return wire.decode(wire.encode(value))
 
 
 def _check_call(case: CallCase, where: str) -> None:
-    named = isinstance(case.kwargs, Mapping) and all(isinstance(one, str) for one in case.kwargs)
+    named = isinstance(case.kwargs, Mapping) and all(isinstance(name, str) for name in case.kwargs)
     raising = _is_exception_class(case.raises) or (
         isinstance(case.raises, str) and case.raises.replace(".", "_").isidentifier()
     )
@@ -214,10 +214,10 @@ def call_from_json(row: Any, number: int) -> CallCase:
 
 
 def take(row: Any, name: str, kind: type[Any], field_name: str = "") -> Any:
-    """Return one field of a JSON object.
+    """Return a field of a JSON object.
 
     Raises:
-        TaskError: It is missing or not of that type.
+        TaskError: The field is missing or of another type.
     """
     if not isinstance(row, Mapping) or name not in row:
         raise TaskError("missing", field=field_name or name)
@@ -230,7 +230,7 @@ def take(row: Any, name: str, kind: type[Any], field_name: str = "") -> Any:
 
 
 def refuse_unknown(row: Mapping[str, Any], known: Sequence[str], where: str) -> None:
-    """Raise TaskError where a JSON object, called ``where``, has a field that nobody reads."""
+    """Raise TaskError if a JSON object, called ``where``, has an unknown field."""
     for name in row:
         if name not in known:
             raise TaskError(

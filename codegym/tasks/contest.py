@@ -1,7 +1,6 @@
-"""Contest form: programs as contest sites ask for them, a method of ``class Solution``.
+"""Contest form: programs as contest sites ask for them, with a method of ``class Solution``.
 
-Such sites also import for a program what it is likely to use, and their published solutions rely
-on it.
+Such sites import common names before a program runs, and their published solutions rely on it.
 """
 
 import ast
@@ -30,7 +29,7 @@ _HOMES = {name: module for module, names in _NAMES.items() for name in names.spl
 
 
 def holds_method(text: str, name: str) -> bool:
-    """Tell whether a text holds a function as a method of ``class Solution``."""
+    """Return whether a text holds a function as a method of ``class Solution``."""
     start = _CLASS.search(text)
     if start is None:
         return False
@@ -39,7 +38,7 @@ def holds_method(text: str, name: str) -> bool:
 
 
 def call_method(solution: str, name: str) -> str:
-    """Add a function to a program that holds it as a method of ``class Solution``."""
+    """Add a function to a program that holds the function as a method of ``class Solution``."""
     if re.search(rf"^def[ \t]+{re.escape(name)}\b", solution, re.MULTILINE):
         return solution
     if not holds_method(solution, name):
@@ -56,9 +55,9 @@ def imports_of(prompt: str) -> str:
 
 
 def with_imports(solution: str) -> str:
-    """Return a published solution with the imports that its site did for it.
+    """Return a published solution with the imports that its site adds.
 
-    Only names are imported that the program uses and binds nowhere itself.
+    Only names that the program uses and does not bind are imported.
     """
     try:
         tree = ast.parse(solution)
@@ -75,7 +74,7 @@ def with_imports(solution: str) -> str:
             bound.add(node.arg)
         elif isinstance(node, ast.alias):
             if node.name == "*":
-                return solution  # there is no telling what it binds
+                return solution  # the bound names are unknown
             bound.add((node.asname or node.name).partition(".")[0])
     wanted = sorted(used - bound)
     lines = [

@@ -1,8 +1,8 @@
-"""The interface of a task: which names a program must define, and what each of them is.
+"""Required names: the names that a program may define for the tests, and the kind of each.
 
-Assertion tests use names that only the program can define. Which ones it may define is read from
-the reference solution and the prompt, never from the program: one that brings its own ``is_close``
-for the tests to call would judge itself.
+Assertion tests use names that only the program can define. These names are read from the reference
+solution and the prompt, never from the program: a program with its own ``is_close`` for the tests
+to call would judge itself.
 """
 
 import ast
@@ -17,11 +17,11 @@ _WORD = re.compile(r"\b[A-Za-z_]\w*\b")
 
 
 def interface_of(task: Task) -> dict[str, Kind]:
-    """Return the names that a program may define for the tests, the entry point among them.
+    """Return the names that a program may define for the tests, including the entry point.
 
-    They are what the reference solution and a prompt of code define at their top level. A task
-    without either allows the words of its prompt; a word with a capital letter, or after the word
-    ``class``, stands for a class.
+    They are the top-level definitions of the reference solution and of a prompt that is code. A
+    task without either allows the words of its prompt; a word with a capital letter, or after the
+    word ``class``, names a class.
     """
     names: dict[str, Kind] = {}
     if task.prompt_is_code:
@@ -55,8 +55,7 @@ def _defined(text: str) -> dict[str, Kind]:
         elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             names[node.name] = "function"
         else:
-            stored = (one for one in ast.walk(node) if isinstance(one, ast.Name))
-            for name in stored:
-                if isinstance(name.ctx, ast.Store):
+            for name in ast.walk(node):
+                if isinstance(name, ast.Name) and isinstance(name.ctx, ast.Store):
                     names[name.id] = "value"
     return names

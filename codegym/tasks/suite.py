@@ -1,4 +1,4 @@
-"""TestSuite: the ordered checks of one task, in one of the three forms a test case can take."""
+"""TestSuite: the ordered checks of a task, all in one of three forms."""
 
 import ast
 from collections.abc import Iterable, Mapping, Sequence
@@ -32,20 +32,20 @@ _FIELDS: dict[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TestSuite:
-    """The ordered checks of one task.
+    """The ordered checks of a task.
 
     Attributes:
-        form: Which of the three forms all cases have.
+        form: Form of all cases.
         cases: The checks, in the order they run.
         setup_code: Trusted code run before ``test_code``, in the judge's sandbox (assertion form).
         test_code: The whole trusted test program (assertion form).
         check: Name of the function in ``test_code`` that takes the candidate, or "" for bare
             assertions (assertion form).
         float_tolerance: Relative tolerance between floats (call form).
-        output_rule: How printed text is compared (stdio form): ``trailing`` ignores white space
-            at line ends and at the end, ``exact`` ignores nothing, ``tokens`` splits at any white
+        output_rule: Comparison of printed text (stdio form): ``trailing`` ignores white space at
+            line ends and at the end, ``exact`` ignores nothing, ``tokens`` splits at any white
             space.
-        limits: Bounds of one run of one program over all cases.
+        limits: Bounds of a run of a program over all cases.
     """
 
     __test__: ClassVar[bool] = False
@@ -228,7 +228,7 @@ def _some(cases: tuple[Any, ...]) -> tuple[Any, ...]:
         raise TaskError(
             "a task without tests would accept every program",
             field="tests",
-            expected="at least one case; of test code, an assert statement at the top level or in "
+            expected="at least one case; in test code, an assert statement at the top level or in "
             "the body of check(candidate)",
         )
     return cases

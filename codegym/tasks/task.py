@@ -1,4 +1,4 @@
-"""Task: one problem, frozen, with its tests.
+"""Task: an immutable problem with its tests.
 
 A task knows how a policy's text becomes a whole program (``Task.program``) but runs nothing.
 """
@@ -22,15 +22,15 @@ __all__ = ["AssertionCase", "CallCase", "StdioCase", "Task", "TestCase", "TestSu
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
-    """One problem: what a policy reads, and how its program is checked.
+    """A problem: the prompt for a policy and the checks of its program.
 
     Attributes:
         task_id: Stable name, unique in its source.
-        prompt: What the policy is shown: the head of a program, or plain text.
+        prompt: The text that the policy reads: the head of a program, or plain text.
         entry_point: The function the tests call; "" for stdio tasks.
         tests: The checks.
-        canonical_solution: A reference, in the data set's own convention: a whole program or the
-            continuation of the prompt; ``program`` accepts both. None where there is none.
+        canonical_solution: A reference solution, as in the data set: a whole program or the
+            continuation of the prompt; ``program`` accepts both. None if there is none.
         metadata: Anything else: topic, depth, licence, origin. JSON values.
     """
 
@@ -51,7 +51,7 @@ class Task:
                     expected=f"a {kind.__name__}",
                 )
         if not self.task_id:
-            raise TaskError("empty", field="task_id", value="", expected="a name of its own")
+            raise TaskError("empty", field="task_id", value="", expected="a name")
         solution = self.canonical_solution
         if solution is not None and not isinstance(solution, str):
             raise TaskError("not text", field="canonical_solution", value=solution)
@@ -112,7 +112,7 @@ class Task:
         """Make a task whose cases call a function.
 
         Args:
-            prompt: What the policy is shown.
+            prompt: The text that the policy reads.
             entry_point: The function to call.
             cases: ``(args, expected)`` pairs, or ``CallCase`` for keyword arguments and expected
                 exceptions.
@@ -120,7 +120,7 @@ class Task:
             canonical_solution: A reference: a whole program, or the continuation of the prompt.
             metadata: Anything else, as JSON values.
             float_tolerance: Relative tolerance between floats.
-            limits: Bounds of one run over all cases.
+            limits: Bounds of a run over all cases.
 
         Raises:
             TaskError: A case is not a pair, or holds a value that cannot cross the sandbox line.
@@ -149,18 +149,18 @@ class Task:
     ) -> "Task":
         """Make a task from test code: HumanEval's ``check(candidate)`` form or bare asserts.
 
-        Each statement that asserts, at the top level or in the body of ``check``, is one case.
-        Where the prompt is code, what else it defines is at hand to the tests.
+        Each statement that asserts, at the top level or in the body of ``check``, is a case. If the
+        prompt is code, the tests can use its other definitions.
 
         Args:
-            prompt: What the policy is shown.
+            prompt: The text that the policy reads.
             entry_point: The function the tests call.
             test_code: The trusted test program.
             setup_code: Trusted code that runs before it.
             task_id: Stable name.
             canonical_solution: A reference: a whole program, or the continuation of the prompt.
             metadata: Anything else, as JSON values.
-            limits: Bounds of one run over all cases.
+            limits: Bounds of a run over all cases.
 
         Raises:
             TaskError: The test code does not parse, or asserts nothing.
@@ -189,16 +189,16 @@ class Task:
         """Make a task whose cases are pairs of standard input and expected output.
 
         Args:
-            prompt: What the policy is shown.
+            prompt: The text that the policy reads.
             cases: ``(stdin, expected_stdout)`` pairs, or ``StdioCase``.
             task_id: Stable name.
             canonical_solution: A whole reference program.
             metadata: Anything else, as JSON values.
-            output_rule: How printed text is compared; see ``TestSuite``.
-            limits: Bounds of one run over all cases.
+            output_rule: Comparison of printed text; see ``TestSuite``.
+            limits: Bounds of a run over all cases.
 
         Raises:
-            TaskError: A case is not a pair of texts, or there is none.
+            TaskError: A case is not a pair of texts, or there is no case.
         """
         return cls(
             task_id=task_id,
@@ -242,7 +242,8 @@ class Task:
 
         Args:
             row: The JSON object.
-            path: File it came from, for the error message.
+            path: File of the object, for the error message.
+
             line: Line of that file, counted from 1.
 
         Raises:

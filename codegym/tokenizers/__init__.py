@@ -1,4 +1,4 @@
-"""Tokenizers: one file each, found by name."""
+"""Tokenizers: a file for each tokenizer, found by name."""
 
 from pathlib import Path
 from typing import Any
@@ -12,11 +12,11 @@ def make_tokenizer(spec: str) -> Tokenizer:
     """Make the tokenizer that a string names.
 
     Args:
-        spec: ``name`` for a tokenizer as it is shipped (``lexemes``, ``bytes``), or
-            ``name:folder`` for one that was saved (``lexemes:runs/1/tokenizer``).
+        spec: ``name`` for a shipped tokenizer (``lexemes``, ``bytes``), or ``name:folder`` for a
+            saved tokenizer (``lexemes:runs/1/tokenizer``).
 
     Raises:
-        UnknownNameError: No such tokenizer; names the nearest.
+        UnknownNameError: The tokenizer is unknown; the error holds the nearest known name.
         ConfigError: The tokenizer exists only in a folder.
         CheckpointError: The folder holds no such tokenizer.
     """
@@ -38,7 +38,7 @@ def make_tokenizer(spec: str) -> Tokenizer:
 
 
 def load_tokenizer(folder: Path | str) -> Tokenizer:
-    """Read whichever tokenizer a folder holds: one of ours, or a Hugging Face one.
+    """Load the tokenizer of a folder, in codegym's format or in Hugging Face's.
 
     Raises:
         CheckpointError: The folder holds no tokenizer.

@@ -1,6 +1,6 @@
-"""Lenient UTF-8 with positions: bytes of any kind become characters, each byte's character known.
+"""Lenient UTF-8: decodes any bytes and records which character each byte belongs to.
 
-For tokenizers that fall back to bytes: a policy may write any bytes, so decoding never fails.
+It serves tokenizers that fall back to bytes: a policy may write any bytes, so decoding never fails.
 """
 
 REPLACEMENT = "\ufffd"
@@ -14,7 +14,7 @@ def encode_utf8(text: str) -> bytes:
 def decode_utf8(data: bytes) -> tuple[str, list[int]]:
     """Return the text of any bytes, and for each byte the index of its character.
 
-    A byte that is part of no character becomes a replacement character of its own.
+    A byte outside any character becomes a replacement character.
 
     Example:
         >>> decode_utf8("aé".encode() + b"!")

@@ -1,4 +1,4 @@
-"""The words of the default vocabulary: Python's, and those of the atoms' prompts."""
+"""Words of the default vocabulary: Python's words and those of the atoms' prompts."""
 
 _INDENTS = (*("\n" + "    " * depth for depth in range(1, 6)), "    ")
 

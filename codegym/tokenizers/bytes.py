@@ -1,4 +1,4 @@
-"""The byte tokenizer: one id per UTF-8 byte. The plainest vocabulary, the longest sequences."""
+"""Byte tokenizer: an id per UTF-8 byte, with a small vocabulary and long sequences."""
 
 import json
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ _FIRST = 2
 
 @registry.plugin("tokenizers", "bytes")
 class ByteTokenizer(Tokenizer):
-    """One id per byte: pad 0, end 1, byte b is id b + 2.
+    """An id per byte: pad 0, end 1, byte b is id b + 2.
 
     Example:
         >>> ByteTokenizer().encode("ab")
@@ -43,20 +43,20 @@ class ByteTokenizer(Tokenizer):
         """
         return decode_utf8(self._bytes(ids))[0]
 
-    def piece_bytes(self, one: int) -> bytes:
-        """Return the byte that an id stands for; none for pad and end."""
-        return self._bytes([one])
+    def piece_bytes(self, token: int) -> bytes:
+        """Return the byte of an id; b"" for pad and end."""
+        return self._bytes([token])
 
     def spans(self, ids: Sequence[int]) -> NDArray[np.int64]:
-        """Return where each token stands in ``decode(ids)``, as (T, 2) character offsets.
+        """Return the place of each token in ``decode(ids)``, as (T, 2) character offsets.
 
         Every byte of a character has the span of the whole character.
         """
         text, owners = decode_utf8(self._bytes(ids))
         out = np.empty((len(ids), 2), dtype=np.int64)
         seen = 0
-        for row, one in enumerate(ids):
-            if one < _FIRST:
+        for row, token in enumerate(ids):
+            if token < _FIRST:
                 here = owners[seen] if seen < len(owners) else len(text)
                 out[row] = here, here
             else:
@@ -66,14 +66,14 @@ class ByteTokenizer(Tokenizer):
 
     def _bytes(self, ids: Sequence[int]) -> bytes:
         try:
-            return bytes(one - _FIRST for one in ids if one < 0 or one >= _FIRST)
+            return bytes(token - _FIRST for token in ids if token < 0 or token >= _FIRST)
         except ValueError:
             raise ConfigError(
                 "an id is outside the vocabulary", value=list(ids), expected="0..257"
             ) from None
 
     def save(self, folder: Path) -> None:
-        """Write the tokenizer's name; it has no other state."""
+        """Write the tokenizer's name, its only state."""
         folder.mkdir(parents=True, exist_ok=True)
         (folder / FILE).write_text(json.dumps({"name": self.name}) + "\n", encoding="utf-8")
 

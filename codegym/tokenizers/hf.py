@@ -1,7 +1,7 @@
-"""Byte-level tokenizers of the Hugging Face ecosystem, and BPE trained on the spot.
+"""HF tokenizers: byte-level tokenizers of the Hugging Face ecosystem, and BPE training.
 
-GPT-2, StarCoder, Qwen, SmolLM, Llama 3 and DeepSeek split text into pieces of bytes, which loses
-nothing. Tokenizers that rewrite spaces (SentencePiece: Llama 2, Gemma) do lose, and are refused.
+GPT-2, StarCoder, Qwen, SmolLM, Llama 3 and DeepSeek split text into pieces of bytes, which is
+lossless. Tokenizers that rewrite spaces (SentencePiece: Llama 2, Gemma) lose text and are refused.
 Needs the ``tokenizers`` package, not transformers.
 """
 
@@ -29,20 +29,21 @@ END = "<|endoftext|>"
 
 @registry.plugin("tokenizers", "hf")
 class HFTokenizer(Tokenizer):
-    """A byte-level tokenizer as the ``tokenizers`` package holds it.
+    """A byte-level tokenizer backed by the ``tokenizers`` package.
 
-    The end id is the model's own end-of-text token. Where the model has no pad token apart from it,
-    the pad id is one past its vocabulary: it is never fed to the model.
+    The end id is the model's end-of-text token. If the model has no separate pad token, the pad id
+    is the first id after its vocabulary, which is never fed to the model.
 
     Args:
-        backend: The tokenizer; single bytes if None.
+        backend: The tokenizer; None for single bytes.
         config: Contents of ``tokenizer_config.json``; kept and written back.
         chat_template: The Jinja template of a chat model, or "".
 
     Attributes:
         config: Contents of ``tokenizer_config.json``.
         chat_template: The Jinja template of a chat model, or "".
-        model_size: Number of ids the model knows; ``vocab_size`` is one more with a pad id of ours.
+        model_size: Number of ids that the model knows; ``vocab_size`` is larger by 1 if codegym
+            adds the pad id.
 
     Raises:
         ConfigError: The tokenizer is not byte-level, or has no end token.
@@ -82,7 +83,9 @@ class HFTokenizer(Tokenizer):
             self.pad_id = self.model_size
         self.vocab_size = max(self.model_size, self.pad_id + 1)
         self._pieces = _pieces(state, vocabulary, self.vocab_size)
-        self._of_byte = {piece[0]: one for one, piece in enumerate(self._pieces) if len(piece) == 1}
+        self._of_byte = {
+            piece[0]: token for token, piece in enumerate(self._pieces) if len(piece) == 1
+        }
         self._normalizes = state.get("normalizer") is not None
 
     def _special(self, field: str, vocabulary: Mapping[str, int], default: int) -> int:
@@ -95,8 +98,8 @@ class HFTokenizer(Tokenizer):
         """Learn a byte-level BPE vocabulary from texts.
 
         Args:
-            texts: What to learn from.
-            vocab_size: Ids to learn at most, the 256 bytes and the end token included.
+            texts: Texts to learn from.
+            vocab_size: Largest number of ids, including the 256 bytes and the end token.
         """
         backend = _byte_level_bpe({})
         trainer = tokenizers.trainers.BpeTrainer(
@@ -109,7 +112,7 @@ class HFTokenizer(Tokenizer):
         return cls(backend)
 
     def encode(self, text: str) -> list[int]:
-        """Return the ids of a text; what looks like a special token is read as plain text."""
+        """Return the ids of a text; special tokens in it are encoded as plain text."""
         self.backend.encode_special_tokens = True
         try:
             ids: list[int] = self.backend.encode(text, add_special_tokens=False).ids
@@ -120,7 +123,7 @@ class HFTokenizer(Tokenizer):
         return ids
 
     def encode_markup(self, text: str) -> list[int]:
-        """Return the ids of a rendered template, whose special tokens are read as such."""
+        """Return the ids of a rendered template, with its special tokens encoded as such."""
         self.backend.encode_special_tokens = False
         ids: list[int] = self.backend.encode(text, add_special_tokens=False).ids
         return ids
@@ -133,20 +136,20 @@ class HFTokenizer(Tokenizer):
         """
         return decode_utf8(self._bytes(ids))[0]
 
-    def piece_bytes(self, one: int) -> bytes:
-        """Return the bytes that an id stands for, parts of a character included."""
-        return self._bytes([one])
+    def piece_bytes(self, token: int) -> bytes:
+        """Return the bytes of an id, which may be parts of a character."""
+        return self._bytes([token])
 
     def spans(self, ids: Sequence[int]) -> NDArray[np.int64]:
-        """Return where each token stands in ``decode(ids)``, as (T, 2) character offsets.
+        """Return the place of each token in ``decode(ids)``, as (T, 2) character offsets.
 
-        Tokens that share a character have it both in their spans, and so has a pad or end token
-        that stands in the middle of one.
+        Tokens that share a character all have it in their spans, as does a pad or end token between
+        them.
         """
         data = self._bytes(ids)
         text, owners = decode_utf8(data)
         owners.append(len(text))
-        ends = np.cumsum([len(self._pieces[one]) for one in ids], dtype=np.int64)
+        ends = np.cumsum([len(self._pieces[token]) for token in ids], dtype=np.int64)
         out = np.zeros((len(ids), 2), dtype=np.int64)
         start = 0
         for row, end in enumerate(ends.tolist()):
@@ -186,13 +189,13 @@ class HFTokenizer(Tokenizer):
         return cls(backend, config=config, chat_template=template)
 
     def _bytes(self, ids: Sequence[int]) -> bytes:
-        if any(not 0 <= one < self.vocab_size for one in ids):
+        if any(not 0 <= token < self.vocab_size for token in ids):
             raise ConfigError(
                 "an id is outside the vocabulary",
                 value=list(ids),
                 expected=f"0..{self.vocab_size - 1}",
             )
-        return b"".join(self._pieces[one] for one in ids)
+        return b"".join(self._pieces[token] for token in ids)
 
     def _spell(self, text: str) -> list[int]:
         return [self._of_byte[byte] for byte in encode_utf8(text)]
@@ -219,7 +222,7 @@ def _byte_level_bpe(vocabulary: dict[str, int]) -> tokenizers.Tokenizer:
 
 def _bytes_alone() -> tokenizers.Tokenizer:
     characters = _BYTE_TO_CHARACTER.values()
-    backend = _byte_level_bpe({character: one for one, character in enumerate(characters)})
+    backend = _byte_level_bpe({character: token for token, character in enumerate(characters)})
     backend.add_special_tokens([END])
     return backend
 
@@ -228,16 +231,16 @@ def _byte_level(decoder: Mapping[str, Any] | None) -> bool:
     if decoder is None:
         return False
     inner = decoder.get("decoders", [])
-    return decoder.get("type") == "ByteLevel" or any(_byte_level(one) for one in inner)
+    return decoder.get("type") == "ByteLevel" or any(_byte_level(part) for part in inner)
 
 
 def _pieces(state: Mapping[str, Any], vocabulary: Mapping[str, int], size: int) -> list[bytes]:
-    """Return the bytes of every id; special tokens and ids without a token have none."""
+    """Return the bytes of every id; b"" for special tokens and for ids without a token."""
     added = {row["id"]: row for row in state.get("added_tokens", [])}
     pieces = [b""] * size
-    for token, one in vocabulary.items():
-        if one in added:
-            pieces[one] = b"" if added[one]["special"] else token.encode()
+    for token, token_id in vocabulary.items():
+        if token_id in added:
+            pieces[token_id] = b"" if added[token_id]["special"] else token.encode()
         else:
-            pieces[one] = bytes(_CHARACTER_TO_BYTE[character] for character in token)
+            pieces[token_id] = bytes(_CHARACTER_TO_BYTE[character] for character in token)
     return pieces

@@ -1,8 +1,8 @@
-"""The Python-lexeme tokenizer, the default: one id per word, digit, operator or indented newline.
+"""Lexeme tokenizer, the default: an id per word, digit, operator or indented newline.
 
-A token never crosses a line's text, so that line-level credit maps onto whole tokens. Words out of
-the vocabulary are spelt in characters, everything outside printable ASCII in half bytes, so that no
-text is lost. The vocabulary is a list of words; ``fit`` finds one for a domain.
+A token never crosses the text of a line, so line-level credit maps onto whole tokens. Words outside
+the vocabulary are spelt in characters, and text outside printable ASCII in half bytes, so no text
+is lost. The vocabulary is a list of words; ``fit`` finds such a list for a domain.
 """
 
 import json
@@ -24,11 +24,11 @@ from codegym.tokenizers.tokenizer import Tokenizer
 
 FILE = "codegym_tokenizer.json"
 LEXEME = re.compile(
-    r"\n(?: {4}){0,6}"  # a line's end and the next one's indentation
+    r"\n(?: {4}){0,6}"  # a line break and the next line's indentation
     r"| {4}"
     r"| ?[A-Za-z_]+"
     r"|[0-9]"
-    r"| ?[!-/:-@\[-^`{-~]"  # one operator character
+    r"| ?[!-/:-@\[-^`{-~]"  # a single operator character
     r"|.",
     re.DOTALL,
 )
@@ -44,7 +44,7 @@ class LexemeTokenizer(Tokenizer):
     r"""Python lexemes, with a fallback for everything else.
 
     Ids: 0 pad, 1 end, 2..17 half bytes, then the characters tab, newline and printable ASCII, then
-    the words. A word is one lexeme of two characters or more: ``"\n    "``, ``"return"``,
+    the words. A word is a lexeme of two characters or more: ``"\n    "``, ``"return"``,
     ``" return"`` or ``" ="``.
 
     Args:
@@ -54,7 +54,7 @@ class LexemeTokenizer(Tokenizer):
         words: The words, in the order of their ids.
 
     Raises:
-        ConfigError: A word is no single lexeme, is a mere character, or stands twice.
+        ConfigError: A word is not a single lexeme, is a mere character, or occurs twice.
 
     Example:
         >>> tokens = LexemeTokenizer(["\n    ", "return", " x"])
@@ -72,11 +72,11 @@ class LexemeTokenizer(Tokenizer):
         _check_words(self.words)
         self._pieces = [""] * HALF_BYTES.stop + [*CHARACTERS, *self.words]
         self._whole = {
-            one: piece for one, piece in enumerate(self._pieces) if one not in HALF_BYTES
+            token: piece for token, piece in enumerate(self._pieces) if token not in HALF_BYTES
         }
         self.vocab_size = len(self._pieces)
         self._sizes = np.array([len(piece) for piece in self._pieces], dtype=np.int64)
-        self._ids = {piece: one for one, piece in enumerate(self._pieces) if piece}
+        self._ids = {piece: token for token, piece in enumerate(self._pieces) if piece}
         self._memo: dict[str, tuple[int, ...]] = {}
         self._half_bytes = frozenset(HALF_BYTES)
 
@@ -85,12 +85,12 @@ class LexemeTokenizer(Tokenizer):
         """Make a vocabulary of the most frequent words of some texts.
 
         Args:
-            texts: What the tokenizer is for: prompts and programs.
+            texts: Prompts and programs that the tokenizer will encode.
             max_words: Upper bound; ``vocab_size`` is at most this plus 115.
 
         Returns:
-            A tokenizer whose words stand in the order of their frequency, ties in that of the
-            alphabet, so that the same texts in any order give the same ids.
+            A tokenizer whose words are ordered by frequency and then alphabetically, so that the
+            same texts in any order give the same ids.
         """
         counts = Counter(lexeme for text in texts for lexeme in LEXEME.findall(text))
         found = [word for word in counts if len(word) > 1]
@@ -112,27 +112,27 @@ class LexemeTokenizer(Tokenizer):
         if whole is not None:
             spelt = [whole]
         elif lexeme.endswith(_STEP) and len(lexeme) > len(_STEP) and step is not None:
-            # An indentation deeper than the vocabulary's deepest: that one, and the rest of it.
+            # An indentation deeper than the vocabulary's deepest: the deepest, then the rest.
             spelt = [*self._spell(lexeme[: -len(_STEP)]), step]
         else:
-            spelt = [one for character in lexeme for one in self._spell_character(character)]
+            spelt = [token for character in lexeme for token in self._spell_character(character)]
         if len(self._memo) >= _MEMO_LIMIT:
             self._memo.clear()
         return self._memo.setdefault(lexeme, tuple(spelt))
 
     def _spell_character(self, character: str) -> list[int]:
-        one = self._ids.get(character)
-        if one is not None:
-            return [one]
+        token = self._ids.get(character)
+        if token is not None:
+            return [token]
         return [
             HALF_BYTES.start + half
             for byte in encode_utf8(character)
             for half in (byte >> 4, byte & 15)
         ]
 
-    def piece(self, one: int) -> str:
-        """Return what a single id decodes to; "" for pad, end and half bytes."""
-        return self._pieces[one]
+    def piece(self, token: int) -> str:
+        """Return the text of a single id; "" for pad, end and half bytes."""
+        return self._pieces[token]
 
     def decode(self, ids: Sequence[int]) -> str:
         """Return the text of some ids; pad and end ids decode to nothing.
@@ -142,16 +142,16 @@ class LexemeTokenizer(Tokenizer):
         """
         plain = _plain(ids)
         try:
-            # Programs are decoded by the million: the common case makes one call of each kind.
+            # Programs are decoded by the million: the common case makes a single call of each kind.
             if len(plain) > 1:
                 return "".join(itemgetter(*plain)(self._whole))
         except (KeyError, TypeError):
-            pass  # an id of no piece of its own: outside the vocabulary, or a half byte
+            pass  # an id without a piece: outside the vocabulary, or a half byte
         self._check(plain)
         return self._pieces_and_spans(plain)[0]
 
     def spans(self, ids: Sequence[int]) -> NDArray[np.int64]:
-        """Return where each token stands in ``decode(ids)``, as (T, 2) character offsets.
+        """Return the place of each token in ``decode(ids)``, as (T, 2) character offsets.
 
         Every half byte of a character has the span of the whole character.
         """
@@ -188,7 +188,7 @@ class LexemeTokenizer(Tokenizer):
         if ids and not (min(ids) >= 0 and max(ids) < self.vocab_size):
             raise ConfigError(
                 "an id is outside the vocabulary",
-                value=next(one for one in ids if not 0 <= one < self.vocab_size),
+                value=next(token for token in ids if not 0 <= token < self.vocab_size),
                 expected=f"0..{self.vocab_size - 1}",
             )
 
@@ -232,8 +232,8 @@ def _plain(ids: Any) -> list[int]:
 
 
 def _read_half_bytes(ids: list[int]) -> tuple[str, list[int]]:
-    # A half byte without its partner is read as a byte that no character begins with.
-    halves = [one - HALF_BYTES.start for one in ids]
+    # A half byte without its partner is read as a byte that cannot begin a character.
+    halves = [half_byte - HALF_BYTES.start for half_byte in ids]
     odd = len(halves) % 2
     if odd:
         halves.append(0)

@@ -1,4 +1,4 @@
-"""Tokenizer: text to ids and back, with the span of characters each token stands for."""
+"""Tokenizer: text to ids and back, with the span of characters of each token."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -10,13 +10,14 @@ from numpy.typing import NDArray
 
 
 class Tokenizer(ABC):
-    """Text <-> ids, without loss: ``decode(encode(text)) == text`` for every text.
+    """Lossless mapping of text to ids: ``decode(encode(text)) == text`` for every text.
 
     Attributes:
-        name: The name it is registered under.
+        name: The name of its registration.
         vocab_size: Number of ids, the pad and end ids included.
         pad_id: Fills rows on the right; never part of a text.
-        end_id: Ends a program; an action like any other, decodes to nothing. Never ``pad_id``.
+        end_id: Ends a program; decodes to nothing, but is an action like any other. Differs from
+            ``pad_id``.
     """
 
     name: str
@@ -32,14 +33,14 @@ class Tokenizer(ABC):
     def decode(self, ids: Sequence[int]) -> str:
         """Return the text of some ids; pad and end ids decode to nothing."""
 
-    def piece_bytes(self, one: int) -> bytes:
-        """Return the UTF-8 bytes that a single id writes; none if it stands for no whole ones."""
-        text = self.decode([one])
+    def piece_bytes(self, token: int) -> bytes:
+        """Return the UTF-8 bytes that an id writes; b"" unless they are whole characters."""
+        text = self.decode([token])
         return b"" if "\ufffd" in text else text.encode("utf-8", "surrogatepass")
 
     @abstractmethod
     def spans(self, ids: Sequence[int]) -> NDArray[np.int64]:
-        """Return where each token stands in ``decode(ids)``.
+        """Return the place of each token in ``decode(ids)``.
 
         Returns:
             (T, 2) array of character offsets ``[start, end)``, ascending; a token that decodes to

@@ -1,4 +1,4 @@
-"""TrainConfig: what a training run is asked to do, and the phases that follow from it."""
+"""TrainConfig: the settings of a training run, and the phases that follow from them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -9,15 +9,16 @@ from typing import Any
 from codegym import registry
 from codegym.errors import ConfigError, UnknownNameError
 from codegym.learning.agent import Agent
+from codegym.rollout.environments import DEFAULT_ENV
 from codegym.settings import settings_of
 
 BUDGETS = ("minutes", "updates", "programs")
-GROUPS = ("agent_settings", "warm_start_settings", "guard_settings")
+GROUPS = ("agent_settings", "warm_start_settings", "guard_settings", "env_args")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainConfig:
-    """What a run is asked to do. At most one of minutes, updates and programs is above 0.
+    """Settings of a run. Exactly one of minutes, updates and programs is above 0.
 
     Attributes:
         agent: Name of the learning agent.
@@ -25,38 +26,45 @@ class TrainConfig:
         tokenizer: Name of the tokenizer of a new policy.
         words: Most words of a new policy's vocabulary, chosen by how often the training tasks'
             prompts and reference solutions hold them; 0 for the vocabulary as it is shipped.
-        tasks: URI of the training tasks, or several with weights: ``0.7*URI + 0.3*URI``.
-        eval_tasks: URI of the held-out tasks.
+        env: Id of the environment, ``CodeGym/Repair-v0`` or another package's.
+        num_envs: Number of sub-envs of an environment that is stepped.
+        env_args: Further arguments of the environment, by name.
+        tasks: URI of the training tasks, or several with weights: ``0.7*URI + 0.3*URI``; "" for the
+            environment's own.
+        eval_tasks: URI of the held-out tasks; "" for the environment's own.
         task_sampler: How training tasks are drawn: ``uniform``, ``success`` (prefers those that are
             sometimes solved), ``curriculum`` (from shallow to deep); with options,
             ``name?key=value``.
         prefix_curriculum: ``none``, or ``success`` or ``progress``: programs begin with a part of
             the reference solution, less and less of it.
-        reward: Name or expression of the reward.
+        reward: Name or expression of the reward; the agent's own default if "".
         minutes: Budget of the agent in minutes of training, evaluation left out.
         updates: Budget of the agent in updates.
         programs: Budget of the agent in programs written; 25,600 where no budget is given.
         ahead: 1 writes the next update's programs before this update is learnt from, so that they
             are graded meanwhile; they come from weights that are one update old.
-        warm_start_programs: Demonstrations to learn from first; 0 for no warm start. Where nothing
-            is said, 20,480 for a new policy and none for one from a checkpoint.
+        warm_start_programs: Demonstrations to learn from first; 0 for no warm start. By default
+            20,480 for a new policy and none for a policy from a checkpoint.
         warm_start_minutes: The same as minutes of training. The learning rate is annealed to
             whichever is given.
         max_new_tokens: Longest program, the end token included.
-        grammar: Write only valid Python, in training and evaluation; see ``Sampling.grammar``.
+        grammar: Write only valid Python, in training and evaluation; see
+            ``codegym.rollout.collect.Decoding``.
         eval_count: Held-out tasks of the first and last evaluation.
         curve_count: Held-out tasks of each evaluation in between.
         curve_points: How many evaluations in between.
         patience: A phase ends after so many evaluations in between without a new best: of the
             loss on held-out reference solutions where only those are learnt from, of sampled pass@1
             otherwise. 0 uses the whole budget.
-        seed: Of everything that is drawn.
-        isolation: Of the sandbox.
-        workers: Of the sandbox; 0 lets it choose.
+        seed: Seed of everything that is drawn.
+        isolation: Isolation of the sandbox.
+        workers: Number of sandbox workers; 0 chooses automatically.
+        threads: Number of torch's threads; 0 records the number that torch chooses by itself.
         track: Where metrics go beside the run's own files: ``tensorboard``, ``wandb``, ``trackio``,
             several separated by commas, or ``none``.
         guard: Whether a run whose policy collapses is stopped.
-        agent_preset: Named settings of the agent to begin from.
+        agent_preset: Named settings of the agent to begin from; ``auto`` takes ``small`` for the
+            tiny transformers of ``gpt`` and ``paper`` for every other policy.
         agent_settings: Settings of the agent, by name; they win over the preset.
         warm_start_settings: Settings of the warm start, by name.
         guard_settings: Settings of the guard, by name.
@@ -66,11 +74,13 @@ class TrainConfig:
     policy: str = "gpt:tiny"
     tokenizer: str = "lexemes"
     words: int = 0
+    env: str = DEFAULT_ENV
+    num_envs: int = 32
     tasks: str = "composites?domain=small&depth=1-2&split=train"
     eval_tasks: str = "composites?domain=small&depth=2&split=test"
     task_sampler: str = "uniform"
     prefix_curriculum: str = "none"
-    reward: str = "binary"
+    reward: str = ""
     minutes: float = 0.0
     updates: int = 0
     programs: int = 0
@@ -86,12 +96,14 @@ class TrainConfig:
     seed: int = 0
     isolation: str = "auto"
     workers: int = 0
+    threads: int = 0
     track: str = "tensorboard"
     guard: bool = True
-    agent_preset: str = "small"
+    agent_preset: str = "auto"
     agent_settings: Mapping[str, Any] = field(default_factory=dict)
     warm_start_settings: Mapping[str, Any] = field(default_factory=dict)
     guard_settings: Mapping[str, Any] = field(default_factory=dict)
+    env_args: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def from_mapping(cls, settings: Mapping[str, Any]) -> "TrainConfig":
@@ -107,6 +119,11 @@ class TrainConfig:
         config = settings_of(cls, given, "setting")
         if not {"warm_start_programs", "warm_start_minutes"} & given.keys():
             config = replace(config, warm_start_programs=_default_warm_start(config))
+        if config.agent_preset == "auto":
+            config = replace(config, agent_preset=preset_for(config.policy, config.agent))
+        if not config.reward:
+            agent_class = registry.get("agents", config.agent)
+            config = replace(config, reward=agent_class.default_reward)
         config._check()
         return config
 
@@ -160,6 +177,8 @@ _RANGES = (
     ("patience", 0, inf),
     ("seed", 0, 2**63 - 1),
     ("workers", 0, inf),
+    ("threads", 0, inf),
+    ("num_envs", 1, inf),
 )
 
 
@@ -179,6 +198,26 @@ def _default_warm_start(config: TrainConfig) -> int:
     needless = agent_class.learns_from != "rewards"
     return 0 if pretrained or needless else 20_480
 
+
+def preset_for(policy: str, agent: str) -> str:
+    """Return the preset of an agent that suits a policy: ``small`` or ``paper``.
+
+    Args:
+        policy: Name of the policy, or the folder of a checkpoint.
+        agent: Name of the agent.
+    """
+    name = policy.partition(":")[0]
+    if Path(policy).is_dir():
+        from codegym.policies.checkpoint import MANIFEST, read_json
+
+        manifest = Path(policy) / MANIFEST
+        name = str(read_json(manifest).get("policy")) if manifest.is_file() else ""
+    small = name in _SMALL_POLICIES
+    return "small" if small and "small" in registry.get("agents", agent).presets else "paper"
+
+
+# The transformers that codegym trains from nothing, and the floor that is compared with them.
+_SMALL_POLICIES = ("gpt", "uniform")
 
 PRESETS: dict[str, dict[str, Any]] = {
     "demo": {
@@ -219,7 +258,7 @@ def phases_of(config: TrainConfig) -> list[Phase]:
     warm = Phase(
         "warm start",
         "sft",
-        "small",
+        preset_for(config.policy, "sft"),
         config.warm_start_settings,
         minutes=config.warm_start_minutes,
         programs=config.warm_start_programs,
@@ -227,8 +266,13 @@ def phases_of(config: TrainConfig) -> list[Phase]:
     return [warm, main]
 
 
-def agent_config(agent_class: type[Agent], phase: Phase) -> Any:
+def agent_config(agent_class: type[Agent], phase: Phase, *, max_new_tokens: int) -> Any:
     """Return a phase's settings as the agent's config.
+
+    Args:
+        agent_class: The agent.
+        phase: Its preset and settings.
+        max_new_tokens: Longest program of the run, for agents with a setting of that name.
 
     Raises:
         UnknownNameError: No such preset or setting; names the nearest.
@@ -237,6 +281,8 @@ def agent_config(agent_class: type[Agent], phase: Phase) -> Any:
     if phase.preset not in agent_class.presets:
         raise UnknownNameError(f"preset of {phase.agent}", phase.preset, agent_class.presets)
     merged = {**agent_class.presets[phase.preset], **phase.settings}
+    if "max_new_tokens" in agent_class.config_class.__dataclass_fields__:
+        merged.setdefault("max_new_tokens", max_new_tokens)
     config = settings_of(agent_class.config_class, merged, f"setting of {phase.agent}")
     for name, lowest in _LEAST.items():
         if isinstance(value := getattr(config, name, None), int | float):

@@ -1,11 +1,11 @@
-"""Gatherer: gives an agent the experience it asks for, while the sandbox grades ahead.
+"""Experience: what an agent asks for, played in the environment while the grader works ahead.
 
 What is drawn for update u of phase p is a pure function of (seed, p, u), of the policy's weights
 and of the sampler's state, which changes only when an update's programs have been judged.
 
-The next update's demonstrations are always graded while this one is learnt from. With ``ahead=1``
-the next update's programs too are written before this one is learnt from, and graded meanwhile:
-they come from weights that are one update old, which ``sampling_lag`` says.
+The next update's demonstrations are always graded while the agent learns from this one. With
+``ahead=1`` the next update's programs too are written before the agent learns, and graded
+meanwhile: they come from weights that are one update old, which ``sampling_lag`` says.
 """
 
 from collections.abc import Sequence
@@ -15,15 +15,13 @@ from typing import Any
 
 import numpy as np
 import torch
+from gymnasium.vector import VectorEnv
 
-from codegym.grading.judge import Judge
-from codegym.learning.agent import Request
+from codegym.episode import ProgramEnv, Request
+from codegym.errors import ConfigError
 from codegym.policy import Policy
-from codegym.rewards.reward import Reward
-from codegym.rollout.collect import Clock, Programs, Sampling
-from codegym.rollout.demonstrations import Demonstrations
-from codegym.sandbox.job import Sandbox
-from codegym.sources.task_source import TaskSource
+from codegym.rollout.collect import Clock, Decoding, Rollout, collect
+from codegym.rollout.demonstrations import Demonstrations, reference_ids
 from codegym.tasks.task import Task
 from codegym.training.config import TrainConfig
 from codegym.training.prefix_curriculum import make_prefix_curriculum
@@ -39,9 +37,7 @@ class _Shown:
     """Demonstrations under way."""
 
     moment: _Moment
-    count: int
-    tasks: list[Task]
-    graded: Demonstrations
+    demonstrations: Demonstrations
 
 
 @dataclass(slots=True)
@@ -52,32 +48,31 @@ class _Written:
     request: Request
     stage: Stage
     tasks: list[Task]
-    graded: Programs
+    rollout: Rollout
 
 
-class Gatherer:
-    """Draws tasks, lets a policy write, shows reference solutions.
+class Experience:
+    """Draws tasks and lets a policy play them, for one agent after the other.
 
     Args:
         config: Says how tasks are drawn and programs are written.
-        sandbox: Where programs run.
-        reward: Prices them.
-        tasks: The training tasks.
+        env: The training environment of codegym.
 
     Attributes:
         sampler: Draws the tasks.
         prefix: The prefix curriculum, or None.
-        stage: At which the programs gathered last were written; it changes when programs become
-            harder or easier by plan.
+        stage: Stage at which the last programs were written; it changes when programs become harder
+            or easier by plan.
+
+    Raises:
+        UnknownNameError, ConfigError: The sampler or the curriculum does not exist or fit.
     """
 
-    def __init__(
-        self, config: TrainConfig, sandbox: Sandbox, *, reward: Reward, tasks: TaskSource
-    ) -> None:
-        self._config, self._sandbox, self._reward = config, sandbox, reward
-        self.sampler = make_sampler(config.task_sampler, tasks)
+    def __init__(self, config: TrainConfig, env: ProgramEnv) -> None:
+        self._config, self._env = config, env
+        self.sampler = make_sampler(config.task_sampler, env.source)
         self.prefix = make_prefix_curriculum(config.prefix_curriculum)
-        self._every = UniformSampler(tasks)
+        self._every = UniformSampler(env.source)
         self.stage: Stage = (0, 0)
         self._shown: _Shown | None = None
         self._written: _Written | None = None
@@ -100,7 +95,7 @@ class Gatherer:
             phase: Number of the phase.
             update: Number of the update in its phase.
             progress: Share of the phase's budget spent.
-            clock: Is told where the time went.
+            clock: Filled with where the time went.
 
         Raises:
             TaskError: A task is unusable, or lacks the reference solution it should begin with.
@@ -108,22 +103,22 @@ class Gatherer:
         """
         now, later = (phase, update), (phase, update + 1)
         began = perf_counter()
-        shown = self._take_shown(policy, wanted, now)
+        shown = self._take_shown(wanted, now)
         written = self._take_written(policy, wanted, now, progress)
         if self._config.ahead:
             self._written = self._write(policy, wanted, later, progress)
-            self._shown = self._show(policy, wanted, later)
+            self._shown = self._show(wanted, later)
         sampled = perf_counter()
-        programs = written.graded.wait(self._reward) if written else []
-        demonstrations = shown.graded.wait(self._reward) if shown else []
+        groups = written.rollout.wait_by_task() if written else []
+        demonstrations = shown.demonstrations.wait() if shown else []
         clock.sampling_s += sampled - began
         clock.waiting_s += perf_counter() - sampled
         if written:
             self.stage = written.stage
-            self._observe(written.tasks, programs)
+            self._observe(written.tasks, groups)
         if not self._config.ahead:
-            self._shown = self._show(policy, wanted, later)
-        return programs + demonstrations
+            self._shown = self._show(wanted, later)
+        return [episode for group in groups for episode in group] + demonstrations
 
     @property
     def even(self) -> bool:
@@ -151,12 +146,12 @@ class Gatherer:
                 "request": asdict(self._written.request),
                 "stage": self._written.stage,
                 "tasks": [task.to_json() for task in self._written.tasks],
-                "programs": self._written.graded.state_dict(),
+                "rollout": self._written.rollout.state_dict(),
             }
         if self._config.ahead and self._shown is not None:
             state["shown"] = {
                 "moment": self._shown.moment,
-                "tasks": [task.to_json() for task in self._shown.tasks],
+                "tasks": [task.to_json() for task in self._shown.demonstrations.tasks],
             }
         return state
 
@@ -173,29 +168,27 @@ class Gatherer:
                 request=Request(**row["request"]),
                 stage=row["stage"],
                 tasks=[Task.from_json(task) for task in row["tasks"]],
-                graded=Programs.from_state(row["programs"], policy, judge=Judge(self._sandbox)),
+                rollout=Rollout.from_state(row["rollout"], self._env, policy),
             )
         if "shown" in state:
             tasks = [Task.from_json(task) for task in state["shown"]["tasks"]]
-            self._shown = self._submit(policy, tasks, state["shown"]["moment"])
+            self._shown = _Shown(state["shown"]["moment"], Demonstrations(self._env, tasks))
 
-    def _take_shown(self, policy: Policy, wanted: Request, moment: _Moment) -> _Shown | None:
+    def _take_shown(self, wanted: Request, moment: _Moment) -> _Shown | None:
         shown, self._shown = self._shown, None
-        if shown and (shown.moment, shown.count) == (moment, wanted.demonstrations):
-            return shown
-        return self._show(policy, wanted, moment)
+        if shown and shown.moment == moment:
+            if len(shown.demonstrations.tasks) == wanted.demonstrations:
+                return shown
+        return self._show(wanted, moment)
 
-    def _show(self, policy: Policy, wanted: Request, moment: _Moment) -> _Shown | None:
+    def _show(self, wanted: Request, moment: _Moment) -> _Shown | None:
         if not wanted.demonstrations:
             return None
         rng = np.random.default_rng([self._config.seed, *moment, 1])
         # Where nothing is written, nothing could move a curriculum.
         sampler = self.sampler if wanted.tasks else self._every
-        return self._submit(policy, sampler.draw(wanted.demonstrations, rng), moment)
-
-    def _submit(self, policy: Policy, tasks: list[Task], moment: _Moment) -> _Shown:
-        graded = Demonstrations(tasks, policy, judge=Judge(self._sandbox))
-        return _Shown(moment, len(tasks), tasks, graded)
+        tasks = sampler.draw(wanted.demonstrations, rng)
+        return _Shown(moment, Demonstrations(self._env, tasks))
 
     def _take_written(
         self, policy: Policy, wanted: Request, moment: _Moment, progress: float
@@ -213,33 +206,103 @@ class Gatherer:
             return None
         rng = np.random.default_rng([self._config.seed, *moment])
         tasks = self.sampler.draw(wanted.tasks, rng)
-        programs = Programs(
+        rollout = Rollout(
+            self._env,
             policy,
             tasks,
-            judge=Judge(self._sandbox),
-            sampling=Sampling(
-                n=wanted.samples,
-                budget=self._config.max_new_tokens,
-                temperature=wanted.temperature,
-                greedy=wanted.greedy,
-                prefix=self.prefix.share(progress) if self.prefix else 0.0,
-                grammar=self._config.grammar,
-            ),
+            wanted,
+            decoding=Decoding(grammar=self._config.grammar),
             rng=torch.Generator().manual_seed(int(rng.integers(2**62))),
+            given=self._given(tasks, progress),
         )
         stage = self.sampler.stage, self.prefix.stage if self.prefix else 0
-        return _Written(moment, wanted, stage, tasks, programs)
+        return _Written(moment, wanted, stage, tasks, rollout)
 
-    def _observe(self, tasks: Sequence[Task], programs: Sequence[Trajectory]) -> None:
+    def _given(self, tasks: Sequence[Task], progress: float) -> list[list[int]] | None:
+        """Return the first tokens of the reference solutions, rounded down, never all of them."""
+        share = self.prefix.share(progress) if self.prefix else 0.0
+        if not share:
+            return None
+        cure = "train without a prefix curriculum"
+        solutions = [reference_ids(task, self._env.tokenizer, cure=cure) for task in tasks]
+        return [ids[: int(share * len(ids))] for ids in solutions]
+
+    def _observe(self, tasks: Sequence[Task], groups: Sequence[Sequence[Trajectory]]) -> None:
         """Tell sampler and prefix curriculum which of the sampled programs passed."""
-        each = len(programs) // len(tasks)
         every: list[bool] = []
-        for number, task in enumerate(tasks):
-            own = programs[number * each : (number + 1) * each]
+        for task, group in zip(tasks, groups, strict=True):
             passed = [
-                one.verdict is not None and one.verdict.passed for one in own if not one.greedy
+                episode.verdict is not None and episode.verdict.passed
+                for episode in group
+                if not episode.greedy
             ]
             self.sampler.observe(task, passed)
             every += passed
         if self.prefix is not None:
             self.prefix.observe(every)
+
+
+class SteppedExperience:
+    """Experience in an environment of another package, which is stepped and draws its own tasks.
+
+    Args:
+        config: The run's settings.
+        env: The environment.
+
+    Raises:
+        ConfigError: A setting needs an environment that opens episodes of chosen tasks.
+    """
+
+    stage: Stage = (0, 0)
+    even = True
+
+    def __init__(self, config: TrainConfig, env: "VectorEnv[Any, Any, Any]") -> None:
+        for name, plain in _PLAIN.items():
+            if getattr(config, name) != plain:
+                raise ConfigError(
+                    f"setting {name!r} needs an environment that is a codegym.episode.ProgramEnv",
+                    value=getattr(config, name),
+                    expected=f"{plain!r}, where the environment is stepped",
+                )
+        self._seed, self._env = config.seed, env
+
+    def gather(
+        self,
+        policy: Policy,
+        wanted: Request,
+        *,
+        phase: int,
+        update: int,
+        progress: float,
+        clock: Clock,
+    ) -> list[Trajectory]:
+        """Return what was asked for; see ``Experience.gather``."""
+        seed = np.random.default_rng([self._seed, phase, update]).integers(2**62)
+        rng = torch.Generator().manual_seed(int(seed))
+        return collect(self._env, policy, wanted, rng=rng, clock=clock)
+
+    def metrics(self, progress: float) -> dict[str, float]:
+        """Return nothing: there is no sampler."""
+        return {}
+
+    def forget(self) -> None:
+        """Drop nothing: nothing is under way between two updates."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return nothing: what is drawn follows from the seed and the update."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any], policy: Policy) -> None:
+        """Restore nothing."""
+
+
+_PLAIN = {"task_sampler": "uniform", "prefix_curriculum": "none", "ahead": 0, "grammar": False}
+
+
+def make_experience(
+    config: TrainConfig, env: "VectorEnv[Any, Any, Any]"
+) -> Experience | SteppedExperience:
+    """Return the experience of a run, by the kind of its environment."""
+    if isinstance(env, ProgramEnv):
+        return Experience(config, env)
+    return SteppedExperience(config, env)

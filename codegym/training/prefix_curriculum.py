@@ -14,7 +14,7 @@ from typing import Any
 
 from codegym.errors import ConfigError, UnknownNameError
 from codegym.settings import arguments_of
-from codegym.sources.task_source import parse_uri
+from codegym.sources import parse_uri
 
 
 class PrefixCurriculum(ABC):

@@ -1,4 +1,4 @@
-"""Position: where in a run one stands."""
+"""Progress: how far a training run has come."""
 
 from dataclasses import dataclass
 
@@ -6,14 +6,14 @@ from codegym.training.config import Phase
 
 
 @dataclass(slots=True)
-class Position:
-    """Where in a run one stands; all that resuming needs beside weights and optimiser.
+class Progress:
+    """Training progress; saved in the checkpoint.
 
     Attributes:
         phase: Number of the phase.
-        updates: Updates done in it.
-        programs: Programs of it.
-        elapsed_s: Seconds of training in it.
+        updates: Updates done in the phase.
+        programs: Programs of the phase.
+        elapsed_s: Seconds of training in the phase.
         total_programs: Programs of the whole run.
         total_s: Seconds of training of the whole run.
         next_point: Number of the next evaluation within the phase.
@@ -31,20 +31,28 @@ class Position:
     best: float | None = None
     points_since_best: int = 0
 
-    def judge(self, figure: float) -> None:
-        """Take note of an evaluation."""
+    def advance(self, *, programs: int, seconds: float) -> None:
+        """Count an update of so many programs."""
+        self.updates += 1
+        self.programs += programs
+        self.total_programs += programs
+        self.elapsed_s += seconds
+        self.total_s += seconds
+
+    def compare(self, figure: float) -> None:
+        """Compare an evaluation's figure with the best so far."""
         if self.best is None or figure > self.best:
             self.best, self.points_since_best = figure, 0
         else:
             self.points_since_best += 1
 
-    def next_phase(self) -> "Position":
-        """Return the beginning of the next phase."""
-        return Position(
+    def next_phase(self) -> "Progress":
+        """Return the progress at the start of the next phase."""
+        return Progress(
             phase=self.phase + 1, total_programs=self.total_programs, total_s=self.total_s
         )
 
-    def progress(self, phase: Phase) -> float:
+    def share(self, phase: Phase) -> float:
         """Return the share of the phase's budget that is spent, in [0, 1]."""
         if phase.minutes:
             return min(1.0, self.elapsed_s / (60.0 * phase.minutes))

@@ -16,8 +16,8 @@ import numpy as np
 from codegym import registry
 from codegym.errors import ConfigError
 from codegym.settings import arguments_of
+from codegym.sources import TaskSource, parse_uri
 from codegym.sources.composites import ProceduralSource
-from codegym.sources.task_source import TaskSource, parse_uri
 from codegym.synthesis import Curriculum, CurriculumConfig
 from codegym.tasks.task import Task
 

@@ -1,4 +1,4 @@
-"""Training: the loop that takes a policy from its first weights to a report.
+"""Trainer: takes a policy from its first weights to a report.
 
 A run is a list of phases (a warm start, then reinforcement learning), each an agent and a budget.
 What is drawn at update u of phase p is a pure function of (seed, p, u), so a run that was stopped
@@ -14,6 +14,7 @@ from time import perf_counter
 from typing import Any
 
 import numpy as np
+import torch
 
 from codegym import registry
 from codegym.errors import TaskError, TrainingDivergedError
@@ -26,17 +27,19 @@ from codegym.policies.factory import make_policy
 from codegym.policy import Policy
 from codegym.rewards import make_reward
 from codegym.rollout.collect import Clock
+from codegym.rollout.environments import make_env
 from codegym.sandbox import make_sandbox
 from codegym.settings import settings_of
-from codegym.sources.mixture import load_mixture
+from codegym.sources import load_tasks
+from codegym.tasks.task_source import TaskSource
 from codegym.training.config import Phase, TrainConfig, agent_config, phases_of
 from codegym.training.divergence import DivergenceGuard, GuardConfig
-from codegym.training.experience import Gatherer
+from codegym.training.experience import make_experience
 from codegym.training.interrupts import stopping_on_signals
-from codegym.training.progress import Position
+from codegym.training.progress import Progress
 from codegym.training.run_folder import RunFolder
 from codegym.training.tracking import Trackers, require_trackers
-from codegym.training.update_metrics import episode_metrics
+from codegym.training.update_metrics import update_metrics
 from codegym.training.word_list import tokenizer_for
 from codegym.trajectory import Trajectory
 
@@ -47,7 +50,7 @@ _SAVE_COST = 50.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Update:
-    """What a watcher of a run is told after each update."""
+    """What a watcher of a run sees after each update."""
 
     phase: str
     progress: float
@@ -59,9 +62,12 @@ class Trainer:
     """Runs a ``TrainConfig`` in a ``RunFolder``.
 
     Args:
-        config: What to do.
+        config: Settings of the run.
         folder: Where its files go; ``RunFolder.create`` has been called.
         watch: Called after each update.
+
+    Raises:
+        UnknownNameError, ConfigError: A setting names nothing, or cannot be used.
     """
 
     def __init__(
@@ -78,12 +84,13 @@ class Trainer:
         self.phases = phases_of(config)
         # Names are looked up before anything slow begins.
         for phase in self.phases:
-            agent_config(registry.get("agents", phase.agent), phase)
+            agent_class = registry.get("agents", phase.agent)
+            agent_config(agent_class, phase, max_new_tokens=config.max_new_tokens)
         self.guard_config = settings_of(GuardConfig, config.guard_settings, "setting of guard")
         require_trackers(config.track)
         self.reward = make_reward(config.reward)
-        self.train_tasks = load_mixture(config.tasks)
-        self.eval_tasks = load_mixture(config.eval_tasks)
+        self.train_tasks = load_tasks(config.tasks) if config.tasks else None
+        self.eval_tasks = load_tasks(config.eval_tasks) if config.eval_tasks else None
 
     def stop(self) -> None:
         """Ask the run to save itself and end after the update under way."""
@@ -94,7 +101,7 @@ class Trainer:
 
         Args:
             resume: Continue from the folder's checkpoint.
-            good: Continue from the last good one instead, after a run has diverged.
+            good: Continue from the last good checkpoint instead, after a run has diverged.
 
         Returns:
             True if the run is complete, False if it was stopped and can be resumed.
@@ -107,139 +114,158 @@ class Trainer:
         """
         with ExitStack() as stack:
             stack.enter_context(self.folder.held())
+            if self.config.threads:
+                # Sums depend on how many threads share them: the number is part of the run.
+                stack.callback(torch.set_num_threads, torch.get_num_threads())
+                torch.set_num_threads(self.config.threads)
             self._sandbox = stack.enter_context(
                 make_sandbox(self.config.isolation, workers=self.config.workers or None)
             )
             stack.enter_context(stopping_on_signals(self.stop))
-            judge = Judge(self._sandbox)
-            self._gatherer = Gatherer(
-                self.config, self._sandbox, reward=self.reward, tasks=self.train_tasks
-            )
-            policy, position, state = self._begin(resume, good)
-            if position.phase >= len(self.phases):
+            policy, progress, state = self._begin(resume, good)
+            if progress.phase >= len(self.phases):
                 return True
             # What a stopped run logged after its checkpoint is done again, and replaced.
             self._trackers = Trackers(
                 self.config.track,
                 self.folder.path,
                 config=self.config.to_mapping(),
-                step=position.total_programs,
+                step=progress.total_programs,
             )
             stack.callback(self._trackers.close)
-            while position.phase < len(self.phases):
-                phase = self.phases[position.phase]
-                agent = self._agent(policy, position.phase)
-                policy = agent.policy
-                self._guard = DivergenceGuard(
-                    self.guard_config, vocab_size=policy.tokenizer.vocab_size
-                )
-                if state is not None:
-                    agent.load_state_dict(state["agent"])
-                    self._guard.load_state_dict(state["guard"])
-                    state = None
-                else:
-                    self.folder.keep_good()
-                    if position.phase == len(self.phases) - 1:
-                        self._measure(policy, judge, position, "before", self.config.eval_count)
-                if not self._run_phase(phase, agent, judge, position):
-                    return False
-                self._gatherer.forget()
-                artifacts = agent.artifacts()
-                if position.phase < len(self.phases) - 1:
-                    save_policy(policy, self.folder.warm_start)
-                position = position.next_phase()
-                if position.phase < len(self.phases):
-                    self._save(policy, None, position)
-            self._measure(policy, judge, position, "after", self.config.eval_count)
-            self._save(policy, None, position, artifacts=artifacts)
+            return self._run_phases(policy, progress, state)
+
+    def _run_phases(self, policy: Policy, progress: Progress, state: dict[str, Any] | None) -> bool:
+        """Run the phases that are left; False if the run was stopped."""
+        artifacts: Mapping[str, Any] = {}
+        while progress.phase < len(self.phases):
+            agent = self._agent(policy, progress.phase)
+            policy = agent.policy
+            self._guard = DivergenceGuard(self.guard_config, vocab_size=policy.tokenizer.vocab_size)
+            if state is not None:
+                agent.load_state_dict(state["agent"])
+                self._guard.load_state_dict(state["guard"])
+                state = None
+            else:
+                self.folder.keep_good()
+                if progress.phase == len(self.phases) - 1:
+                    self._measure(policy, progress, "before", self.config.eval_count)
+            if not self._run_phase(self.phases[progress.phase], agent, progress):
+                return False
+            self._experience.forget()
+            artifacts = agent.artifacts()
+            if progress.phase < len(self.phases) - 1:
+                save_policy(policy, self.folder.warm_start)
+            progress = progress.next_phase()
+            if progress.phase < len(self.phases):
+                self._save(policy, None, progress)
+        self._measure(policy, progress, "after", self.config.eval_count)
+        self._save(policy, None, progress, artifacts=artifacts)
         return True
 
-    def _begin(self, resume: bool, good: bool) -> tuple[Policy, Position, dict[str, Any] | None]:
-        if not resume:
-            policy = make_policy(
-                self.config.policy,
-                tokenizer=tokenizer_for(self.train_tasks, self.config.tokenizer, self.config.words),
-                seed=self.config.seed,
-            )
-            # So that even a run killed in its first minute can be resumed.
-            self._save(policy, None, Position())
-            return policy, Position(), None
-        if good:
-            self.folder.restore_good()
-        policy = load_policy(self.folder.checkpoint)
-        saved = load_trainer(self.folder.checkpoint)
-        self.folder.cut(saved["log_sizes"])
-        self._gatherer.load_state_dict(saved["gatherer"], policy)
-        return policy, Position(**saved["position"]), saved if saved["agent"] else None
+    def _begin(self, resume: bool, good: bool) -> tuple[Policy, Progress, dict[str, Any] | None]:
+        if resume:
+            if good:
+                self.folder.restore_good()
+            policy = load_policy(self.folder.checkpoint)
+            self._make_envs(policy)
+            saved = load_trainer(self.folder.checkpoint)
+            self.folder.cut(saved["log_sizes"])
+            self._experience.load_state_dict(saved["experience"], policy)
+            return policy, Progress(**saved["progress"]), saved if saved["agent"] else None
+        tokenizer = tokenizer_for(self.train_tasks, self.config.tokenizer, self.config.words)
+        policy = make_policy(self.config.policy, tokenizer=tokenizer, seed=self.config.seed)
+        self._make_envs(policy)
+        # So that even a run killed in its first minute can be resumed.
+        self._save(policy, None, Progress())
+        return policy, Progress(), None
+
+    def _make_envs(self, policy: Policy) -> None:
+        """Make the environment that is learnt in, and the environment of the evaluations."""
+        self.env = self._make_env(policy, self.train_tasks, self.reward)
+        self.eval_env = self._make_env(policy, self.eval_tasks, make_reward("pass_rate"))
+        self._experience = make_experience(self.config, self.env)
+
+    def _make_env(self, policy: Policy, tasks: TaskSource | None, reward: Any) -> Any:
+        config = self.config
+        return make_env(
+            config.env,
+            policy,
+            tasks=tasks,
+            reward=reward,
+            budget=config.max_new_tokens,
+            judge=Judge(self._sandbox),
+            num_envs=config.num_envs,
+            env_args=config.env_args,
+        )
 
     def _agent(self, policy: Policy, phase_number: int) -> Agent:
         phase = self.phases[phase_number]
         agent_class = registry.get("agents", phase.agent)
-        settings = agent_config(agent_class, phase)
+        settings = agent_config(agent_class, phase, max_new_tokens=self.config.max_new_tokens)
         agent: Agent = agent_class(policy, settings, seed=_mix(self.config.seed, phase_number))
         return agent
 
-    def _run_phase(self, phase: Phase, agent: Agent, judge: Judge, position: Position) -> bool:
+    def _run_phase(self, phase: Phase, agent: Agent, progress: Progress) -> bool:
         """Run one phase to its end; False if it was stopped before."""
         agent.policy.prepare()
         last_saved, save_s = perf_counter(), 0.0
-        while position.progress(phase) < 1.0:
+        while progress.share(phase) < 1.0:
             if self._stop.is_set():
-                self._save(agent.policy, agent, position)
+                self._save(agent.policy, agent, progress)
                 return False
-            began = perf_counter()
-            clock = Clock()
-            progress = position.progress(phase)
-            metrics = self._gatherer.metrics(progress)
-            version, wanted = agent.policy.version, agent.request()
-            trajectories = self._gatherer.gather(
-                agent.policy,
-                wanted,
-                phase=position.phase,
-                update=position.updates,
-                progress=progress,
-                clock=clock,
-            )
-            if wanted.demonstrations and not trajectories:
-                raise TaskError(
-                    "none of the reference solutions passed its tests",
-                    value=self.config.tasks,
-                    cure="codegym check source URI says which tasks are unfit",
-                )
-            learning = perf_counter()
-            metrics |= agent.update(trajectories, progress=progress)
-            now = perf_counter()
-            metrics |= episode_metrics(trajectories, clock, now - learning, now - began, version)
-            position.updates += 1
-            count = int(metrics.get("programs", len(trajectories)))
-            position.programs += count
-            position.total_programs += count
-            position.elapsed_s += now - began
-            position.total_s += now - began
-            self._log(phase, position, metrics)
-            self._check(phase, position, metrics, trajectories)
-            if position.progress(phase) >= position.next_point / (self.config.curve_points + 1):
-                if position.progress(phase) < 1.0:
-                    row = self._measure(
-                        agent.policy, judge, position, "curve", self.config.curve_count
-                    )
-                    position.judge(_figure(row, agent))
-                position.next_point += 1
-                if 0 < self.config.patience <= position.points_since_best:
+            trajectories, metrics = self._update(agent, progress, phase)
+            self._log(phase, progress, metrics)
+            self._check(phase, progress, metrics, trajectories)
+            if progress.share(phase) >= progress.next_point / (self.config.curve_points + 1):
+                if progress.share(phase) < 1.0:
+                    row = self._measure(agent.policy, progress, "curve", self.config.curve_count)
+                    progress.compare(_figure(row, agent))
+                progress.next_point += 1
+                if 0 < self.config.patience <= progress.points_since_best:
                     return True
             if perf_counter() - last_saved > max(_SAVE_EVERY_S, _SAVE_COST * save_s):
                 began = perf_counter()
-                self._save(agent.policy, agent, position)
+                self._save(agent.policy, agent, progress)
                 if self._guard.healthy:
                     self.folder.keep_good()
                 last_saved = perf_counter()
                 save_s = last_saved - began
         return True
 
+    def _update(
+        self, agent: Agent, progress: Progress, phase: Phase
+    ) -> tuple[list[Trajectory], dict[str, float]]:
+        """Gather what the agent asks for, let it learn, and count the update."""
+        began, clock, share = perf_counter(), Clock(), progress.share(phase)
+        metrics = self._experience.metrics(share)
+        version, wanted = agent.policy.version, agent.request()
+        trajectories = self._experience.gather(
+            agent.policy,
+            wanted,
+            phase=progress.phase,
+            update=progress.updates,
+            progress=share,
+            clock=clock,
+        )
+        if wanted.demonstrations and not any(each.demonstration for each in trajectories):
+            raise TaskError(
+                "none of the reference solutions passed its tests",
+                value=self.config.tasks,
+                cure="codegym check source URI says which tasks are unfit",
+            )
+        learning = perf_counter()
+        metrics |= agent.update(trajectories, progress=share)
+        now = perf_counter()
+        metrics |= update_metrics(trajectories, clock, now - learning, now - began, version)
+        programs = int(metrics.get("programs", len(trajectories)))
+        progress.advance(programs=programs, seconds=now - began)
+        return trajectories, metrics
+
     def _check(
         self,
         phase: Phase,
-        position: Position,
+        progress: Progress,
         metrics: Mapping[str, float],
         trajectories: Sequence[Trajectory],
     ) -> None:
@@ -253,10 +279,10 @@ class Trainer:
         try:
             self._guard.check(
                 metrics,
-                programs=sum(not one.demonstration for one in trajectories),
-                stage=self._gatherer.stage,
-                even=self._gatherer.even,
-                where=f"update {position.updates} of {phase.name}",
+                programs=sum(not each.demonstration for each in trajectories),
+                stage=self._experience.stage,
+                even=self._experience.even,
+                where=f"update {progress.updates} of {phase.name}",
             )
         except TrainingDivergedError as error:
             raise TrainingDivergedError(
@@ -267,51 +293,51 @@ class Trainer:
             ) from None
 
     def _measure(
-        self, policy: Policy, judge: Judge, position: Position, moment: str, count: int
+        self, policy: Policy, progress: Progress, moment: str, count: int
     ) -> dict[str, Any]:
         """Evaluate greedily and by sampling, and append one line to the curve."""
-        tasks = held_out(self.eval_tasks, count)
         policy.module.eval()
-        phase = self.phases[min(position.phase, len(self.phases) - 1)]
+        tasks = held_out(self.eval_env, count)
+        phase = self.phases[min(progress.phase, len(self.phases) - 1)]
         row: dict[str, Any] = {"moment": moment, "phase": phase.name}
-        row |= {"programs": position.total_programs, "train_s": position.total_s}
+        row |= {"programs": progress.total_programs, "train_s": progress.total_s}
         for kind in KINDS:
             report = evaluate(
                 policy,
                 tasks,
-                judge=judge,
+                env=self.eval_env,
+                count=count,
                 deterministic=kind == "greedy",
-                budget=self.config.max_new_tokens,
                 grammar=self.config.grammar,
                 # The same draws at every moment: gains are compared pair by pair.
                 seed=self.config.seed,
-                name=self.config.eval_tasks,
+                name=self.config.eval_tasks or self.config.env,
             )
             # Without the rows of a full evaluation nobody could pair it with another.
             row[kind] = report.to_json(full=count == self.config.eval_count)
         shown = {f"held-out/{kind}": row[kind]["pass_at"]["1"]["mean"] for kind in KINDS}
-        loss = reference_loss(policy, tasks[: self.config.curve_count])
+        loss = reference_loss(policy, self.eval_env, (tasks or ())[: self.config.curve_count])
         if loss is not None:
             row["loss"] = shown["held-out/loss"] = loss
-        self._trackers.log(shown, position.total_programs)
+        self._trackers.log(shown, progress.total_programs)
         self.folder.append("curve", row)
         return row
 
-    def _log(self, phase: Phase, position: Position, metrics: Mapping[str, float]) -> None:
+    def _log(self, phase: Phase, progress: Progress, metrics: Mapping[str, float]) -> None:
         row = {
             "phase": phase.name,
-            "update": position.updates,
-            "programs": position.programs,
-            "train_s": round(position.elapsed_s, 3),
+            "update": progress.updates,
+            "programs": progress.programs,
+            "train_s": round(progress.elapsed_s, 3),
         }
         self.folder.append("metrics", dict(metrics) | row)
         shown = {f"{phase.name}/{name}": value for name, value in metrics.items()}
-        self._trackers.log(shown, position.total_programs)
+        self._trackers.log(shown, progress.total_programs)
         if self.watch is not None:
             self.watch(
                 Update(
                     phase=phase.name,
-                    progress=position.progress(phase),
+                    progress=progress.share(phase),
                     programs_per_s=metrics["programs_per_s"],
                     metrics=metrics,
                 )
@@ -321,7 +347,7 @@ class Trainer:
         self,
         policy: Policy,
         agent: Agent | None,
-        position: Position,
+        progress: Progress,
         *,
         artifacts: Mapping[str, Any] | None = None,
     ) -> None:
@@ -329,10 +355,10 @@ class Trainer:
             policy,
             self.folder.checkpoint,
             trainer={
-                "position": dataclasses.asdict(position),
+                "progress": dataclasses.asdict(progress),
                 "agent": agent.state_dict() if agent else None,
                 "artifacts": dict(artifacts or {}),
-                "gatherer": self._gatherer.state_dict(),
+                "experience": self._experience.state_dict(),
                 "guard": self._guard.state_dict() if agent else None,
                 "log_sizes": self.folder.sizes(),
             },
@@ -340,7 +366,7 @@ class Trainer:
 
 
 def _figure(row: Mapping[str, Any], agent: Agent) -> float:
-    """Return what an evaluation is judged by: higher is better."""
+    """Return the figure of an evaluation that is compared; higher is better."""
     if agent.learns_from == "demonstrations" and "loss" in row:
         return -float(row["loss"])
     return float(row["sampled"]["pass_at"]["1"]["mean"])

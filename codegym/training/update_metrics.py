@@ -1,4 +1,4 @@
-"""Episode metrics: what the loop logs of every update: its episodes, and where the time went."""
+"""Update metrics: what is logged of every update: its episodes, and where the time went."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from codegym.rollout.collect import Clock
 from codegym.trajectory import Trajectory
 
 
-def episode_metrics(
+def update_metrics(
     trajectories: Sequence[Trajectory],
     clock: Clock,
     learning_s: float,
@@ -27,8 +27,8 @@ def episode_metrics(
     """
     if not trajectories:
         return {"programs_per_s": 0.0}
-    own = [one for one in trajectories if not one.demonstration]
-    outcomes = Counter(str(one.verdict.outcome) for one in own if one.verdict)
+    own = [episode for episode in trajectories if not episode.demonstration]
+    outcomes = Counter(str(episode.verdict.outcome) for episode in own if episode.verdict)
     times = {
         "programs_per_s": len(trajectories) / total_s,
         "share_sampling": clock.sampling_s / total_s,
@@ -38,20 +38,20 @@ def episode_metrics(
     if not own:
         return times
     return times | {
-        "reward": float(np.mean([one.reward for one in own])),
+        "reward": float(np.mean([episode.reward for episode in own])),
         "pass_rate": outcomes["passed"] / len(own),
-        "tokens": float(np.mean([len(one) for one in own])),
-        "finished": float(np.mean([one.finished for one in own])),
-        "sampling_lag": version - float(np.mean([one.policy_version for one in own])),
+        "tokens": float(np.mean([len(episode) for episode in own])),
+        "finished": float(np.mean([episode.finished for episode in own])),
+        "sampling_lag": version - float(np.mean([episode.policy_version for episode in own])),
         **{f"outcome/{name}": count / len(own) for name, count in outcomes.items()},
         **_by_granularity(own),
     }
 
 
 def _by_granularity(own: Sequence[Trajectory]) -> dict[str, float]:
-    """Return the mean reward of the programs whose fault is global, of one line, or nowhere."""
+    """Return the mean reward of the programs whose fault is global, of episode line, or nowhere."""
     rewards: dict[str, list[float]] = {}
-    for one in own:
-        if one.feedback is not None:
-            rewards.setdefault(one.feedback.granularity.value, []).append(one.reward)
+    for episode in own:
+        if episode.feedback is not None:
+            rewards.setdefault(episode.feedback.granularity.value, []).append(episode.reward)
     return {f"reward/{name}": float(np.mean(values)) for name, values in sorted(rewards.items())}

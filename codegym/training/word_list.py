@@ -1,14 +1,14 @@
-"""Word list: a new policy's vocabulary, taken from the tasks it is to be trained on."""
+"""Word list: the vocabulary of a new policy, taken from its training tasks."""
 
 from codegym.errors import ConfigError
-from codegym.sources.task_source import TaskSource
+from codegym.tasks.task_source import TaskSource
 from codegym.tokenizers import Tokenizer, make_tokenizer
 from codegym.tokenizers.lexemes import LexemeTokenizer
 
 _TASKS_READ = 20_000
 
 
-def tokenizer_for(source: TaskSource, name: str, words: int) -> Tokenizer:
+def tokenizer_for(source: TaskSource | None, name: str, words: int) -> Tokenizer:
     """Make a tokenizer as it is shipped, or with the words that a source's tasks use most.
 
     Args:
@@ -25,6 +25,10 @@ def tokenizer_for(source: TaskSource, name: str, words: int) -> Tokenizer:
     if not isinstance(made, LexemeTokenizer):
         raise ConfigError(
             "this tokenizer has no word list", value=name, expected="lexemes", cure="words=0"
+        )
+    if source is None:
+        raise ConfigError(
+            "a word list is taken from tasks", value=words, cure="give tasks, or words=0"
         )
     step = max(1, len(source) // _TASKS_READ)
     tasks = (source[number] for number in range(0, len(source), step))

@@ -8,8 +8,8 @@ import torch
 
 from codegym import registry
 from codegym.checks.symbol_world import SymbolWorld
+from codegym.episode import Request
 from codegym.grading.verdict import Outcome
-from codegym.learning.agent import Request
 from codegym.learning.outcome_critic import CLASSES, OutcomeCritic, outcome_class
 
 FAST = {"lr": 1e-3, "warmup_steps": 1, "tasks": 16, "samples": 8, "capacity": 128,

@@ -9,9 +9,9 @@ import torch
 
 from codegym import registry
 from codegym.checks.symbol_world import SymbolWorld
+from codegym.episode import Request
 from codegym.grading.feedback import Feedback, Granularity
 from codegym.grading.verdict import Outcome
-from codegym.learning.agent import Request
 from codegym.rewards import make_reward
 
 FAST = {"lr": 1e-3, "warmup_steps": 1, "tasks": 16, "samples": 8, "capacity": 256, "steps": 8,

@@ -112,7 +112,7 @@ def test_limits_and_cache_are_taken(tasks, tmp_path):
     [
         ("{", r"samples.jsonl:2: not JSON"),
         ("[1]", r"samples.jsonl:2: not a JSON object"),
-        ({"completion": "x"}, r"samples.jsonl:2: missing, or no text \(field 'task_id'\)"),
+        ({"completion": "x"}, r"samples.jsonl:2: missing, or not text \(field 'task_id'\)"),
         ({"task_id": "t/9", "completion": "x"}, r"samples.jsonl:2: no such task .*t/9"),
         ({"task_id": "t/0"}, r"samples.jsonl:2: no program \(field 'completion'\)"),
         (

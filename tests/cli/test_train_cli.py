@@ -11,8 +11,8 @@ from click.testing import CliRunner
 
 from codegym.cli.train import command
 from codegym.errors import ConfigError, TaskError, UnknownNameError
-from codegym.sources.mixture import Mixture, load_mixture
-from codegym.sources.task_source import load_tasks
+from codegym.sources import load_tasks
+from codegym.sources.mixture import Mixture
 from codegym.training.config import GROUPS, TrainConfig, phases_of
 from codegym.training.config_file import read_config_file
 
@@ -134,7 +134,7 @@ ONE, TWO = "composites?depth=1-2&split=train", "atoms?topic=strings"
 
 
 def test_a_mixture_draws_by_weight() -> None:
-    mixture = load_mixture(f"3*{ONE} + {TWO}")
+    mixture = load_tasks(f"3*{ONE} + {TWO}")
     assert isinstance(mixture, Mixture) and mixture.weights == (0.75, 0.25)
     heads = Counter(mixture[i].task_id.partition("/")[0] for i in range(400))
     # The standard deviation of 400 draws is 8.7.
@@ -146,11 +146,11 @@ def test_a_mixture_draws_by_weight() -> None:
         mixture.find("none")
 
 
-def test_one_uri_is_itself_and_bad_mixtures_are_named() -> None:
-    assert load_mixture(ONE).uri == load_tasks(ONE).uri
+def test_a_single_uri_is_no_mixture_and_bad_mixtures_are_named() -> None:
+    assert load_tasks(ONE).uri == ONE
     with pytest.raises(UnknownNameError, match="'atoms'"):
-        load_mixture(f"{ONE} + 0.5*atms")
+        load_tasks(f"{ONE} + 0.5*atms")
     with pytest.raises(ConfigError, match="above 0"):
-        load_mixture(f"0*{ONE} + {TWO}")
+        load_tasks(f"0*{ONE} + {TWO}")
     with pytest.raises(ConfigError, match="unreadable"):
-        load_mixture(f"0.5.5*{ONE} + {TWO}")
+        load_tasks(f"0.5.5*{ONE} + {TWO}")

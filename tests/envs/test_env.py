@@ -279,7 +279,7 @@ def logged(env, text):
         log_probs=nothing,
         values=nothing,
         reward=reward,
-        token_rewards=np.array(info["token_rewards"], dtype=np.float32),
+        credit=np.array(info["token_rewards"], dtype=np.float32),
         finished=True,
         program=info["program"],
         verdict=info["verdict"],
@@ -291,8 +291,8 @@ def logged(env, text):
 def test_a_logged_episode_plays_again(tiny, text):
     env = SynthesisEnv(**tiny, reward="rltf")
     episode = logged(env, text)
-    assert validate(env.setting, episode).ok
-    assert validate(SynthesisEnv(**tiny, reward="rltf").setting, episode).ok
+    assert validate(env.episodes, episode).ok
+    assert validate(SynthesisEnv(**tiny, reward="rltf").episodes, episode).ok
 
 
 @pytest.mark.parametrize(
@@ -301,12 +301,12 @@ def test_a_logged_episode_plays_again(tiny, text):
         ({"reward": 0.25}, "reward"),
         ({"program": "def f(x):\n    return 1"}, "spell"),
         ({"prompt": np.array([5, 6])}, "prompt"),
-        ({"token_rewards": np.zeros(5, dtype=np.float32)}, "token rewards"),
+        ({"credit": np.zeros(5, dtype=np.float32)}, "credit"),
     ],
 )
 def test_a_false_log_is_found_out(tiny, change, word):
     env = SynthesisEnv(**tiny, reward="rltf")
-    report = validate(env.setting, dataclasses.replace(logged(env, "    return x"), **change))
+    report = validate(env.episodes, dataclasses.replace(logged(env, "    return x"), **change))
     assert not report.ok
     assert any(word in one for one in report.differences)
 
@@ -361,4 +361,4 @@ def test_the_rollout_without_an_environment_gives_the_same_numbers():
         assert (price, info["program"], info["cut"]) == (one.reward, one.program, not one.finished)
         assert (info["verdict"], info["feedback"]) == (one.verdict, one.feedback)
         np.testing.assert_array_equal(np.float32(info["token_rewards"]), one.token_rewards)
-    assert validate(env.setting, written[0]).ok
+    assert validate(env.episodes, written[0]).ok

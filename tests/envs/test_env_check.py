@@ -48,7 +48,7 @@ class Moody(Unbounded):
 class Short(Unbounded):
     high = 1.0
 
-    def tokens(self, verdict, feedback):
+    def credit(self, verdict, feedback):
         return np.zeros(1, dtype=np.float32)
 
 

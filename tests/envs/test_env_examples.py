@@ -74,7 +74,7 @@ def episode(actions):
         log_probs=nothing,
         values=nothing,
         reward=0.5,
-        token_rewards=nothing,
+        credit=nothing,
         finished=True,
         program="",
     )

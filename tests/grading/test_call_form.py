@@ -132,9 +132,9 @@ def test_humaneval_in_call_form():
     assert [task.tests.form for task in source] == ["call"] * 164
     with codegym.make_sandbox(workers=2) as sandbox:
         pairs = [(task.canonical_solution, task) for task in source]
-        assert sum(one.passed for one in codegym.judge_many(pairs, sandbox=sandbox)) == 164
+        assert sum(verdict.passed for verdict in codegym.judge_many(pairs, sandbox=sandbox)) == 164
         nothing = [("    return None\n", task) for task in source]
-        assert sum(one.passed for one in codegym.judge_many(nothing, sandbox=sandbox)) == 0
+        assert sum(verdict.passed for verdict in codegym.judge_many(nothing, sandbox=sandbox)) == 0
     assert source.uri == "humaneval?form=call"
     with pytest.raises(UnknownNameError, match="assertion"):
         codegym.load_tasks("humaneval?form=asertion")

@@ -1,4 +1,4 @@
-"""Masks: whatever they let through is Python, and always fits the budget."""
+"""Masks: every allowed program is Python and fits the budget."""
 
 import ast
 import keyword
@@ -16,6 +16,7 @@ pytest.importorskip("lark")
 from codegym.errors import ConfigError
 from codegym.grammar import PythonMask, shared_mask
 from codegym.grammar.mask import NEVER
+from codegym.grammar.vocabulary import read_vocabulary
 from codegym.grammar.word_tokens import FOREIGN_OPERATORS, KEYWORDS, OPERATORS, SOFT
 from codegym.sources import load_tasks
 from codegym.tokenizers.bytes import ByteTokenizer
@@ -81,7 +82,7 @@ def write(mask, tokens, prompt, budget, rng, sharpness=0.0):
     sharpness=st.sampled_from([0.0, 1.0, 4.0, 30.0]),
 )
 def test_any_policy_writes_only_programs_that_parse(name, seed, prompt, budget, sharpness):
-    """From a uniform one, of sharpness 0, to one that writes its favourites wherever it may."""
+    """Policies range from uniform (sharpness 0) to always writing a favourite token."""
     mask, tokens = MASKS[name], TOKENS[name]
     start = mask.needs(mask.start(prompt))
     if start.min() >= budget:
@@ -198,11 +199,11 @@ def test_words_and_operators_are_pythons_own():
 def test_the_budget_closes_what_is_open():
     mask, tokens = MASKS["lexemes"], TOKENS["lexemes"]
     state = mask.start("def f(x):\n    return [(x")
-    allowed = [tokens.decode([one]) for one in np.flatnonzero(mask.allowed(state, 3))]
+    allowed = [tokens.decode([token]) for token in np.flatnonzero(mask.allowed(state, 3))]
     assert allowed == [")"]
-    assert ")" in [tokens.decode([one]) for one in np.flatnonzero(mask.allowed(state, 4))]
+    assert ")" in [tokens.decode([token]) for token in np.flatnonzero(mask.allowed(state, 4))]
     # Where no program fits, only a shortest way out is left.
-    assert [tokens.decode([one]) for one in np.flatnonzero(mask.allowed(state, 1))] == [")"]
+    assert [tokens.decode([token]) for token in np.flatnonzero(mask.allowed(state, 1))] == [")"]
 
 
 def test_prompts_out_of_the_grammar_are_named():
@@ -216,14 +217,13 @@ def test_keeping_few_states_changes_nothing(monkeypatch):
     forgetful, mask = PythonMask(tokens), MASKS["lexemes"]
     for seed in range(3):
         rngs = [np.random.default_rng(seed) for _ in range(2)]
-        one, other = (
+        kept_few, kept_all = (
             write(each, tokens, "", 30, rng)
             for each, rng in zip((forgetful, mask), rngs, strict=True)
         )
-        assert one == other
+        assert kept_few == kept_all
 
 
 def test_the_same_vocabulary_is_read_once():
     assert shared_mask(LexemeTokenizer()) is shared_mask(LexemeTokenizer())
-    one, other = PythonMask(ByteTokenizer()), PythonMask(ByteTokenizer())
-    assert one._vocabulary is other._vocabulary
+    assert read_vocabulary(ByteTokenizer()) is read_vocabulary(ByteTokenizer())

@@ -110,7 +110,7 @@ def test_every_solution_of_mbpp(name):
     lines = (DATA / "mbpp_train_validation.jsonl").read_text(encoding="utf-8").splitlines()
     codes = [code for code in (json.loads(line)["code"] for line in lines) if reads(code)]
     assert len(codes) > 400
-    assert not [(one, found) for one in codes if (found := first_refusal(name, one))]
+    assert not [(code, found) for code in codes if (found := first_refusal(name, code))]
 
 
 @pytest.mark.slow
@@ -214,9 +214,9 @@ def check_tightness(seed, count, most, share):
     checked = 0
     for text, state, rng in states(seed, count):
         needs = mask.needs(state)
-        refused = [one for one in np.flatnonzero(needs == NEVER) if tokens.piece(one)]
-        for one in rng.permutation(refused)[:share]:
-            after = text + tokens.piece(int(one))
+        refused = [token for token in np.flatnonzero(needs == NEVER) if tokens.piece(token)]
+        for token in rng.permutation(refused)[:share]:
+            after = text + tokens.piece(int(token))
             assert (way := ways_out(after, most)) is None, (after, way)
             checked += 1
         # And no way out is shorter than the masks say.

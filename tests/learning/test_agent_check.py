@@ -9,8 +9,9 @@ import pytest
 import torch
 
 from codegym.checks.check_agent import check_agent
+from codegym.episode import Request
 from codegym.errors import ConfigError, ConformanceError
-from codegym.learning.agent import Agent, Request
+from codegym.learning.agent import Agent
 from codegym.learning.learner import Columns, Learner, Optimiser, Tally
 from codegym.trajectory import Batch, Trajectory
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from codegym.checks.symbol_world import SymbolWorld
-from codegym.learning.agent import Request
+from codegym.episode import Request
 from codegym.learning.learner import Columns, Optimiser, Tally, ramp
 from codegym.trajectory import Batch
 

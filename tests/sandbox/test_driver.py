@@ -1,4 +1,4 @@
-"""What the process that owns a sandbox may go through: death, forks, threads, many sandboxes."""
+"""Driver: the process that owns a sandbox dies, forks, uses threads, or makes many sandboxes."""
 
 import os
 import signal
@@ -19,7 +19,7 @@ TASK = Task.from_calls("", "f", [((1,), 2)])
 RIGHT = "def f(x):\n    return x + 1\n"
 WRONG = "def f(x):\n    return x - 1\n"
 
-# Starts a sandbox of two workers, with an examiner, judges, says so, and does what it is told.
+# Starts a sandbox of two workers with an examiner, judges, prints its descendants, and goes on.
 DRIVER = """
 import os, sys, time
 import codegym
@@ -31,7 +31,7 @@ task = Task.from_calls("", "f", [((1,), 2)])
 test = Task.from_assertions("", "f", "assert f(1) == 2")
 right = "def f(x):\\n    return x + 1\\n"
 sandbox = codegym.make_sandbox(isolation=sys.argv[1], workers=2)
-pairs = [(right + f"# {n}", one) for n in range(8) for one in (task, test)]
+pairs = [(right + f"# {n}", asked) for n in range(8) for asked in (task, test)]
 assert all(v.passed for v in judge_many(pairs, sandbox=sandbox))
 print(*descendants(os.getpid()), flush=True)
 """
@@ -60,7 +60,7 @@ def start(isolation, then):
 
 
 def alive(pids):
-    """Return those processes that still run; a zombie, whoever must reap it, does not."""
+    """Return the processes that still run, without zombies."""
     found = []
     for pid in pids:
         try:

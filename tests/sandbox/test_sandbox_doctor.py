@@ -1,4 +1,4 @@
-"""The doctor, the cures it knows, and the conformance suite of sandboxes."""
+"""The doctor, its cures, and the conformance suite of sandboxes."""
 
 import json
 import struct
@@ -56,9 +56,9 @@ def test_the_command_prints_findings_and_cures(monkeypatch):
     result = CliRunner().invoke(root, ["doctor"])
     assert result.exit_code == 1 and "isolate nothing" in result.output
     told = json.loads(CliRunner().invoke(root, ["doctor", "--json"]).output)
-    modes = [one for one in told["findings"] if one["name"].startswith("isolation")]
+    modes = [found for found in told["findings"] if found["name"].startswith("isolation")]
     assert told["chosen"] == "" and len(modes) == 3
-    assert all(one["cure"] == "sysctl something" for one in modes)
+    assert all(mode["cure"] == "sysctl something" for mode in modes)
 
 
 def test_missing_bubblewrap_is_told(monkeypatch):

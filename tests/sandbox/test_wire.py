@@ -75,7 +75,7 @@ def test_library_values_come_back(value):
     back = there_and_back(value)
     assert back == value and type(back) is type(value)
     if isinstance(value, list):
-        assert [type(one) for one in back] == [type(one) for one in value]
+        assert [type(item) for item in back] == [type(item) for item in value]
 
 
 def test_floats_that_json_lacks():

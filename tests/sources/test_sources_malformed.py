@@ -81,7 +81,11 @@ def write(folder: Path, *rows: Any) -> Path:
 )  # fmt: skip
 def test_a_malformed_row_is_named_by_file_line_and_field(reader, change, field, tmp_path):
     good = ROWS[reader]
-    name = next(one for one in ("question_id", "problem_id", "name", "task_id") if one in good)
+    name = next(
+        field_name
+        for field_name in ("question_id", "problem_id", "name", "task_id")
+        if field_name in good
+    )
     other = good | {name: 2 if reader == "apps" else "another"} | change
     with pytest.raises(TaskError) as caught:
         load_tasks(f"{reader}:{write(tmp_path, good, other)}")

@@ -29,7 +29,9 @@ def grade(task: Task, *programs: str) -> list[bool]:
     # A busy machine takes longer than the seconds that a data set allows.
     patient = replace(task.tests, limits=Limits(cpu_s=60.0, wall_s=120.0))
     task = replace(task, tests=patient)
-    return [verdict.passed for verdict in codegym.judge_many([(one, task) for one in programs])]
+    return [
+        verdict.passed for verdict in codegym.judge_many([(program, task) for program in programs])
+    ]
 
 
 # Published solutions name List and collections without an import, as the sites import them.
@@ -163,7 +165,7 @@ def test_kinds_inside_of_containers_are_told(tmp_path):
     space: dict[str, Any] = {}
     exec(task.tests.test_code, space)
     assert space["INPUTS"] == [[[(1, 2), (3,)], {"x": {1}}], [[(4,)], {"y": {5, 6}}]]
-    assert [type(one) for one in space["INPUTS"][1]] == [list, dict]
+    assert [type(item) for item in space["INPUTS"][1]] == [list, dict]
 
 
 HELPERS = """\

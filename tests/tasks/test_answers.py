@@ -1,10 +1,10 @@
-"""Programs are found in answers whatever fences, prose and sessions stand around them."""
+"""Answers: programs are found between fences, prose and interactive sessions."""
 
 import ast
 
 import pytest
 
-from codegym.tasks.answers import extract_program, program_from_answer, start_of, whole_program
+from codegym.tasks.answers import extract_program, program_from_answer, read_program, start_of
 from codegym.tasks.task import Task
 
 CODE = "def f(x):\n    return x + 1"
@@ -111,9 +111,9 @@ def test_an_answer_continues_or_replaces_the_prompt(answer):
 def test_a_program_that_parses_is_left_alone():
     task = Task.from_calls("def f(x):\n", "f", [((1,), 2)])
     body = '    """\n```\n"""\n    return x + 1\n'
-    assert whole_program(task, body) == task.prompt + body
-    assert whole_program(task, f"So:\n```\n{CODE}\n```") == CODE
-    assert whole_program(task, "no code") == task.prompt + "no code"
+    assert read_program(task, body, "program")[0] == task.prompt + body
+    assert read_program(task, f"So:\n```\n{CODE}\n```", "program")[0] == CODE
+    assert read_program(task, "no code", "program")[0] == task.prompt + "no code"
 
 
 def test_places_in_an_answer_are_found_in_its_program():

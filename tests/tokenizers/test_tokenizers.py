@@ -27,7 +27,7 @@ def test_no_text_is_lost(name, text):
     assert tokens.decode(ids) == text
     assert tokens.decode(np.array(ids, dtype=np.int32)) == text
     assert not {tokens.pad_id, tokens.end_id} & set(ids)
-    assert all(0 <= one < tokens.vocab_size for one in ids)
+    assert all(0 <= token < tokens.vocab_size for token in ids)
 
 
 @pytest.mark.parametrize("name", MADE)
@@ -40,8 +40,8 @@ def test_spans_partition_any_sequence_of_ids(name, data):
     assert (np.diff(spans[:, 0]) >= 0).all()
     covered = sorted({(a, b) for a, b in spans.tolist() if a < b})
     assert "".join(text[a:b] for a, b in covered) == text
-    for one, (start, end) in zip(ids, spans.tolist(), strict=True):
-        if one in (tokens.pad_id, tokens.end_id):
+    for token, (start, end) in zip(ids, spans.tolist(), strict=True):
+        if token in (tokens.pad_id, tokens.end_id):
             assert start == end
 
 
@@ -56,7 +56,7 @@ def test_spans_of_a_program_are_its_lexemes():
 
 def test_a_word_out_of_the_vocabulary_is_spelt():
     tokens = LexemeTokenizer(["ab", " ab", "\n    ", "    "])
-    assert [tokens.piece(one) for one in tokens.encode("ab ab abc")] == [
+    assert [tokens.piece(token) for token in tokens.encode("ab ab abc")] == [
         "ab",
         " ab",
         " ",
@@ -65,7 +65,7 @@ def test_a_word_out_of_the_vocabulary_is_spelt():
         "c",
     ]
     deep = tokens.encode("\n" + "    " * 9 + "ab")
-    assert [tokens.piece(one) for one in deep] == ["\n    ", *["    "] * 8, "ab"]
+    assert [tokens.piece(token) for token in deep] == ["\n    ", *["    "] * 8, "ab"]
 
 
 def test_half_bytes_share_their_characters_span():
@@ -112,7 +112,9 @@ def test_the_default_vocabulary_holds_every_word_of_every_prompt():
         for phrase in atom.phrases:
             text = phrase.format(a="xs", b="ys", k=2)
             lexemes = LEXEME.findall(f" {text}") + LEXEME.findall(text.capitalize())[:1]
-            words = {one for one in lexemes if len(one.strip()) > 1 and one.strip().isalpha()}
+            words = {
+                lexeme for lexeme in lexemes if len(lexeme.strip()) > 1 and lexeme.strip().isalpha()
+            }
             assert words <= known, words - known
 
 

@@ -11,15 +11,15 @@ import pytest
 import torch
 
 from codegym import registry
+from codegym.episode import Request
 from codegym.errors import ConfigError, TaskError, UnknownNameError
 from codegym.grading.judge import Judge
-from codegym.learning.agent import Request
 from codegym.policies.checkpoint import load_policy
 from codegym.policies.gpt.gpt_policy import GPTConfig, GPTPolicy
 from codegym.rewards import make_reward
 from codegym.rollout.collect import Clock, Programs, Sampling, collect
 from codegym.sandbox import make_sandbox
-from codegym.sources.task_source import TaskSource, load_tasks
+from codegym.sources import TaskSource, load_tasks
 from codegym.tasks.task import Task
 from codegym.training.config import TrainConfig
 from codegym.training.experience import Gatherer

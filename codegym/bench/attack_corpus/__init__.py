@@ -1,6 +1,6 @@
-"""The attack corpus: programs in ten classes that try to get a verdict they have not earned.
+"""Attack corpus: programs in ten classes that try to get an undeserved verdict.
 
-One file a class. The texts are data; ``codegym.bench.attacks`` runs them.
+Each class has its own file. The programs are data; ``codegym.bench.attacks`` runs them.
 """
 
 from codegym.bench.attack_corpus import (

@@ -275,11 +275,11 @@ def solve(x):
 """,
         forms=("call", "assertion", "stdio"),
         control="",
-        why_no_control="naive graders fail it too; what counts is that the worker survives",
+        why_no_control="naive graders fail it too; the worker must survive",
     ),
     Attack(
         name="a20_trailing_decorator",
-        says="Test code is never parsed in one text with the program, so none can decorate it.",
+        says="Test code is never parsed in one text with the program, which cannot decorate it.",
         program="""\
 def solve(x):
     return 'wrong'
@@ -307,7 +307,7 @@ def solve(x):
     ),
     Attack(
         name="a22_real_time_signal",
-        says="Death by a signal that has no name is a death like any other.",
+        says="A process killed by a signal without a name counts as dead like any other.",
         program="""\
 import ctypes
 import os

@@ -1,6 +1,6 @@
-"""Attack: one program that tries to get a verdict it has not earned, and what counts as success.
+"""Attack: a program that tries to get an undeserved verdict, and the conditions of its success.
 
-The texts are data. Nothing here runs them.
+The programs are data; this module does not run them.
 """
 
 from dataclasses import dataclass
@@ -33,25 +33,25 @@ ALL_FORMS: tuple[Form, ...] = ("call", "assertion", "stdio")
 class Attack:
     """One attack program.
 
-    Every program defines ``solve(x)``. Words between at-signs are filled in at run time: ``@PORT@``
-    and its like by the bait (``Bait.words``), ``@WANT_3@`` and ``@WANT_8@`` in ``test_code`` by the
-    expected values.
+    Every program defines ``solve(x)``. Words between at-signs are replaced at run time: ``@PORT@``
+    and similar words from ``PlantedSecrets.words``, ``@WANT_3@`` and ``@WANT_8@`` in ``test_code``
+    by the expected values.
 
     Attributes:
         name: Family letter, number and a few words; unique.
-        says: The property that holds while the attack fails, in one sentence.
+        says: The property that the attack tries to break, in one sentence.
         program: The untrusted text.
-        goal: What a PASSED verdict would prove. ``secret``: an unguessable text was produced;
-            ``ratio``: an unguessable float; ``mark``: the forbidden act worked, since only then
-            does ``solve`` return ``MARK``; ``aftermath``: nothing, only the runs that follow count.
-        forms: Test forms the attack applies to; the first is the most telling.
-        test_code: Own test code for the assertion form; "" for a plain comparison.
+        goal: Meaning of a PASSED verdict. ``secret``: the program produced an unguessable text;
+            ``ratio``: an unguessable float; ``mark``: the forbidden act worked, since ``solve``
+            returns ``MARK`` only then; ``aftermath``: nothing, only the later runs count.
+        forms: Test forms to which the attack applies; the first is the most important.
+        test_code: Test code of the attack for the assertion form; "" for a plain comparison.
         probe: Program for the next run on the same worker; its ``solve`` returns ``MARK`` only if
-            it finds what this attack left behind. "" for the general probe.
-        control: The naive grader that this attack gets past; "" where none can be had.
+            it finds traces of this attack. "" for the general probe.
+        control: The naive grader that this attack defeats; "" if there is none.
         why_no_control: Reason for ``control=""``.
         hangs: Whether the attack runs until a limit ends it.
-        isolations: Modes that promise the property.
+        isolations: Modes that guarantee the property.
     """
 
     name: str
@@ -78,7 +78,7 @@ class Attack:
         return self.name[0]
 
 
-# Put before programs that talk to the kernel themselves. Numbers are (x86_64, aarch64).
+# Head of programs that make raw system calls. Numbers are (x86_64, aarch64).
 NATIVE = '''\
 import ctypes
 import errno

@@ -1,8 +1,8 @@
-"""Class d, forging the result: programs that write, patch or break what carries the verdict."""
+"""Class d, forging the result: programs that write, patch or break the carriers of the verdict."""
 
 from codegym.bench.attack_corpus.attack import Attack
 
-# Frames of every shape a grader might take for a reply, a status or a verdict.
+# Frames of every shape that a grader could mistake for a reply, a status or a verdict.
 _FRAMES = """\
 import json
 import os
@@ -64,7 +64,7 @@ def solve(x):
 
 _NO_FRAMES = "it aims at the parser of framed replies, which naive graders lack"
 
-# Finds the sockets that a program may hold.
+# Finds the program's sockets.
 _SOCKETS = """\
 import os
 
@@ -121,7 +121,7 @@ def solve(x):
     ),
     Attack(
         name="d04_descriptors_to_null",
-        says="Descriptors pointed elsewhere lose the program its reply and nothing more.",
+        says="A program that redirects its descriptors loses its reply and breaks nothing.",
         program="""\
 import os
 
@@ -140,7 +140,7 @@ def solve(x):
     ),
     Attack(
         name="d05_descriptors_closed",
-        says="Closing every descriptor loses the program its reply and nothing more.",
+        says="A program that closes every descriptor loses its reply and breaks nothing.",
         program="""\
 import os
 
@@ -183,7 +183,7 @@ def solve(x):
     ),
     Attack(
         name="d07_patched_comparisons",
-        says="Builtins that the tests use are not the program's to patch.",
+        says="A program cannot patch the builtins that the tests use.",
         program="""\
 import builtins
 import math
@@ -236,7 +236,7 @@ def solve(x):
     ),
     Attack(
         name="d09_patched_text_type",
-        says="Native code that rewrites the comparison of str does so in its own process.",
+        says="Native code rewrites the comparison of str in its own process only.",
         program="""\
 import ctypes
 
@@ -451,7 +451,7 @@ def solve(x):
     ),
     Attack(
         name="d21_swapped_modules",
-        says="Modules swapped in sys.modules are the program's alone.",
+        says="Modules replaced in sys.modules affect the program only.",
         program="""\
 import sys
 import types
@@ -502,7 +502,7 @@ def solve(x):
     ),
     Attack(
         name="d23_native_constants",
-        says="Native code that rewrites the value of shared constants does so for itself alone.",
+        says="Native code rewrites the value of shared constants in its own process only.",
         program="""\
 import ctypes
 
@@ -522,7 +522,7 @@ def check(candidate):
     ),
     Attack(
         name="d24_names_nobody_asked_for",
-        says="A program cannot slip builtins of its own into the namespace of the tests.",
+        says="A program cannot put its builtins into the namespace of the tests.",
         program=_FRAMES
         + """\
 def send(fd, tree):
@@ -567,7 +567,7 @@ def check(candidate):
     ),
     Attack(
         name="d25_slow_to_scan",
-        says="No reply takes more than a moment to look through.",
+        says="Every reply is checked in a short time.",
         program=_bodies(
             r"""
             b'[' * 400 + b'"' + b'\\"' * 25_000
@@ -582,7 +582,7 @@ def check(candidate):
     ),
     Attack(
         name="d26_half_a_frame",
-        says="A reply that breaks off in the middle is no reply, and holds up nobody.",
+        says="An unfinished reply is no reply and delays no other program.",
         program=_SOCKETS
         + """\
 def solve(x):
@@ -595,7 +595,7 @@ def solve(x):
     os._exit(0)
 """,
         control="",
-        why_no_control="it lies in wait for a reader of frames, which a naive grader is not",
+        why_no_control="it attacks a reader of frames, and a naive grader reads none",
     ),
     Attack(
         name="d27_frames_in_between",
@@ -622,7 +622,7 @@ def solve(x):
     return 'x' * 100_000
 """,
         control="",
-        why_no_control="it lies in wait for a reader of frames, which a naive grader is not",
+        why_no_control="it attacks a reader of frames, and a naive grader reads none",
     ),
     Attack(
         name="d28_trees_of_its_own",
@@ -653,6 +653,6 @@ def solve(x):
     return 'wrong'
 """,
         control="",
-        why_no_control="it lies in wait for a reader of frames, which a naive grader is not",
+        why_no_control="it attacks a reader of frames, and a naive grader reads none",
     ),
 )

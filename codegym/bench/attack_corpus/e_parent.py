@@ -14,7 +14,7 @@ _KILLS_ITS_RUNNER = "the naive grader is what it kills"
 ATTACKS = (
     Attack(
         name="e01_every_signal_to_the_parent",
-        says="No signal of the program's ends, stops or slows the worker.",
+        says="No signal from the program ends, stops or slows the worker.",
         program="""\
 import os
 
@@ -130,7 +130,7 @@ def solve(x):
     ),
     Attack(
         name="e07_limits_of_the_worker_lowered",
-        says="A program that tries to starve its worker of memory, files or time fails to.",
+        says="A program cannot starve its worker of memory, files or time.",
         program=NATIVE
         + """\
 def solve(x):
@@ -192,7 +192,7 @@ def solve(x):
     ),
     Attack(
         name="e10_write_the_parents_memory",
-        says="The memory of no other process can be written.",
+        says="A program cannot write the memory of another process.",
         program=NATIVE
         + _OTHERS
         + """\
@@ -318,7 +318,7 @@ def solve(x):
     ),
     Attack(
         name="e15_forged_control_messages",
-        says="Messages on inherited sockets are not taken for the worker's own.",
+        says="Messages on inherited sockets are not mistaken for messages of the worker.",
         program="""\
 import array
 import os
@@ -403,7 +403,7 @@ def solve(x):
     ),
     Attack(
         name="e19_pidfd_of_the_peer",
-        says="The handle of the process at a socket's other end is good for nothing.",
+        says="The handle of the process at a socket's other end is useless.",
         program=NATIVE
         + """\
 import signal
@@ -450,7 +450,7 @@ def solve(x):
     ),
     Attack(
         name="e21_lock_lists_of_others",
-        says="The list of locks of no other process can be read or replaced.",
+        says="A program cannot read or replace another process's list of locks.",
         program=NATIVE
         + """\
 def solve(x):

@@ -1,7 +1,7 @@
 """Class f, exhausting resources: processes, memory, time, output, files, and the parsers above.
 
-Programs that count stop by themselves a little above what a sandbox should ever allow, so that
-their positive controls do no harm.
+Programs that count stop by themselves slightly above the limits of a sandbox, so that their
+positive controls do no harm.
 """
 
 from codegym.bench.attack_corpus.attack import NATIVE, Attack
@@ -379,7 +379,7 @@ def solve(x):
     ),
     Attack(
         name="f19_recursion",
-        says="Running out of C stack is an error of the program, whatever crashes.",
+        says="Running out of C stack is an error of the program.",
         program="""\
 import sys
 

@@ -1,7 +1,7 @@
 """Class g, reaching the host: files, environment, network, devices, other programs.
 
-The bait (``bait.py``) lays out on the host a readable file, a writable folder, listening sockets
-and an environment variable; each program says MARK only if it got at one of them.
+``PlantedSecrets`` plants a readable file, a writable folder, listening sockets and an environment
+variable on the host; each program returns MARK only if it reaches one of them.
 """
 
 from codegym.bench.attack_corpus.attack import NATIVE, Attack

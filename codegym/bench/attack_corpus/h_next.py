@@ -1,7 +1,7 @@
-"""Class h, poisoning the next program: whatever one run leaves, the next one must not find.
+"""Class h, poisoning the next program: traces that a run leaves for the next run.
 
-Each probe runs on the same worker right after its attack and says MARK only if it finds the mark
-left behind.
+Each probe runs on the same worker right after its attack and returns MARK only if it finds the
+mark that the attack left.
 """
 
 from codegym.bench.attack_corpus.attack import NATIVE, Attack
@@ -472,7 +472,7 @@ def solve(x):
     ),
     Attack(
         name="h23_frozen_objects",
-        says="Objects that all programs share, cached or frozen, are whole for the next one.",
+        says="Objects that all programs share, cached or frozen, are intact for the next program.",
         program="""\
 import ctypes
 import gc

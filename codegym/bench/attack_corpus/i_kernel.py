@@ -1,7 +1,7 @@
 """Class i, the kernel's surface: system calls that no honest program needs.
 
-A call counts as reached when it succeeds or fails for any reason but a refusal (EPERM, EACCES,
-ENOSYS): a wrong argument noticed by the kernel means that the kernel's code was entered.
+A call is reached if it succeeds, or fails for another reason than a refusal (EPERM, EACCES,
+ENOSYS): if the kernel notices a wrong argument, the kernel's code was entered.
 """
 
 from codegym.bench.attack_corpus.attack import NATIVE, Attack
@@ -22,7 +22,7 @@ def _calls(name: str, says: str, calls: str, **rest: object) -> Attack:
     )
 
 
-# Machine code is mapped writable, then executable; a filter that stops that has stopped it all.
+# Machine code is mapped writable, then executable; a filter that refuses this blocks the attack.
 _MACHINE_CODE = """\
 import mmap
 

@@ -1,4 +1,4 @@
-"""Class j, time: clocks that lie, limits that are waited out, ends that never come."""
+"""Class j, time: false clocks, programs that outwait limits, endings that never finish."""
 
 from codegym.bench.attack_corpus.attack import NATIVE, Attack
 
@@ -24,7 +24,7 @@ def solve(x):
         goal="mark",
         hangs=True,
         control="",
-        why_no_control="the naive graders time by signals, not by a clock of Python's",
+        why_no_control="the naive graders measure time by signals, not by Python's clocks",
     ),
     Attack(
         name="j02_timers_switched_off",
@@ -79,7 +79,7 @@ def solve(x):
     ),
     Attack(
         name="j05_many_short_naps",
-        says="The limit holds for all cases together, not for each anew.",
+        says="The limit applies to all cases together, not to each case.",
         program="import time\ndef solve(x):\n    time.sleep(0.25)\n    return 'breached'\n",
         goal="mark",
         hangs=True,
@@ -165,7 +165,7 @@ def solve(x):
     ),
     Attack(
         name="j09_endless_exit",
-        says="An exit hook, finaliser or thread that never ends holds up no later run.",
+        says="An exit hook, finaliser or thread that never ends delays no later run.",
         program="""\
 import atexit
 import threading

@@ -1,4 +1,4 @@
-"""Target: the task an attack is aimed at, with answers drawn anew for each run."""
+"""Target: the task that an attack tries to pass, with new random answers for each run."""
 
 import random
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from codegym.tasks.task import Task
 
 XS = (3, 8)
 
-# Found by any probe that has none of its own: what a run may leave that a later one would notice.
+# Probe of attacks without a specific probe: common traces that a run can leave for a later run.
 GENERAL_PROBE = """\
 import builtins
 import os
@@ -38,7 +38,7 @@ def solve(x):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """Answers that nobody can guess, for the inputs ``XS``.
+    """Unguessable answers for the inputs ``XS``.
 
     Attributes:
         texts: Expected texts of the goals ``secret`` and ``aftermath``.
@@ -73,7 +73,7 @@ class Target:
         return self.fill(attack.test_code, attack.goal) or self.plain_test(attack.goal)
 
     def plain_test(self, goal: Goal) -> str:
-        """Return test code that compares the answers one by one."""
+        """Return test code that compares each answer with its expected value."""
         lines = [
             f"    assert candidate({x}) == {want!r}\n"
             if goal != "ratio"
@@ -102,7 +102,7 @@ class Target:
         return Task.from_assertions("", "solve", test, task_id=name, limits=limits)
 
     def honest(self, goal: Goal) -> str:
-        """Return a program that knows the answers; no two are alike, so no cache knows them."""
+        """Return a program that contains the answers; no two are alike, so no cache holds them."""
         table = dict(zip(XS, self.wants(goal), strict=True))
         return f"# {self.texts[0]}\nTABLE = {table!r}\n\n\ndef solve(x):\n    return TABLE[x]\n"
 
@@ -112,6 +112,6 @@ class Target:
 
 
 def as_form(program: str, form: Form) -> str:
-    """Return the program as a test form wants it: a stdio program reads and prints."""
+    """Return the program for a test form: a stdio program reads and prints."""
     tail = "\nprint(solve(int(input())))\n"
     return program + tail if form == "stdio" else program

@@ -1,1 +1,1 @@
-"""What mining runs inside the sandbox: the standard library and ``codegym.sandbox.wire`` only."""
+"""Inside: code that mining runs in the sandbox, with codegym.sandbox.wire and grading.compare."""

@@ -1,4 +1,4 @@
-"""Behaviour: what a function gives on fixed inputs, to recognise the same function elsewhere.
+"""Behaviour: a function's results on fixed inputs, which identify the same function elsewhere.
 
 Runs inside the sandbox.
 """
@@ -12,37 +12,37 @@ from codegym.mining.inside.instrument import OverBudget
 from codegym.mining.inside.probe import Subject
 from codegym.sandbox import wire
 
-_ONES: tuple[Any, ...] = (
+_SINGLES: tuple[Any, ...] = (
     0, 1, 2, 3, 5, 6, 10, 12, 17, 28, 100, 145, -4, 2.5, "", "a", "abc", "Hello World", "racecar",
     "1011", "aabbb c", "()(())", "12,7", "a_b-c", [], [1], [3, 1, 2], [1, 2, 2, 3], [5, -1, 4, 5],
     [1.5, 2.5], ["b", "a", "cc"], ["x", "x"], [[1, 2], [3, 4]], [[1], [2, 2]], [(1, 2), (0, 5)],
     (4, 2, 9), {"a": 1, "b": 2}, [True, False], "IV", "2 3",
 )  # fmt: skip
-_TWOS: tuple[Any, ...] = (
+_PAIRED: tuple[Any, ...] = (
     0, 1, 2, 3, 7, 12, 1.5, "", "a", "abc", "hello world", [], [1, 2, 3], [3, 4, 2, 2], ["a", "b"],
     [[1, 2], [3, 4]], (1, 2), {"a": 1},
 )  # fmt: skip
-_THREES: tuple[Any, ...] = (0, 1, 2, 5, 10, "a", "abc", [1, 2, 3], [4, 2], ["a"])
+_TRIPLED: tuple[Any, ...] = (0, 1, 2, 5, 10, "a", "abc", [1, 2, 3], [4, 2], ["a"])
 PROBES: dict[int, list[tuple[Any, ...]]] = {
-    1: [(one,) for one in _ONES],
-    2: list(itertools.product(_TWOS, repeat=2)),
-    3: [row for row in itertools.product(_THREES, repeat=3) if len(set(map(type, row))) < 3],
+    1: [(value,) for value in _SINGLES],
+    2: list(itertools.product(_PAIRED, repeat=2)),
+    3: [row for row in itertools.product(_TRIPLED, repeat=3) if len(set(map(type, row))) < 3],
 }
 PROBE_STEPS, ALL_STEPS = 4000, 200_000
 
 
 def behaviour(subject: Subject, arity: int) -> dict[int, str]:
-    """Return a short digest of the result for every fixed input that gives one.
+    """Return a short digest of the result for every fixed input that gives a result.
 
     Args:
         subject: The program.
-        arity: With how many arguments to call it, 1 to 3.
+        arity: Number of arguments, 1 to 3.
     """
     found: dict[int, str] = {}
     steps = 0
     for number, row in enumerate(PROBES.get(arity, ())):
         try:
-            run = subject.call([wire.encode(one) for one in row], {}, PROBE_STEPS)
+            run = subject.call([wire.encode(value) for value in row], {}, PROBE_STEPS)
         except OverBudget:
             continue
         steps += run.steps
@@ -55,17 +55,17 @@ def behaviour(subject: Subject, arity: int) -> dict[int, str]:
 
 
 def _plain(tree: Any) -> Any:
-    """Forget what two ways of writing the same function differ in: kinds of sequence, rounding."""
+    """Remove differences between versions of the same function: sequence types, rounding."""
     if isinstance(tree, bool):
         return int(tree)
     if isinstance(tree, float):
         return int(tree) if tree == int(tree) else float(f"{tree:.9g}")
     if isinstance(tree, list):
-        return [_plain(one) for one in tree]
+        return [_plain(item) for item in tree]
     if isinstance(tree, dict) and len(tree) == 1:
         ((tag, body),) = tree.items()
         if tag in ("t", "i", "q", "W"):
             return _plain(body)
         if tag in ("s", "z", "K", "d"):
-            return {tag: sorted((_plain(one) for one in body), key=json.dumps)}
+            return {tag: sorted((_plain(item) for item in body), key=json.dumps)}
     return tree

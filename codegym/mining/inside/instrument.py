@@ -1,7 +1,7 @@
-"""Instrument: a function's tree with counters in it: which branches are taken, how long it runs.
+"""Instrument: adds counters to a function's tree, which record branches and limit steps.
 
-``Instrumented.tree`` calls ``_cg_tick()`` at the start of every function and loop body and
-``_cg_arc(n, value)`` around every test. Runs inside the sandbox; standard library only.
+``Ticking`` adds a call of ``_cg_tick()`` at the start of every function and loop body, ``Arcs`` a
+call of ``_cg_arc(n, value)`` around every test. Runs inside the sandbox; standard library only.
 """
 
 import ast
@@ -11,11 +11,11 @@ TICK, ARC = "_cg_tick", "_cg_arc"
 
 
 class OverBudget(BaseException):
-    """The function ran for too many steps. No ``except Exception`` of it can hold this up."""
+    """The function ran for too many steps; its ``except Exception`` blocks cannot catch this."""
 
 
 class Meter:
-    """Counts steps and remembers arcs.
+    """Counts steps and records arcs.
 
     Attributes:
         arcs: Arcs taken since ``start``.
@@ -28,27 +28,27 @@ class Meter:
         self._budget = 0
 
     def start(self, budget: int) -> None:
-        """Begin a call that may take ``budget`` steps."""
+        """Start a call that may take ``budget`` steps."""
         self.arcs = set()
         self.used, self._budget = 0, budget
 
     def tick(self) -> None:
-        """Count one step.
+        """Count a step.
 
         Raises:
-            OverBudget: The call has taken its last one.
+            OverBudget: The call exceeds its budget.
         """
         self.used += 1
         if self.used > self._budget:
             raise OverBudget
 
     def arc(self, number: int, value: Any) -> Any:
-        """Note which way a test went, and return it."""
+        """Record the outcome of a test and return it."""
         self.arcs.add(2 * number + bool(value))
         return value
 
     def names(self) -> dict[str, Any]:
-        """Return what instrumented code refers to."""
+        """Return the names that instrumented code uses."""
         return {TICK: self.tick, ARC: self.arc}
 
 
@@ -75,7 +75,7 @@ class Ticking(ast.NodeTransformer):
         return node
 
     def visit_comprehension(self, node: ast.comprehension) -> ast.AST:
-        """Tick once an item."""
+        """Tick once per item."""
         self.generic_visit(node)
         tick = _call(TICK)
         node.ifs[:0] = [ast.UnaryOp(op=ast.Not(), operand=tick)]  # tick() is None
@@ -83,10 +83,10 @@ class Ticking(ast.NodeTransformer):
 
 
 class Arcs(ast.NodeTransformer):
-    """Puts ``_cg_arc`` around every test of one function.
+    """Puts ``_cg_arc`` around every test of a function.
 
     Attributes:
-        wanted: The arcs there are: two a test, one a loop body, handler or case.
+        wanted: All arcs: two for each test, and a single arc for a loop body, handler or case.
     """
 
     def __init__(self) -> None:
@@ -106,43 +106,43 @@ class Arcs(ast.NodeTransformer):
         return _call_statement(ARC, ast.Constant(number), ast.Constant(True))
 
     def visit_If(self, node: ast.If) -> ast.AST:
-        """Note both ways."""
+        """Record both outcomes."""
         self.generic_visit(node)
         node.test = self._test(node.test)
         return node
 
     def visit_While(self, node: ast.While) -> ast.AST:
-        """Note both ways."""
+        """Record both outcomes."""
         self.generic_visit(node)
         node.test = self._test(node.test)
         return node
 
     def visit_IfExp(self, node: ast.IfExp) -> ast.AST:
-        """Note both ways."""
+        """Record both outcomes."""
         self.generic_visit(node)
         node.test = self._test(node.test)
         return node
 
     def visit_comprehension(self, node: ast.comprehension) -> ast.AST:
-        """Note both ways of its conditions."""
+        """Record both outcomes of its conditions."""
         self.generic_visit(node)
-        node.ifs = [self._test(one) for one in node.ifs]
+        node.ifs = [self._test(condition) for condition in node.ifs]
         return node
 
     def visit_For(self, node: ast.For) -> ast.AST:
-        """Note that its body was entered."""
+        """Record that its body was entered."""
         self.generic_visit(node)
         node.body[:0] = [self._entered()]
         return node
 
     def visit_ExceptHandler(self, node: ast.ExceptHandler) -> ast.AST:
-        """Note that it was entered."""
+        """Record that it was entered."""
         self.generic_visit(node)
         node.body[:0] = [self._entered()]
         return node
 
     def visit_match_case(self, node: ast.match_case) -> ast.AST:
-        """Note that it was entered."""
+        """Record that it was entered."""
         self.generic_visit(node)
         node.body[:0] = [self._entered()]
         return node

@@ -1,10 +1,10 @@
-"""Mutants: small faults put into a function, one at a time, to see whether its tests notice.
+"""Mutants: copies of a function with a single small fault, which its tests should detect.
 
-Operators (the classic ones of mutation testing; signature, docstring and annotations are left
-alone): arithmetic, comparison and logical operators replaced, conditions forced and negated,
-constants changed, calls replaced by what they are given or given their arguments swapped,
-statements deleted, ``break`` and ``continue`` swapped, results dropped, slice bounds dropped.
-Runs inside the sandbox; standard library only.
+The operators are the classic ones of mutation testing; signature, docstring and annotations stay
+unchanged. They replace arithmetic, comparison and logical operators, force and negate conditions,
+change constants, replace calls by their arguments or swap these, delete statements, swap ``break``
+and ``continue``, drop results, and drop slice bounds. Runs inside the sandbox; standard library
+only.
 """
 
 import ast
@@ -45,7 +45,7 @@ Site = tuple[int, str, int]
 
 
 class Mutant(NamedTuple):
-    """One fault: what was changed, on which line of the function from 1, and the result."""
+    """A faulty copy of a function: operator, line of the function from 1, and syntax tree."""
 
     operator: str
     line: int
@@ -53,7 +53,7 @@ class Mutant(NamedTuple):
 
 
 def sites(function: ast.FunctionDef) -> list[Site]:
-    """List the places of a function that can be broken, in the order of ``ast.walk``."""
+    """Return the places of a function that can be mutated, in the order of ``ast.walk``."""
     hidden = _hidden(function)
     return [
         (index, operator, number)
@@ -64,7 +64,7 @@ def sites(function: ast.FunctionDef) -> list[Site]:
 
 
 def make(function: ast.FunctionDef, site: Site) -> Mutant:
-    """Return the function with one fault in it; the function itself is left as it is."""
+    """Return a copy of the function with a single fault; the function stays unchanged."""
     index, operator, number = site
     twin = copy.deepcopy(function)
     node = next(itertools.islice(ast.walk(twin), index, None))
@@ -108,34 +108,35 @@ def _choices(node: ast.AST) -> Iterator[tuple[str, int]]:
     for field in ("body", "orelse", "finalbody"):
         body: Any = getattr(node, field, None)
         if isinstance(body, list):
-            for number, one in enumerate(body):
-                if _deletable(one):
+            for number, statement in enumerate(body):
+                if _deletable(statement):
                     yield f"delete {field}", number
 
 
 def _hidden(function: ast.FunctionDef) -> set[int]:
-    """Return the identities of the nodes that are none of the tests' business."""
+    """Return the identities of nodes that tests cannot check."""
     outside: list[ast.AST] = [function.args, *function.decorator_list]
-    for one in ast.walk(function):
-        if isinstance(one, ast.FunctionDef) and one.returns is not None:
-            outside.append(one.returns)
-        elif isinstance(one, ast.AnnAssign):
-            outside.append(one.annotation)
-        elif isinstance(one, ast.Expr) and isinstance(one.value, ast.Constant):
-            outside.append(one)
-        elif isinstance(one, ast.Raise):
-            outside += list(ast.iter_child_nodes(one))  # tests compare types, not messages
-        elif isinstance(one, ast.FormattedValue) and one.format_spec is not None:
-            outside.append(one.format_spec)
-    hidden = {id(inner) for one in outside for inner in ast.walk(one)}
-    # A message that is put together first and raised later.
-    used = [one for one in ast.walk(function) if isinstance(one, ast.Name)]
-    for one in ast.walk(function):
-        if isinstance(one, ast.Assign) and all(isinstance(name, ast.Name) for name in one.targets):
-            names = {name.id for name in one.targets if isinstance(name, ast.Name)}
+    for node in ast.walk(function):
+        if isinstance(node, ast.FunctionDef) and node.returns is not None:
+            outside.append(node.returns)
+        elif isinstance(node, ast.AnnAssign):
+            outside.append(node.annotation)
+        elif isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+            outside.append(node)
+        elif isinstance(node, ast.Raise):
+            outside += list(ast.iter_child_nodes(node))  # tests compare types, not messages
+        elif isinstance(node, ast.FormattedValue) and node.format_spec is not None:
+            outside.append(node.format_spec)
+    hidden = {id(inner) for node in outside for inner in ast.walk(node)}
+    # Messages that are assigned first and raised later are hidden too.
+    used = [node for node in ast.walk(function) if isinstance(node, ast.Name)]
+    for node in ast.walk(function):
+        targets = node.targets if isinstance(node, ast.Assign) else []
+        names = {target.id for target in targets if isinstance(target, ast.Name)}
+        if names and all(isinstance(target, ast.Name) for target in targets):
             loads = [use for use in used if use.id in names and isinstance(use.ctx, ast.Load)]
             if loads and all(id(use) in hidden for use in loads):
-                hidden |= {id(inner) for inner in ast.walk(one)}
+                hidden |= {id(inner) for inner in ast.walk(node)}
     return hidden
 
 
@@ -163,8 +164,8 @@ def _constants(value: Any) -> list[Any]:
 
 
 def _instead(call: ast.Call) -> list[ast.expr]:
-    """Return what may replace a call: its subject, or itself with two arguments swapped."""
-    args = [one for one in call.args if not isinstance(one, ast.Starred)]
+    """Return replacements of a call: its subject, its first argument, or swapped arguments."""
+    args = [arg for arg in call.args if not isinstance(arg, ast.Starred)]
     found: list[ast.expr] = []
     if isinstance(call.func, ast.Attribute) and not isinstance(call.func.value, ast.Constant):
         if not (isinstance(call.func.value, ast.Name) and args):  # a module's function
@@ -178,9 +179,9 @@ def _instead(call: ast.Call) -> list[ast.expr]:
 
 
 def _another(text: str) -> str:
-    """Return a letter that a text lacks, in its case: many texts are alphabets."""
+    """Return a letter that a text lacks, in its case; many texts are alphabets."""
     letters = "xqaj" if text.islower() else "XQAJ"
-    return next((one for one in letters if one not in text), "#")
+    return next((letter for letter in letters if letter not in text), "#")
 
 
 def _is_none(node: ast.expr) -> bool:
@@ -207,7 +208,7 @@ def _logical(node: Any, number: int, field: str) -> None:
 def _operand(node: Any, number: int, field: str) -> None:
     del node.values[number]
     if len(node.values) == 1:
-        node.values *= 2  # a test of one value: "x and x"
+        node.values *= 2  # a test of a single value: "x and x"
 
 
 def _unary(node: Any, number: int, field: str) -> None:

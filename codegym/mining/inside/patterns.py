@@ -1,8 +1,8 @@
-"""Patterns: texts that match a regular expression, written from its syntax tree.
+"""Patterns: writes texts that match a regular expression, from its syntax tree.
 
-The expression is parsed, never run: one that takes for ever to match is as good as any other. Look
-around and back references to groups not yet written are left out, so that a text may miss its mark.
-Runs inside the sandbox; standard library only.
+The expression is parsed, never run, so a slow expression costs nothing. Lookarounds and references
+to groups that are not written yet are ignored, so a text may fail to match. Runs inside the
+sandbox; standard library only.
 """
 
 import re
@@ -22,14 +22,14 @@ _ANY = "abcxyzABC0129 -_.,:/"
 
 
 def text_matching(pattern: str, rng: Random) -> str:
-    """Return a text that the pattern matches as a whole, by and large.
+    """Return a text that the whole pattern usually matches.
 
     Args:
         pattern: A regular expression.
-        rng: Where the choices come from.
+        rng: Source of randomness.
 
     Raises:
-        ValueError: It is none.
+        ValueError: The pattern is not a regular expression.
     """
     try:
         tree = vars(re)["_parser"].parse(pattern)
@@ -46,11 +46,11 @@ def _part(kind: str, body: Any, rng: Random, groups: dict[int, str]) -> str:
     if kind == "LITERAL":
         return chr(body)
     if kind == "NOT_LITERAL":
-        return rng.choice([one for one in _ANY if ord(one) != body])
+        return rng.choice([character for character in _ANY if ord(character) != body])
     if kind == "ANY":
         return rng.choice(_ANY)
     if kind == "IN":
-        return _one_of(body, rng)
+        return _member_of(body, rng)
     if kind == "BRANCH":
         return _write(rng.choice(body[1]), rng, groups)
     if kind in ("MAX_REPEAT", "MIN_REPEAT", "POSSESSIVE_REPEAT"):
@@ -66,10 +66,10 @@ def _part(kind: str, body: Any, rng: Random, groups: dict[int, str]) -> str:
         return _write(body, rng, groups)
     if kind == "GROUPREF":
         return groups.get(body, "")
-    return ""  # anchors and assertions take no room
+    return ""  # anchors and assertions have no width
 
 
-def _one_of(items: Any, rng: Random) -> str:
+def _member_of(items: Any, rng: Random) -> str:
     allowed: list[str] = []
     negated = False
     for kind, body in items:
@@ -82,9 +82,9 @@ def _one_of(items: Any, rng: Random) -> str:
             low, high = body
             allowed += [chr(low), chr(high), chr(rng.randint(low, high))]
             if negated:
-                allowed += [one for one in _ANY if low <= ord(one) <= high]
+                allowed += [character for character in _ANY if low <= ord(character) <= high]
         elif name == "CATEGORY":
             allowed += _CATEGORIES.get(str(body), "")
     if negated:
-        allowed = [one for one in _ANY if one not in allowed]
+        allowed = [character for character in _ANY if character not in allowed]
     return rng.choice(allowed) if allowed else ""

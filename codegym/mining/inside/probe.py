@@ -1,9 +1,8 @@
-"""Probe: one function under study inside the sandbox: explored, then tested against its mutants.
+"""Probe: loads a function inside the sandbox and explores its behaviour.
 
-``explore`` draws inputs and keeps those that reach new branches or give new results, as a fuzzer
-does; ``strength`` runs every mutant on the best of them, looks for inputs that kill the survivors,
-and chooses the fewest cases that keep all branches and kills. Steps are counted, never seconds, so
-that the same job gives the same answer everywhere. Runs inside the sandbox.
+``Explorer`` draws inputs and keeps those that reach new branches or give new results, as a fuzzer
+does; ``inside.strength`` then tests the function against its mutants. Limits count steps, never
+seconds, so the same job gives the same answer everywhere. Runs inside the sandbox.
 """
 
 import ast
@@ -24,11 +23,11 @@ STUDIED = "<studied>"
 
 
 class Run(NamedTuple):
-    """One call: its input as wire trees, how it ended, what it took.
+    """A call: its input as wire trees, its end and its cost.
 
-    ``kind`` is ``r`` for a result, ``e`` for an exception that the program itself raises, ``f`` for
-    a mishap, ``u`` for a result that cannot cross, ``x`` for too many steps. ``text`` is the input
-    as JSON.
+    ``kind`` is ``r`` for a result, ``e`` for an exception that the program raises on purpose, ``f``
+    for a failure, ``u`` for a result that cannot be encoded, ``x`` for too many steps. ``text`` is
+    the input as JSON.
     """
 
     args: list[Any]
@@ -41,12 +40,12 @@ class Run(NamedTuple):
 
     @property
     def outcome(self) -> str:
-        """The result as a text that is equal for equal results."""
+        """The result as a text, equal for equal results."""
         return self.kind + json.dumps(self.result)
 
 
 class Subject:
-    """The program under study, loaded with counters in it.
+    """The program under study, loaded with counters.
 
     Args:
         source: The whole program.
@@ -97,7 +96,7 @@ class Subject:
         return Run(args, kwargs, kind, result, frozenset(self.meter.arcs), self.meter.used)
 
     def _is_meant(self, error: BaseException) -> bool:
-        """Tell whether an exception comes from a ``raise`` of the program, not from a mishap."""
+        """Return whether a ``raise`` statement of the program raised an exception."""
         trace = error.__traceback__
         while trace is not None and trace.tb_next is not None:
             trace = trace.tb_next
@@ -109,20 +108,20 @@ class Subject:
 
 
 class Explorer:
-    """Draws inputs for a subject and keeps what they showed.
+    """Draws inputs for a subject and keeps the informative ones.
 
     Args:
         subject: The program.
-        job: ``seed``; ``params``, a type each; ``required``, how many of them must be given;
-            ``rest``, the type of further ones or None; ``keywords``, name -> type;
-            ``examples``, argument lists as Python text; ``literals``; ``patterns``, regular
+        job: ``seed``; ``params``, a type for each parameter; ``required``, the number of required
+            parameters; ``rest``, the type of further arguments or None; ``keywords``, name ->
+            type; ``examples``, argument lists as Python text; ``literals``; ``patterns``, regular
             expressions; ``given``, further argument lists as wire trees; ``loose``, the numbers
             of the parameters whose type is a guess.
 
     Attributes:
-        runs: What was run, in order, one of each input.
-        ends: How often a run ended in each kind, exceptions with their names.
-        documented: Inputs that the documentation gives, as JSON.
+        runs: The runs in order, one for each distinct input.
+        ends: Number of runs for each kind of end, exceptions with their names.
+        documented: Inputs from the documentation, as JSON.
     """
 
     def __init__(self, subject: Subject, job: dict[str, Any]) -> None:
@@ -140,7 +139,7 @@ class Explorer:
         self._fertile: list[Run] = []
 
     def explore(self) -> None:
-        """Run examples, boundary values and random inputs, then variations of the fertile ones."""
+        """Run examples, boundary values and random inputs, then variations of fertile inputs."""
         for text in self.job["examples"]:
             self._try_example(text)
         for args in self._boundaries():
@@ -173,7 +172,7 @@ class Explorer:
         return args, keywords
 
     def _wild(self) -> tuple[list[Any], dict[str, Any]]:
-        """Draw an input with one argument of any type, where its type is a guess."""
+        """Draw an input with a value of any type for a parameter whose type is a guess."""
         args, kwargs = self.fresh()
         at = self.rng.choice(self.job["loose"])
         if at < len(args):
@@ -181,7 +180,7 @@ class Explorer:
         return args, kwargs
 
     def variation(self, runs: list[Run] | None = None) -> tuple[list[Any], dict[str, Any]]:
-        """Draw an input close to one that was fertile, or a fresh one."""
+        """Draw an input close to a fertile input, or a fresh input."""
         pool = runs or self._fertile
         if not pool or self.rng.random() < 0.2:
             return self.fresh()
@@ -198,7 +197,7 @@ class Explorer:
         return args, kwargs
 
     def attempt(self, args: list[Any], kwargs: dict[str, Any]) -> Run | None:
-        """Run one input; None where it is known, too large, or cannot cross."""
+        """Run an input; None if it is known, too large, or cannot be encoded."""
         try:
             trees = [wire.encode(value) for value in args]
             named = {name: wire.encode(value) for name, value in kwargs.items()}
@@ -242,7 +241,7 @@ class Explorer:
         try:
             args, kwargs = eval(f"_cg_given({text})", scope)
         except BaseException:
-            return  # it needs names that are not carried along
+            return  # it needs names that the program does not hold
         run = self.attempt(args, kwargs)
         if run is not None:
             self.documented.add(run.text)

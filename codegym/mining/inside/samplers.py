@@ -1,9 +1,9 @@
-"""Samplers: values of a described type, their boundary values, and variations of a value.
+"""Samplers: draws values of a described type, its boundary values, and variations of a value.
 
 A type is a name (``int``, ``str``, ``any`` ...) or a list whose head is a constructor:
 ``["list", t]``, ``["set", t]``, ``["frozenset", t]``, ``["iterator", t]``, ``["tuples", t]`` (of
-any length), ``["sequence", t]`` and ``["iterable", t]`` (one or other of these),
-``["tuple", t, u]``, ``["dict", k, v]``, ``["union", t, u]``, ``["literal", 1, "a"]``.
+any length), ``["sequence", t]`` and ``["iterable", t]`` (any of these), ``["tuple", t, u]``,
+``["dict", k, v]``, ``["union", t, u]``, ``["literal", 1, "a"]``.
 Runs inside the sandbox; imports the standard library only.
 """
 
@@ -49,24 +49,24 @@ MOST_ITEMS = 7
 
 
 class Sampler:
-    """Draws values of a type from one random stream.
+    """Draws values of a type from a single random stream.
 
     Args:
         rng: The stream.
-        literals: Constants that the function's own text and examples hold; they are drawn often.
-        patterns: Regular expressions that it holds.
+        literals: Constants in the function's text and examples, which are drawn often.
+        patterns: Regular expressions in the function's text.
     """
 
     def __init__(self, rng: Random, literals: list[Any], patterns: list[str]) -> None:
         self._rng = rng
-        self._ints = [one for one in literals if type(one) is int and abs(one) < 1 << 64]
-        self._floats = [one for one in literals if type(one) is float]
-        self._strings = [one for one in literals if type(one) is str and len(one) <= 80]
+        self._ints = [value for value in literals if type(value) is int and abs(value) < 1 << 64]
+        self._floats = [value for value in literals if type(value) is float]
+        self._strings = [value for value in literals if type(value) is str and len(value) <= 80]
         self._patterns = patterns
-        self._lengths = [one for one in self._ints if 0 < one <= 40]
+        self._lengths = [value for value in self._ints if 0 < value <= 40]
 
     def draw(self, spec: Spec, depth: int = 0) -> Any:
-        """Draw one value."""
+        """Draw a value."""
         if type(spec) is str:
             return _DRAW[spec](self)
         head, *parts = spec
@@ -96,10 +96,10 @@ class Sampler:
             return [tuple((self.boundary(part) or [self.draw(part)])[0] for part in parts)]
         if head == "dict":
             return [{}, {self._key(parts[0], 1): self.draw(parts[1], 1)}]
-        one, other = self.draw(parts[0], 1), self.draw(parts[0], 1)
-        rows: list[list[Any]] = [[], [one], [one, one], [other, one, other]]
+        first, other = self.draw(parts[0], 1), self.draw(parts[0], 1)
+        rows: list[list[Any]] = [[], [first], [first, first], [other, first, other]]
         if head in ("set", "frozenset"):
-            rows = [[], [_hashable(one)], [_hashable(one), _hashable(other)]]
+            rows = [[], [_hashable(first)], [_hashable(first), _hashable(other)]]
         build = _BUILD.get(head, list)
         return [build(row) for row in rows] + ([iter(rows[3])] if head == "iterable" else [])
 
@@ -121,7 +121,7 @@ class Sampler:
         if kind is dict and value:
             key = rng.choice(list(value))
             if rng.random() < 0.3:
-                return {one: item for one, item in value.items() if one != key}
+                return {name: item for name, item in value.items() if name != key}
             return value | {key: self.vary(value[key])}
         if kind in (set, frozenset) and value:
             ordered = sorted(value, key=repr)
@@ -175,10 +175,10 @@ class Sampler:
 
     def _items(self, spec: Spec, depth: int) -> list[Any]:
         if spec == "any":
-            spec = self._rng.choice(_ATOMS[:2])  # most functions want items that compare
+            spec = self._rng.choice(_ATOMS[:2])  # most functions need comparable items
         row = [self.draw(spec, depth + 1) for _ in range(self._length(depth))]
         if row and self._rng.random() < 0.4:
-            row.append(self._rng.choice(row))  # equal items: counting and grouping need them
+            row.append(self._rng.choice(row))  # equal items, which counting and grouping need
         return row
 
     def _loose(self, head: str, spec: Spec, depth: int) -> Any:
@@ -226,7 +226,7 @@ class Sampler:
             text: str = rng.choice(self._strings)
             return text if rng.random() < 0.5 else text + rng.choice(_WORDS)
         if self._strings and chance < 0.33:
-            # Some of a literal's characters and one that it lacks: many literals are alphabets.
+            # Characters of a literal and a further character: many literals are alphabets.
             letters = rng.choice(self._strings) + rng.choice("xX#")
             return "".join(rng.choice(letters) for _ in range(rng.randrange(1, 9)))
         if chance < 0.55:
@@ -272,12 +272,12 @@ class Sampler:
 
 def _hashable(value: Any) -> Any:
     if isinstance(value, list | set):
-        return tuple(_hashable(one) for one in value)
+        return tuple(_hashable(item) for item in value)
     return str(value) if isinstance(value, dict) else value
 
 
 def _set(row: list[Any]) -> set[Any]:
-    return {_hashable(one) for one in row}
+    return {_hashable(item) for item in row}
 
 
 def _frozenset(row: list[Any]) -> frozenset[Any]:

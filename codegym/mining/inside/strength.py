@@ -1,4 +1,4 @@
-"""Strength: which mutants a set of cases kills, and the fewest cases that kill as many.
+"""Strength: finds the mutants that a set of cases kills, and a small set that kills as many.
 
 Runs inside the sandbox.
 """
@@ -23,7 +23,7 @@ MOST_KEPT, FEWEST_KEPT = 20, 4
 
 
 class Trial:
-    """One mutant, compiled, and the cases that kill it, by their number."""
+    """A compiled mutant, and the numbers of the cases that kill it."""
 
     __slots__ = ("code", "endless", "killers", "mutant")
 
@@ -38,13 +38,13 @@ class Strength:
     """Runs the mutants of an explored function.
 
     Args:
-        explorer: Its runs are where the cases come from.
+        explorer: Explorer whose runs provide the cases.
 
     Attributes:
         cases: Runs in use; grows when the hunt for survivors finds a killer.
-        trials: One per mutant that differs from the function and from the others.
-        equivalent: Mutants left out since they compile to the same code as the function.
-        alike: Mutants left out since they compile to the same code as another.
+        trials: A trial for each mutant that differs from the function and from the others.
+        equivalent: Number of mutants left out because they compile to the function's code.
+        alike: Number of mutants left out because they compile to another mutant's code.
     """
 
     def __init__(self, explorer: Explorer) -> None:
@@ -83,7 +83,7 @@ class Strength:
                 self.trials.append(Trial(mutant, _code(mutant.tree, ticking=True)))
 
     def run(self) -> None:
-        """Run every mutant on the cases, then hunt those that survive."""
+        """Run every mutant on the cases, then hunt for inputs that kill the survivors."""
         order = list(range(len(self.cases)))
         credit: Counter[int] = Counter()
         for trial in self.trials:
@@ -121,24 +121,24 @@ class Strength:
         try:
             exec(trial.code, names)
             run = self._subject.call(case.args, case.kwargs, 10 * case.steps + 201)
-            if run.kind == "x":  # slow is not wrong: only what seems endless is
+            if run.kind == "x":  # slow is not wrong; only a seemingly endless mutant is killed
                 run = self._subject.call(case.args, case.kwargs, ENDLESS_STEPS)
                 trial.endless = run.kind == "x"
         except BaseException:
-            return True  # it cannot even be defined
+            return True  # it cannot be defined
         finally:
             names[entry] = original
         return not agrees(run, case)
 
     def is_steady(self) -> bool:
-        """Tell whether the function still gives what it gave before the mutants ran."""
+        """Return whether the function still gives its earlier results after the mutants ran."""
         again = [self._subject.call(case.args, case.kwargs) for case in reversed(self.cases)]
         return all(agrees(run, case) for run, case in zip(reversed(again), self.cases, strict=True))
 
     def minimised(self) -> list[int]:
-        """Return the numbers of the fewest cases that keep all branches and kills, greedily.
+        """Return the numbers of few cases that keep all branches and kills, chosen greedily.
 
-        Among them is one that a program which gives back its first argument does not pass.
+        A program that returns its first argument fails at least one of the cases.
         """
         needs: list[set[int]] = [set(trial.killers) for trial in self.trials if trial.killers]
         arcs = frozenset().union(*(case.arcs for case in self.cases))
@@ -158,7 +158,7 @@ class Strength:
     def _cost(self, number: int) -> float:
         case = self.cases[number]
         if case.text in self._explorer.documented:
-            return 0.6  # what the author thought of is what the function is for
+            return 0.6  # the author's examples show the purpose of the function
         return 1.0 + (len(case.text) + len(case.outcome)) / 120 + 0.5 * (case.kind == "e")
 
     def _balanced(self, kept: list[int]) -> list[int]:
@@ -191,7 +191,7 @@ class Strength:
 
 
 def agrees(run: Run, expected: Run) -> bool:
-    """Tell whether a run ended as expected, by the judge's own rules."""
+    """Return whether a run ended as expected, by the judge's rules."""
     if run.kind != expected.kind:
         return False
     if run.kind == "r":
@@ -200,15 +200,15 @@ def agrees(run: Run, expected: Run) -> bool:
 
 
 def is_echo(run: Run) -> bool:
-    """Tell whether a run gave back its first argument as it came."""
+    """Return whether a run returned its first argument unchanged."""
     given = [*run.args, *run.kwargs.values()]
     return run.kind == "r" and bool(given) and same(given[0], run.result, TOLERANCE)
 
 
 def choose_cases(runs: list[Run]) -> list[Run]:
-    """Choose runs worth trying mutants on: every set of branches, then every result, short first.
+    """Choose runs for the mutants: every set of branches, then every result, short runs first.
 
-    Runs that raise are at most a third of them.
+    At most a third of them raise an exception.
     """
     ordered = sorted(runs, key=lambda run: (run.kind == "e", len(run.text) + len(run.outcome)))
     seen_arcs: Counter[frozenset[int]] = Counter()
@@ -242,21 +242,21 @@ def _code(function: ast.FunctionDef, *, ticking: bool = False) -> Any:
 
 
 def _shape(code: Any) -> tuple[Any, ...]:
-    """Return what a code object does, without where in the text it stands."""
+    """Return the effect of a code object, without line numbers."""
     constants = tuple(
-        _shape(one) if isinstance(one, CodeType) else (type(one), repr(one))
-        for one in code.co_consts
+        _shape(constant) if isinstance(constant, CodeType) else (type(constant), repr(constant))
+        for constant in code.co_consts
     )
     return (code.co_code, constants, code.co_names, code.co_varnames, code.co_exceptiontable,
             code.co_freevars, code.co_cellvars, code.co_flags)  # fmt: skip
 
 
 def _without_annotations(function: ast.FunctionDef) -> ast.FunctionDef:
-    # Compiled apart from its module they might name what is not there.
+    # Outside their module, annotations might use names that do not exist.
     node = ast.parse(ast.unparse(function)).body[0]
     assert isinstance(node, ast.FunctionDef)
     node.returns = None
-    for one in ast.walk(node.args):
-        if isinstance(one, ast.arg):
-            one.annotation = None
+    for arg in ast.walk(node.args):
+        if isinstance(arg, ast.arg):
+            arg.annotation = None
     return node

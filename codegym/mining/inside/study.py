@@ -1,7 +1,7 @@
-"""Study: the function that the sandbox calls, with one operation a call.
+"""Study: the function that the sandbox calls, with an operation in each call.
 
-``load``, ``explore``, ``strength`` and ``behaviour`` follow one another in one process; each
-answers with plain values. Runs inside the sandbox.
+``load``, ``explore``, ``strength`` and ``behaviour`` run in this order in the same process and
+return plain values. Runs inside the sandbox.
 """
 
 from collections.abc import Callable
@@ -11,17 +11,17 @@ from codegym.mining.inside.behaviour import behaviour
 from codegym.mining.inside.probe import Explorer, Subject
 from codegym.mining.inside.strength import Strength
 
-_SURVIVORS_TOLD, _WITNESSES = 12, 10
+_SURVIVORS_LISTED, _WITNESSES = 12, 10
 _state: dict[str, Any] = {}
 
 
 def study(operation: str, *args: Any) -> Any:
-    """Carry out one operation.
+    """Run an operation.
 
     Args:
-        operation: One of the names of the module's docstring.
-        args: ``load``: the program, the function's name; ``explore``: the job, see ``Explorer``;
-            ``behaviour``: the number of arguments.
+        operation: Name of an operation, from the module's docstring.
+        args: ``load``: the program and the function's name; ``explore``: the job, see
+            ``Explorer``; ``behaviour``: the number of arguments.
     """
     return _OPERATIONS[operation](*args)
 
@@ -54,20 +54,20 @@ def _strength() -> dict[str, Any]:
     survivors = [trial.mutant for trial in strength.trials if not trial.killers]
     return {
         "steady": strength.is_steady(),
-        "cases": [[strength.cases[one].args, strength.cases[one].kwargs] for one in kept],
+        "cases": [[strength.cases[number].args, strength.cases[number].kwargs] for number in kept],
         "witnesses": [
-            [one.args, one.kwargs]
-            for number, one in enumerate(strength.cases)
-            if number not in kept and one.kind == "r"
+            [run.args, run.kwargs]
+            for number, run in enumerate(strength.cases)
+            if number not in kept and run.kind == "r"
         ][-_WITNESSES:],
-        "ends": [[strength.cases[one].kind, strength.cases[one].result] for one in kept],
+        "ends": [[strength.cases[number].kind, strength.cases[number].result] for number in kept],
         "branches": len(_state["subject"].wanted),
         "covered": len(covered & _state["subject"].wanted),
         "mutants": len(strength.trials),
         "killed": len(strength.trials) - len(survivors),
         "equivalent": strength.equivalent,
         "alike": strength.alike,
-        "survivors": [[one.operator, one.line] for one in survivors[:_SURVIVORS_TOLD]],
+        "survivors": [[mutant.operator, mutant.line] for mutant in survivors[:_SURVIVORS_LISTED]],
     }
 
 

@@ -1,1 +1,1 @@
-"""What runs inside the sandbox: the standard library and ``codegym.sandbox.wire`` only."""
+"""Code that runs inside the sandbox; imports the standard library and ``wire`` only."""

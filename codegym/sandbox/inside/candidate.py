@@ -1,7 +1,7 @@
-"""The candidate's process: read one program, lock the door, run it, answer.
+"""Candidate process: reads one program, runs it and writes replies.
 
-From the moment the program's first line runs, nothing this process writes can be trusted; the
-frames before that (``READY`` and a syntax error) can. A reply is a JSON object with one key:
+Once the program's first line runs, the output of this process is untrusted; the frames before
+(``READY`` and a syntax error) are trusted. A reply is a JSON object with one key:
 
     r  the result, as a wire tree             u  the name of a type that cannot cross
     e  an exception: [type, nearest built-in type, message, line of the program]
@@ -17,7 +17,7 @@ from typing import Any
 
 from codegym.sandbox import wire
 from codegym.sandbox.inside import candidate_objects, frames
-from codegym.sandbox.inside.protocol import CALL, FILENAME, MESSAGE_CHARS, READY, REMOTE, STDIO
+from codegym.sandbox.inside.protocol import ASSERTION, CALL, FILENAME, MESSAGE_CHARS, READY, STDIO
 
 MAX_JOB_BYTES = 1 << 30
 REHEARSALS = 40
@@ -27,12 +27,12 @@ def serve(mode: int, fds: list[int]) -> None:
     """Run the program that waits on ``fds[0]``; never returns.
 
     Args:
-        mode: CALL, STDIO or REMOTE.
+        mode: CALL, STDIO or ASSERTION.
         fds: The driver's socket, standard output, and by mode standard input or the examiner's
             socket.
     """
     driver, output, *rest = fds
-    # Not the zygote's own: flags of an open file would outlive this program.
+    # The zygote's /dev/null is not reused: flags of an open file would outlive this program.
     null = os.open("/dev/null", os.O_RDWR)
     os.dup2(null, 0)
     os.dup2(null, 2)
@@ -46,9 +46,9 @@ def serve(mode: int, fds: list[int]) -> None:
     job = wire.loads(frames.read_frame(driver, MAX_JOB_BYTES))
     frames.write_frame(driver, READY)
     code, fault = _compile(text)
-    replies = rest[0] if mode == REMOTE else driver
+    replies = rest[0] if mode == ASSERTION else driver
     if code is None:
-        if mode == REMOTE:
+        if mode == ASSERTION:
             frames.read_frame(replies, MAX_JOB_BYTES)
         frames.write_frame(replies, fault)
         os._exit(1)
@@ -66,9 +66,9 @@ def serve(mode: int, fds: list[int]) -> None:
 
 
 def rehearse() -> None:
-    """Run the path of a program often enough for the interpreter to specialise its code.
+    """Run the path of a program so often that the interpreter specialises its code.
 
-    A fork would otherwise do so itself, and pay a page fault for every page it writes to.
+    Otherwise each fork would specialise it, at the cost of a page fault for every page written.
     """
     left, right = os.pipe()
     job = {"function": "f", "calls": [[[1], {}], [["a"], {}]]}
@@ -88,7 +88,7 @@ def rehearse() -> None:
 
 def _compile(text: str) -> tuple[Any, bytes]:
     try:
-        # A byte order mark is no part of a program that is read from a file.
+        # Python ignores a byte order mark at the start of a program file.
         text = text.removeprefix("\ufeff")
         return compile(text, FILENAME, "exec", dont_inherit=True), b""
     except SyntaxError as error:
@@ -120,7 +120,7 @@ def _call(function: Any, args: list[Any], kwargs: dict[str, Any]) -> bytes:
             **{name: wire.decode(tree) for name, tree in kwargs.items()},
         )
         tree = wire.encode(result)
-        # The same bytes as below, for a tenth of the page faults.
+        # Equals wire.dumps for an int, with a tenth of the page faults.
         return b'{"r":%d}' % tree if type(tree) is int else wire.dumps({"r": tree})
     except wire.UnencodableError as error:
         return wire.dumps({"u": str(error)})
@@ -147,7 +147,7 @@ def _serve_stdio(code: Any, module: ModuleType, fd: int) -> None:
 
 
 def _finish(module: ModuleType) -> None:
-    # What the interpreter would do at its end, as far as a program can tell by its output.
+    # The steps of the interpreter's end that can change a program's output.
     threading = sys.modules.get("threading")
     if threading is not None:
         vars(threading)["_shutdown"]()
@@ -178,7 +178,7 @@ def describe(error: BaseException) -> list[Any]:
                 line = trace.tb_lineno
             trace = trace.tb_next
         kind = type(error)
-        base = next(one.__name__ for one in kind.__mro__ if one.__module__ == "builtins")
+        base = next(cls.__name__ for cls in kind.__mro__ if cls.__module__ == "builtins")
         try:
             message = str(error)[:MESSAGE_CHARS]
         except BaseException:

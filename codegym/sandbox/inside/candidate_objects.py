@@ -1,7 +1,7 @@
-"""The candidate's end of an assertion test: its objects, served by handle to the examiner.
+"""Candidate objects: the candidate's end of an assertion test, which serves its objects by handle.
 
 Requests are ``[operation, handle, arguments, keyword arguments]``. Plain results cross by value;
-functions, classes, generators and instances of the program's own classes stay here and cross as
+functions, classes, generators and instances of the program's classes stay here and cross as
 ``{"@": [handle, abilities, class name, class handle, shape]}``. A function of the test crosses as
 ``{"()": id}`` and is called back over the same socket while the examiner waits.
 """
@@ -37,11 +37,11 @@ def serve(code: Any, module: ModuleType, fd: int, describe: Describe) -> None:
 
     Args:
         code: The compiled program.
-        module: Where it is run.
+        module: Module in which the program runs.
         fd: The examiner's socket.
         describe: Turns an exception into a reply's ``e``.
     """
-    objects = Objects(fd, module.__dict__, describe)
+    objects = CandidateObjects(fd, module.__dict__, describe)
     names = wire.loads(frames.read_frame(fd, MAX_FRAME_BYTES))
     try:
         exec(code, module.__dict__)
@@ -57,8 +57,8 @@ def serve(code: Any, module: ModuleType, fd: int, describe: Describe) -> None:
         frames.write_frame(fd, objects.answer(request))
 
 
-class Objects:
-    """The objects of one program that the examiner holds handles of."""
+class CandidateObjects:
+    """The objects of one program for which the examiner holds handles."""
 
     def __init__(self, fd: int, namespace: dict[str, Any], describe: Describe) -> None:
         self._fd = fd
@@ -68,7 +68,7 @@ class Objects:
         self._handles: dict[int, int] = {}
 
     def offer(self, names: list[str]) -> dict[str, Any]:
-        """Return the trees of those names that the program defines and that can cross."""
+        """Return the trees of the names that the program defines and whose values can cross."""
         trees = {}
         for name in names:
             if name in self._namespace:
@@ -103,7 +103,7 @@ class Objects:
         return wire.decode(tree, 0, self._resolve)
 
     def _changed(self, values: list[Any], sent: list[Any]) -> list[Any] | None:
-        # Only containers can change in place; an argument that is not one keeps its tree.
+        # Only containers can change in place; other arguments keep their trees.
         after = [
             self._encode(value) if type(tree) in (list, dict) else tree
             for value, tree in zip(values, sent, strict=True)
@@ -131,7 +131,7 @@ class Objects:
         return {"@": [self._number(value), abilities, title, home, shape]}
 
     def _number(self, value: Any) -> int:
-        # Held for as long as the program runs, so that an identity stays one object's.
+        # Held for as long as the program runs, so that no other object gets the same id.
         number = self._handles.get(id(value))
         if number is None:
             number = len(self._held) + 1
@@ -158,7 +158,7 @@ class Objects:
             reply = wire.loads(frames.read_frame(self._fd, MAX_FRAME_BYTES))
             if isinstance(reply, dict):
                 break
-            # The function itself used one of our objects: serve that first.
+            # The function itself used one of the candidate's objects: serve that first.
             frames.write_frame(self._fd, self.answer(wire.dumps(reply)))
         if "r" in reply:
             return self._decode(reply["r"])

@@ -1,4 +1,4 @@
-"""What a process inside the sandbox does to lock itself in: prctl, seccomp, Landlock.
+"""Confinement: system calls by which a process confines itself (prctl, seccomp, Landlock).
 
 Source: ``Documentation/userspace-api/landlock.rst`` (system calls 444 to 446 on every machine).
 """
@@ -11,7 +11,7 @@ _PR_SET_SECCOMP, _PR_SET_NO_NEW_PRIVS, _SECCOMP_MODE_FILTER = 22, 38, 2
 _LANDLOCK_CREATE_RULESET, _LANDLOCK_ADD_RULE, _LANDLOCK_RESTRICT_SELF = 444, 445, 446
 _WRITE_FILE, _READ_FILE, _READ_DIR, _TRUNCATE = 1 << 1, 1 << 2, 1 << 3, 1 << 14
 _ALL_FILES_ABI_1 = (1 << 13) - 1
-# Rights that later versions of Landlock can take away: refer, truncate, ioctl on devices.
+# Rights that later ABIs of Landlock can remove: refer, truncate, ioctl on devices.
 _LATER_RIGHTS = {2: 1 << 13, 3: _TRUNCATE, 5: 1 << 15}
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -40,7 +40,7 @@ def die_with_parent(signal_number: int) -> None:
 
 
 def adopt_orphans() -> None:
-    """Become the parent of all descendants whose own parent dies, so that they can be reaped."""
+    """Become the parent of descendants whose parent dies, so that they can be reaped."""
     _prctl(_PR_SET_CHILD_SUBREAPER, 1)
 
 
@@ -50,7 +50,7 @@ def forbid_tracing() -> None:
 
 
 class Filter:
-    """A seccomp filter, laid out in memory ahead of time so that installing it is one call."""
+    """A seccomp filter, laid out in memory in advance so that its installation is a single call."""
 
     def __init__(self, program: bytes) -> None:
         self._code = ctypes.create_string_buffer(program, len(program))
@@ -58,7 +58,7 @@ class Filter:
         self._address = ctypes.addressof(self._program)
 
     def install(self) -> None:
-        """Stack the filter on this process and all it will start.
+        """Add the filter to this process and its descendants.
 
         Raises:
             OSError: The kernel refuses.
@@ -67,25 +67,26 @@ class Filter:
 
 
 def no_new_privileges() -> None:
-    """Give up gaining privileges by exec, which unprivileged filters need."""
+    """Disable new privileges by exec; the kernel requires this for unprivileged filters."""
     _prctl(_PR_SET_NO_NEW_PRIVS, 1)
 
 
 def landlock_version() -> int:
-    """Return the kernel's Landlock ABI, 0 where there is none."""
+    """Return the kernel's Landlock ABI, 0 if it has none."""
     version: int = _libc.syscall(_LANDLOCK_CREATE_RULESET, None, ctypes.c_size_t(0), 1)
     return max(0, version)
 
 
 def landlock(readable: list[str], listable: list[str]) -> int:
-    """Take away every access to files, TCP and other domains' signals but reading some paths.
+    """Forbid access to files, TCP and signals to other domains, except reading some paths.
 
     Args:
-        readable: Files, or folders with all beneath them, that may be read.
-        listable: Folders whose names may be listed.
+        readable: Files and folders that may be read, folders with everything below them.
+        listable: Folders whose entries may be listed.
 
     Returns:
-        The ABI that was used; below 4 TCP, below 6 signals are left to the system-call filter.
+        The ABI that was used. Below ABI 4 only the system-call filter refuses TCP, below ABI 6
+        only it refuses signals.
 
     Raises:
         OSError: The kernel has no Landlock, or refuses.

@@ -1,60 +1,55 @@
-"""The examiner: runs trusted test code against a candidate that lives in another sandbox.
+"""Examiner: runs trusted test code against a candidate in another sandbox.
 
-One process serves many programs; compiled tests are kept. The test code is rewritten so that every
+One process serves many programs and keeps compiled tests. The test code is rewritten so that every
 case reports by itself: a failed assertion does not hide the cases after it. A report is a JSON
-object: ``{"cases": [[index, kind, type, message, line, got], ...], "load": ..., "syntax": ...}``,
-where ``got`` is the last answer as ``[tree]``, or null, a case that is not listed has passed, and
+object: ``{"cases": [[index, kind, type, message, line, got], ...], "load": ..., "syntax": ...}``.
+Cases that are not listed have passed, ``got`` is the last answer as ``[tree]``, or null, and
 ``kind`` is one of
 
-    wrong  the test failed on what the candidate answered     error  the candidate raised
-    gone   the candidate's process ended, or answered nonsense
-    test   the case cannot cross the sandbox line
+    wrong  the test failed on the candidate's answer     error  the candidate raised an exception
+    gone   the candidate's process ended or sent an invalid reply
+    test   a value of the test cannot cross the sandbox boundary
 """
 
 import ast
-import builtins
-import importlib
 import json
 import mmap
 import os
 import random
 import socket
 import sys
-from types import CodeType, ModuleType
+from types import ModuleType
 from typing import Any
 
 from codegym.sandbox import wire
 from codegym.sandbox.inside import frames
+from codegym.sandbox.inside.assertion_code import (
+    BUILTIN_NAMES,
+    compile_per_case,
+    defined_names,
+    library_names,
+    loaded_names,
+    prompt_helpers,
+)
+from codegym.sandbox.inside.candidate_line import CandidateGone, CandidateLine
 from codegym.sandbox.inside.protocol import NOTEBOOK, NOTEBOOK_BYTES
-from codegym.sandbox.inside.stand_ins import CandidateGone, Line
 
 MAX_PAYLOAD_BYTES = 1 << 30
 KEPT_TESTS = 512
 MESSAGE_CHARS = 300
-# Names with one meaning that tests use without importing them.
-_LIBRARY_NAMES = {
-    **dict.fromkeys(("isclose", "isnan", "isinf", "isfinite", "fabs", "sqrt"), "math"),
-    **dict.fromkeys(("floor", "ceil", "pi", "inf", "nan"), "math"),
-    **dict.fromkeys(
-        ("Counter", "OrderedDict", "defaultdict", "deque", "namedtuple"), "collections"
-    ),
-    **{"reduce": "functools", "Decimal": "decimal", "Fraction": "fractions"},
-    **dict.fromkeys(("date", "timedelta"), "datetime"),
-}
-_BUILTIN_NAMES = frozenset(dir(builtins))
 
 
 def serve(fd: int, hello: bytes) -> None:
     """Answer examination requests on a stream socket until the driver hangs up.
 
-    A request is the longest reply in eight bytes, with the candidate's socket attached, then a
-    frame with the test; the answer is one frame, the report. Without a socket the test is only
-    compiled, so that its size is not held against the candidate's time. Before the first request
-    comes the notebook, a memory file, in the same manner.
+    A request is the maximal length of a reply in eight bytes, with the candidate's socket
+    attached, then a frame with the test. The answer is a frame with the report. Without a socket
+    the test is only compiled, so that its compilation takes none of the candidate's time. Before
+    the first request the driver sends the notebook, a memory file, in the same way.
 
     Args:
         fd: The socket to the driver.
-        hello: What to announce first.
+        hello: Announcement, sent first.
     """
     frames.write_frame(fd, hello)
     line = socket.socket(fileno=fd)
@@ -76,7 +71,7 @@ def serve(fd: int, hello: bytes) -> None:
             continue
         notebook.clear()
         try:
-            report = examination.run(Line(candidate_fd, max_frame_bytes), notebook)
+            report = examination.run(CandidateLine(candidate_fd, max_frame_bytes), notebook)
         finally:
             os.close(candidate_fd)
         frames.write_frame(fd, json.dumps(report).encode())
@@ -93,7 +88,7 @@ def _receive(line: socket.socket) -> tuple[int | None, int]:
 
 
 class Notebook:
-    """What became of the cases of the test under way, in memory that the driver shares.
+    """The results of the current test's cases, in memory that the driver shares.
 
     Args:
         memory: The shared memory.
@@ -109,12 +104,12 @@ class Notebook:
         self.turn_to(0)
 
     def turn_to(self, index: int) -> None:
-        """Write down that all cases before this one are over; they passed unless added."""
+        """Record that all earlier cases are over; they passed unless they were added."""
         if not self._full:
             NOTEBOOK.pack_into(self._memory, 0, index, self._end - NOTEBOOK.size)
 
     def add(self, row: list[Any], index: int) -> None:
-        """Write down a case that did not pass, and turn to the next."""
+        """Record a case that did not pass, and turn to the next."""
         text = json.dumps(row).encode() + b","
         end = self._end + len(text)
         self._full = self._full or end > len(self._memory)
@@ -129,8 +124,8 @@ class Examination:
 
     Args:
         test: ``setup`` and ``code`` (source texts), ``check`` (name of the function that takes
-            the candidate, or ""), ``entry_point``, ``names`` (what the candidate may define for
-            the test, and what each is), ``prompt`` (trusted code, or "") and ``n_cases``.
+            the candidate, or ""), ``entry_point``, ``names`` (names that the candidate may define
+            for the test, with their kinds), ``prompt`` (trusted code, or "") and ``n_cases``.
     """
 
     def __init__(self, test: dict[str, Any]) -> None:
@@ -138,22 +133,22 @@ class Examination:
         self._entry: str = test["entry_point"]
         self._n_cases: int = test["n_cases"]
         setup, code = ast.parse(test["setup"]), ast.parse(test["code"])
-        used = _loaded(setup) | _loaded(code)
-        made = _stored(setup) | _stored(code) | _BUILTIN_NAMES
+        used = loaded_names(setup) | loaded_names(code)
+        made = defined_names(setup) | defined_names(code) | BUILTIN_NAMES
         wanted = used - made
-        helpers = _helpers(test["prompt"], self._entry, wanted)
+        helpers = prompt_helpers(test["prompt"], self._entry, wanted)
         self._helpers = compile(helpers, "<prompt>", "exec") if helpers.body else None
         helped = {node.name for node in helpers.body if isinstance(node, ast.FunctionDef)}
-        self._trusted = _of_library(wanted - helped - {self._entry})
+        self._trusted = library_names(wanted - helped - {self._entry})
         wanted -= helped | self._trusted.keys()
         names: dict[str, str] = test["names"]
         self._wanted = {
             name: names[name] for name in sorted(wanted | {self._entry}) if name in names
         }
         self._setup = compile(setup, "<setup>", "exec")
-        self._code = _per_case(code, self._check)
+        self._code = compile_per_case(code, self._check)
 
-    def run(self, line: Line, notebook: Notebook) -> dict[str, Any]:
+    def run(self, line: CandidateLine, notebook: Notebook) -> dict[str, Any]:
         """Run the test against the candidate at the other end of ``line``."""
         random.seed(0)
         cases = Cases(line, self._n_cases, notebook)
@@ -185,15 +180,15 @@ class Examination:
 
 
 class Cases:
-    """Keeps what became of each case of one run.
+    """The results of the cases of one run.
 
     Args:
         line: The candidate.
         count: How many cases the test has.
-        notebook: Where each is written down at once.
+        notebook: Memory in which each result is recorded at once.
     """
 
-    def __init__(self, line: Line, count: int, notebook: Notebook) -> None:
+    def __init__(self, line: CandidateLine, count: int, notebook: Notebook) -> None:
         self._line = line
         self._notebook = notebook
         self._count = count
@@ -210,13 +205,13 @@ class Cases:
         self._notebook.turn_to(index)
 
     def failed(self, index: int, error: BaseException) -> None:
-        """Write down how a case failed."""
+        """Record how a case failed."""
         self._faults[index] = self._row(index, error)
         if not self._line.gone:
             self._notebook.add(self._faults[index], index)
 
     def stop(self, error: BaseException | None) -> None:
-        """End the run; an error here lies outside the cases and fails all that did not begin."""
+        """End the run; an error outside the cases fails all cases that did not begin."""
         self._settle()
         if error is not None:
             for index in range(self._current + 1, self._count):
@@ -229,7 +224,7 @@ class Cases:
         return [self._faults[index] for index in sorted(self._faults)]
 
     def _settle(self) -> None:
-        # A test that swallows every exception must not pass a candidate that is gone.
+        # A test that swallows every exception must not pass a candidate whose process is gone.
         if self._line.gone and self._current >= 0:
             for index in range(self._current, self._count):
                 if index not in self._faults:
@@ -253,46 +248,8 @@ class Cases:
         return [index, "wrong", type(error).__name__, message, None, got]
 
 
-def _loaded(tree: ast.AST) -> set[str]:
-    return {
-        node.id
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)
-    }
-
-
-def _stored(tree: ast.AST) -> set[str]:
-    names: set[str] = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-            names.add(node.id)
-        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            names.add(node.name)
-        elif isinstance(node, ast.alias):
-            names.add((node.asname or node.name).partition(".")[0])
-        elif isinstance(node, ast.arg):
-            names.add(node.arg)
-        elif isinstance(node, ast.ExceptHandler) and node.name:
-            names.add(node.name)
-    return names
-
-
-def _of_library(names: set[str]) -> dict[str, Any]:
-    """Return the real thing for names of the standard library that a test did not import.
-
-    Data sets leave such imports to the program; a program could bring its own ``math.isclose``.
-    """
-    found: dict[str, Any] = {}
-    for name in names:
-        if name in sys.stdlib_module_names:
-            found[name] = importlib.import_module(name)
-        elif name in _LIBRARY_NAMES:
-            found[name] = getattr(importlib.import_module(_LIBRARY_NAMES[name]), name)
-    return found
-
-
 def _trimmed(tree: Any, room: list[int]) -> Any:
-    """Return the head of an answer: enough to show, little to send."""
+    """Return the beginning of an answer, short enough to send and show."""
     room[0] -= 1
     if room[0] < 0:
         return None
@@ -303,54 +260,3 @@ def _trimmed(tree: Any, room: list[int]) -> Any:
     if type(tree) is dict:
         return {tag: _trimmed(body, room) for tag, body in tree.items()}
     return tree
-
-
-def _helpers(prompt: str, entry: str, wanted: set[str]) -> ast.Module:
-    """Return what the prompt defines beside the entry point, if the test uses any of it."""
-    empty = ast.Module(body=[], type_ignores=[])
-    if not prompt or not wanted:
-        return empty
-    try:
-        tree = ast.parse(prompt)
-    except SyntaxError:
-        try:
-            tree = ast.parse(prompt + "\n    pass\n")
-        except SyntaxError:
-            return empty
-    # A class must be the candidate's own: its instances cross by handle only.
-    tree.body = [
-        node
-        for node in tree.body
-        if not isinstance(node, ast.ClassDef)
-        and not (isinstance(node, ast.FunctionDef) and node.name == entry)
-    ]
-    functions = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
-    return tree if wanted & functions else empty
-
-
-def _per_case(tree: ast.Module, check: str) -> CodeType:
-    body: list[ast.stmt] = tree.body
-    if check:
-        body = next(
-            node.body
-            for node in reversed(tree.body)
-            if isinstance(node, ast.FunctionDef) and node.name == check
-        )
-    index = 0
-    for position, node in enumerate(body):
-        if isinstance(node, ast.FunctionDef | ast.ClassDef):
-            continue
-        if any(isinstance(inner, ast.Assert) for inner in ast.walk(node)):
-            body[position] = _guarded(node, index)
-            index += 1
-    return compile(ast.fix_missing_locations(tree), "<test>", "exec")
-
-
-def _guarded(node: ast.stmt, index: int) -> ast.stmt:
-    guard = ast.parse(
-        f"try:\n    __enter_case__({index})\n"
-        f"except BaseException as __error__:\n    __failed_case__({index}, __error__)\n"
-    ).body[0]
-    assert isinstance(guard, ast.Try)
-    guard.body.append(node)
-    return guard

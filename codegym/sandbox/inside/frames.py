@@ -1,4 +1,4 @@
-"""Frames on a descriptor: four bytes of length, then that many bytes."""
+"""Frames: messages on a descriptor, each with four bytes of length before its data."""
 
 import os
 
@@ -6,7 +6,7 @@ HEAD_BYTES = 4
 
 
 class FrameError(Exception):
-    """The other side sent something that is not a frame, or too long a one."""
+    """The other side sent an invalid frame, or a frame that is too long."""
 
 
 def read_exactly(fd: int, count: int) -> bytes:
@@ -34,7 +34,7 @@ def read_frame(fd: int, max_bytes: int) -> bytes:
 
     Raises:
         EOFError: The other side closed first.
-        FrameError: It is longer than ``max_bytes``.
+        FrameError: The frame is longer than ``max_bytes``.
     """
     count = int.from_bytes(read_exactly(fd, HEAD_BYTES), "little")
     if count > max_bytes:
@@ -43,7 +43,7 @@ def read_frame(fd: int, max_bytes: int) -> bytes:
 
 
 def write_frame(fd: int, data: bytes) -> None:
-    """Write one frame, all of it."""
+    """Write one frame completely."""
     data = len(data).to_bytes(HEAD_BYTES, "little") + data
     sent = os.write(fd, data)
     if sent < len(data):

@@ -1,4 +1,4 @@
-"""Changes that a candidate made to its arguments, carried over to the test's own objects."""
+"""Mutation: applies the changes that a candidate made to its arguments to the test's objects."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,13 +7,13 @@ Decode = Callable[[Any], Any]
 
 
 def patch_all(values: list[Any], trees: list[Any], decode: Decode) -> None:
-    """Make each argument look as the candidate left it; see ``_patch``."""
+    """Give each argument the content that the candidate left in it; see ``_patch``."""
     for value, tree in zip(values, trees, strict=False):
         _patch(value, tree, decode)
 
 
 def _patch(value: Any, tree: Any, decode: Decode) -> None:
-    """Make a mutable argument look as the candidate left it, keeping the inner identities."""
+    """Give a mutable argument the content that the candidate left; inner objects stay the same."""
     kind = type(value)
     if kind is list and type(tree) is list:
         old = list(value)

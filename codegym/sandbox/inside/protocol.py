@@ -1,18 +1,18 @@
-"""The words that driver, zygote and child exchange: both sides import this."""
+"""Protocol: message layouts and constants that driver, zygote and child share."""
 
 import struct
 
-# Modes of a child: call a function, run as a script, serve an examiner.
-CALL, STDIO, REMOTE = range(3)
+# Modes of a child: call a function, run as a script, answer an examiner.
+CALL, STDIO, ASSERTION = range(3)
 # The child's first frame, sent before untrusted code runs.
 READY = b"ready"
 # run id, mode, seconds of wall and processor, bytes of memory and output
 HEADER = struct.Struct("<IBddQQ")
-# run id: a run to stop, or one not to begin
+# run id: a run to stop or not to begin
 STOP = struct.Struct("<I")
-# run id, wait status, seconds of wall and processor, peak KiB, why it was stopped
+# run id, wait status, seconds of wall and processor, peak KiB, reason of a stop
 STATUS = struct.Struct("<IiddQB")
-# An examiner's notebook: number of the case under way, bytes of rows (JSON, each with a comma).
+# An examiner's notebook: number of the current case, bytes of rows (JSON, each with a comma).
 NOTEBOOK = struct.Struct("<QQ")
 NOTEBOOK_BYTES = 1 << 20
 NOT_STOPPED, STOPPED_WALL, STOPPED_CPU, STOPPED_ON_REQUEST = range(4)

@@ -1,8 +1,8 @@
-"""The recorder: runs a trusted test on its reference solution and writes down the calls it makes.
+"""Recorder: runs a trusted test on its reference solution and records the calls of the test.
 
-It runs where a candidate runs, as the program ``from ...recorder import record``. What it returns
-is JSON text: ``{"calls": [[args, kwargs, kind, body], ...]}`` with ``kind`` ``r`` (a result, as a
-tree) or ``e`` (the name of an exception), or ``{"refused": why}``.
+It runs in a candidate's process, as the program ``from ...recorder import record``. It returns JSON
+text: ``{"calls": [[args, kwargs, kind, body], ...]}`` with ``kind`` ``r`` (a result, as a tree) or
+``e`` (the name of an exception), or ``{"refused": why}``.
 """
 
 from types import ModuleType
@@ -15,11 +15,11 @@ _NOTHING_RETURNED = "a call changes its arguments and returns nothing"
 
 
 class Refused(BaseException):
-    """The test cannot be told by calls; not an Exception, so that no test swallows it."""
+    """The test has no call form; not an Exception, so that no test swallows it."""
 
 
 class Recorder:
-    """Stands where the test expects the candidate.
+    """Replaces the candidate in the test.
 
     Args:
         function: The reference solution's entry point.
@@ -31,10 +31,10 @@ class Recorder:
         self.refused = ""
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Do what the reference does, and write it down."""
+        """Call the reference and record the call."""
         trees = [self._tree(value, "an argument") for value in args]
         named = {name: self._tree(value, "an argument") for name, value in kwargs.items()}
-        # The very values would be used up where they are iterators.
+        # Iterators were consumed by their encoding: pass copies.
         args = tuple(_again(value, tree) for value, tree in zip(args, trees, strict=True))
         kwargs = {name: _again(value, named[name]) for name, value in kwargs.items()}
         try:
@@ -77,7 +77,7 @@ def record(program: str, setup: str, test: str, entry_point: str, check: str) ->
     """Run the test on the program.
 
     Args:
-        program: The reference solution, whole.
+        program: The complete reference solution.
         setup: Code run before the test.
         test: The test code.
         entry_point: The function it tests.
@@ -86,7 +86,7 @@ def record(program: str, setup: str, test: str, entry_point: str, check: str) ->
     module = ModuleType("candidate")
     exec(compile(program, _FILENAME, "exec"), module.__dict__)
     recorder = Recorder(module.__dict__[entry_point])
-    # A namespace of its own: the calls that the solution makes to itself are none of the test's.
+    # A separate namespace, so that calls that the solution makes to itself are not recorded.
     space = {**module.__dict__, "__name__": "examination", entry_point: recorder}
     try:
         exec(compile(setup, "<setup>", "exec"), space)

@@ -1,7 +1,7 @@
-"""The script that a launcher starts inside the sandbox.
+"""Start script: the file that a launcher runs inside the sandbox.
 
-``argv[1]`` holds the settings as JSON. Only two files' folders of codegym are visible inside, so
-the packages on the way to them are made here instead of being imported.
+``argv[1]`` holds the settings as JSON. Only a few of codegym's files are visible inside, so this
+script makes their parent packages itself instead of importing them.
 """
 
 import sys
@@ -15,7 +15,7 @@ def _package(name: str, folder: str) -> None:
 
 
 def main() -> None:
-    """Lay out the packages and hand over to the zygote."""
+    """Make the packages and run the zygote."""
     inside = __file__.rpartition("/")[0]
     sandbox = inside.rpartition("/")[0]
     _package("codegym", sandbox.rpartition("/")[0])

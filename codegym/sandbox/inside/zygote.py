@@ -1,7 +1,7 @@
-"""The zygote: a long-lived process that forks one child per program and cleans up after it.
+"""Zygote: a long-lived process that forks one child per program and cleans up after it.
 
-It never reads a program's text; the child does, from a socket of its own. In a process namespace
-it is process 1: once the child is dead it kills and reaps everything that is left.
+It never reads a program's text; the child reads it from a separate socket. In a process namespace
+the zygote is process 1: once the child is dead it kills and reaps all remaining processes.
 """
 
 import _sitebuiltins
@@ -43,22 +43,23 @@ EXAMINER_BYTES = 4 << 30
 PRELOADED = (
     "math collections itertools re typing heapq string random functools bisect copy operator"
 ).split()
-# Without the signal module's wrapper, which builds enums: in a fork that costs twenty page faults.
+# The signal module's wrapper builds enums, which costs twenty page faults in a fork.
 _unblock = vars(importlib.import_module("_signal"))["pthread_sigmask"]
 
 
 def main(text: str) -> None:
-    """Set up as the launcher's settings say, then serve until the driver goes away.
+    """Set up by the launcher's settings, then serve until the driver is gone.
 
     Args:
         text: JSON: ``ctl_fd``, ``role`` (candidate or examiner), ``isolation``, ``base_filter`` and
             ``child_filter`` (hex, "" for none), ``readable`` and ``listable`` paths (Landlock),
-            ``packages`` and the folders they are imported from.
+            ``packages``, ``package_folders`` from which they are imported, and
+            ``package_folders_stay`` (whether these stay importable).
     """
     settings = json.loads(text)
     os.dup2(settings["ctl_fd"], CTL_FD)
     os.closerange(CTL_FD + 1, 1024)
-    # Process 1 must have no handler to be woken by; and what the driver ignores or blocks, such as
+    # A handler could wake process 1; and signals that the driver ignores or blocks, such as
     # SIGCHLD, would be inherited.
     for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
         signal.signal(number, signal.SIG_DFL)
@@ -78,7 +79,7 @@ def main(text: str) -> None:
     _set_limits()
     facts |= {"version": sys.version, "pid": os.getpid()}
     quiet = os.open("/dev/null", os.O_RDWR)
-    os.dup2(quiet, 2)  # up to here the driver wants to know what went wrong
+    os.dup2(quiet, 2)  # until here the driver reads complaints
     os.close(quiet)
     del settings, text
     if facts["role"] == "examiner":
@@ -86,15 +87,15 @@ def main(text: str) -> None:
         gc.freeze()
         if locked is not None:
             locked.install()
-        # A candidate that hangs up must not take the examiner along.
+        # A candidate that hangs up must not end the examiner.
         signal.signal(signal.SIGPIPE, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_AS, (EXAMINER_BYTES, EXAMINER_BYTES))
-        # Imported here only: what a candidate's zygote has loaded, each of its forks pays for.
+        # Imported only here: modules that a candidate's zygote has loaded slow down its forks.
         from codegym.sandbox.inside import examiner
 
         examiner.serve(CTL_FD, json.dumps(facts).encode())
         return
-    # Blocked here: only children unblock it, so that none of them can wake the zygote.
+    # Only children unblock it, so no child can wake the zygote with it.
     signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGALRM,))
     faulthandler.register(signal.SIGALRM, file=1, all_threads=False, chain=False)
     candidate.rehearse()
@@ -104,10 +105,10 @@ def main(text: str) -> None:
 
 
 def _look_like_a_script() -> None:
-    """Set what a program that is run as a script would see, and nothing of ours."""
+    """Set the arguments and names that a script sees, without traces of codegym."""
     sys.argv[:] = [FILENAME]
     sys.orig_argv[:] = [sys.executable, FILENAME]
-    # The names that Python's site module adds, which is not run inside.
+    # Names that the site module adds, which does not run inside.
     builtins.__dict__["exit"] = _sitebuiltins.Quitter("exit", "Ctrl-D (i.e. EOF)")
     builtins.__dict__["quit"] = _sitebuiltins.Quitter("quit", "Ctrl-D (i.e. EOF)")
     builtins.__dict__["help"] = _sitebuiltins._Helper()
@@ -138,8 +139,8 @@ class Zygote:
     """Serves run requests one at a time.
 
     Args:
-        locked: The filter each child installs before it reads its program, if any.
-        isolation: Says how to clean up after a child.
+        locked: The filter that each child installs before it reads its program, if any.
+        isolation: Name of the isolation; decides how to clean up after a child.
     """
 
     def __init__(self, locked: confine.Filter | None, isolation: str) -> None:
@@ -151,7 +152,7 @@ class Zygote:
         self._ahead: tuple[tuple[Any, ...], list[int]] | None = None
 
     def serve(self, hello: bytes) -> None:
-        """Announce itself and run what the driver asks for, until it hangs up."""
+        """Announce the zygote and serve the driver's requests until the driver hangs up."""
         self._ctl.send(hello)
         while True:
             if self._ahead is None:
@@ -183,14 +184,14 @@ class Zygote:
         pid = os.fork()
         if pid == 0:
             try:
-                # A fork forgets it. Where no namespace dies with the driver, the program must.
+                # A fork does not inherit this; without a namespace the program must die itself.
                 confine.die_with_parent(signal.SIGKILL)
                 if os.getppid() != zygote:
                     os._exit(NOT_READY_EXIT)
                 self._ctl.detach()
                 os.close(CTL_FD)
                 self._lock_in(cpu_s, memory_bytes, output_bytes)
-                random.seed(0)  # the module seeds itself anew in every fork
+                random.seed(0)  # the module reseeds itself in every fork
                 candidate.serve(mode, fds)
             finally:
                 os._exit(NOT_READY_EXIT)
@@ -209,7 +210,7 @@ class Zygote:
 
     def _lock_in(self, cpu_s: float, memory_bytes: int, output_bytes: int) -> None:
         _unblock(signal.SIG_UNBLOCK, (signal.SIGALRM,))
-        whole = int(cpu_s) + 2  # a backstop: the zygote watches the exact limit
+        whole = int(cpu_s) + 2  # a safety net: the zygote watches the exact limit
         resource.setrlimit(resource.RLIMIT_CPU, (whole, whole + 1))
         resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
         resource.setrlimit(resource.RLIMIT_FSIZE, (output_bytes, output_bytes))
@@ -217,10 +218,10 @@ class Zygote:
             self._locked.install()
 
     def _watch(self, pid: int, run_id: int, end: float, cpu_s: float) -> int:
-        """Wait for the child or a limit; return why it must be stopped."""
+        """Wait for the child or a limit; return the reason for which the child must be stopped."""
         pidfd = os.pidfd_open(pid)
         self._poll.register(pidfd, select.POLLIN)
-        clock = ((~pid) << 3) | 2  # the process's processor clock, see clock_getcpuclockid(3)
+        clock = ((~pid) << 3) | 2  # the child's processor clock, see clock_getcpuclockid(3)
         used, why = 0.0, NOT_STOPPED
         try:
             while True:
@@ -239,7 +240,7 @@ class Zygote:
                     return STOPPED_ON_REQUEST
                 with contextlib.suppress(OSError):
                     used = time.clock_gettime(clock)
-            os.kill(pid, signal.SIGALRM)  # faulthandler writes down the line that was running
+            os.kill(pid, signal.SIGALRM)  # faulthandler writes the line that was running
             self._poll.unregister(CTL_FD)
             self._poll.poll(LAST_WORDS_S * 1000)
             self._poll.register(CTL_FD, select.POLLIN)
@@ -250,7 +251,7 @@ class Zygote:
 
 
 def _kill_the_rest() -> None:
-    # Outside a process namespace of our own, -1 would be every process of the user.
+    # Outside a process namespace, -1 would mean every process of the user.
     if os.getpid() != 1:
         return
     try:
@@ -263,7 +264,7 @@ def _kill_the_rest() -> None:
 
 
 def _kill_children() -> None:
-    """Kill what descends from here, where nothing kept a child from forking."""
+    """Kill all descendants, in the mode in which a child may fork."""
     try:
         while True:
             with open(f"/proc/self/task/{os.getpid()}/children") as listing:
@@ -276,7 +277,7 @@ def _kill_children() -> None:
 
 
 def _nothing_left() -> None:
-    """Do nothing: a child that may not fork leaves nothing behind."""
+    """Do nothing: a child that may not fork leaves no process."""
 
 
 _CLEANERS = {"namespace": _kill_the_rest, "landlock": _nothing_left, "unsafe": _kill_children}

@@ -1,70 +1,22 @@
-"""TaskSource: an indexable, seeded, splittable set of tasks, named by a string.
+"""Task URIs: strings that name a task source or a mixture of sources.
 
 A URI reads ``name[:path][?key=value&...]``: ``composites?depth=2&split=train``, ``humaneval``,
-``jsonl:/data/tasks.jsonl``. Task i is a pure function of the URI and i.
+``jsonl:/data/tasks.jsonl``. A mixture reads ``0.7*URI + 0.3*URI``. Task i is a pure function of the
+string and i.
 """
 
 import inspect
-from abc import ABC, abstractmethod
-from collections.abc import Iterator
+import re
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl
 
 from codegym import registry
-from codegym.errors import ConfigError, TaskError, UnknownNameError
-from codegym.tasks.task import Task
+from codegym.errors import ConfigError, UnknownNameError
+from codegym.sources.mixture import Mixture
+from codegym.tasks.task_source import TaskSource
 
-
-class TaskSource(ABC):
-    """A set of tasks. Sub-classes give ``__len__`` and ``__getitem__``; the rest follows.
-
-    A source is one class in one file whose constructor's keyword arguments are the keys of its
-    URI (annotated ``int``, ``float``, ``bool`` or ``str``) and whose ``path`` argument, if it has
-    one, is the URI's path. It registers itself with ``registry.plugin("sources", NAME)``.
-
-    Attributes:
-        uri: The string this source was made from.
-    """
-
-    uri: str = ""
-
-    @abstractmethod
-    def __len__(self) -> int:
-        """Return how many tasks there are; a procedural source says how many it will make."""
-
-    @abstractmethod
-    def __getitem__(self, index: int) -> Task:
-        """Return task ``index``, always the same one.
-
-        Raises:
-            IndexError: ``index`` is not in ``range(-len(self), len(self))``.
-        """
-
-    def __iter__(self) -> Iterator[Task]:
-        for index in range(len(self)):
-            yield self[index]
-
-    def find(self, task_id: str) -> Task:
-        """Return the task of that id.
-
-        The default walks the source; procedural sources read the index out of the id instead.
-
-        Raises:
-            TaskError: No task has that id.
-        """
-        for task in self:
-            if task.task_id == task_id:
-                return task
-        raise TaskError(
-            "no such task",
-            value=task_id,
-            field="task_id",
-            expected=f"the id of a task in {self.uri or type(self).__name__}",
-        )
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.uri!r}, {len(self)} tasks>"
+_WEIGHT = re.compile(r"\s*([0-9.]+(?:[eE][+-]?[0-9]+)?)\s*\*\s*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,19 +49,36 @@ def parse_uri(uri: str) -> SourceUri:
 
 
 def load_tasks(uri: str) -> TaskSource:
-    """Make the task source that a URI names.
+    """Load the task source that a URI names, or a mixture of several.
 
     Args:
-        uri: ``name[:path][?key=value&...]``.
+        uri: ``name[:path][?key=value&...]``, or a mixture ``0.7*URI + 0.3*URI``. Blanks surround
+            the plus sign, and a part without a weight has the weight 1.
 
     Returns:
         The source, with ``uri`` set.
 
     Raises:
         UnknownNameError: No such source, or no such option; names the nearest.
-        ConfigError: An option's value is of the wrong type or out of range.
+        ConfigError: An option or a weight is unusable.
         TaskError: A task file is missing or malformed.
     """
+    parts = re.split(r"\s+\+\s+", uri.strip())
+    if len(parts) == 1 and not _WEIGHT.match(parts[0]):
+        return _load_source(parts[0])
+    weights, sources = [], []
+    for part in parts:
+        match = _WEIGHT.match(part)
+        try:
+            weights.append(float(match[1]) if match else 1.0)
+        except ValueError:
+            raise ConfigError("a weight is unreadable", value=part, expected="0.5*URI") from None
+        sources.append(_load_source(part[match.end() :] if match else part))
+    return Mixture(sources, weights)
+
+
+def _load_source(uri: str) -> TaskSource:
+    """Load the source of a URI without weights."""
     parsed = parse_uri(uri)
     cls = registry.get("sources", parsed.name)
     known = {

@@ -1,0 +1,107 @@
+"""Environments: made by id for a policy, with the policy's tokenizer, prompts and context."""
+
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+import gymnasium as gym
+from gymnasium.envs.registration import EnvSpec, load_env_creator
+from gymnasium.error import Error as GymnasiumError
+from gymnasium.vector import VectorEnv
+
+from codegym.errors import ConfigError, UnknownNameError
+from codegym.grading.judge import Judge
+from codegym.policy import Policy
+from codegym.registration import ENVIRONMENTS
+from codegym.rewards import Reward
+from codegym.tasks.task_source import TaskSource
+
+DEFAULT_ENV = "CodeGym/Synthesis-v0"
+
+
+def make_env(
+    env_id: str,
+    policy: Policy,
+    *,
+    tasks: str | TaskSource | None = None,
+    reward: str | Reward | None = None,
+    budget: int | None = None,
+    judge: Judge | None = None,
+    num_envs: int = 1,
+    env_args: Mapping[str, Any] | None = None,
+) -> "VectorEnv[Any, Any, Any]":
+    """Make a vector environment in which a policy can act.
+
+    Args:
+        env_id: A Gymnasium id, ``CodeGym/Repair-v0`` or another package's.
+        policy: Who will act: its tokenizer, prompts and context become the environment's.
+        tasks: Task URI, or a source; the id's own tasks if None.
+        reward: Reward, or its expression; the id's own if None.
+        budget: Largest number of tokens of a program.
+        judge: Grades the programs.
+        num_envs: Number of sub-envs, for environments that are stepped.
+        env_args: Further keyword arguments of the environment; they win over the others.
+
+    Raises:
+        UnknownNameError: There is no such environment, or no such argument; names the nearest.
+        ConfigError: The environment does not take tasks or a reward, or an argument is unusable.
+    """
+    try:
+        spec = gym.spec(env_id)
+    except GymnasiumError as error:
+        known = [name for name in gym.registry if "/" in name]
+        raise UnknownNameError("environment", env_id, known or list(ENVIRONMENTS)) from error
+    given = dict(env_args or {})
+    ours: dict[str, Any] = {
+        "tasks": tasks,
+        "reward": reward,
+        "budget": budget,
+        "judge": judge,
+        "tokenizer": policy.tokenizer,
+        "max_tokens": policy.max_tokens,
+        "encode_prompt": policy.encode_prompt,
+        "answers": policy.answers or None,
+    }
+    arguments = _taken(spec, {name: each for name, each in ours.items() if each is not None}, given)
+    try:
+        env = gym.make_vec(env_id, num_envs=num_envs, **_layout(spec, arguments | given))
+    except TypeError as error:
+        raise ConfigError(
+            f"environment {env_id!r} cannot be made: {error}", value=sorted(given)
+        ) from error
+    return env
+
+
+def _taken(spec: EnvSpec, ours: dict[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return those of our arguments that the environment takes.
+
+    Raises:
+        ConfigError: It takes no tasks, or no reward, where there are some.
+    """
+    entry = spec.vector_entry_point or spec.entry_point
+    takes = _parameters(load_env_creator(entry) if isinstance(entry, str) else entry)
+    if takes is None:
+        return ours
+    for name in ("tasks", "reward"):
+        if name in ours and name not in takes | given.keys():
+            raise ConfigError(
+                f"environment {spec.id!r} takes no {name}",
+                value=str(ours[name]),
+                expected=f"arguments {', '.join(sorted(takes)) or 'none'}",
+                cure=f"leave {name} out; the environment brings its own",
+            )
+    return {name: value for name, value in ours.items() if name in takes}
+
+
+def _layout(spec: EnvSpec, arguments: dict[str, Any]) -> dict[str, Any]:
+    if spec.vector_entry_point is not None:
+        return arguments
+    return {"vectorization_mode": "sync", **arguments}
+
+
+def _parameters(creator: Any) -> set[str] | None:
+    """Return the keyword arguments of an environment; None where it takes any."""
+    parameters = inspect.signature(creator).parameters.values()
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+        return None
+    return {parameter.name for parameter in parameters}

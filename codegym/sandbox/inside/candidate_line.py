@@ -1,0 +1,210 @@
+"""Candidate line: the examiner's end of the socket to a candidate's process.
+
+It sends operations on the candidate's objects, answers the candidate's calls to functions of the
+test, and turns the replies into plain values and stand-ins (``stand_ins``).
+"""
+
+import builtins
+import sys
+from types import BuiltinFunctionType, FunctionType, MethodType
+from typing import Any
+
+from codegym.sandbox import wire
+from codegym.sandbox.inside import frames
+from codegym.sandbox.inside.candidate_objects import BUILTIN_HOMES
+from codegym.sandbox.inside.mutation import patch_all
+from codegym.sandbox.inside.stand_ins import StandIn, generator, stand_in_class
+
+# Exceptions of these types are raised in the test under their own type, all others as
+# CandidateError. StopIteration would end a loop of the test early, and AssertionError would look
+# like a failure of the test itself.
+_NOT_RAISED = ("StopIteration", "StopAsyncIteration", "AssertionError", "MemoryError")
+# Constructors of these types take more than a message; that of their base does not.
+_BY_BASE = ("UnicodeDecodeError", "UnicodeEncodeError", "UnicodeTranslateError")
+RAISED: dict[str, type[Exception]] = {
+    name: UnicodeError if name in _BY_BASE else value
+    for name, value in vars(builtins).items()
+    if isinstance(value, type)
+    and issubclass(value, Exception)
+    and not issubclass(value, Warning | BaseExceptionGroup)
+    and name not in _NOT_RAISED
+}
+_SHAPES = ("", "class", "generator")
+
+
+class CandidateError(Exception):
+    """An exception of the candidate whose own type is not raised in the test."""
+
+
+class CandidateGone(BaseException):
+    """The candidate's process ended or sent an invalid reply: the test cannot go on."""
+
+
+class CandidateLine:
+    """The socket to one candidate's process.
+
+    Args:
+        fd: The socket.
+        max_frame_bytes: Longest reply accepted.
+
+    Attributes:
+        known_classes: Handles of the classes that the test names.
+        gone: Why the candidate can send no more replies, "" while it can.
+        fault: The last exception raised in the candidate's place, with its description.
+        last: The last answer, as ``[tree]``; None before the first.
+    """
+
+    def __init__(self, fd: int, max_frame_bytes: int) -> None:
+        self._fd = fd
+        self._max = max_frame_bytes
+        self._functions: list[Any] = []
+        self._stands: dict[int, Any] = {}
+        self.known_classes: set[int] = set()
+        self.gone = ""
+        self.fault: tuple[BaseException, list[Any]] | None = None
+        self.last: list[Any] | None = None
+
+    def greet(self, names: list[str]) -> dict[str, Any]:
+        """Ask which of the names the program defines; return the complete first reply."""
+        return self._exchange(wire.dumps(names))
+
+    def offered(self, trees: Any, wanted: dict[str, str]) -> dict[str, Any]:
+        """Build the values of the names that the program defines.
+
+        Args:
+            trees: Untrusted reply of the program: name -> tree.
+            wanted: The requested names: name -> ``class``, ``function`` or ``value``.
+        """
+        if type(trees) is not dict:
+            raise self._lost("bad reply")
+        trees = {name: trees[name] for name in wanted if name in trees}
+        for name, tree in trees.items():
+            handle = tree.get("@") if type(tree) is dict else None
+            if wanted[name] == "class" and type(handle) is list and type(handle[0]) is int:
+                self.known_classes.add(handle[0])
+        return {name: self._decode(tree) for name, tree in trees.items()}
+
+    def ask(self, name: str, handle: int, *args: Any, **kwargs: Any) -> Any:
+        """Have the candidate carry out one operation on one of its objects.
+
+        Raises:
+            CandidateGone: Its process is gone, or its reply is invalid.
+            Exception: The operation raised it, or an exception of which it is a copy.
+        """
+        trees = [self._encode(value) for value in args]
+        named = {key: self._encode(value) for key, value in kwargs.items()}
+        reply = self._exchange(wire.dumps([name, handle, trees, named]))
+        while "c" in reply:
+            reply = self._exchange(self._call_back(reply["c"]))
+        if "r" in reply:
+            if type(reply.get("a")) is list:
+                try:
+                    patch_all([*args, *kwargs.values()], reply["a"], self._decode)
+                except (TypeError, ValueError, AttributeError, LookupError):
+                    raise self._lost("bad reply: a change that is none") from None
+            answer = self._decode(reply["r"])
+            self.last = [reply["r"]]
+            return answer
+        if "u" in reply:
+            raise self._faulty(
+                CandidateError, ["UnencodableError", "", f"cannot cross: {reply['u']}", None]
+            )
+        raise self._error(reply.get("e"), ends=name in ("next", "send"))
+
+    def _exchange(self, request: bytes) -> dict[str, Any]:
+        if self.gone:
+            raise CandidateGone(self.gone)
+        try:
+            frames.write_frame(self._fd, request)
+            reply = wire.loads(frames.read_frame(self._fd, self._max))
+        except (OSError, EOFError):
+            raise self._lost("the program's process ended") from None
+        except frames.FrameError:
+            raise self._lost("too much output") from None
+        except (ValueError, RecursionError) as error:
+            raise self._lost(f"bad reply: {str(error)[:80]}") from None
+        if type(reply) is not dict or len(reply) > 2:
+            raise self._lost("bad reply")
+        return reply
+
+    def _lost(self, why: str) -> CandidateGone:
+        self.gone = self.gone or why
+        return CandidateGone(why)
+
+    def _error(self, told: Any, *, ends: bool) -> BaseException:
+        if type(told) is not list or len(told) != 4:
+            return self._lost("bad reply")
+        kind, base, message = (str(part)[:300] for part in told[:3])
+        if ends and kind == "StopIteration":
+            return StopIteration()
+        known = RAISED.get(kind) or RAISED.get(base)
+        if known is None:
+            return self._faulty(CandidateError, told, f"{kind}: {message}")
+        return self._faulty(known, told, message)
+
+    def _faulty(self, kind: type[Exception], told: list[Any], text: str = "") -> Exception:
+        error = kind(text or str(told[2]))
+        self.fault = (error, told)
+        return error
+
+    def _call_back(self, body: Any) -> bytes:
+        try:
+            number, trees, named = body
+            function = self._functions[number]
+            args = [self._decode(tree) for tree in trees]
+            result = function(*args, **{key: self._decode(tree) for key, tree in named.items()})
+            return wire.dumps({"r": self._encode(result)})
+        except CandidateGone:
+            raise
+        except Exception as error:
+            return wire.dumps({"e": [type(error).__name__, str(error)[:300]]})
+
+    def _encode(self, value: Any) -> Any:
+        return wire.encode(value, 0, self._hand_over)
+
+    def _hand_over(self, value: Any) -> Any:
+        if isinstance(value, StandIn):
+            return {"@": value._codegym_handle}
+        kind = type(value)
+        name = _builtin_name(value) if kind is BuiltinFunctionType else ""
+        if name:
+            return {"builtin": name}
+        if kind in (FunctionType, MethodType) or type(value).__name__ == "partial":
+            for number, known in enumerate(self._functions):
+                if known is value:
+                    return {"()": number}
+            self._functions.append(value)
+            return {"()": len(self._functions) - 1}
+        if hasattr(kind, "__next__"):
+            return wire.encode_iterator(value, 0, self._hand_over)
+        return wire.encode_library(value, 0, self._hand_over)
+
+    def _decode(self, tree: Any) -> Any:
+        try:
+            return wire.decode(tree, 0, self._stand_in)
+        except (ValueError, TypeError, RecursionError) as error:
+            raise self._lost(f"bad reply: {str(error)[:80]}") from None
+
+    def _stand_in(self, tag: str, body: Any) -> Any:
+        if tag == "()" and type(body) is int and 0 <= body < len(self._functions):
+            return self._functions[body]
+        if tag != "@" or type(body) is not list or len(body) != 5:
+            raise ValueError(f"unknown tag {tag!r}")
+        handle, abilities, title, home, shape = body
+        told = (type(handle), type(abilities), type(title), type(home))
+        if told != (int, str, str, int) or shape not in _SHAPES:
+            raise ValueError("not a handle")
+        if handle not in self._stands:
+            known = home in self.known_classes or handle in self.known_classes
+            kind = stand_in_class(abilities, known=known)
+            self._stands[handle] = kind(self, handle, title[:100], known)
+        stand = self._stands[handle]
+        return stand if shape != "generator" else generator(stand)
+
+
+def _builtin_name(function: Any) -> str:
+    """Return ``module.name`` of a built-in function that both sides know, else ""."""
+    home, name = str(function.__module__), str(function.__name__)
+    if home not in BUILTIN_HOMES or getattr(sys.modules.get(home), name, None) is not function:
+        return ""
+    return f"{home}.{name}"

@@ -1,0 +1,197 @@
+"""Processes of a worker: a candidate zygote, an examiner when one is needed, and their sockets.
+
+The pool reports activity on a socket here; this module reads what arrived and hands the worker
+events: a program ended, a report came, a process failed.
+"""
+
+from collections.abc import Callable
+from typing import Protocol
+
+from codegym.errors import SandboxError
+from codegym.sandbox.examiner_client import ExaminerClient
+from codegym.sandbox.job import Job
+from codegym.sandbox.launcher import Launcher
+from codegym.sandbox.program_process import ProgramProcess, Status
+from codegym.sandbox.run import Run
+from codegym.sandbox.zygote_client import Lost, ZygoteClient
+
+_READ, _WRITE = 1, 4  # epoll's masks
+
+Listen = Callable[[int, int, Callable[[], None] | None], None]
+
+
+class Events(Protocol):
+    """Events that a worker's processes bring about."""
+
+    def program_ended(self, status: Status) -> None:
+        """Take the status of a program that is dead."""
+        ...
+
+    def report_came(self, examiner: ExaminerClient, report: bytes) -> None:
+        """Take an examiner's report."""
+        ...
+
+    def process_failed(self, error: Exception, *, examiner: bool) -> None:
+        """React to a failure in one of the other two events, or of a process."""
+        ...
+
+
+class WorkerProcesses:
+    """Starts and stops a worker's processes and listens to them.
+
+    Args:
+        launcher: Starts the processes.
+        listen: ``listen(fd, epoll mask, callback)``: hear of a descriptor; mask 0 ends it.
+        events: The worker.
+
+    Attributes:
+        zygote: None until the first program, and after a failure.
+        examiner: None until the first test, and after a failure.
+    """
+
+    def __init__(self, launcher: Launcher, listen: Listen, events: Events) -> None:
+        self._launcher = launcher
+        self._listen = listen
+        self._events = events
+        self.zygote: ZygoteClient | None = None
+        self.examiner: ExaminerClient | None = None
+
+    @property
+    def isolation(self) -> str:
+        """Name of the isolation."""
+        return self._launcher.isolation
+
+    def prepare(self, run: Run) -> bool:
+        """Start the processes that a run needs; return whether it may begin at once.
+
+        If it may not, the examiner has been asked to compile the job's long test; its report on
+        the run says that it has.
+
+        Raises:
+            Lost: The examiner is gone.
+            SandboxError: A process cannot be started on this machine.
+        """
+        if self.zygote is None:
+            self.zygote = ZygoteClient(self._launcher.start("candidate"))
+            self._listen(self.zygote.fileno(), _READ, self._hear_zygote)
+        if run.job.mode != "assertion":
+            return True
+        if self.examiner is None:
+            self.examiner = ExaminerClient(self._launcher.start("examiner"))
+        if self.examiner.knows(run.job.payload):
+            return True
+        self.examiner.compile(run)
+        self._listen_to_examiner(self.examiner)
+        return False
+
+    def may_wait(self, job: Job) -> bool:
+        """Say whether a job's request can be sent while another program runs."""
+        if job.mode != "assertion":
+            return True
+        examiner = self.examiner
+        return examiner is not None and not examiner.unsent and examiner.knows(job.payload)
+
+    def send(self, run: Run) -> ProgramProcess:
+        """Write a run's request to the zygote, and its test to the examiner.
+
+        Raises:
+            Lost: The examiner is gone.
+            OSError: The zygote is gone, or its socket is full.
+        """
+        assert self.zygote is not None
+        rpc_fd = None
+        if run.job.mode == "assertion":
+            assert self.examiner is not None
+            rpc_fd = self.examiner.examine(run)
+            self._listen_to_examiner(self.examiner)
+        process = self.zygote.request(run, rpc_fd)
+        if process.unsent:
+            self.listen_to(process)
+        return process
+
+    def listen_to(self, process: ProgramProcess) -> None:
+        """Hear of a program's own socket from now on."""
+        mask = process.events()
+        if process.listening != mask:
+            process.listening = mask
+            self._listen(process.line.fileno(), mask, lambda: self._hear_program(process))
+
+    def close_process(self, run: Run) -> None:
+        """Close the descriptors of a run's process."""
+        process, run.process = run.process, None
+        if process is not None:
+            if process.listening:
+                self._listen(process.line.fileno(), 0, None)
+            process.close()
+
+    def abandon(self, run: Run) -> None:
+        """Close a run's process and ignore the report on it."""
+        if self.examiner is not None:
+            self.examiner.give_up(run)
+        self.close_process(run)
+
+    def stop_program(self, process: ProgramProcess) -> None:
+        """Ask the zygote to kill a program."""
+        if self.zygote is not None:
+            self.zygote.stop(process)
+
+    def recall(self, run: Run) -> None:
+        """Take back the request of a run that waits at the zygote."""
+        if run.process is not None and self.zygote is not None:
+            self.zygote.recall(run.process)
+        self.abandon(run)
+
+    def stop_examiner(self) -> None:
+        """Kill the examiner; the next test starts a new one."""
+        examiner, self.examiner = self.examiner, None
+        if examiner is not None:
+            self._listen(examiner.fileno(), 0, None)
+            examiner.close()
+
+    def stop_all(self) -> None:
+        """Kill both processes; the next job starts new ones."""
+        self.stop_examiner()
+        zygote, self.zygote = self.zygote, None
+        if zygote is not None:
+            self._listen(zygote.fileno(), 0, None)
+            zygote.close()
+
+    def forget(self) -> None:
+        """Close this process's copies of the descriptors after a fork."""
+        if self.zygote is not None:
+            self.zygote.forget()
+        if self.examiner is not None:
+            self.examiner.forget()
+
+    def _listen_to_examiner(self, examiner: ExaminerClient) -> None:
+        mask = _READ | (_WRITE if examiner.unsent else 0)
+        self._listen(examiner.fileno(), mask, self._hear_examiner)
+
+    def _hear_program(self, process: ProgramProcess) -> None:
+        if process.unsent:
+            process.write()
+            self.listen_to(process)
+        if not process.drain() and not process.stop_reason:
+            process.stop_reason = "output"
+            self.stop_program(process)
+
+    def _hear_zygote(self) -> None:
+        assert self.zygote is not None
+        try:
+            status = self.zygote.read()
+            if status is not None:
+                self._events.program_ended(status)
+        except (Lost, OSError, SandboxError) as error:
+            self._events.process_failed(error, examiner=False)
+
+    def _hear_examiner(self) -> None:
+        examiner = self.examiner
+        assert examiner is not None
+        try:
+            if examiner.unsent:
+                examiner.write()
+                self._listen_to_examiner(examiner)
+            while (report := examiner.read()) is not None:
+                self._events.report_came(examiner, report)
+        except (Lost, OSError, SandboxError) as error:
+            self._events.process_failed(error, examiner=True)

@@ -1,0 +1,186 @@
+"""Session: one call trains a policy in a folder, or continues a run, and returns its report."""
+
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from codegym import registry
+from codegym.errors import ConfigError
+from codegym.learning.agent import departures
+from codegym.measuring.run_report import plot, summarise
+from codegym.training.config import TrainConfig, agent_config, phases_of
+from codegym.training.run_folder import RunFolder
+from codegym.training.trainer import Trainer, Update
+from codegym.version import __version__
+
+Watch = Callable[[Update], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingReport:
+    """What a training run showed.
+
+    Attributes:
+        folder: The run's folder; ``checkpoint`` in it holds the policy.
+        config: The settings of the run.
+        complete: False if the run was stopped and can be resumed.
+        summary: Held-out pass@1 before and after, with gains and intervals; see
+            ``codegym.measuring.run_report.summarise``. None if the run was stopped.
+        departures: Agent of each phase -> settings that differ from the paper's, each as
+            (value, the paper's value).
+        curve: One row for every evaluation.
+    """
+
+    folder: Path
+    config: TrainConfig
+    complete: bool
+    summary: Mapping[str, Any] | None
+    departures: Mapping[str, Mapping[str, tuple[Any, Any]]]
+    curve: tuple[Mapping[str, Any], ...]
+
+    @property
+    def checkpoint(self) -> Path:
+        """Folder of the trained policy; ``codegym.make_policy`` opens it."""
+        return self.folder / "checkpoint"
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the report as JSON values."""
+        return {
+            "summary": self.summary,
+            "config": self.config.to_mapping(),
+            "departures": {
+                agent: {name: list(pair) for name, pair in settings.items()}
+                for agent, settings in self.departures.items()
+            },
+            "versions": {
+                "codegym": __version__,
+                "torch": torch.__version__,
+                "python": sys.version.split()[0],
+            },
+            "curve": list(self.curve),
+        }
+
+
+def train(
+    config: TrainConfig | Mapping[str, Any] | None = None,
+    *,
+    out: str | Path | None = None,
+    overwrite: bool = False,
+    watch: Watch | None = None,
+    **settings: Any,
+) -> TrainingReport:
+    """Train a policy: warm start, reinforcement learning from unit tests, evaluation.
+
+    Args:
+        config: A ``TrainConfig``, or its settings as plain values; the defaults if None.
+        out: The run's folder, ``runs/AGENT-SEED`` by default.
+        overwrite: Replace a run that is in the folder.
+        watch: Called after each update.
+        settings: Settings by name; they win over ``config``.
+
+    Returns:
+        The report, which is also written to ``report.json``, with a plot beside it.
+
+    Raises:
+        UnknownNameError: A setting, or what it names, does not exist; holds the nearest name.
+        ConfigError: A setting's value cannot be used, or the folder is in use.
+        SandboxError: The sandbox broke.
+        TrainingDivergedError: The policy collapsed; the last good checkpoint is kept.
+
+    Example::
+
+        report = codegym.train(agent="grpo", minutes=2, seed=1)
+        policy = codegym.make_policy(report.checkpoint)
+    """
+    chosen = make_config(config, **settings)
+    if not chosen.threads:
+        chosen = replace(chosen, threads=torch.get_num_threads())
+    folder = RunFolder(Path(out) if out else Path("runs") / f"{chosen.agent}-{chosen.seed}")
+    trainer = Trainer(chosen, folder, watch=watch)
+    folder.create(chosen.to_mapping(), overwrite=overwrite)
+    return _finish(trainer, complete=trainer.run())
+
+
+def make_config(
+    config: TrainConfig | Mapping[str, Any] | None = None, **settings: Any
+) -> TrainConfig:
+    """Make a run's config from a config or plain values, and further settings that win.
+
+    Raises:
+        UnknownNameError: A key that is no setting; names the nearest.
+        ConfigError: A value of the wrong type, or not exactly one budget.
+    """
+    if isinstance(config, TrainConfig):
+        if not settings:
+            return config
+        config = config.to_mapping()
+    return TrainConfig.from_mapping({**(config or {}), **settings})
+
+
+def resume(
+    folder: str | Path,
+    *,
+    good: bool = False,
+    watch: Watch | None = None,
+    change: Callable[[dict[str, Any]], dict[str, Any]] | None = None,
+) -> TrainingReport:
+    """Continue a run that was stopped, with the settings of its ``config.yaml``.
+
+    Args:
+        folder: The run's folder.
+        good: Continue from the last good checkpoint instead, after a run has diverged.
+        watch: Called after each update.
+        change: With ``good``: returns the settings with what is to be different from now on.
+
+    Raises:
+        CheckpointError: No run is in the folder, or its checkpoint is damaged.
+        ConfigError: Another process trains in the folder, or settings change without ``good``.
+        SandboxError, TrainingDivergedError: As of ``train``.
+    """
+    run = RunFolder(Path(folder))
+    settings = run.read_config()
+    changed = change(settings) if change else settings
+    if changed != settings and not good:
+        raise ConfigError(
+            "a run is resumed with its own settings",
+            value=sorted(name for name, value in changed.items() if settings.get(name) != value),
+            cure="after a collapse, good=True allows other settings",
+        )
+    config = TrainConfig.from_mapping(changed)
+    trainer = Trainer(config, run, watch=watch)
+    if changed != settings:
+        run.write_config(config.to_mapping())
+    return _finish(trainer, complete=trainer.run(resume=True, good=good))
+
+
+def departures_of(config: TrainConfig) -> dict[str, dict[str, tuple[Any, Any]]]:
+    """Return, for the agent of each phase, the settings that differ from the paper's."""
+    found = {}
+    for phase in phases_of(config):
+        agent_class = registry.get("agents", phase.agent)
+        settings = agent_config(agent_class, phase, max_new_tokens=config.max_new_tokens)
+        found[phase.agent] = departures(settings)
+    return found
+
+
+def _finish(trainer: Trainer, *, complete: bool) -> TrainingReport:
+    """Return the report of a run; of a complete run also write it, with the plot."""
+    config, folder = trainer.config, trainer.folder
+    curve = tuple(folder.rows("curve"))
+    report = TrainingReport(
+        folder=folder.path,
+        config=config,
+        complete=complete,
+        summary=summarise(curve) if complete else None,
+        departures=departures_of(config),
+        curve=curve,
+    )
+    if complete:
+        folder.write_report(report.to_json())
+        title = f"{config.agent} from unit tests, seed {config.seed}"
+        plot(curve, list(folder.rows("metrics")), folder.plot, title=title)
+    return report
