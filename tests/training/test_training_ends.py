@@ -15,7 +15,6 @@ from codegym import registry
 from codegym.episode import Request
 from codegym.errors import TaskError
 from codegym.learning.learner import Learner, Optimiser
-from codegym.learning.losses import policy_gradient
 from codegym.policies.checkpoint import load_policy
 from codegym.policy import Policy
 from codegym.tasks.task import Task
@@ -106,8 +105,9 @@ class Plain(Learner):
         batch = Batch.from_trajectories(trajectories, pad_id=self.policy.tokenizer.pad_id)
         scored = self.policy.evaluate(batch)
         advantages = torch.from_numpy(batch.rewards[:, None] * batch.mask)
-        loss = policy_gradient(scored.log_probs, advantages, batch.n_tokens)
-        self.optimiser.step([loss])
+        loss = -(advantages * scored.log_probs).sum() / batch.n_tokens
+        self.optimiser.add(loss)
+        self.optimiser.step()
         return {"loss": float(loss.detach())}
 
 
