@@ -7,8 +7,7 @@ may wait at the zygote, so that the zygote need not wait for the driver in betwe
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from enum import Enum
+from dataclasses import replace
 
 from codegym.errors import SandboxError, SandboxUnavailableError
 from codegym.sandbox.cures import explain
@@ -18,6 +17,7 @@ from codegym.sandbox.launcher import Launcher
 from codegym.sandbox.program_process import Status
 from codegym.sandbox.run import Done, Run
 from codegym.sandbox.worker_processes import Listen, WorkerProcesses
+from codegym.sandbox.worker_state import NEVER, Deadlines, State
 from codegym.sandbox.zygote_client import Lost
 
 # A program's socket is read before the program is dead only if it runs longer than this: waking
@@ -33,63 +33,8 @@ LEAVE_S = 0.05
 REPORT_S = 0.04
 COMPILE_S = 60.0
 MAX_TRIES = 2
-_NEVER = float("inf")
 
 GiveBack = Callable[[Job, Done], None]
-
-
-class State(Enum):
-    """What a worker is doing.
-
-    ========== ================================================== ============================
-    State      Meaning                                            Leads to (or to a retry)
-    ========== ================================================== ============================
-    IDLE       No job.                                            COMPILING, ALONE, RUNNING
-    COMPILING  The examiner compiles a long test.                 ALONE, RUNNING
-    ALONE      A program runs; no request may wait behind it.     SLOW, REPORTING, IDLE
-    RUNNING    A program runs; a request may wait behind it.      HOLDING, ALONE, SLOW,
-                                                                  REPORTING, IDLE
-    HOLDING    A program runs and a request waits behind it.      RUNNING, SLOW, REPORTING
-    SLOW       A program runs and its socket is read.             REPORTING, IDLE
-    REPORTING  The program has ended; its report is still to      RUNNING, ALONE, IDLE
-               come. A request that waits goes on waiting for a
-               moment.
-    CLOSED     Everything was killed.
-    ========== ================================================== ============================
-
-    A program of several parts (mode ``stdio``) passes from each part to ALONE or RUNNING. A
-    request that waited becomes the program that runs as soon as its predecessor is finished.
-    """
-
-    IDLE = "idle"
-    COMPILING = "compiling"
-    ALONE = "alone"
-    RUNNING = "running"
-    HOLDING = "holding"
-    SLOW = "slow"
-    REPORTING = "reporting"
-    CLOSED = "closed"
-
-
-@dataclass(slots=True)
-class Deadlines:
-    """When a worker must act, in seconds of the monotonic clock; infinity for never.
-
-    Attributes:
-        listen_at: When a request that waits is given back, and the program's socket is read.
-        leave_at: When a candidate whose test is over is stopped.
-        wedged_at: When the zygote should long have reported the program's end.
-        report_by: When the examiner must have reported.
-    """
-
-    listen_at: float = _NEVER
-    leave_at: float = _NEVER
-    wedged_at: float = _NEVER
-    report_by: float = _NEVER
-
-    def first(self) -> float:
-        """Return the earliest deadline."""
-        return min(self.listen_at, self.leave_at, self.wedged_at, self.report_by)
 
 
 class Worker:
@@ -163,13 +108,13 @@ class Worker:
             self._retry("the zygote does not answer")
             return
         if now >= due.listen_at:
-            due.listen_at = _NEVER
+            due.listen_at = NEVER
             self._recall()
             if run is not None and run.process is not None:
                 self.processes.listen_to(run.process)
                 self._enter(State.SLOW)
         if now >= due.leave_at and run is not None and run.process is not None:
-            due.leave_at = _NEVER
+            due.leave_at = NEVER
             self.processes.stop_program(run.process)
 
     def program_ended(self, status: Status) -> None:
@@ -284,7 +229,7 @@ class Worker:
         grace = WEDGED_AFTER_S if zygote.greeted else START_S
         deadlines = Deadlines(
             listen_at=now + LISTEN_AFTER_S,
-            leave_at=_NEVER if run.report is None else now + LEAVE_S,
+            leave_at=NEVER if run.report is None else now + LEAVE_S,
             wedged_at=now + process.limits.wall_s + grace,
         )
         self._enter(State.RUNNING if zygote.greeted else State.ALONE, deadlines)
