@@ -53,7 +53,7 @@ class Channel:
         self._open: set[Ticket] = set()
 
     def submit(self, job: Job) -> Ticket:
-        """Queue a job; returns at once, or blocks while the queue is full."""
+        """Queue a job; return at once, or block while the queue is full."""
         return self._pool._enqueue(self, job)
 
     def _opened(self, ticket: Ticket) -> None:

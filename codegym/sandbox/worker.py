@@ -42,12 +42,12 @@ class Worker:
 
     Args:
         launcher: Starts its processes.
-        listen: ``listen(fd, epoll mask, callback)``: hear of a descriptor; mask 0 ends it.
+        listen: ``listen(fd, epoll mask, callback)``: listen to a descriptor; mask 0 stops it.
         give_back: ``give_back(job, done)``: returns a job that was taken but not begun.
 
     Attributes:
         processes: The zygote and the examiner.
-        restarts: How many times they had to be replaced.
+        restarts: Number of times that they were replaced because of a failure.
     """
 
     def __init__(self, launcher: Launcher, listen: Listen, give_back: GiveBack) -> None:
@@ -61,7 +61,7 @@ class Worker:
 
     @property
     def state(self) -> State:
-        """What the worker is doing."""
+        """The current state."""
         return self._state
 
     def can_hold(self, job: Job) -> bool:
@@ -150,7 +150,7 @@ class Worker:
             self._enter(State.REPORTING, deadlines)
 
     def report_came(self, examiner: ExaminerClient, report: bytes) -> None:
-        """Take a report, or hear that a long test is compiled; see ``Events``."""
+        """Take a report on a run, or on the compilation of its test; see ``Events``."""
         run = examiner.next_examined()
         if run is None:
             return
@@ -167,7 +167,7 @@ class Worker:
             self._finish(answer)
 
     def process_failed(self, error: Exception, *, examiner: bool) -> None:
-        """Give up, try again, or go on without the examiner; see ``Events``."""
+        """Give up the job, try it again, or go on without the examiner; see ``Events``."""
         if isinstance(error, SandboxError):
             self._drop()
             self._finish(error)
@@ -198,7 +198,7 @@ class Worker:
             self._deadlines = deadlines
 
     def _begin(self) -> None:
-        """Try the job, from its start."""
+        """Begin the job with its first part."""
         run = self._run
         assert run is not None
         run.tries += 1
@@ -216,12 +216,12 @@ class Worker:
         assert run is not None
         if self.processes.prepare(run):
             self.processes.send(run)
-            self._runs(run)
+            self._start_clock(run)
         else:
             deadlines = Deadlines(report_by=time.monotonic() + COMPILE_S)
             self._enter(State.COMPILING, deadlines)
 
-    def _runs(self, run: Run) -> None:
+    def _start_clock(self, run: Run) -> None:
         """Start the clock of the program whose request the zygote has."""
         process, zygote = run.process, self.processes.zygote
         assert process is not None and zygote is not None
@@ -246,7 +246,7 @@ class Worker:
 
     def _give_up_report(self) -> None:
         """Report the finished cases of a test that does not end."""
-        # An answer of the candidate keeps the test busy, so the wall limit counts as struck.
+        # An answer of the candidate keeps the test busy, so the wall limit counts as reached.
         run, examiner = self._run, self.processes.examiner
         assert run is not None and run.result is not None and examiner is not None
         report = examiner.so_far()
@@ -289,7 +289,7 @@ class Worker:
             self._enter(State.IDLE, Deadlines())
         else:
             self._run.tries += 1
-            self._runs(self._run)
+            self._start_clock(self._run)
 
     def _drop(self) -> None:
         """Kill both processes and give back the job that waits."""

@@ -1,4 +1,4 @@
-"""State of a worker: what it is doing, and its deadlines."""
+"""Worker state: the states of a worker, and its deadlines."""
 
 from dataclasses import dataclass
 from enum import Enum
@@ -7,7 +7,7 @@ NEVER = float("inf")
 
 
 class State(Enum):
-    """What a worker is doing.
+    """The states of a worker.
 
     ========== ================================================== ============================
     State      Meaning                                            Leads to (or to a retry)

@@ -89,7 +89,7 @@ class CandidateLine:
 
         Raises:
             CandidateGone: Its process is gone, or its reply is invalid.
-            Exception: The operation raised it, or an exception of which it is a copy.
+            Exception: The operation raised this exception in the candidate's process.
         """
         trees = [self._encode(value) for value in args]
         named = {key: self._encode(value) for key, value in kwargs.items()}
