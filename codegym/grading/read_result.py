@@ -15,7 +15,8 @@ an exception, ``SystemExit`` included              RUNTIME_ERROR   its class nam
 the entry point is not defined                     RUNTIME_ERROR   NameError
 a crash, ``os._exit``                              RUNTIME_ERROR   ProcessDied
 an invalid reply                                   RUNTIME_ERROR   ProtocolError
-MemoryError                                        MEMORY          MemoryError
+MemoryError, in the program or in its test         MEMORY          MemoryError
+a test whose process dies of an answer             FAILED          TestDied
 too much output                                    OUTPUT_LIMIT    OutputLimit
 too much wall time or processor time               TIMEOUT         TimeLimit
 =================================================  ==============  ============================
@@ -144,16 +145,15 @@ def _read_assertion(result: ExecutionResult, plan: Plan, usage: Usage, lines: in
             return Verdict.from_cases([_error(report.get("load"), lines)] * plan.n_cases, usage)
     except Unreadable as error:
         return Verdict.from_cases([_protocol_error(error)] * plan.n_cases, usage)
-    until = report.get(
-        "until", plan.n_cases
-    )  # first case without a result, if the examiner was killed
-    cases = [_PASSED] * until
-    cases += [_stopped(result, plan, lines)] * (plan.n_cases - until)
+    until = report["until"]  # first case without a result, if the test was killed or died
+    cases = [_PASSED] * until + [_unended(report, result, plan, lines)] * (plan.n_cases - until)
     for index, kind, name, message, line, got in report["cases"]:
         if kind == "gone":
             cases[index] = _gone(result, plan, message, lines)
         elif kind == "error":
             cases[index] = _error([name, name, message, line], lines)
+        elif kind == "memory":
+            cases[index] = _memory(message)
         else:
             cases[index] = CaseResult(
                 outcome=Outcome.FAILED,
@@ -162,6 +162,20 @@ def _read_assertion(result: ExecutionResult, plan: Plan, usage: Usage, lines: in
                 got=show(got[0]) if got else "",
             )
     return Verdict.from_cases(cases, usage)
+
+
+def _unended(report: dict[str, Any], result: ExecutionResult, plan: Plan, lines: int) -> CaseResult:
+    """Return the result of the cases that a test left open because it was killed or died."""
+    end = report.get("end", "")
+    if end == "memory":
+        return _memory("the test exhausted its memory on the answers")
+    if end:
+        return CaseResult(outcome=Outcome.FAILED, error_type="TestDied", error_message=end)
+    return _stopped(result, plan, lines)
+
+
+def _memory(message: str) -> CaseResult:
+    return CaseResult(outcome=Outcome.MEMORY, error_type="MemoryError", error_message=message)
 
 
 def _parse(reply: bytes) -> dict[str, Any]:

@@ -7,8 +7,9 @@ import os
 import socket
 from collections import deque
 
+from codegym.sandbox.inside import notebook
 from codegym.sandbox.inside.frames import HEAD_BYTES
-from codegym.sandbox.inside.protocol import NOTEBOOK, NOTEBOOK_BYTES
+from codegym.sandbox.inside.protocol import EXAMINE, NOTEBOOK, NOTEBOOK_BYTES
 from codegym.sandbox.launcher import Process
 from codegym.sandbox.run import Run
 from codegym.sandbox.zygote_client import Lost, check_hello
@@ -22,7 +23,7 @@ _MAX_REPORT_BYTES = 1 << 26
 class ExaminerClient:
     """The trusted process that runs test code, the stream to it, and its notebook.
 
-    The notebook is memory that both processes share. The examiner writes the result of each case
+    The notebook is memory that both processes share. Each test's fork writes the results of cases
     there, so that the driver knows it even when it must kill the examiner in the middle of a test.
 
     Args:
@@ -44,7 +45,7 @@ class ExaminerClient:
         self._notebook = os.memfd_create("codegym-notebook", os.MFD_CLOEXEC)
         os.ftruncate(self._notebook, NOTEBOOK_BYTES)
         try:
-            socket.send_fds(self._process.line, [bytes(8)], [self._notebook])
+            socket.send_fds(self._process.line, [bytes(EXAMINE.size)], [self._notebook])
         except OSError as error:
             self.close()
             raise Lost(f"the examiner is gone: {error}") from None
@@ -63,7 +64,7 @@ class ExaminerClient:
         Raises:
             Lost: The examiner is gone.
         """
-        self._request(None, 0, run.job.payload)
+        self._request(None, run)
         self._examined.append(run)
 
     def examine(self, run: Run) -> int:
@@ -74,7 +75,7 @@ class ExaminerClient:
         """
         ours, theirs = socket.socketpair()
         try:
-            self._request(ours, run.job.limits.output_bytes, run.job.payload)
+            self._request(ours, run)
         except BaseException:
             theirs.close()
             raise
@@ -99,13 +100,14 @@ class ExaminerClient:
             raise Lost("the examiner sent a report that nobody asked for")
         return self._examined.popleft()
 
-    def _request(self, rpc: socket.socket | None, max_frame_bytes: int, payload: bytes) -> None:
+    def _request(self, rpc: socket.socket | None, run: Run) -> None:
+        payload, limits = run.job.payload, run.job.limits
         if len(payload) > LONG_TEST_BYTES:
             if len(self._compiled) >= KEPT_LONG_TESTS:
                 self._compiled.clear()
             self._compiled.add(payload)
         try:
-            head = max_frame_bytes.to_bytes(8, "little")
+            head = EXAMINE.pack(limits.output_bytes, limits.memory_bytes)
             fds = [] if rpc is None else [rpc.fileno()]
             socket.send_fds(self._process.line, [head], fds)
         except OSError as error:
@@ -170,14 +172,11 @@ class ExaminerClient:
         return frame
 
     def so_far(self) -> bytes:
-        """Return a report on the cases that are over, from the notebook.
-
-        Its ``until`` is the number of the first case whose result is unknown.
-        """
+        """Return a report on the cases that are over, from the notebook."""
         head = os.pread(self._notebook, NOTEBOOK.size, 0)
         until, used = NOTEBOOK.unpack(head)
         rows = os.pread(self._notebook, used, NOTEBOOK.size)
-        return b'{"cases":[%b],"until":%d}' % (rows.rstrip(b","), until)
+        return notebook.report(until, rows)
 
     def close(self) -> None:
         """Kill the process."""

@@ -5,7 +5,7 @@ import socket
 import subprocess
 from typing import Protocol
 
-from codegym.sandbox.runtime import ENVIRONMENT
+from codegym.sandbox.runtime import environment
 
 STOP_WAIT_S = 10.0
 
@@ -19,11 +19,12 @@ class Launcher(Protocol):
 
     isolation: str
 
-    def start(self, role: str) -> "Process":
+    def start(self, role: str, *, reseeded: bool = False) -> "Process":
         """Start a zygote.
 
         Args:
             role: ``candidate`` (a SEQPACKET socket) or ``examiner`` (a STREAM socket).
+            reseeded: Whether its forks have other seeds and die of luck; see ``Job.reseeded``.
 
         Raises:
             SandboxUnavailableError: This machine lacks a requirement of the isolation.
@@ -39,6 +40,7 @@ class Process:
         line: The driver's end of the socket.
         theirs: The other end; closed here once the process has it.
         pass_fds: More descriptors that the process inherits; closed here too.
+        reseeded: See ``Launcher.start``.
     """
 
     def __init__(
@@ -47,6 +49,8 @@ class Process:
         line: socket.socket,
         theirs: socket.socket,
         pass_fds: tuple[int, ...] = (),
+        *,
+        reseeded: bool = False,
     ) -> None:
         self.line = line
         self._log = os.memfd_create("codegym-stderr", os.MFD_CLOEXEC)
@@ -56,7 +60,7 @@ class Process:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=self._log,
-                env=ENVIRONMENT,
+                env=environment(reseeded=reseeded),
                 cwd="/",
                 pass_fds=(theirs.fileno(), *pass_fds),
                 start_new_session=True,

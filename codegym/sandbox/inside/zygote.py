@@ -21,7 +21,7 @@ import sys
 import time
 from typing import Any
 
-from codegym.sandbox.inside import candidate, confine
+from codegym.sandbox.inside import aftermath, candidate, confine
 from codegym.sandbox.inside.protocol import (
     FILENAME,
     HEADER,
@@ -39,7 +39,6 @@ LAST_WORDS_S = 0.02
 NOT_READY_EXIT = 98
 MAX_FDS = 64
 STACK_BYTES = 8 << 20
-EXAMINER_BYTES = 4 << 30
 PRELOADED = (
     "math collections itertools re typing heapq string random functools bisect copy operator"
 ).split()
@@ -52,9 +51,9 @@ def main(text: str) -> None:
 
     Args:
         text: JSON: ``ctl_fd``, ``role`` (candidate or examiner), ``isolation``, ``base_filter`` and
-            ``child_filter`` (hex, "" for none), ``readable`` and ``listable`` paths (Landlock),
-            ``packages``, ``package_folders`` from which they are imported, and
-            ``package_folders_stay`` (whether these stay importable).
+            ``child_filter`` (hex, "" for none), ``seed`` and ``clockless`` (see ``confine.Lock``),
+            ``readable`` and ``listable`` paths (Landlock), ``packages``, ``package_folders`` from
+            which they are imported, and ``package_folders_stay`` (whether these stay importable).
     """
     settings = json.loads(text)
     os.dup2(settings["ctl_fd"], CTL_FD)
@@ -81,19 +80,21 @@ def main(text: str) -> None:
     quiet = os.open("/dev/null", os.O_RDWR)
     os.dup2(quiet, 2)  # until here the driver reads complaints
     os.close(quiet)
+    lock = confine.Lock(
+        filter=locked,
+        isolation=facts["isolation"],
+        seed=settings["seed"],
+        clockless=settings["clockless"],
+    )
     del settings, text
+    hello = json.dumps(facts).encode()
     if facts["role"] == "examiner":
-        gc.enable()
-        gc.freeze()
-        if locked is not None:
-            locked.install()
         # A candidate that hangs up must not end the examiner.
         signal.signal(signal.SIGPIPE, signal.SIG_IGN)
-        resource.setrlimit(resource.RLIMIT_AS, (EXAMINER_BYTES, EXAMINER_BYTES))
         # Imported only here: modules that a candidate's zygote has loaded slow down its forks.
         from codegym.sandbox.inside import examiner
 
-        examiner.serve(CTL_FD, json.dumps(facts).encode())
+        examiner.serve(CTL_FD, hello, lock)
         return
     # Only children unblock it, so no child can wake the zygote with it.
     signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGALRM,))
@@ -101,7 +102,7 @@ def main(text: str) -> None:
     candidate.rehearse()
     gc.collect()
     gc.freeze()
-    Zygote(locked, facts["isolation"]).serve(json.dumps(facts).encode())
+    Zygote(lock).serve(hello)
 
 
 def _look_like_a_script() -> None:
@@ -139,16 +140,14 @@ class Zygote:
     """Serves run requests one at a time.
 
     Args:
-        locked: The filter that each child installs before it reads its program, if any.
-        isolation: Name of the isolation; decides how to clean up after a child.
+        lock: Confinement of each child, in place before it reads its program.
     """
 
-    def __init__(self, locked: confine.Filter | None, isolation: str) -> None:
-        self._locked = locked
+    def __init__(self, lock: confine.Lock) -> None:
+        self._lock = lock
         self._ctl = socket.socket(fileno=CTL_FD)
         self._poll = select.poll()
         self._poll.register(CTL_FD, select.POLLIN)
-        self._clean = _CLEANERS[isolation]
         self._ahead: tuple[tuple[Any, ...], list[int]] | None = None
 
     def serve(self, hello: bytes) -> None:
@@ -191,7 +190,7 @@ class Zygote:
                 self._ctl.detach()
                 os.close(CTL_FD)
                 self._lock_in(cpu_s, memory_bytes, output_bytes)
-                random.seed(0)  # the module reseeds itself in every fork
+                random.seed(self._lock.seed)  # the module reseeds itself in every fork
                 candidate.serve(mode, fds)
             finally:
                 os._exit(NOT_READY_EXIT)
@@ -202,7 +201,7 @@ class Zygote:
             os.kill(pid, signal.SIGKILL)
         _, status, usage = os.wait4(pid, 0)
         wall = time.monotonic() - started
-        self._clean()
+        aftermath.clean_up(self._lock.isolation)
         cpu = usage.ru_utime + usage.ru_stime
         if not stopped and os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGXCPU:
             stopped = STOPPED_CPU
@@ -214,8 +213,7 @@ class Zygote:
         resource.setrlimit(resource.RLIMIT_CPU, (whole, whole + 1))
         resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
         resource.setrlimit(resource.RLIMIT_FSIZE, (output_bytes, output_bytes))
-        if self._locked is not None:
-            self._locked.install()
+        self._lock.close()
 
     def _watch(self, pid: int, run_id: int, end: float, cpu_s: float) -> int:
         """Wait for the child or a limit; return the reason for which the child must be stopped."""
@@ -248,36 +246,3 @@ class Zygote:
         finally:
             self._poll.unregister(pidfd)
             os.close(pidfd)
-
-
-def _kill_the_rest() -> None:
-    # Outside a process namespace, -1 would mean every process of the user.
-    if os.getpid() != 1:
-        return
-    try:
-        os.kill(-1, signal.SIGKILL)
-    except ProcessLookupError:
-        return
-    with contextlib.suppress(ChildProcessError):
-        while True:
-            os.waitpid(-1, 0)
-
-
-def _kill_children() -> None:
-    """Kill all descendants, in the mode in which a child may fork."""
-    try:
-        while True:
-            with open(f"/proc/self/task/{os.getpid()}/children") as listing:
-                for pid in listing.read().split():
-                    with contextlib.suppress(ProcessLookupError):
-                        os.kill(int(pid), signal.SIGKILL)
-            os.waitpid(-1, 0)
-    except ChildProcessError:
-        return
-
-
-def _nothing_left() -> None:
-    """Do nothing: a child that may not fork leaves no process."""
-
-
-_CLEANERS = {"namespace": _kill_the_rest, "landlock": _nothing_left, "unsafe": _kill_children}
