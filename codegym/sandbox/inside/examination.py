@@ -5,7 +5,6 @@ the cases after it.
 """
 
 import ast
-import random
 import sys
 from types import ModuleType
 from typing import Any
@@ -57,15 +56,13 @@ class Examination:
         self._setup = compile(setup, "<setup>", "exec")
         self._code = compile_per_case(code, self._check)
 
-    def run(self, line: CandidateLine, notebook: Notebook, seed: int) -> None:
+    def run(self, line: CandidateLine, notebook: Notebook) -> None:
         """Run the test against the candidate at the other end of ``line``.
 
         Args:
             line: The candidate.
             notebook: Where the results go.
-            seed: Seed of the ``random`` module.
         """
-        random.seed(seed)
         cases = Cases(line, self._n_cases, notebook)
         module = ModuleType("examination")
         sys.modules[module.__name__] = module

@@ -99,6 +99,7 @@ class Examiner:
         self._driver_fd = driver_fd
         self._kept: dict[bytes, Examination] = {}
         rehearse(notebook)
+        confine.rehearse()
         gc.collect()
         gc.freeze()
         self._own_bytes = self._taken_bytes = _address_space()
@@ -133,15 +134,15 @@ class Examiner:
             status = _NOT_READY_EXIT
             try:
                 # A fork does not inherit this; without a namespace nothing else ends it.
-                confine.die_with_parent(signal.SIGKILL)
+                confine.die_with_parent()
                 if os.getppid() == parent:
                     os.close(self._driver_fd)
-                    resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
+                    confine.set_limit(resource.RLIMIT_AS, memory_bytes, memory_bytes)
                     self._lock.close()
                     status = _BROKEN_EXIT
                     gc.enable()
                     line = CandidateLine(candidate_fd, max_reply_bytes)
-                    examination.run(line, self._notebook, self._lock.seed)
+                    examination.run(line, self._notebook)
                     status = 0
             except MemoryError:
                 status = _MEMORY_EXIT if status == _BROKEN_EXIT else status
@@ -194,6 +195,6 @@ def rehearse(notebook: Notebook) -> None:
             for reply in (offer, answer):
                 frames.write_frame(theirs.fileno(), wire.dumps(reply))
             notebook.clear()
-            examination.run(CandidateLine(ours.fileno(), 1 << 16), notebook, 0)
+            examination.run(CandidateLine(ours.fileno(), 1 << 16), notebook)
             for _ in range(2):
                 frames.read_frame(theirs.fileno(), 1 << 16)

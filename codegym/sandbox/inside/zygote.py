@@ -12,7 +12,6 @@ import gc
 import importlib
 import json
 import os
-import random
 import resource
 import select
 import signal
@@ -42,8 +41,7 @@ STACK_BYTES = 8 << 20
 PRELOADED = (
     "math collections itertools re typing heapq string random functools bisect copy operator"
 ).split()
-# The signal module's wrapper builds enums, which costs twenty page faults in a fork.
-_unblock = vars(importlib.import_module("_signal"))["pthread_sigmask"]
+_ALARM = confine.SignalSet(signal.SIGALRM)
 
 
 def main(text: str) -> None:
@@ -64,8 +62,7 @@ def main(text: str) -> None:
         signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     gc.disable()
-    for name in PRELOADED:
-        importlib.import_module(name)
+    _preload()
     sys.path[:0] = settings["package_folders"]
     for name in settings["packages"]:
         importlib.import_module(name)
@@ -80,12 +77,8 @@ def main(text: str) -> None:
     quiet = os.open("/dev/null", os.O_RDWR)
     os.dup2(quiet, 2)  # until here the driver reads complaints
     os.close(quiet)
-    lock = confine.Lock(
-        filter=locked,
-        isolation=facts["isolation"],
-        seed=settings["seed"],
-        clockless=settings["clockless"],
-    )
+    lock = confine.Lock(locked, facts["isolation"], clockless=settings["clockless"])
+    importlib.import_module("random").seed(settings["seed"])
     del settings, text
     hello = json.dumps(facts).encode()
     if facts["role"] == "examiner":
@@ -100,9 +93,18 @@ def main(text: str) -> None:
     signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGALRM,))
     faulthandler.register(signal.SIGALRM, file=1, all_threads=False, chain=False)
     candidate.rehearse()
+    confine.rehearse()
     gc.collect()
     gc.freeze()
     Zygote(lock).serve(hello)
+
+
+def _preload() -> None:
+    # The module random would reseed itself in every fork, and every fork shall begin alike.
+    register, os.register_at_fork = os.register_at_fork, lambda **hooks: None
+    for name in PRELOADED:
+        importlib.import_module(name)
+    os.register_at_fork = register
 
 
 def _look_like_a_script() -> None:
@@ -119,7 +121,7 @@ def _confine(settings: dict[str, Any]) -> dict[str, Any]:
     facts: dict[str, Any] = {"role": settings["role"], "isolation": settings["isolation"]}
     if settings["isolation"] == "namespace":
         return facts
-    confine.die_with_parent(signal.SIGKILL)
+    confine.die_with_parent()
     if settings["isolation"] == "landlock":
         facts["landlock_abi"] = confine.landlock(settings["readable"], settings["listable"])
         confine.forbid_tracing()
@@ -184,13 +186,12 @@ class Zygote:
         if pid == 0:
             try:
                 # A fork does not inherit this; without a namespace nothing else ends the program.
-                confine.die_with_parent(signal.SIGKILL)
+                confine.die_with_parent()
                 if os.getppid() != zygote:
                     os._exit(NOT_READY_EXIT)
                 self._ctl.detach()
                 os.close(CTL_FD)
                 self._lock_in(cpu_s, memory_bytes, output_bytes)
-                random.seed(self._lock.seed)  # the module reseeds itself in every fork
                 candidate.serve(mode, fds)
             finally:
                 os._exit(NOT_READY_EXIT)
@@ -208,11 +209,11 @@ class Zygote:
         self._ctl.send(STATUS.pack(run_id, status, wall, cpu, usage.ru_maxrss, stopped))
 
     def _lock_in(self, cpu_s: float, memory_bytes: int, output_bytes: int) -> None:
-        _unblock(signal.SIG_UNBLOCK, (signal.SIGALRM,))
+        _ALARM.unblock()
         whole = int(cpu_s) + 2  # a safety net: the zygote watches the exact limit
-        resource.setrlimit(resource.RLIMIT_CPU, (whole, whole + 1))
-        resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
-        resource.setrlimit(resource.RLIMIT_FSIZE, (output_bytes, output_bytes))
+        confine.set_limit(resource.RLIMIT_CPU, whole, whole + 1)
+        confine.set_limit(resource.RLIMIT_AS, memory_bytes, memory_bytes)
+        confine.set_limit(resource.RLIMIT_FSIZE, output_bytes, output_bytes)
         self._lock.close()
 
     def _watch(self, pid: int, run_id: int, end: float, cpu_s: float) -> int:
