@@ -13,8 +13,9 @@ from typing import Any
 from codegym.errors import ConfigError, SandboxError, SandboxUnavailableError
 from codegym.grading.read_result import read
 from codegym.grading.run_plan import Plan, plan_for
+from codegym.grading.surroundings import surroundings
 from codegym.grading.verdict import Verdict
-from codegym.grading.verdict_cache import VerdictCache
+from codegym.grading.verdict_cache import VerdictCache, setting
 from codegym.sandbox.choice import make_sandbox
 from codegym.sandbox.job import ExecutionResult, Job, Sandbox, Ticket
 from codegym.tasks.task import Task
@@ -217,15 +218,16 @@ class Judge:
             return ticket
         plan = plan_for(task)
         key = None
-        if self._cache is not None:
-            key = self._cache.key(text, plan.digest, channel.isolation)
+        # Without isolation a program sees the whole host, which no key can hold.
+        if self._cache is not None and channel.isolation != "unsafe" and setting(task) != "never":
+            around = surroundings(channel.isolation, channel.packages)
+            key = self._cache.key(text, plan.digest, around)
             known = self._cache.get(key)
             if known is not None:
                 self._ready.append((ticket, known))
                 return ticket
         pending = _Pending(text, task, plan, key, ticket)
-        job = Job(program=text, mode=plan.form, payload=plan.payload, limits=plan.limits)
-        self._running[channel.submit(job)] = pending
+        self._running[channel.submit(pending.job())] = pending
         self._twins[text, id(task)] = pending
         return ticket
 
@@ -273,33 +275,49 @@ class Judge:
         ready, self._ready = self._ready, []
         if self._waiting:
             return ready + self._stood_in()
-        if not self._running or self._channel is None:
-            return ready
-        try:
-            done = self._channel.collect(0.0 if ready else timeout_s)
-        except SandboxError as error:
-            lost = self._running.pop(error.ticket) if error.ticket in self._running else None
-            if lost is None:
-                self._ready = ready
-                raise
-            del self._twins[lost.text, id(lost.task)]
-            error.ticket = lost.tickets[0]
-            if isinstance(error, SandboxUnavailableError):
-                self._ready = ready
-                raise
-            return [*ready, *((ticket, error) for ticket in lost.tickets)]
-        for ticket, result in done:
-            pending = self._running.pop(ticket)
-            del self._twins[pending.text, id(pending.task)]
-            verdict = self._judged(pending, result)
-            ready.extend((each, verdict) for each in pending.tickets)
+        while self._running and self._channel is not None:
+            try:
+                done = self._channel.collect(0.0 if ready else timeout_s)
+            except SandboxError as error:
+                self._lose(error, ready)
+                return ready
+            for ticket, result in done:
+                self._take(self._running.pop(ticket), result, ready)
+            if ready or timeout_s is not None:
+                break
         return ready
 
-    def _judged(self, pending: "_Pending", result: ExecutionResult) -> Verdict:
-        verdict = read(result, pending.plan, pending.text)
+    def _lose(self, error: SandboxError, ready: list[tuple[Ticket, Graded]]) -> None:
+        """Deliver the error of a run, or raise it if it concerns no single program."""
+        lost = self._running.pop(error.ticket) if error.ticket in self._running else None
+        if lost is not None:
+            del self._twins[lost.text, id(lost.task)]
+            if lost.first is not None:  # only the confirmation is lost
+                found = lost.first
+                ready.extend((ticket, found) for ticket in lost.tickets)
+                return
+            error.ticket = lost.tickets[0]
+        if lost is None or isinstance(error, SandboxUnavailableError):
+            self._ready = ready
+            raise error
+        ready.extend((ticket, error) for ticket in lost.tickets)
+
+    def _take(
+        self, pending: "_Pending", result: ExecutionResult, ready: list[tuple[Ticket, Graded]]
+    ) -> None:
+        """Deliver the verdict of a run, or run the program again to confirm it for the cache."""
+        verdict, limits = read(result, pending.plan, pending.text), pending.plan.limits
         if self._cache is not None and pending.key is not None:
-            self._cache.put(pending.key, pending.text, verdict)
-        return verdict
+            if pending.first is None and self._cache.wants(pending.key, verdict, limits):
+                assert self._channel is not None
+                pending.first = verdict
+                self._running[self._channel.submit(pending.job(reseeded=True))] = pending
+                return
+            if pending.first is not None:
+                self._cache.put(pending.key, pending.first, verdict, limits)
+                verdict = pending.first
+        del self._twins[pending.text, id(pending.task)]
+        ready.extend((ticket, verdict) for ticket in pending.tickets)
 
     @property
     def under_way(self) -> int:
@@ -323,6 +341,18 @@ class _Pending:
         self.plan = plan
         self.key = key
         self.tickets = [ticket]
+        self.first: Verdict | None = None  # while a second run confirms it
+
+    def job(self, *, reseeded: bool = False) -> Job:
+        """Return a run of the program."""
+        plan = self.plan
+        return Job(
+            program=self.text,
+            mode=plan.form,
+            payload=plan.payload,
+            limits=plan.limits,
+            reseeded=reseeded,
+        )
 
 
 def repeat(
