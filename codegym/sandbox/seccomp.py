@@ -99,9 +99,9 @@ ARCHITECTURES = {"x86_64": _X86_64, "aarch64": _AARCH64, "arm64": _AARCH64}
 
 # System calls that are allowed with certain arguments only: argument index, accepted values, error.
 _TERMINAL_IOCTLS = (0x5401, 0x541B, 0x5421, 0x5450, 0x5451)  # TCGETS FIONREAD FIO{NBIO,NCLEX,CLEX}
-# PR_SET_PDEATHSIG, PR_{GET,SET}_DUMPABLE, PR_{SET,GET}_NAME, PR_SET_SECCOMP, PR_SET_TSC,
-# PR_SET_NO_NEW_PRIVS, PR_SET_VMA (malloc names its arenas by it)
-_PRCTLS = (1, 3, 4, 15, 16, 22, 26, 38, 0x53564D41)
+# PR_SET_PDEATHSIG, PR_{GET,SET}_DUMPABLE, PR_{SET,GET}_NAME, PR_SET_SECCOMP, PR_SET_NO_NEW_PRIVS,
+# PR_SET_VMA (malloc names its arenas by it)
+_PRCTLS = (1, 3, 4, 15, 16, 22, 38, 0x53564D41)
 # Duplicate, read and set flags, ask for the size of a pipe: no locks, leases, owners or signals.
 _FCNTLS = (0, 1, 2, 3, 4, 1030, 1032, 1034)
 _BY_ARGUMENT = {

@@ -3,13 +3,11 @@
 Source: ``Documentation/userspace-api/landlock.rst`` (system calls 444 to 446 on every machine).
 """
 
-import contextlib
 import ctypes
 import os
 import resource
 
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_CHILD_SUBREAPER = 1, 4, 36
-_PR_SET_TSC, _PR_TSC_SIGSEGV = 26, 2
 _PR_SET_SECCOMP, _PR_SET_NO_NEW_PRIVS, _SECCOMP_MODE_FILTER = 22, 38, 2
 _LANDLOCK_CREATE_RULESET, _LANDLOCK_ADD_RULE, _LANDLOCK_RESTRICT_SELF = 444, 445, 446
 _WRITE_FILE, _READ_FILE, _READ_DIR, _TRUNCATE = 1 << 1, 1 << 2, 1 << 3, 1 << 14
@@ -24,7 +22,6 @@ _libc = ctypes.CDLL(None, use_errno=True)
 # writes four times as many.
 _quick = ctypes.PyDLL(None)
 _DIE_WITH_PARENT = tuple(ctypes.c_ulong(each) for each in (_PR_SET_PDEATHSIG, 9, 0, 0, 0))
-_CLOCKLESS = tuple(ctypes.c_ulong(each) for each in (_PR_SET_TSC, _PR_TSC_SIGSEGV, 0, 0, 0))
 _pair = (ctypes.c_ulong * 2)()
 _REHEARSALS = 40
 _pair_at = ctypes.c_void_p(ctypes.addressof(_pair))
@@ -132,7 +129,7 @@ class Lock:
     Args:
         locked: The system-call filter that the fork installs before untrusted code runs, if any.
         isolation: Name of the isolation; decides how to clean up after a fork.
-        clockless: Whether reading a clock kills the fork, where the processor can do that.
+        clockless: Whether reading a clock ends the fork.
     """
 
     def __init__(self, locked: Filter | None, isolation: str, *, clockless: bool) -> None:
@@ -143,9 +140,10 @@ class Lock:
     def close(self) -> None:
         """Confine this process, a new fork."""
         if self._clockless:
-            # The C library reads clocks without a system call, so no filter sees it.
-            with contextlib.suppress(OSError):
-                _quick_prctl(_CLOCKLESS)
+            # Imported only here: the forks of an ordinary zygote do not need it.
+            from codegym.sandbox.inside.clockless import forbid_clocks
+
+            forbid_clocks()
         if self._filter is not None:
             self._filter.install()
 
