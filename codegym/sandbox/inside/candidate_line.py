@@ -12,7 +12,7 @@ from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import Any
 
 from codegym.sandbox import wire
-from codegym.sandbox.inside import frames
+from codegym.sandbox.inside import bounds, frames
 from codegym.sandbox.inside.candidate_objects import BUILTIN_HOMES
 from codegym.sandbox.inside.mutation import patch_all
 from codegym.sandbox.inside.stand_ins import StandIn, generator, stand_in_class
@@ -33,6 +33,8 @@ RAISED: dict[str, type[Exception]] = {
 }
 _SHAPES = ("", "class", "generator")
 _PAUSE_S = 0.001
+# Brackets and commas of one reply: they take half a second and 100 MB to parse and decode.
+MAX_SIGNS = 500_000
 
 
 class CandidateError(Exception):
@@ -126,7 +128,10 @@ class CandidateLine:
             raise CandidateGone(self.gone)
         try:
             frames.write_frame(self._fd, request)
-            reply = wire.loads(frames.read_frame(self._fd, self._max))
+            data = frames.read_frame(self._fd, self._max)
+            if bounds.signs(data) > MAX_SIGNS or bounds.too_deep(data):
+                raise ValueError("too many values")
+            reply = wire.loads(data)
         except (OSError, EOFError):
             raise self._lost("the program's process ended") from None
         except frames.FrameError:
