@@ -15,8 +15,9 @@ from pathlib import Path
 from codegym.sandbox import runtime
 
 _CODEGYM = Path(__file__).resolve().parent.parent
+CPU_FACTS = Path("/proc/cpuinfo")
 # Rooms whose source decides how a program is run and judged.
-_ROOMS = ("sandbox", "grading")
+ROOMS = ("sandbox", "grading")
 
 
 def surroundings(isolation: str, packages: tuple[str, ...]) -> tuple[str, ...]:
@@ -40,7 +41,7 @@ def surroundings(isolation: str, packages: tuple[str, ...]) -> tuple[str, ...]:
 def grader() -> str:
     """Return a digest of the grader's source: another grader may judge differently."""
     digest = hashlib.sha256()
-    for room in _ROOMS:
+    for room in ROOMS:
         for file in sorted((_CODEGYM / room).rglob("*.py")):
             digest.update(f"{file.relative_to(_CODEGYM)}\0".encode())
             digest.update(file.read_bytes())
@@ -62,14 +63,15 @@ def machine() -> tuple[str, ...]:
     return (
         f"system {sys.platform} {platform.release()} {platform.machine()} {sys.byteorder}",
         f"libc {' '.join(platform.libc_ver())}",
-        f"processor {_processor()}",
+        f"processor {processor()}",
     )
 
 
 @lru_cache(maxsize=1)
-def _processor() -> str:
+def processor() -> str:
+    """Return a digest of the processor's abilities, by which libraries choose their code."""
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        lines = CPU_FACTS.read_text().splitlines()
     except OSError:
         return platform.processor()
     abilities = (line for line in lines if line.lower().startswith(("flags", "features")))
