@@ -5,6 +5,7 @@ import socket
 import subprocess
 from typing import Protocol
 
+from codegym.sandbox.ending import end
 from codegym.sandbox.runtime import environment
 
 STOP_WAIT_S = 10.0
@@ -90,8 +91,7 @@ class Process:
             os.close(self._log)
             self._log = -1
         if self._process.returncode is None:
-            self._process.kill()
-            self._process.wait(STOP_WAIT_S)
+            end(self._process, STOP_WAIT_S)
 
     def forget(self) -> None:
         """Close this process's copies after a fork: the process belongs to the parent."""

@@ -3,6 +3,7 @@
 Source: ``Documentation/userspace-api/landlock.rst`` (system calls 444 to 446 on every machine).
 """
 
+import contextlib
 import ctypes
 import os
 import resource
@@ -15,6 +16,7 @@ _ALL_FILES_ABI_1 = (1 << 13) - 1
 # Rights that later ABIs of Landlock can remove: refer, truncate, ioctl on devices.
 _LATER_RIGHTS = {2: 1 << 13, 3: _TRUNCATE, 5: 1 << 15}
 
+_M_ARENA_MAX = -8
 _SIG_UNBLOCK, _SIGNAL_SET_BYTES = 1, 128
 _libc = ctypes.CDLL(None, use_errno=True)
 # Calls in a new fork: each page that a fork writes costs a page fault, and the usual way into the
@@ -146,6 +148,12 @@ class Lock:
             forbid_clocks()
         if self._filter is not None:
             self._filter.install()
+
+
+def share_one_arena() -> None:
+    """Let all threads allocate from one arena; each arena reserves 64 MiB of address space."""
+    with contextlib.suppress(AttributeError):  # a C library without arenas
+        _libc.mallopt(_M_ARENA_MAX, 1)
 
 
 def no_new_privileges() -> None:

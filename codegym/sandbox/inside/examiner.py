@@ -16,6 +16,7 @@ listed have passed; the result of the others is unknown. ``end`` is present if t
     memory the test exhausted its memory on the candidate's answer
 """
 
+import _thread
 import gc
 import mmap
 import os
@@ -36,6 +37,7 @@ KEPT_TESTS = 512
 EXAMINER_BYTES = 4 << 30
 _PROBE_BYTES = 1 << 16
 REHEARSALS = 40
+STACK_BYTES = 2 << 20
 _NOT_READY_EXIT, _MEMORY_EXIT, _BROKEN_EXIT = 98, 97, 96
 
 
@@ -97,6 +99,8 @@ class Examiner:
         self._notebook = notebook
         self._lock = lock
         self._driver_fd = driver_fd
+        # Stacks count as memory, and a test may start a hundred threads.
+        _thread.stack_size(STACK_BYTES)
         self._kept: dict[bytes, Examination] = {}
         rehearse(notebook)
         confine.rehearse()
