@@ -190,7 +190,7 @@ def test_a_large_frame_costs_the_driver_nothing(sandbox, form, size, piece):
         "        continue\n"
     )
     if form == "stdio":
-        task = Task.from_stdio("", [("", "1\n")], limits=limits)
+        task = Task.from_stdio("", [("", "1\n")] * 10, limits=limits)
         program = "print(1, flush=True)\n" + forge
     elif form == "call":
         task = Task.from_calls("", "solve", [((1,), 1)], limits=limits)
