@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from codegym.errors import ConfigError, SandboxError, SandboxUnavailableError
+from codegym.grading.pending import Pending
 from codegym.grading.read_result import read
-from codegym.grading.run_plan import Plan, plan_for
+from codegym.grading.run_plan import plan_for
 from codegym.grading.surroundings import surroundings
 from codegym.grading.verdict import Verdict
 from codegym.grading.verdict_cache import VerdictCache, setting
@@ -167,9 +168,9 @@ class Judge:
         self._channel: Sandbox | None = None
         self._ready: list[tuple[Ticket, Graded]] = []
         self._waiting: list[tuple[Ticket, str, Task]] = []
-        self._running: dict[Ticket, _Pending] = {}
-        # Twins are found by the identity of the task; ``_Pending`` keeps it alive meanwhile.
-        self._twins: dict[tuple[str, int], _Pending] = {}
+        self._running: dict[Ticket, Pending] = {}
+        # Twins are found by the identity of the task; ``Pending`` keeps it alive meanwhile.
+        self._twins: dict[tuple[str, int], Pending] = {}
 
     def _open(self) -> Sandbox:
         if self._process != os.getpid():
@@ -226,7 +227,7 @@ class Judge:
             if known is not None:
                 self._ready.append((ticket, known))
                 return ticket
-        pending = _Pending(text, task, plan, key, ticket)
+        pending = Pending(text, task, plan, key, ticket)
         self._running[channel.submit(pending.job())] = pending
         self._twins[text, id(task)] = pending
         return ticket
@@ -303,7 +304,7 @@ class Judge:
         ready.extend((ticket, error) for ticket in lost.tickets)
 
     def _take(
-        self, pending: "_Pending", result: ExecutionResult, ready: list[tuple[Ticket, Graded]]
+        self, pending: Pending, result: ExecutionResult, ready: list[tuple[Ticket, Graded]]
     ) -> None:
         """Deliver the verdict of a run, or run the program again to confirm it for the cache."""
         verdict, limits = read(result, pending.plan, pending.text), pending.plan.limits
@@ -330,29 +331,6 @@ class Judge:
         if self._channel is not None and self._process == os.getpid():
             self._channel.close()
         self._forget()
-
-
-class _Pending:
-    """A program under way, and who asked for it."""
-
-    def __init__(self, text: str, task: Task, plan: Plan, key: str | None, ticket: Ticket) -> None:
-        self.text = text
-        self.task = task
-        self.plan = plan
-        self.key = key
-        self.tickets = [ticket]
-        self.first: Verdict | None = None  # while a second run confirms it
-
-    def job(self, *, reseeded: bool = False) -> Job:
-        """Return a run of the program."""
-        plan = self.plan
-        return Job(
-            program=self.text,
-            mode=plan.form,
-            payload=plan.payload,
-            limits=plan.limits,
-            reseeded=reseeded,
-        )
 
 
 def repeat(

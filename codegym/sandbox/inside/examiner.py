@@ -99,7 +99,8 @@ class Examiner:
         self._notebook = notebook
         self._lock = lock
         self._driver_fd = driver_fd
-        # Stacks count as memory, and a test may start a hundred threads.
+        # Stacks and arenas count as memory, and a test may start a hundred threads.
+        confine.share_one_arena()
         _thread.stack_size(STACK_BYTES)
         self._kept: dict[bytes, Examination] = {}
         rehearse(notebook)
@@ -189,9 +190,12 @@ def rehearse(notebook: Notebook) -> None:
 
     Otherwise each fork would specialise it, at the cost of a page fault for every page written.
     """
-    test = {"setup": "", "code": "def check(candidate):\n    assert candidate(1) == [2]\n"}
-    test |= {"check": "check", "entry_point": "f", "names": {"f": "function"}, "prompt": ""}
-    examination = Examination({**test, "n_cases": 1})
+    test = {
+        **{"setup": "", "check": "check", "entry_point": "f", "prompt": "", "n_cases": 1},
+        "code": "def check(candidate):\n    assert candidate(1) == [2]\n",
+        "names": {"f": "function"},
+    }
+    examination = Examination(test)
     offer, answer = {"r": {"f": {"@": [1, "c", "f", 0, ""]}}}, {"r": [2]}
     ours, theirs = socket.socketpair()
     with ours, theirs:

@@ -62,7 +62,6 @@ def main(text: str) -> None:
         signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     gc.disable()
-    confine.share_one_arena()
     _preload()
     sys.path[:0] = settings["package_folders"]
     for name in settings["packages"]:
