@@ -42,6 +42,8 @@ class ExaminerClient:
         self._compiled: set[bytes] = set()
         # The runs whose reports are still to come, in order; None for a run that was given up.
         self._examined: deque[Run | None] = deque()
+        self._requests = 0
+        self._numbers: dict[int, int] = {}  # by the identity of a run whose report is to come
         self._notebook = os.memfd_create("codegym-notebook", os.MFD_CLOEXEC)
         os.ftruncate(self._notebook, NOTEBOOK_BYTES)
         try:
@@ -82,6 +84,7 @@ class ExaminerClient:
         finally:
             ours.close()
         self._examined.append(run)
+        self._numbers[id(run)] = self._requests
         return theirs.detach()
 
     def give_up(self, run: Run) -> None:
@@ -89,6 +92,7 @@ class ExaminerClient:
         for position, examined in enumerate(self._examined):
             if examined is run:
                 self._examined[position] = None
+                self._numbers.pop(id(run), None)
 
     def next_examined(self) -> Run | None:
         """Remove and return the run that the next report is about, None if it was given up.
@@ -98,7 +102,9 @@ class ExaminerClient:
         """
         if not self._examined:
             raise Lost("the examiner sent a report that nobody asked for")
-        return self._examined.popleft()
+        run = self._examined.popleft()
+        self._numbers.pop(id(run), None)
+        return run
 
     def _request(self, rpc: socket.socket | None, run: Run) -> None:
         payload, limits = run.job.payload, run.job.limits
@@ -107,7 +113,8 @@ class ExaminerClient:
                 self._compiled.clear()
             self._compiled.add(payload)
         try:
-            head = EXAMINE.pack(limits.output_bytes, limits.memory_bytes)
+            self._requests += 1
+            head = EXAMINE.pack(self._requests, limits.output_bytes, limits.memory_bytes)
             fds = [] if rpc is None else [rpc.fileno()]
             socket.send_fds(self._process.line, [head], fds)
         except OSError as error:
@@ -171,10 +178,12 @@ class ExaminerClient:
         del self._inbox[:end]
         return frame
 
-    def so_far(self) -> bytes:
-        """Return a report on the cases that are over, from the notebook."""
+    def so_far(self, run: Run) -> bytes:
+        """Return a report on the cases of a run that are over, from the notebook."""
         head = os.pread(self._notebook, NOTEBOOK.size, 0)
-        until, used = NOTEBOOK.unpack(head)
+        number, until, used = NOTEBOOK.unpack(head)
+        if number != self._numbers.get(id(run)):
+            return notebook.report(0, b"")  # the examiner has not begun it
         rows = os.pread(self._notebook, used, NOTEBOOK.size)
         return notebook.report(until, rows)
 

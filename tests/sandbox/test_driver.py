@@ -260,7 +260,7 @@ busy = Task.from_assertions("", "f", "assert f(1) ** f(1) == 2", limits=Limits(w
 sandbox = codegym.make_sandbox(isolation=sys.argv[1], workers=1)
 for number in range(6):
     verdict = judge(f"# {number}\\ndef f(x):\\n    return 10 ** 7\\n", busy, sandbox=sandbox)
-    assert verdict.outcome == "timeout"
+    assert verdict.outcome == "timeout", verdict
 endless = Task.from_calls("", "f", [((1,), 2)])
 Judge(sandbox).submit("def f(x):\\n    while True:\\n        pass\\n", endless)
 time.sleep(0.3)

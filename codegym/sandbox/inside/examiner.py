@@ -29,7 +29,7 @@ from codegym.sandbox.inside import aftermath, confine, frames
 from codegym.sandbox.inside.candidate_line import CandidateLine
 from codegym.sandbox.inside.examination import Examination
 from codegym.sandbox.inside.notebook import Notebook
-from codegym.sandbox.inside.protocol import EXAMINE, NOTEBOOK_BYTES
+from codegym.sandbox.inside.protocol import EXAMINE, NOTEBOOK, NOTEBOOK_BYTES
 
 MAX_PAYLOAD_BYTES = 1 << 30
 KEPT_TESTS = 512
@@ -37,6 +37,7 @@ KEPT_TESTS = 512
 EXAMINER_BYTES = 4 << 30
 _PROBE_BYTES = 1 << 16
 REHEARSALS = 40
+REHEARSED_BYTES = 1 << 12
 STACK_BYTES = 2 << 20
 _NOT_READY_EXIT, _MEMORY_EXIT, _BROKEN_EXIT = 98, 97, 96
 
@@ -62,21 +63,22 @@ def serve(fd: int, hello: bytes, lock: confine.Lock) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (EXAMINER_BYTES, hard))
     frames.write_frame(fd, hello)
     line = socket.socket(fileno=fd)
-    notebook_fd, _, _ = _receive(line)
+    notebook_fd, *_ = _receive(line)
     assert notebook_fd is not None
     examiner = Examiner(Notebook(mmap.mmap(notebook_fd, NOTEBOOK_BYTES)), lock, fd)
     os.close(notebook_fd)
     while True:
-        candidate_fd, max_reply_bytes, memory_bytes = _receive(line)
+        candidate_fd, number, *limits = _receive(line)
         examination = examiner.compiled(frames.read_frame(fd, MAX_PAYLOAD_BYTES))
         if candidate_fd is None:
             frames.write_frame(fd, b"{}")
             continue
-        report = examiner.run(examination, candidate_fd, max_reply_bytes, memory_bytes)
+        examiner.begin(number)
+        report = examiner.run(examination, candidate_fd, *limits)
         frames.write_frame(fd, report)
 
 
-def _receive(line: socket.socket) -> tuple[int | None, int, int]:
+def _receive(line: socket.socket) -> tuple[int | None, int, int, int]:
     data, ancillary, _, _ = line.recvmsg(EXAMINE.size, socket.CMSG_SPACE(4))
     if not data:
         os._exit(0)
@@ -103,7 +105,7 @@ class Examiner:
         confine.share_one_arena()
         _thread.stack_size(STACK_BYTES)
         self._kept: dict[bytes, Examination] = {}
-        rehearse(notebook)
+        rehearse(Notebook(mmap.mmap(-1, NOTEBOOK.size + REHEARSED_BYTES)))
         confine.rehearse()
         gc.collect()
         gc.freeze()
@@ -122,6 +124,10 @@ class Examiner:
             self._taken_bytes = _address_space()
         return examination
 
+    def begin(self, number: int) -> None:
+        """Begin a request, before anything that may take time."""
+        self._notebook.begin(number)
+
     def run(
         self, examination: Examination, candidate_fd: int, max_reply_bytes: int, memory_bytes: int
     ) -> bytes:
@@ -130,7 +136,6 @@ class Examiner:
         Raises:
             ForkFailed: The fork did not start, or was killed from outside.
         """
-        self._notebook.clear()
         # The limit is the task's; kept tests and the notebook do not count.
         memory_bytes += self._taken_bytes - self._own_bytes + NOTEBOOK_BYTES
         parent = os.getpid()
@@ -202,7 +207,7 @@ def rehearse(notebook: Notebook) -> None:
         for _ in range(REHEARSALS):
             for reply in (offer, answer):
                 frames.write_frame(theirs.fileno(), wire.dumps(reply))
-            notebook.clear()
+            notebook.begin(0)
             examination.run(CandidateLine(ours.fileno(), 1 << 16), notebook)
             for _ in range(2):
                 frames.read_frame(theirs.fileno(), 1 << 16)

@@ -37,10 +37,16 @@ class Notebook:
 
     def __init__(self, memory: mmap.mmap) -> None:
         self._memory = memory
-        self.clear()
+        self.begin(0)
 
-    def clear(self) -> None:
-        """Begin a test."""
+    def begin(self, number: int) -> None:
+        """Begin the test of a request.
+
+        Args:
+            number: Number of the request. By it the driver knows whose results these are, even if
+                the examiner was too slow to begin.
+        """
+        self._number = number
         self._end = NOTEBOOK.size
         self._full = False
         self.turn_to(0)
@@ -48,7 +54,7 @@ class Notebook:
     def turn_to(self, index: int) -> None:
         """Record that all earlier cases are over; they passed unless they were added."""
         if not self._full:
-            NOTEBOOK.pack_into(self._memory, 0, index, self._end - NOTEBOOK.size)
+            NOTEBOOK.pack_into(self._memory, 0, self._number, index, self._end - NOTEBOOK.size)
 
     def add(self, row: list[Any], index: int) -> None:
         """Record a case that did not pass, and turn to the next."""
@@ -64,9 +70,9 @@ class Notebook:
         """Record a complete report instead of the results of cases."""
         text = json.dumps(whole).encode()
         self._memory[NOTEBOOK.size : NOTEBOOK.size + len(text)] = text
-        NOTEBOOK.pack_into(self._memory, 0, COMPLETE, len(text))
+        NOTEBOOK.pack_into(self._memory, 0, self._number, COMPLETE, len(text))
 
     def report(self, end: str = "") -> bytes:
         """Return the report; see the function ``report``."""
-        until, used = NOTEBOOK.unpack_from(self._memory, 0)
+        _, until, used = NOTEBOOK.unpack_from(self._memory, 0)
         return report(until, self._memory[NOTEBOOK.size : NOTEBOOK.size + used], end)
