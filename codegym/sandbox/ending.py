@@ -15,13 +15,17 @@ GRACE_S = 0.5
 REAP_S = 10.0
 
 
-def end(process: "subprocess.Popen[bytes]", wait_s: float) -> None:
+def end(process: "subprocess.Popen[bytes]", below: list[int], wait_s: float) -> None:
     """Kill a child process from its descendants up, and reap all that fall to this process.
+
+    Args:
+        process: The child process; it ends by itself once its descendants are dead.
+        below: Its descendants.
+        wait_s: Longest wait for its death.
 
     Raises:
         subprocess.TimeoutExpired: It does not die.
     """
-    below = descendants(process.pid)
     # A parent whose only child has died ends by itself, and reaps it: no orphan is made.
     for pid in reversed(below):
         _kill(pid)
@@ -29,6 +33,7 @@ def end(process: "subprocess.Popen[bytes]", wait_s: float) -> None:
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(GRACE_S)
     if process.returncode is None:
+        below = [*below, *descendants(process.pid)]
         process.kill()
         process.wait(wait_s)
     reap_until = time.monotonic() + REAP_S

@@ -5,7 +5,7 @@ import socket
 import subprocess
 from typing import Protocol
 
-from codegym.sandbox.ending import end
+from codegym.sandbox.ending import descendants, end
 from codegym.sandbox.runtime import environment
 
 STOP_WAIT_S = 10.0
@@ -86,12 +86,15 @@ class Process:
 
     def stop(self) -> None:
         """Kill and reap it, and close the socket; harmless when called again."""
+        running = self._process.returncode is None
+        # Listed before the socket is closed: a process that sees its end leaves at once.
+        below = descendants(self._process.pid) if running else []
         self.line.close()
         if self._log >= 0:
             os.close(self._log)
             self._log = -1
-        if self._process.returncode is None:
-            end(self._process, STOP_WAIT_S)
+        if running:
+            end(self._process, below, STOP_WAIT_S)
 
     def forget(self) -> None:
         """Close this process's copies after a fork: the process belongs to the parent."""

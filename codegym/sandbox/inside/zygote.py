@@ -151,6 +151,7 @@ class Zygote:
         self._poll = select.poll()
         self._poll.register(CTL_FD, select.POLLIN)
         self._ahead: tuple[tuple[Any, ...], list[int]] | None = None
+        self._child = 0
 
     def serve(self, hello: bytes) -> None:
         """Announce the zygote and serve the driver's requests until the driver hangs up."""
@@ -167,7 +168,7 @@ class Zygote:
         """Read one message: keep a request; return the number of a run to stop, else 0."""
         message, ancillary, _, _ = self._ctl.recvmsg(HEADER.size, _CONTROL_SPACE)
         if not message:
-            os._exit(0)  # the driver is gone
+            self._leave()
         if len(message) == HEADER.size:
             self._ahead = HEADER.unpack(message), list(memoryview(ancillary[0][2]).cast("i"))
             return 0
@@ -177,6 +178,13 @@ class Zygote:
                 os.close(fd)
             self._ahead = None
         return int(run_id)
+
+    def _leave(self) -> None:
+        """End, since the driver is gone; leave no child for another process to reap."""
+        if self._child:
+            os.kill(self._child, signal.SIGKILL)
+            os.waitpid(self._child, 0)
+        os._exit(0)
 
     def _run(self, header: tuple[Any, ...], fds: list[int]) -> None:
         run_id, mode, wall_s, cpu_s, memory_bytes, output_bytes = header
@@ -195,12 +203,14 @@ class Zygote:
                 candidate.serve(mode, fds)
             finally:
                 os._exit(NOT_READY_EXIT)
+        self._child = pid
         for fd in fds:
             os.close(fd)
         stopped = self._watch(pid, run_id, started + wall_s, cpu_s)
         if stopped:
             os.kill(pid, signal.SIGKILL)
         _, status, usage = os.wait4(pid, 0)
+        self._child = 0
         wall = time.monotonic() - started
         aftermath.clean_up(self._lock.isolation)
         cpu = usage.ru_utime + usage.ru_stime
