@@ -99,6 +99,6 @@ def test_episodes_become_a_minari_dataset(tiny, tmp_path, monkeypatch):
         made = record(
             [episode([4, 1]), episode([5, 6, 1])], env, "tiny-v0", description="two episodes"
         )
-    assert [one.actions.tolist() for one in made.iterate_episodes()] == [[4, 1], [5, 6, 1]]
-    assert [one.rewards.tolist() for one in made.iterate_episodes()] == [[0, 0.5], [0, 0, 0.5]]
+    assert [kept.actions.tolist() for kept in made.iterate_episodes()] == [[4, 1], [5, 6, 1]]
+    assert [kept.rewards.tolist() for kept in made.iterate_episodes()] == [[0, 0.5], [0, 0, 0.5]]
     assert made.recover_environment().spec.kwargs == env.spec.kwargs

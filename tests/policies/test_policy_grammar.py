@@ -7,12 +7,14 @@ import pytest
 import torch
 
 from codegym.errors import ConfigError
+from codegym.grading.judge import Judge
 from codegym.grading.verdict import Verdict
+from codegym.learning.agent import Request
 from codegym.policies.gpt.gpt_policy import GPTConfig, GPTPolicy, SamplingConfig
 from codegym.policies.hf.hf_policy import HFPolicy
 from codegym.policy import Constraint
-from codegym.rewards import make_reward
-from codegym.rollout.collect import Sampling, collect
+from codegym.rollout.collect import Decoding, collect
+from codegym.rollout.environments import make_env
 from codegym.sources import load_tasks
 from codegym.tokenizers.lexemes import LexemeTokenizer
 from codegym.trajectory import Batch
@@ -21,33 +23,21 @@ pytest.importorskip("lark")
 SHAPE = GPTConfig(d_model=32, n_layers=1, n_heads=2, max_tokens=128)
 
 
-class NoJudge:
-    """Finds every program wrong without running it."""
-
-    def __init__(self):
-        self._tickets = []
-
-    def submit(self, program, task):
-        self._tickets.append(len(self._tickets))
-        return self._tickets[-1]
-
-    def collect(self):
-        done, self._tickets = self._tickets, []
-        return [(ticket, Verdict.no_program(n_cases=1)) for ticket in done]
-
-
 def gpt():
     return GPTPolicy(LexemeTokenizer(), SHAPE, seed=0)
 
 
-def rollout(policy, **settings):
+def rollout(policy, *, grammar=True, temperature=1.0, greedy=False, top_p=1.0):
+    """Write programs for four tasks; each is found wrong without being run."""
     source = load_tasks("tiny")
+    judge = Judge(stand_in=lambda pairs: [Verdict.no_program(n_cases=1) for _ in pairs])
+    env = make_env("CodeGym/Synthesis-v0", policy, tasks=source, budget=24, judge=judge)
     return collect(
+        env,
         policy,
-        [source[index] for index in range(4)],
-        judge=NoJudge(),
-        reward=make_reward("binary"),
-        sampling=Sampling(**{"n": 3, "budget": 24, "grammar": True} | settings),
+        Request(samples=3, temperature=temperature, greedy=greedy),
+        tasks=[source[index] for index in range(4)],
+        decoding=Decoding(grammar=grammar, top_p=top_p),
         rng=torch.Generator().manual_seed(0),
     )
 
@@ -55,9 +45,11 @@ def rollout(policy, **settings):
 @pytest.mark.parametrize("make", [gpt, lambda: HFPolicy.specimen(seed=0)])
 @pytest.mark.parametrize("settings", [{}, {"temperature": 3.0}, {"greedy": True, "top_p": 0.9}])
 def test_every_program_parses_and_ends(make, settings):
-    for one in rollout(make(), **settings):
-        ast.parse(one.program)
-        assert one.finished
+    episodes = rollout(make(), **settings)
+    assert len(episodes) == 4 * (4 if settings.get("greedy") else 3)
+    for episode in episodes:
+        ast.parse(episode.program)
+        assert episode.finished
 
 
 def test_log_probs_are_of_the_masked_distribution():
@@ -85,7 +77,7 @@ def test_chunks_and_workers_change_nothing():
     for settings in ({"workers": 1}, {"chunk_rows": 3, "workers": 2, "keep_share": 1.0}):
         policy = gpt()
         policy.sampling_config = SamplingConfig(**settings)
-        programs.append([one.program for one in rollout(policy)])
+        programs.append([episode.program for episode in rollout(policy)])
     assert programs[0] == programs[1]
 
 
