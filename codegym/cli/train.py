@@ -165,7 +165,8 @@ def command(
         config = session.make_config(_merge(preset, config_file, given, assignments))
         _announce(console, config, session.departures_of(config))
         if dry_run:
-            _show(config, out)
+            trainer = session.prepare(config, out)
+            _show(trainer.config, trainer.folder.path)
             return
         with watcher.progress:
             report = session.train(config, out=out, overwrite=overwrite, watch=watcher)
@@ -193,12 +194,13 @@ def command(
 
 def _announce(console: Console, config: Any, departures: Mapping[str, Any]) -> None:
     """Print which preset was chosen, and which settings differ from the paper's."""
-    console.print(f"{config.agent}, preset {config.agent_preset}, reward {escape(config.reward)}")
+    reward = escape(config.reward) or "of the environment"
+    console.print(f"{config.agent}, preset {config.agent_preset}, reward {reward}")
     for line in departure_lines(departures):
         console.print(f"  {escape(line)}", highlight=False)
 
 
-def _show(config: Any, out: Path | None) -> None:
+def _show(config: Any, out: Path) -> None:
     """Print a run's settings as its config.yaml would hold them, and its phases."""
     import yaml
 
@@ -212,7 +214,7 @@ def _show(config: Any, out: Path | None) -> None:
             if getattr(phase, name)
         )
         click.echo(f"# {phase.name}: {phase.agent}, preset {phase.preset}, {budget}")
-    click.echo(f"# folder: {out or Path('runs') / f'{config.agent}-{config.seed}'}")
+    click.echo(f"# folder: {out}")
 
 
 def env_args(assignments: Sequence[str]) -> dict[str, Any]:
@@ -252,6 +254,8 @@ def _merge(
         merged |= read_config_file(config_file)
     if any(name in given for name in BUDGETS):
         merged = {name: value for name, value in merged.items() if name not in BUDGETS}
+    if "env_args" in given:
+        given = {**given, "env_args": {**merged.get("env_args", {}), **given["env_args"]}}
     return _assign({**merged, **given}, assignments)
 
 
