@@ -1,11 +1,12 @@
 """Environments: made by id for a policy, with the policy's tokenizer, prompts and context."""
 
+import importlib
 import inspect
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import gymnasium as gym
-from gymnasium.envs.registration import load_env_creator
+from gymnasium.envs.registration import EnvSpec, load_env_creator
 from gymnasium.error import Error as GymnasiumError
 from gymnasium.vector import VectorEnv
 
@@ -33,7 +34,7 @@ def make_env(
     """Make a vector environment in which a policy can act.
 
     Args:
-        env_id: A Gymnasium id, ``CodeGym/Repair-v0`` or another package's.
+        env_id: A Gymnasium id, ``CodeGym/Repair-v0`` or another package's; see ``find_env``.
         policy: Who will act: its tokenizer, prompts and context become the environment's.
         tasks: Task URI, or a source; the id's own tasks if None.
         reward: Reward, or its expression; the id's own if None.
@@ -46,14 +47,9 @@ def make_env(
         UnknownNameError: There is no such environment, or no such argument; names the nearest.
         ConfigError: The environment does not take tasks or a reward, or an argument is unusable.
     """
-    try:
-        spec = gym.spec(env_id)
-    except GymnasiumError as error:
-        known = [name for name in gym.registry if "/" in name]
-        raise UnknownNameError("environment", env_id, known or list(ENVIRONMENTS)) from error
+    spec = find_env(env_id)
     given = dict(env_args or {})
-    entry = spec.vector_entry_point or spec.entry_point
-    takes = _parameters(load_env_creator(entry) if isinstance(entry, str) else entry)
+    takes = check_arguments(env_id, given)
     ours: dict[str, Any] = {
         "tasks": tasks,
         "reward": reward,
@@ -70,7 +66,7 @@ def make_env(
                 f"environment {env_id!r} takes no {name}",
                 value=str(ours[name]),
                 expected=f"arguments {', '.join(sorted(takes)) or 'none'}",
-                cure=f"leave {name} out; the environment brings its own",
+                cure=f'leave {name} out, or {name}="" for a run; the environment brings its own',
             )
     arguments = {
         name: value
@@ -78,7 +74,7 @@ def make_env(
         if value is not None and (takes is None or name in takes)
     } | given
     try:
-        env = gym.make_vec(env_id, num_envs=num_envs, **_layout(spec, arguments))
+        env = gym.make_vec(spec, num_envs=num_envs, **_layout(spec, arguments))
     except TypeError as error:
         raise ConfigError(
             f"environment {env_id!r} cannot be made: {error}", value=sorted(given)
@@ -86,7 +82,54 @@ def make_env(
     return env
 
 
-def _layout(spec: Any, arguments: dict[str, Any]) -> dict[str, Any]:
+def find_env(env_id: str) -> EnvSpec:
+    """Return the registration of an environment.
+
+    Args:
+        env_id: A Gymnasium id. ``package:Name-v0`` imports the package first, which registers it.
+
+    Raises:
+        UnknownNameError: There is no such environment; names the nearest.
+        ConfigError: The package cannot be imported.
+    """
+    package, colon, name = env_id.rpartition(":")
+    if colon:
+        try:
+            importlib.import_module(package)
+        except ImportError as error:
+            raise ConfigError(
+                f"the package of an environment cannot be imported: {error}",
+                value=env_id,
+                expected="package:Name-v0, with a package that registers the environment",
+            ) from error
+    try:
+        return gym.spec(name)
+    except GymnasiumError as error:
+        known = [known for known in gym.registry if "/" in known]
+        raise UnknownNameError("environment", name, known or list(ENVIRONMENTS)) from error
+
+
+def check_arguments(env_id: str, names: Iterable[str] = ()) -> set[str] | None:
+    """Return the arguments that an environment takes; None where it takes any.
+
+    Args:
+        env_id: See ``find_env``.
+        names: Arguments that are to be given.
+
+    Raises:
+        UnknownNameError: There is no such environment or argument; names the nearest.
+        ConfigError: The environment's package cannot be imported.
+    """
+    spec = find_env(env_id)
+    entry = spec.vector_entry_point or spec.entry_point
+    takes = _parameters(load_env_creator(entry) if isinstance(entry, str) else entry)
+    for name in names:
+        if takes is not None and name not in takes:
+            raise UnknownNameError(f"argument of {env_id}", name, sorted(takes))
+    return takes
+
+
+def _layout(spec: EnvSpec, arguments: dict[str, Any]) -> dict[str, Any]:
     if spec.vector_entry_point is not None:
         return arguments
     return {"vectorization_mode": "sync", **arguments}

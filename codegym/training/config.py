@@ -10,7 +10,7 @@ from codegym import registry
 from codegym.errors import ConfigError, UnknownNameError
 from codegym.learning.agent import Agent
 from codegym.policies.checkpoint import MANIFEST, read_json
-from codegym.rollout.environments import DEFAULT_ENV
+from codegym.rollout.environments import DEFAULT_ENV, check_arguments
 from codegym.settings import settings_of
 
 BUDGETS = ("minutes", "updates", "programs")
@@ -27,18 +27,20 @@ class TrainConfig:
         tokenizer: Name of the tokenizer of a new policy.
         words: Most words of a new policy's vocabulary, chosen by how often the training tasks'
             prompts and reference solutions hold them; 0 for the vocabulary as it is shipped.
-        env: Id of the environment, ``CodeGym/Repair-v0`` or another package's.
+        env: Id of the environment, ``CodeGym/Repair-v0`` or another package's, which
+            ``package:Name-v0`` imports.
         num_envs: Number of sub-envs of an environment that is stepped.
         env_args: Further arguments of the environment, by name.
         tasks: URI of the training tasks, or several with weights: ``0.7*URI + 0.3*URI``; "" for the
-            environment's own.
+            environment's own, which is the default where it takes none.
         eval_tasks: URI of the held-out tasks; "" for the environment's own.
         task_sampler: How training tasks are drawn: ``uniform``, ``success`` (prefers those that are
             sometimes solved), ``curriculum`` (from shallow to deep); with options,
             ``name?key=value``.
         prefix_curriculum: ``none``, or ``success`` or ``progress``: programs begin with a part of
             the reference solution, less and less of it.
-        reward: Name or expression of the reward; the agent's own default if "".
+        reward: Name or expression of the reward; the agent's own default if "", or the
+            environment's where it takes none.
         minutes: Budget of the agent in minutes of training, evaluation left out.
         updates: Budget of the agent in updates.
         programs: Budget of the agent in programs written; 25,600 where no budget is given.
@@ -49,7 +51,8 @@ class TrainConfig:
         warm_start_minutes: The same as minutes of training. The learning rate is annealed to
             whichever is given.
         max_new_tokens: Longest program, the end token included.
-        grammar: Write only valid Python, in training and evaluation; see ``codegym.rollout.collect.Decoding``.
+        grammar: Write only valid Python, in training and evaluation; see
+            ``codegym.rollout.collect.Decoding``.
         eval_count: Held-out tasks of the first and last evaluation.
         curve_count: Held-out tasks of each evaluation in between.
         curve_points: How many evaluations in between.
@@ -110,7 +113,8 @@ class TrainConfig:
         """Make a config from plain values, as a YAML file or the command line has them.
 
         Raises:
-            UnknownNameError: A key that is no setting; names the nearest.
+            UnknownNameError: A key that is no setting, or an agent, an environment or an argument
+                of it that does not exist; names the nearest.
             ConfigError: A value of the wrong type, or not exactly one budget.
         """
         given = dict(settings)
@@ -121,7 +125,11 @@ class TrainConfig:
             config = replace(config, warm_start_programs=_default_warm_start(config))
         if config.agent_preset == "auto":
             config = replace(config, agent_preset=preset_for(config.policy, config.agent))
-        if not config.reward:
+        takes = check_arguments(config.env, config.env_args)
+        if takes is not None and "tasks" not in takes:
+            own = {name: "" for name in ("tasks", "eval_tasks") if name not in given}
+            config = replace(config, **own)
+        if not config.reward and (takes is None or "reward" in takes):
             agent_class = registry.get("agents", config.agent)
             config = replace(config, reward=agent_class.default_reward)
         config._check()

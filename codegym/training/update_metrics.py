@@ -39,7 +39,7 @@ def update_metrics(
         return times
     return times | {
         "reward": float(np.mean([episode.reward for episode in own])),
-        "pass_rate": outcomes["passed"] / len(own),
+        "pass_rate": float(np.mean([episode.passed for episode in own])),
         "tokens": float(np.mean([len(episode) for episode in own])),
         "finished": float(np.mean([episode.finished for episode in own])),
         "sampling_lag": version - float(np.mean([episode.policy_version for episode in own])),

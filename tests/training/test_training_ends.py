@@ -77,7 +77,7 @@ def test_solutions_that_all_fail_are_an_error(tmp_path: Path) -> None:
     path = tmp_path / "bad.jsonl"
     path.write_text(json.dumps(bad.to_json()) + "\n")
     uri = f"jsonl:{path}"
-    with pytest.raises(TaskError, match="none of the reference solutions .* passed its tests"):
+    with pytest.raises(TaskError, match=r"none of the reference solutions .* passed its tests"):
         run(tmp_path / "run", config(tasks=uri, eval_tasks=uri))
 
 
