@@ -50,7 +50,7 @@ def stand_in(pairs: Sequence[tuple[str, Task]]) -> list[Verdict]:
     verdicts = []
     for program, task in pairs:
         reference = program.rstrip("\n") == task.program(task.canonical_solution or "").rstrip("\n")
-        good = reference or zlib.crc32(program.encode()) % 2 == 0
+        good = reference or zlib.crc32(program.encode(errors="surrogatepass")) % 2 == 0
         outcome = Outcome.PASSED if good else Outcome.FAILED
         case = CaseResult(outcome=Outcome.PASSED)
         verdicts.append(Verdict.from_cases([case, CaseResult(outcome=outcome)]))
