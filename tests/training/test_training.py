@@ -228,7 +228,7 @@ def test_the_word_list_can_be_taken_from_the_training_tasks(tmp_path: Path) -> N
 
 
 def test_resuming_nothing_is_a_clear_error(tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match="no run stands in this folder"):
+    with pytest.raises(CheckpointError, match="there is no run in this folder"):
         RunFolder(tmp_path).read_config()
     done = codegym("train", "--resume", str(tmp_path), "--agent", "rft")
     assert done.returncode == 2
@@ -264,7 +264,7 @@ def test_a_folder_that_cannot_be_used_is_named(tmp_path: Path) -> None:
     for path in (file, file / "run"):
         with pytest.raises(ConfigError, match="cannot be written"):
             RunFolder(path).create({}, overwrite=True)
-    with pytest.raises(CheckpointError, match="no run stands"):
+    with pytest.raises(CheckpointError, match="there is no run"):
         train(tmp_path / "none", config("uniform"), resume=True)
     folder = RunFolder(tmp_path / "damaged")
     folder.create({"agent": "rft"})
