@@ -127,7 +127,9 @@ class TrainConfig:
             config = replace(config, agent_preset=preset_for(config.policy, config.agent))
         takes = check_arguments(config.env, config.env_args)
         if takes is not None and "tasks" not in takes:
-            own = {name: "" for name in ("tasks", "eval_tasks") if name not in given}
+            own: dict[str, Any] = {
+                name: "" for name in ("tasks", "eval_tasks") if name not in given
+            }
             config = replace(config, **own)
         if not config.reward and (takes is None or "reward" in takes):
             agent_class = registry.get("agents", config.agent)
