@@ -243,8 +243,8 @@ class HFPolicy(Policy):
         """Write ``n`` programs for each prompt, at most ``budget`` tokens each, end included.
 
         With ``top_p`` below 1 the log-probabilities are of the distribution that was drawn from,
-        renormalised over the tokens kept. ``evaluate`` scores whole distributions and cannot
-        reproduce them.
+        renormalised over the tokens kept. ``evaluate``, as learning calls it, scores whole
+        distributions and cannot reproduce them.
 
         Raises:
             PromptTooLongError: A prompt leaves no room for a program.
@@ -282,8 +282,10 @@ class HFPolicy(Policy):
     def folded(self) -> Iterator[Any]:
         """Give the language model itself with its adapters folded in, for engines."""
         self._adapters.fold()
-        yield self._module.causal
-        self._adapters.unfold()
+        try:
+            yield self._module.causal
+        finally:
+            self._adapters.unfold()
 
     def first_stop(self, actions: Sequence[int]) -> int:
         """Return how many actions come before the first stop sequence, -1 if there is none."""
