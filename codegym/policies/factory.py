@@ -1,4 +1,4 @@
-"""Making a policy from the string a user writes: a name with a variant, or a folder."""
+"""make_policy: a policy from the string a user writes, a name with a variant or a folder."""
 
 from pathlib import Path
 
@@ -14,12 +14,12 @@ def make_policy(text: str, *, tokenizer: str | Tokenizer = "lexemes", seed: int 
     Args:
         text: ``name[:variant][?key=value&...]`` such as ``gpt:tiny``, or a checkpoint's folder.
         tokenizer: A new policy's tokenizer, or its name.
-        seed: Of a new policy's first weights.
+        seed: Seed of a new policy's first weights.
 
     Raises:
         UnknownNameError: No such policy, variant or tokenizer; names the nearest.
         CheckpointError: The folder holds no policy.
-        MissingExtraError: It needs a package that is not installed.
+        MissingExtraError: The policy needs a package that is not installed.
     """
     if Path(text).is_dir():
         return load_policy(text)
