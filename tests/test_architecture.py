@@ -84,7 +84,6 @@ BOUND = ("codegym.sandbox.inside", "codegym.sandbox.wire")
 # File names that stand for the same thing in every room, so that they may occur more than once.
 SHARED_NAMES = {
     "__init__": "a package's own file",
-    "__main__": "a package's own file",
     "coderl": "the algorithm's name: its agent and its reward",
     "rltf": "the algorithm's name: its agent and its reward",
     "uniform": "the plug-in's name: the agent that learns nothing and its policy",

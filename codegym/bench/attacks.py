@@ -71,7 +71,7 @@ class Finding:
         return not (self.passed or self.broke or self.poisoned or self.spoiled)
 
     @property
-    def said(self) -> str:
+    def summary(self) -> str:
         """The parts that went wrong, or "held"."""
         parts = ("passed", "broke", "poisoned", "spoiled")
         return ", ".join(part for part in parts if getattr(self, part)) or "held"
@@ -162,9 +162,9 @@ def try_attack_on_other(
         run("wrong", target.wrong(), "secret", texts),
     ]
     started = time.monotonic()
-    said = grade_contained({"grader": grader, "words": host_words(), "runs": runs, **job})
-    heard: list[bool | None] = [*said]
-    passed, found, honest, wrong = heard + [None] * (len(runs) - len(said))
+    survived = grade_contained({"grader": grader, "words": host_words(), "runs": runs, **job})
+    results: list[bool | None] = [*survived]
+    passed, found, honest, wrong = results + [None] * (len(runs) - len(survived))
     return Finding(
         attack=attack.name,
         grader=grader,
@@ -242,7 +242,7 @@ def show(findings: Sequence[Finding], console: Console) -> None:
     for finding in ours:
         console.print(
             f"[bold red]{finding.attack}[/] ({finding.grader}, {finding.form}): "
-            f"{finding.said}; {finding.outcome}"
+            f"{finding.summary}; {finding.outcome}"
         )
 
 
@@ -313,6 +313,6 @@ def _check_graders(names: Sequence[str], python: str) -> None:
             raise ConfigError(
                 f"{name} cannot be run by this interpreter",
                 value=python,
-                expected="one that can import it",
+                expected="an interpreter that can import it",
                 cure=f"pip install {name}, there or in an environment given by --python",
             )

@@ -135,7 +135,7 @@ class OwnGrader:
         times: list[float] = []
         end = time.perf_counter() + turn_s
         while not times or time.perf_counter() < end:
-            self._number += 1  # no two programs are alike, so no cache holds a verdict
+            self._number += 1  # makes each program new, so that no cache holds its verdict
             began = time.perf_counter()
             verdict = judge(f"# {self._number}\n{PROGRAM}", self._task, sandbox=self._sandbox)
             times.append(time.perf_counter() - began)

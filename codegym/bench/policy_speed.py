@@ -29,8 +29,9 @@ from transformers import AutoModelForCausalLM
 from codegym.bench.env_speed import ID
 from codegym.bench.episode_speed import OneTask, ungraded
 from codegym.bench.ratios import Figure, compare
+from codegym.policies.decoding.row_masks import NEVER
 from codegym.policies.gpt.gpt_policy import GPTConfig, GPTPolicy, SamplingConfig
-from codegym.policies.gpt.transformer import NEVER, Transformer
+from codegym.policies.gpt.transformer import Transformer
 from codegym.policies.hf.hf_model import quiet
 from codegym.policies.sb3.sequence_policy import (
     SequencePolicy,
@@ -314,8 +315,8 @@ def _trainer(ppo: PPO) -> Callable[[], int]:
 
 def ppo_figures(preset: str, *, seconds: float, repeats: int) -> list[Figure]:
     """Compare stable-baselines3's PPO over our classes with its plain set-up and with our loop."""
-    fast, naive, policy = sequence_ppo(preset), naive_ppo(preset), endless(preset)
-    collect, collect_naively = _collector(fast), _collector(naive)
+    sequence, naive, policy = sequence_ppo(preset), naive_ppo(preset), endless(preset)
+    collect, collect_naively = _collector(sequence), _collector(naive)
     collect()
     collect_naively()
     return [
@@ -329,7 +330,7 @@ def ppo_figures(preset: str, *, seconds: float, repeats: int) -> list[Figure]:
         ),
         compare(
             f"{preset}, PPO training, plain set-up",
-            lambda: per_second(_trainer(fast), seconds),
+            lambda: per_second(_trainer(sequence), seconds),
             lambda: per_second(_trainer(naive), seconds),
             repeats=repeats,
             unit="steps/s",

@@ -281,8 +281,8 @@ def command(isolation: str, rounds: int, core: int, rivals: str, as_json: bool) 
     gain = scaling(mode, cores, max(3, rounds // 2)) if len(cores) > 1 else None
     found = ratios(rows, late, gain)
     if as_json:
-        told = [asdict(ratio) | {"reached": ratio.reached} for ratio in found]
-        facts = {"isolation": mode, "rows": [asdict(row) for row in rows], "ratios": told}
+        reached = [asdict(ratio) | {"reached": ratio.reached} for ratio in found]
+        facts = {"isolation": mode, "rows": [asdict(row) for row in rows], "ratios": reached}
         click.echo(json.dumps(facts))
     else:
         show(mode, rows, found, Console())

@@ -167,7 +167,7 @@ def _dialogues(policy: Policy, temperature: float) -> list[Trajectory]:
 
     episodes = []
     for number, prompt in enumerate(prompts):
-        counts = len(first.actions[number]), len(second.actions[number])
+        counts = len(first.actions[number]), len(message), len(second.actions[number])
         actions = [*first.actions[number], *message, *second.actions[number]]
         episodes.append(
             episode_of(
@@ -176,7 +176,7 @@ def _dialogues(policy: Policy, temperature: float) -> list[Trajectory]:
                 joined(first.log_probs[number], second.log_probs[number]),
                 joined(first.values[number], second.values[number]),
                 temperature=temperature,
-                chosen=joined(np.ones(counts[0]), np.ones(counts[1])) > 0,
+                chosen=np.repeat([True, False, True], counts),
             )
         )
     return episodes

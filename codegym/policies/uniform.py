@@ -15,8 +15,8 @@ from codegym.policies import checkpoint
 from codegym.policies.decoding import decode_loop
 from codegym.policies.decoding.action_scores import row_lengths, score
 from codegym.policies.decoding.decode_loop import SamplingConfig
-from codegym.policies.decoding.token_sampling import Drawing, prepare_drawing, uniforms
-from codegym.policies.gpt.transformer import NEVER
+from codegym.policies.decoding.row_masks import NEVER
+from codegym.policies.decoding.token_sampling import TokenSampler, prepare_sampling, uniforms
 from codegym.policies.value_head import ValueHead
 from codegym.policy import Constraint, Evaluation, Generation, Policy, Step
 from codegym.tokenizers.tokenizer import Tokenizer
@@ -73,7 +73,7 @@ class UniformPolicy(Policy):
 
     def prepare(self) -> None:
         """Compile what tokens are drawn with, or read it from where it is kept."""
-        prepare_drawing(self._module.value_head.bias.device)
+        prepare_sampling(self._module.value_head.bias.device)
 
     @property
     def module(self) -> UniformModule:
@@ -122,8 +122,8 @@ class UniformPolicy(Policy):
         random = None
         if not deterministic:
             random = uniforms((len(obs), 1), rng or self.rng, scores.device)
-        drawing = Drawing(temperature=temperature, deterministic=deterministic)
-        tokens, log_probs, _ = drawing.choose(scores, random)
+        sampler = TokenSampler(temperature=temperature, deterministic=deterministic)
+        tokens, log_probs, _ = sampler.choose(scores, random)
         return Step(
             actions=tokens.numpy(),
             log_probs=log_probs.numpy(),
@@ -158,14 +158,13 @@ class UniformPolicy(Policy):
             prompts,
             n=n,
             budget=budget,
-            drawing=Drawing(temperature=temperature, top_p=top_p, deterministic=deterministic),
+            sampler=TokenSampler(temperature=temperature, top_p=top_p, deterministic=deterministic),
             config=SamplingConfig(workers=1),
-            end_id=self.tokenizer.end_id,
+            tokenizer=self.tokenizer,
             max_tokens=self.max_tokens,
             rng=rng or self.rng,
             device=torch.device("cpu"),
             constraint=constraint,
-            pad_id=self.tokenizer.pad_id,
         )
 
     def evaluate(

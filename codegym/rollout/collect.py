@@ -21,7 +21,8 @@ from codegym.grammar import shared_mask
 from codegym.policy import Constraint, Generation, Policy
 from codegym.rollout.demonstrations import demonstrate
 from codegym.rollout.draft import Draft
-from codegym.rollout.stepping import seed_from, step_episodes
+from codegym.rollout.player import seed_from
+from codegym.rollout.stepping import step_episodes
 from codegym.tasks.task import Task
 from codegym.tokenizers.tokenizer import Tokenizer
 from codegym.trajectory import Trajectory

@@ -66,7 +66,7 @@ class StaleCache(GPTPolicy):
 
     def act(self, obs, state=None, **settings):
         if state is not None:
-            state._version = self.version
+            state.stamp = (self, self.version, self.device)
         return super().act(obs, state, **settings)
 
 

@@ -1,4 +1,4 @@
-"""The sandbox: every isolation runs programs, holds its limits and cleans up."""
+"""Sandbox: every isolation runs programs, enforces its limits and cleans up."""
 
 import contextlib
 import os
@@ -96,7 +96,7 @@ def test_limits_end_a_run(sandbox, program, limit, line):
     assert time.monotonic() - started < 15
 
 
-def test_memory_is_bounded_and_the_program_told(sandbox):
+def test_memory_is_bounded_and_the_program_notices(sandbox):
     limits = Limits(wall_s=10, cpu_s=5, memory_bytes=200 << 20)
     result = run(sandbox, "def f():\n    return len(bytearray(10**9))\n", limits=limits)
     assert wire.loads(result.replies[0])["e"][0] == "MemoryError"
@@ -110,7 +110,7 @@ def test_memory_is_bounded_and_the_program_told(sandbox):
         ("import os\nos.abort()\n", None),
     ],
 )
-def test_a_crash_is_a_fact_and_the_next_program_runs(sandbox, program, status):
+def test_a_crash_is_reported_and_the_next_program_runs(sandbox, program, status):
     result = run(sandbox, program)
     assert result.replies == () and result.limit == ""
     if status is not None:
@@ -147,8 +147,8 @@ def test_a_process_left_behind_is_killed(sandbox):
         "    if pid == 0:\n        os.setsid()\n        time.sleep(300)\n"
         "    return 'forked'\n"
     )
-    told = values(run(sandbox, program))[0]
-    assert told == ("forked" if sandbox.isolation == "unsafe" else "refused")
+    reply = values(run(sandbox, program))[0]
+    assert reply == ("forked" if sandbox.isolation == "unsafe" else "refused")
     values(run(sandbox, "def f():\n    return 1\n"))
     zygote = psutil.Process(sandbox.workers[0].processes.zygote.pid)
     depth = 1 if sandbox.isolation == "namespace" else 0  # bwrap, then the zygote itself
@@ -175,11 +175,11 @@ CONFINED = [
 @pytest.mark.parametrize("attempt", CONFINED)
 def test_the_confined_modes_refuse(confined, attempt):
     program = f"import os, resource, socket, subprocess\ndef f():\n    {attempt}\n"
-    told = wire.loads(run(confined, program).replies[0])
-    assert "e" in told and told["e"][1] in (
+    reply = wire.loads(run(confined, program).replies[0])
+    assert "e" in reply and reply["e"][1] in (
         "OSError", "PermissionError", "FileNotFoundError", "BlockingIOError", "ValueError",
         "ConnectionError", "ProcessLookupError",
-    ), told  # fmt: skip
+    ), reply  # fmt: skip
 
 
 def test_installed_packages_are_not_there(confined):
@@ -269,7 +269,9 @@ def test_submit_blocks_while_the_queue_is_full(monkeypatch):
 
 def test_nothing_is_left_open_or_running():
     with made("auto", workers=1) as sandbox:
-        sandbox.run([job("def f():\n    return 1\n")])  # what is opened once is open now
+        sandbox.run(
+            [job("def f():\n    return 1\n")]
+        )  # descriptors that are opened only once are open now
     me = psutil.Process()
     fds, children = me.num_fds(), len(me.children(recursive=True))
     with made("auto", workers=2) as sandbox:
@@ -306,9 +308,9 @@ def test_a_forked_process_starts_zygotes_of_its_own(pool):
         finally:
             os._exit(code)
     os.close(right)
-    told = os.read(left, 100)
+    reply = os.read(left, 100)
     os.close(left)
-    assert (told, os.waitpid(pid, 0)[1]) == (b"[42]", 0)
+    assert (reply, os.waitpid(pid, 0)[1]) == (b"[42]", 0)
     assert values(run(pool, "def f():\n    return 2\n")) == [2]
 
 

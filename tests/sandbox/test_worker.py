@@ -18,9 +18,9 @@ from codegym.sandbox.worker import (
     REPORT_S,
     START_S,
     WEDGED_AFTER_S,
-    State,
     Worker,
 )
+from codegym.sandbox.worker_state import State
 from codegym.sandbox.zygote_client import Lost
 
 LIMITS = Limits(wall_s=2.0, cpu_s=0.3)

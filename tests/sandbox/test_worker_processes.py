@@ -14,7 +14,7 @@ from codegym.sandbox import Job, make_sandbox, wire
 from codegym.sandbox.launcher import Process, socket_pair
 from codegym.sandbox.limits import Limits
 from codegym.sandbox.pool import PoolSandbox
-from codegym.sandbox.worker import State
+from codegym.sandbox.worker_state import State
 
 
 def job(program, limits=None):

@@ -14,9 +14,8 @@ import torch.utils.checkpoint
 from numpy.typing import NDArray
 
 from codegym.errors import ConfigError
-from codegym.policies.decoding.row_masks import unpack
+from codegym.policies.decoding.row_masks import NEVER, unpack
 from codegym.policies.decoding.token_sampling import nucleus
-from codegym.policies.gpt.transformer import NEVER
 from codegym.policy import Evaluation
 from codegym.trajectory import Batch
 
@@ -161,7 +160,6 @@ class _ActionScorer:
             logits = logits / temperatures[:, None]
         if self._allowed is not None:
             allowed = torch.from_numpy(unpack(self._allowed[part], logits.shape[-1]))
-            # Finite, so that 0 * log 0 stays 0 in the entropy.
             logits = logits.masked_fill(~allowed.to(logits.device), NEVER)
         actions = self._actions[part][:, None]
         if self._top_p < 1.0:

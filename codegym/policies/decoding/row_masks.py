@@ -14,6 +14,9 @@ from numpy.typing import NDArray
 
 from codegym.policy import Constraint
 
+# Score of a token that is never written. It is finite, so that 0 * log 0 stays 0 in the entropy.
+NEVER = -1e9
+
 
 class RowMasks:
     """The masks of one chunk.

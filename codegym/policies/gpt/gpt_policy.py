@@ -1,7 +1,8 @@
-"""``gpt``: our tiny transformer as a Policy, the default on a laptop.
+"""``gpt``: a tiny transformer as a Policy, the default on a laptop.
 
-The network stands in ``transformer``, the decode loop in ``sampling``; here they become the
-contract of ``codegym.policy``. Checkpoints are GPT-NeoX folders that transformers opens.
+Checkpoints are GPT-NeoX folders that transformers opens.
+
+In shapes, B is rows, T the longest number of actions, V the vocabulary.
 """
 
 from collections.abc import Sequence
@@ -20,12 +21,13 @@ from codegym.policies import checkpoint
 from codegym.policies.decoding import decode_loop
 from codegym.policies.decoding.action_scores import row_lengths, score
 from codegym.policies.decoding.decode_loop import SamplingConfig
-from codegym.policies.decoding.token_sampling import Drawing, prepare_drawing, uniforms
-from codegym.policies.gpt.compiled_rows import FastDecoder, FastRows, can_read
+from codegym.policies.decoding.token_sampling import TokenSampler, prepare_sampling, uniforms
+from codegym.policies.gpt.act_state import ActState, RowReader
+from codegym.policies.gpt.compiled_rows import CompiledDecoder, CompiledRows, can_read
+from codegym.policies.gpt.network import GPTModule
 from codegym.policies.gpt.packing import Packed
-from codegym.policies.gpt.plain_rows import ActState, PlainDecoder, PlainRows, Rows
-from codegym.policies.gpt.transformer import GPTConfig, Transformer
-from codegym.policies.value_head import ValueHead
+from codegym.policies.gpt.plain_rows import PlainDecoder, PlainRows
+from codegym.policies.gpt.transformer import GPTConfig
 from codegym.policies.variant import parse_variant
 from codegym.policy import Constraint, Evaluation, Generation, Policy, Step
 from codegym.tokenizers.tokenizer import Tokenizer
@@ -34,17 +36,6 @@ from codegym.trajectory import Batch
 __all__ = ["GPTConfig", "GPTPolicy", "SamplingConfig"]
 
 _PREFIX = "gpt_neox."
-
-
-class GPTModule(nn.Module):
-    """Every weight of the policy: the transformer and the value head beside it."""
-
-    def __init__(self, config: GPTConfig, tokenizer: Tokenizer) -> None:
-        super().__init__()
-        self.transformer = Transformer(
-            config, vocab_size=tokenizer.vocab_size, pad_id=tokenizer.pad_id
-        )
-        self.value_head = ValueHead(config.d_model, config.value_hidden)
 
 
 class GPTPolicy(Policy):
@@ -82,7 +73,9 @@ class GPTPolicy(Policy):
         self.rng = torch.Generator().manual_seed(seed)
         # Modules draw weights from torch's global generator when made; ours come from ``rng`` next.
         with torch.random.fork_rng(devices=[]):
-            module = GPTModule(self.config, tokenizer)
+            module = GPTModule(
+                self.config, vocab_size=tokenizer.vocab_size, pad_id=tokenizer.pad_id
+            )
         module.transformer.initialize(self.rng)
         module.value_head.initialize(self.rng)
         self._module = module.to(device)
@@ -116,12 +109,12 @@ class GPTPolicy(Policy):
 
     def prepare(self) -> None:
         """Compile the kernels, or read them from where they are kept."""
-        prepare_drawing(self.device)
-        if not self._fast():
+        prepare_sampling(self.device)
+        if not self._compiled():
             return
         ids = torch.tensor([self.tokenizer.end_id])
         with torch.inference_mode():
-            decoder = FastDecoder(self._module)
+            decoder = CompiledDecoder(self._module)
             decoder.prefill([ids.tolist()], torch.zeros_like(ids), 1)
             decoder.step(ids)
 
@@ -172,8 +165,16 @@ class GPTPolicy(Policy):
                 temperature is not positive.
         """
         rows = len(obs)
-        if not isinstance(state, ActState) or state.stale(self, rows):
-            state = ActState(self, self._rows(rows), rows)
+        stamp = (self, self.version, self.device)
+        known = isinstance(state, ActState) and len(state) == rows and state.stamp == stamp
+        if not known:
+            state = ActState(
+                self._row_reader(rows),
+                rows=rows,
+                max_tokens=self.max_tokens,
+                pad_id=self.tokenizer.pad_id,
+                stamp=stamp,
+            )
         hidden = state.read(obs)
         logits = self._module.transformer.logits(hidden)
         if mask is not None:
@@ -183,8 +184,8 @@ class GPTPolicy(Policy):
         random = None
         if not deterministic:
             random = uniforms((rows, 1), rng or self.rng, self.device)
-        drawing = Drawing(temperature=temperature, deterministic=deterministic)
-        tokens, log_probs, _ = drawing.choose(logits, random)
+        sampler = TokenSampler(temperature=temperature, deterministic=deterministic)
+        tokens, log_probs, _ = sampler.choose(logits, random)
         return Step(
             actions=tokens.cpu().numpy(),
             log_probs=log_probs.cpu().numpy(),
@@ -226,23 +227,23 @@ class GPTPolicy(Policy):
             prompts,
             n=n,
             budget=budget,
-            drawing=Drawing(temperature=temperature, top_p=top_p, deterministic=deterministic),
+            sampler=TokenSampler(temperature=temperature, top_p=top_p, deterministic=deterministic),
             config=self.sampling_config,
-            end_id=self.tokenizer.end_id,
+            tokenizer=self.tokenizer,
             max_tokens=self.max_tokens,
             rng=rng or self.rng,
             device=self.device,
             constraint=constraint,
-            pad_id=self.tokenizer.pad_id,
         )
 
     def _decoder(self) -> decode_loop.Decoder:
-        return FastDecoder(self._module) if self._fast() else PlainDecoder(self._module)
+        return CompiledDecoder(self._module) if self._compiled() else PlainDecoder(self._module)
 
-    def _rows(self, count: int) -> Rows:
-        return FastRows(self._module, count) if self._fast() else PlainRows(self._module, count)
+    def _row_reader(self, rows: int) -> RowReader:
+        kind = CompiledRows if self._compiled() else PlainRows
+        return kind(self._module, rows)
 
-    def _fast(self) -> bool:
+    def _compiled(self) -> bool:
         return self.sampling_config.compiled and can_read(self._module)
 
     def evaluate(

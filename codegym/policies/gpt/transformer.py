@@ -18,6 +18,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from codegym.errors import ConfigError, UnknownNameError
+from codegym.policies.decoding.row_masks import NEVER
 from codegym.policies.gpt.kv_cache import KeyValueCache
 from codegym.policies.gpt.packing import Packed, take
 
@@ -121,7 +122,6 @@ class GPTConfig:
 
 
 LAYER_NORM_EPS = 1e-5
-NEVER = -1e9
 _INIT_STD = 0.02
 
 

@@ -1,8 +1,9 @@
-"""Kernels: what a decode step does between its matrix products, compiled by numba for one core.
+"""Compiled kernels: attention, norms and drawing of tokens, for one core.
 
 A step of a small transformer is a few small matrix products and much reading of cached keys. torch
-reads them operation by operation; a kernel reads each once, only the columns that stand, and
-without padding. The kernels release the GIL, so that chunks run side by side.
+reads them operation by operation; a kernel reads each key once, only the columns in use, and
+without padding. The kernels release the GIL, so that chunks run side by side. They are in one file
+because numba's cache notices a change only in a kernel's own file.
 
 In shapes, B is rows, U prompts, P the longest prompt, H heads, e the size of a head, d the width, C
 columns, V the vocabulary.
@@ -62,7 +63,7 @@ class _Kept(FunctionCache):
             super().save_overload(sig, data)  # type: ignore[no-untyped-call]
 
 
-def _compiled(*flags: str) -> Callable[[_Function], _Function]:
+def compiled(*flags: str) -> Callable[[_Function], _Function]:
     """Compile on first use and keep the result on disk; ``flags`` are LLVM's, for rounding.
 
     Where neither ``NUMBA_CACHE_DIR`` nor the package's folder nor the user's cache can be written,
@@ -79,15 +80,16 @@ def _compiled(*flags: str) -> Callable[[_Function], _Function]:
     return wrap
 
 
-@_compiled("nnan", "nsz")
-def _highest(row: Floats, count: int) -> np.float32:
-    highest: np.float32 = row[0]
+@compiled("nnan", "nsz")
+def highest(row: Floats, count: int) -> np.float32:
+    """Return the largest of the first ``count`` numbers."""
+    largest: np.float32 = row[0]
     for i in range(1, count):
-        highest = max(highest, row[i])
-    return highest
+        largest = max(largest, row[i])
+    return largest
 
 
-@_compiled("contract")
+@compiled("contract")
 def _exponentials(row: Floats, powers: NDArray[np.int32], count: int, shift: np.float32) -> None:
     """Replace x by exp(x - shift), to 2 units in the last place; ``shift`` is the highest x.
 
@@ -106,7 +108,7 @@ def _exponentials(row: Floats, powers: NDArray[np.int32], count: int, shift: np.
         row[i] *= scales[i]
 
 
-@_compiled("reassoc", "contract", "nsz")
+@compiled("reassoc", "contract", "nsz")
 def _total(row: Floats, start: int, end: int) -> np.float32:
     total = _ZERO
     for i in range(start, end):
@@ -114,7 +116,7 @@ def _total(row: Floats, start: int, end: int) -> np.float32:
     return total
 
 
-@_compiled("reassoc", "contract", "nsz")
+@compiled("reassoc", "contract", "nsz")
 def _score(query: Floats, keys: Floats, u: int, count: int, scores: Floats, first: int) -> None:
     """Write every head's query times key of ``count`` columns."""
     heads, size = query.shape
@@ -126,7 +128,7 @@ def _score(query: Floats, keys: Floats, u: int, count: int, scores: Floats, firs
             scores[h, first + column] = score
 
 
-@_compiled("contract")
+@compiled("contract")
 def _mix(weights: Floats, first: int, values: Floats, u: int, count: int, found: Floats) -> None:
     """Add every head's weighted sum of ``count`` values."""
     heads, size = found.shape
@@ -150,7 +152,7 @@ def _mix(weights: Floats, first: int, values: Floats, u: int, count: int, found:
                 found[h, i] += weight * values[u, column, h, i]
 
 
-@_compiled("contract")
+@compiled("contract")
 def _take(
     fused: Floats,
     b: int,
@@ -180,16 +182,16 @@ def _take(
             values[u, column, h, i] = fused[b, h, 2, i]
 
 
-@_compiled("contract")
+@compiled("contract")
 def _weigh(scores: Floats, powers: NDArray[np.int32], count: int, shares: Floats) -> None:
     """Turn every head's scores into weights that are still to be multiplied by its share."""
     for h in range(len(scores)):
         row = scores[h]
-        _exponentials(row, powers, count, _highest(row, count))
+        _exponentials(row, powers, count, highest(row, count))
         shares[h] = _ONE / _total(row, 0, count)
 
 
-@_compiled()
+@compiled()
 def _finish(sums: Floats, shares: Floats, found: Floats, b: int) -> None:
     """Write a row's weighted means, and clear the sums for the next row."""
     heads, size = sums.shape
@@ -199,7 +201,7 @@ def _finish(sums: Floats, shares: Floats, found: Floats, b: int) -> None:
             sums[h, i] = _ZERO
 
 
-@_compiled()
+@compiled()
 def read_rows(
     fused: Floats,
     starts: Ints,
@@ -236,7 +238,7 @@ def read_rows(
             _finish(sums, shares, found, token)
 
 
-@_compiled()
+@compiled()
 def attend(
     fused: Floats,
     positions: Ints,
@@ -284,7 +286,7 @@ def attend(
         _finish(sums, shares, found, b)
 
 
-@_compiled("reassoc", "contract", "nsz")
+@compiled("reassoc", "contract", "nsz")
 def add_and_norm(
     stream: Floats, branch: Floats, normed: Floats, weight: Floats, bias: Floats, eps: float
 ) -> None:
@@ -305,7 +307,7 @@ def add_and_norm(
             normed[b, i] = (stream[b, i] - mean) * scale * weight[i] + bias[i]
 
 
-@_compiled()
+@compiled()
 def draw(
     logits: Floats,
     uniform: Floats,
@@ -327,8 +329,8 @@ def draw(
     for b in range(rows):
         row = probs[b]
         row[:] = logits[b]
-        highest = _highest(row, size)
-        _exponentials(row, powers, size, highest)
+        largest = highest(row, size)
+        _exponentials(row, powers, size, largest)
         for i in range(size):
             if logits[b, i] == -np.inf:
                 row[i] = _ZERO
@@ -352,7 +354,7 @@ def draw(
             while row[token] == _ZERO:
                 token -= 1
         tokens[b] = token
-        log_probs[b] = logits[b, token] - highest - np.log(total)
+        log_probs[b] = logits[b, token] - largest - np.log(total)
         share = _ONE / total
         for i in range(size):
             row[i] *= share
