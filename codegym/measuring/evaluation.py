@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from codegym.errors import ConfigError, SandboxError
 from codegym.grading.judge import Judge
 from codegym.learning.agent import Request
 from codegym.measuring.statistics import Interval, pass_at_k, proportion
+from codegym.policies.factory import make_policy
 from codegym.policy import Policy
 from codegym.rollout.collect import Decoding, collect
 from codegym.rollout.demonstrations import unjudged_references
@@ -112,7 +114,7 @@ def check_ks(ks: Sequence[int], n: int) -> None:
 
 
 def evaluate(
-    policy: Policy,
+    policy: Policy | str | Path,
     tasks: str | TaskSource | Sequence[Task] | None,
     *,
     env: "str | VectorEnv[Any, Any, Any]" = DEFAULT_ENV,
@@ -132,7 +134,7 @@ def evaluate(
     """Measure unbiased pass@k.
 
     Args:
-        policy: Who writes.
+        policy: The policy, or the name or checkpoint's folder that ``make_policy`` takes.
         tasks: Held-out tasks: a URI, a source, a list of tasks, or None for those of ``env``.
         env: Environment in which they are played: an id, or a vector environment.
         env_args: Further arguments of the environment that the id names.
@@ -157,6 +159,8 @@ def evaluate(
     if deterministic and n != 1:
         raise ConfigError("deterministic programs are all the same", value=n, expected="n=1")
     check_ks(ks, n)
+    if not isinstance(policy, Policy):
+        policy = make_policy(policy)
     source = _source(tasks)
     if isinstance(env, str):
         env = make_env(

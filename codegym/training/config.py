@@ -49,7 +49,8 @@ class TrainConfig:
         warm_start_minutes: The same as minutes of training. The learning rate is annealed to
             whichever is given.
         max_new_tokens: Longest program, the end token included.
-        grammar: Write only valid Python, in training and evaluation; see ``codegym.rollout.collect.Decoding``.
+        grammar: Write only valid Python, in training and evaluation; see
+            ``codegym.rollout.collect.Decoding``.
         eval_count: Held-out tasks of the first and last evaluation.
         curve_count: Held-out tasks of each evaluation in between.
         curve_points: How many evaluations in between.
@@ -210,7 +211,17 @@ def preset_for(policy: str, agent: str) -> str:
     if Path(policy).is_dir():
         manifest = Path(policy) / MANIFEST
         name = str(read_json(manifest).get("policy")) if manifest.is_file() else ""
-    small = name in _SMALL_POLICIES
+    return preset_of(name, agent)
+
+
+def preset_of(policy_name: str, agent: str) -> str:
+    """Return the preset of an agent that suits a kind of policy: ``small`` or ``paper``.
+
+    Args:
+        policy_name: ``Policy.name``, the part of a policy's string before the colon.
+        agent: Name of the agent.
+    """
+    small = policy_name in _SMALL_POLICIES
     return "small" if small and "small" in registry.get("agents", agent).presets else "paper"
 
 
