@@ -159,9 +159,8 @@ def evaluate(
     if deterministic and n != 1:
         raise ConfigError("deterministic programs are all the same", value=n, expected="n=1")
     check_ks(ks, n)
-    if not isinstance(policy, Policy):
-        policy = make_policy(policy)
     source = _source(tasks)
+    policy = policy if isinstance(policy, Policy) else make_policy(policy)
     if isinstance(env, str):
         env = make_env(
             env,
