@@ -19,7 +19,7 @@ from codegym.version import __version__ as __version__
 if TYPE_CHECKING:
     from codegym.grading.judge import Judge, judge, judge_many
     from codegym.learning.agent import Agent, Request
-    from codegym.measuring.evaluation import EvaluationReport, evaluate
+    from codegym.measuring.evaluation import EvaluationReport
     from codegym.policies.factory import make_policy
     from codegym.policy import Policy
     from codegym.rewards import Reward, make_reward
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from codegym.rollout.environments import make_env
     from codegym.sandbox import Sandbox, make_sandbox
     from codegym.sources import TaskSource, load_tasks
-    from codegym.training.agent_settings import make_agent
+    from codegym.training.by_name import evaluate, make_agent
     from codegym.training.config import TrainConfig
     from codegym.training.session import TrainingReport, resume, train
     from codegym.trajectory import Batch, Trajectory
@@ -50,11 +50,11 @@ _LAZY = {
     "TrainingReport": "codegym.training.session",
     "Trajectory": "codegym.trajectory",
     "collect": "codegym.rollout.collect",
-    "evaluate": "codegym.measuring.evaluation",
+    "evaluate": "codegym.training.by_name",
     "judge": "codegym.grading.judge",
     "judge_many": "codegym.grading.judge",
     "load_tasks": "codegym.sources",
-    "make_agent": "codegym.training.agent_settings",
+    "make_agent": "codegym.training.by_name",
     "make_env": "codegym.rollout.environments",
     "make_policy": "codegym.policies.factory",
     "make_reward": "codegym.rewards",

@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,6 @@ from codegym.errors import ConfigError, SandboxError
 from codegym.grading.judge import Judge
 from codegym.learning.agent import Request
 from codegym.measuring.statistics import Interval, pass_at_k, proportion
-from codegym.policies.factory import make_policy
 from codegym.policy import Policy
 from codegym.rollout.collect import Decoding, collect
 from codegym.rollout.demonstrations import unjudged_references
@@ -114,7 +112,7 @@ def check_ks(ks: Sequence[int], n: int) -> None:
 
 
 def evaluate(
-    policy: Policy | str | Path,
+    policy: Policy,
     tasks: str | TaskSource | Sequence[Task] | None,
     *,
     env: "str | VectorEnv[Any, Any, Any]" = DEFAULT_ENV,
@@ -134,7 +132,7 @@ def evaluate(
     """Measure unbiased pass@k.
 
     Args:
-        policy: The policy, or the name or checkpoint's folder that ``make_policy`` takes.
+        policy: Who writes; ``codegym.evaluate`` also takes what ``codegym.make_policy`` takes.
         tasks: Held-out tasks: a URI, a source, a list of tasks, or None for those of ``env``.
         env: Environment in which they are played: an id, or a vector environment.
         env_args: Further arguments of the environment that the id names.
@@ -160,7 +158,6 @@ def evaluate(
         raise ConfigError("deterministic programs are all the same", value=n, expected="n=1")
     check_ks(ks, n)
     source = _source(tasks)
-    policy = policy if isinstance(policy, Policy) else make_policy(policy)
     if isinstance(env, str):
         env = make_env(
             env,

@@ -1,11 +1,19 @@
-"""make_agent: an agent by name, with settings that are checked by name."""
+"""make_agent and evaluate: an agent and its settings by name, a policy by name or folder."""
 
-from typing import Any
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from codegym import registry
 from codegym.learning.agent import Agent
+from codegym.measuring import evaluation
+from codegym.policies.factory import make_policy
 from codegym.policy import Policy
 from codegym.training.config import Phase, agent_config, preset_of
+
+_Rest = ParamSpec("_Rest")
+_Result = TypeVar("_Result")
 
 
 def make_agent(
@@ -46,3 +54,23 @@ def make_agent(
     config = agent_config(agent_class, phase, max_new_tokens=max_new_tokens)
     agent: Agent = agent_class(policy, config, seed=seed)
     return agent
+
+
+def opening_policies(
+    function: Callable[Concatenate[Policy, _Rest], _Result],
+) -> Callable[Concatenate[Policy | str | Path, _Rest], _Result]:
+    """Return the function with a first argument that may be a policy's name or folder.
+
+    Args:
+        function: Takes a policy first.
+    """
+
+    @wraps(function)
+    def opened(policy: Policy | str | Path, *args: _Rest.args, **kwargs: _Rest.kwargs) -> _Result:
+        made = policy if isinstance(policy, Policy) else make_policy(policy)
+        return function(made, *args, **kwargs)
+
+    return opened
+
+
+evaluate = opening_policies(evaluation.evaluate)
