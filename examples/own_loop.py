@@ -13,15 +13,15 @@ import torch
 
 import codegym
 
-TRAIN = "composites?domain=small&depth=1-2&split=train"
+TRAIN = "composites?domain=small&depth=2&split=train"
 TEST = "composites?domain=small&depth=2&split=test"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--demonstrations", type=int, default=4_096)
+    parser.add_argument("--demonstrations", type=int, default=6_144)
     parser.add_argument("--updates", type=int, default=60)
-    parser.add_argument("--count", type=int, default=200, help="held-out tasks")
+    parser.add_argument("--count", type=int, default=300, help="held-out tasks")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -55,7 +55,7 @@ def main() -> None:
     for number in range(options.updates):
         written = codegym.collect(env, policy, codegym.Request(tasks=64, samples=4), rng=rng)
         mean = float(np.mean([episode.reward for episode in written]))
-        learn(written, baseline=mean, rows=128, lr=3e-4)
+        learn(written, baseline=mean, rows=128, lr=3e-4 * min(1.0, (number + 1) / 8))
         if number % 10 == 9:
             print(f"update {number + 1}: mean reward {mean:.3f}", flush=True)
     report("after REINFORCE")

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
 from codegym import registry
 from codegym.learning.agent import Agent
@@ -70,7 +70,8 @@ def opening_policies(
         made = policy if isinstance(policy, Policy) else make_policy(policy)
         return function(made, *args, **kwargs)
 
-    return opened
+    # The wrapper's first argument may also be given by keyword, which Concatenate cannot say.
+    return cast("Callable[Concatenate[Policy | str | Path, _Rest], _Result]", opened)
 
 
 evaluate = opening_policies(evaluation.evaluate)

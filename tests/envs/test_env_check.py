@@ -198,7 +198,7 @@ def otherwise(monkeypatch):
 @pytest.mark.parametrize("name", ["Synthesis", "Line", "Program", "Repair"])
 def test_a_fast_road_that_pays_otherwise_than_stepping_is_caught(name, tiny, otherwise):
     otherwise(lambda ending: replace(ending, reward=ending.reward / 2, credit=ending.credit / 2))
-    with pytest.raises(ConformanceError, match="agrees with stepping: (reward|credit)"):
+    with pytest.raises(ConformanceError, match=r"agrees with stepping: (reward|credit)"):
         check_fast_road(f"CodeGym/{name}-v0", tasks="tiny", reward="coderl", judge=tiny["judge"])
 
 
