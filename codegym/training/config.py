@@ -212,7 +212,17 @@ def preset_for(policy: str, agent: str) -> str:
 
         manifest = Path(policy) / MANIFEST
         name = str(read_json(manifest).get("policy")) if manifest.is_file() else ""
-    small = name in _SMALL_POLICIES
+    return preset_of(name, agent)
+
+
+def preset_of(policy_name: str, agent: str) -> str:
+    """Return the preset of an agent that suits a kind of policy: ``small`` or ``paper``.
+
+    Args:
+        policy_name: ``Policy.name``, the part of a policy's string before the colon.
+        agent: Name of the agent.
+    """
+    small = policy_name in _SMALL_POLICIES
     return "small" if small and "small" in registry.get("agents", agent).presets else "paper"
 
 
