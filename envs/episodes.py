@@ -229,7 +229,7 @@ class Episodes:
             credit=priced.credit,
             verdict=priced.verdict,
             feedback=priced.feedback,
-            message="" if done else describe(priced.verdict),
+            message="" if done else describe(priced.verdict, program.task),
         )
 
     def submit(self, programs: Sequence[Program]) -> list[int]:
