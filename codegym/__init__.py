@@ -17,8 +17,9 @@ from codegym.version import __version__ as __version__
 
 # Editors and type checkers read these imports; `_LAZY` holds the same for the interpreter.
 if TYPE_CHECKING:
+    from codegym.episode import Request
     from codegym.grading.judge import Judge, judge, judge_many
-    from codegym.learning.agent import Agent, Request
+    from codegym.learning.agent import Agent
     from codegym.measuring.evaluation import EvaluationReport
     from codegym.policies.factory import make_policy
     from codegym.policy import Policy
@@ -42,7 +43,7 @@ _LAZY = {
     "EvaluationReport": "codegym.measuring.evaluation",
     "Judge": "codegym.grading.judge",
     "Policy": "codegym.policy",
-    "Request": "codegym.learning.agent",
+    "Request": "codegym.episode",
     "Reward": "codegym.rewards",
     "Sandbox": "codegym.sandbox",
     "TaskSource": "codegym.sources",

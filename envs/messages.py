@@ -7,7 +7,7 @@ from codegym.tasks.task import Task
 def describe(verdict: Verdict, task: Task) -> str:
     """Say in a comment what is wrong with a program, without giving its tests away.
 
-    Where the prompt is the head of the program it is shown again, so that the next program continues
+    A prompt that is the head of the program is shown again, so that the next program continues
     it as the first one did.
     """
     passed = sum(case.passed for case in verdict.cases)

@@ -17,7 +17,6 @@ SOURCE = Path(codegym.__file__)
 # What has to import torch when it is imported.
 NEEDS_TORCH = (
     "EvaluationReport",
-    "TrainConfig",
     "TrainingReport",
     "evaluate",
     "make_agent",

@@ -15,7 +15,7 @@ from gymnasium.vector import VectorEnv
 from codegym.episode import Ending, ProgramEnv, Written
 from codegym.errors import ConformanceError
 from codegym.rollout.demonstrations import reference_ids
-from codegym.rollout.stepping import info_of
+from codegym.rollout.player import info_of
 from codegym.tasks.task import Task
 
 _TASKS = 3
