@@ -8,7 +8,7 @@ def describe(verdict: Verdict, task: Task) -> str:
     """Say in a comment what is wrong with a program, without giving its tests away.
 
     A prompt that is the head of the program is shown again, so that the next program continues
-    it as the first one did.
+    it as the first program did.
     """
     passed = sum(case.passed for case in verdict.cases)
     where = f" on line {verdict.error_line}" if verdict.error_line else ""

@@ -137,7 +137,7 @@ class TextPlayer(Player):
         if self.by_line and "program" not in info:
             speaker.shown = text
             return
-        # The program failed, and another one may be written after the environment's message.
+        # The program failed, and another program may be written after the environment's message.
         speaker.texts.clear()
         if self.home is not None and speaker.opening is not None:
             ending = self.home.price(self._written(speaker), info["verdict"])

@@ -241,7 +241,7 @@ PRESETS: dict[str, dict[str, Any]] = {
 
 @dataclass(frozen=True, slots=True)
 class Phase:
-    """One agent with one budget; the budget has one positive entry."""
+    """An agent with a budget, which has one positive entry."""
 
     name: str
     agent: str
