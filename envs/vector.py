@@ -56,7 +56,7 @@ class SynthesisVectorEnv(  # type: ignore[misc]
             and returns the outcome from ``collect``.
         autoreset_mode: ``"NextStep"``, ``"SameStep"`` or ``"Disabled"``, or Gymnasium's enum. With
             SameStep the last observation and info are in ``final_obs`` and ``final_info``; with
-            Disabled, ``reset(options={"reset_mask": mask})`` starts new episodes where they have ended.
+            Disabled, ``reset(options={"reset_mask": mask})`` starts episodes anew.
         max_episode_steps: Truncates episodes after so many tokens, ungraded, as Gymnasium's
             ``TimeLimit`` does.
         copy: False hands out the same array at every step, as a read-only view.

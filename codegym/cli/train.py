@@ -63,7 +63,7 @@ class _Watcher:
 @click.option(
     "--words",
     type=click.IntRange(min=0),
-    help="Words of a new policy's vocabulary, taken from the training tasks; 0 keeps the shipped vocabulary.",
+    help="Words of a new policy's vocabulary, from the training tasks; 0 keeps the shipped one.",
 )
 @click.option("--env", help="Id of the environment, such as CodeGym/Repair-v0.")
 @click.option(

@@ -328,7 +328,7 @@ class _Pending:
 def repeat(
     program: str, task: Task, times: int, *, sandbox: Sandbox | None = None
 ) -> Sequence[Verdict]:
-    """Judge one program several times, each time anew; for finding programs whose verdict varies."""
+    """Judge a program several times, each time anew; finds programs whose verdict varies."""
     _check(program, task)
     _check_sandbox(sandbox)
     channel = (sandbox or default_sandbox()).channel()
