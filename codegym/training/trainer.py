@@ -250,9 +250,10 @@ class Trainer:
         )
         if wanted.demonstrations and not any(each.demonstration for each in trajectories):
             raise TaskError(
-                "none of the reference solutions passed its tests",
+                "none of the reference solutions fits the environment and passed its tests",
                 value=self.config.tasks,
-                cure="codegym check source URI says which tasks are unfit",
+                cure="raise max_new_tokens if they are longer; codegym check source URI says "
+                "which tasks are unfit",
             )
         learning = perf_counter()
         metrics |= agent.update(trajectories, progress=share)

@@ -37,7 +37,7 @@ TINY: dict[str, dict[str, Any]] = {
     },
     "sb3_ppo": {"tasks": 2, "samples": 2, "batch_size": 2},
 }
-ONE = {"tasks": 2, "samples": 2}
+PLAIN = {"tasks": 2, "samples": 2}
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +79,7 @@ def tasks(tmp_path_factory: pytest.TempPathFactory) -> str:
             )
         )
     path = tmp_path_factory.mktemp("tasks") / "twenty.jsonl"
-    path.write_text("".join(json.dumps(task.to_json()) + "\n" for task in rows[:20]))
+    path.write_text("".join(json.dumps(row.to_json()) + "\n" for row in rows[:20]))
     return f"jsonl:{path}"
 
 
@@ -108,7 +108,7 @@ def test_an_agent_trains_a_language_model_and_resumes(
             "max_new_tokens": 8,
             "workers": 1,
             "track": "none",
-            "agent_settings": TINY.get(agent, ONE),
+            "agent_settings": TINY.get(agent, PLAIN),
         }
     )
     policies = []

@@ -31,9 +31,9 @@ TINY: dict[str, dict[str, Any]] = {
     "coderl": {"tasks": 4, "samples": 2, "capacity": 8, "critic_steps": 2, "batch_size": 4},
     "grpo": {"tasks": 4, "samples": 2, "kl_coef": 0.1, "drop_even_groups": False},
     "ppo": {"tasks": 4, "samples": 2, "minibatches": 2},
-    "sb3_ppo": {"tasks": 4, "samples": 2, "batch_size": 4},
     "rloo": {"tasks": 4, "samples": 2},
     "rltf": {"tasks": 4, "samples": 2, "capacity": 12, "minimum_fill": 4, "batch_size": 4},
+    "sb3_ppo": {"tasks": 4, "samples": 2, "batch_size": 4},
     "uniform": {"tasks": 4, "samples": 2},
 }
 
@@ -214,7 +214,8 @@ def test_bad_settings_name_the_nearest_good_one(
 def test_the_word_list_can_be_taken_from_the_training_tasks(tmp_path: Path) -> None:
     tasks = "composites?domain=all&depth=2&size=40"
     assert train(
-        tmp_path / "run", config("sft", tasks=tasks, words=60, policy="gpt:tiny@128", updates=1)
+        tmp_path / "run",
+        config("sft", tasks=tasks, words=60, policy="gpt:tiny@128", updates=1, max_new_tokens=64),
     )
     policy = load_policy(tmp_path / "run" / "checkpoint")
     assert isinstance(policy.tokenizer, LexemeTokenizer) and policy.max_tokens == 128
