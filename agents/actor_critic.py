@@ -16,8 +16,8 @@ import numpy as np
 import torch
 
 from codegym import registry
+from codegym.episode import Request
 from codegym.learning.advantages import Floats, damp, explained_variance, gae, standardise
-from codegym.learning.agent import Request
 from codegym.learning.learner import Columns, Learner, Optimiser, Tally, ramp
 from codegym.learning.replay import Experience, ReplayBuffer
 from codegym.policy import Policy
@@ -159,6 +159,7 @@ class ActorCritic(Learner):
             baseline = batch.rewards.mean()
             advantages = np.where(batch.mask, returns - baseline, np.float32(0.0))
         else:
+            # A_t = G_t - V_t where lambda is 1
             advantages, returns = gae(
                 batch.credit, batch.values, batch.mask, gae_lambda=config.gae_lambda
             )

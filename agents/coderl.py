@@ -20,8 +20,8 @@ import torch
 from torch import nn
 
 from codegym import registry
+from codegym.episode import Request
 from codegym.learning.advantages import damp
-from codegym.learning.agent import Request
 from codegym.learning.learner import Columns, Learner, Optimiser, Tally, ramp
 from codegym.learning.outcome_critic import OutcomeCritic, outcome_class
 from codegym.learning.replay import Experience, ReplayBuffer, weighted_batch

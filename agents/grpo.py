@@ -18,8 +18,8 @@ import numpy as np
 import torch
 
 from codegym import registry
+from codegym.episode import Request
 from codegym.learning.advantages import Floats, damp, group_sums, soft_overlong_punishment
-from codegym.learning.agent import Request
 from codegym.learning.learner import Columns, Learner, Optimiser, Tally, ramp
 from codegym.learning.replay import Experience, ReplayBuffer, weighted_batch
 from codegym.policy import Policy
@@ -129,12 +129,12 @@ class GRPO(Learner):
         # A_i = (R_i - mean(R)) / std(R), the mean and the sample deviation of the task's programs
         tasks = np.unique([program.task_id for program in trajectories], return_inverse=True)[1]
         sums, counts = group_sums(rewards, tasks)
-        advantages = rewards - sums / counts
-        if config.scale:
-            squares, _ = group_sums(advantages**2, tasks)
-            advantages = advantages / (np.sqrt(squares / np.maximum(counts - 1, 1)) + 1e-4)
+        centred = rewards - sums / counts
+        squares, _ = group_sums(centred**2, tasks)
+        deviation = np.sqrt(squares / np.maximum(counts - 1, 1)) + 1e-4
+        relative = (centred / deviation if config.scale else centred).astype(np.float32)
 
-        advantages = damp(advantages.astype(np.float32), config.negative_scale)
+        advantages = damp(relative, config.negative_scale)
         used = self._choose(trajectories, advantages)
         metrics = {"used_share": len(used) / len(trajectories)}
         if config.dynamic_sampling:

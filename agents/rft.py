@@ -18,7 +18,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from codegym import registry
-from codegym.learning.agent import Request
+from codegym.episode import Request
 from codegym.learning.learner import Columns, Learner, Optimiser, Tally, ramp
 from codegym.learning.replay import program_key
 from codegym.policy import Policy

@@ -13,8 +13,8 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from codegym import registry
+from codegym.episode import Request
 from codegym.learning.advantages import group_sums, spread, standardise
-from codegym.learning.agent import Request
 from codegym.learning.learner import Columns, Learner, Optimiser, Tally, ramp
 from codegym.policy import Policy
 from codegym.trajectory import Batch, Trajectory

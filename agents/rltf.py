@@ -19,8 +19,8 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from codegym import registry
+from codegym.episode import Request
 from codegym.learning.advantages import Floats, damp
-from codegym.learning.agent import Request
 from codegym.learning.learner import Columns, Learner, Optimiser, Tally, ramp
 from codegym.learning.replay import ReplayBuffer, weighted_batch
 from codegym.policy import Policy

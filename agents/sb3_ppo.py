@@ -14,9 +14,9 @@ import numpy as np
 from stable_baselines3.common.logger import KVWriter, Logger
 
 from codegym import registry
-from codegym.errors import ConfigError
+from codegym.episode import Request
 from codegym.learning.advantages import damp, standardise
-from codegym.learning.agent import Agent, Request
+from codegym.learning.agent import Agent
 from codegym.learning.learner import ramp
 from codegym.policies.sb3.sequence_policy import load_rollout, make_ppo, ppo_state, restore_ppo
 from codegym.policy import Policy
@@ -142,24 +142,16 @@ class SB3PPO(Agent):
         """Fill PPO's buffer and let it train.
 
         Raises:
-            ConfigError: An environment wrote into an episode; stable-baselines3's buffer has no
-                place for actions that are not the policy's.
+            ConfigError: An environment wrote part of an episode; stable-baselines3's buffer has
+                no place for actions that are not the policy's.
         """
         config = self.config
-        for program in trajectories:
-            if program.chosen is not None and not program.chosen.all():
-                raise ConfigError(
-                    "stable-baselines3's PPO cannot leave out what an environment wrote",
-                    value=f"{program.turns} programs in an episode of {program.task_id}",
-                    expected="episodes of one program",
-                    cure="train with --agent ppo, or in an environment of one turn",
-                )
+        load_rollout(self.ppo, trajectories)
         self.updates += 1
         scale = ramp(
             self.updates, warmup=config.warmup_updates, progress=progress, final=config.final_lr
         )
         self.ppo.lr_schedule = lambda remaining: config.lr * scale
-        load_rollout(self.ppo, trajectories)
         self._damp()
         self.ppo.train()
         self.policy.mark_updated()

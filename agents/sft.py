@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from codegym import registry
-from codegym.learning.agent import Request
+from codegym.episode import Request
 from codegym.learning.learner import Learner, Optimiser, ramp
 from codegym.policy import Policy
 from codegym.trajectory import Batch, Trajectory

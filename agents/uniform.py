@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from codegym import registry
-from codegym.learning.agent import Agent, Request
+from codegym.episode import Request
+from codegym.learning.agent import Agent
 from codegym.policies.uniform import UniformPolicy
 from codegym.policy import Policy
 from codegym.trajectory import Trajectory

@@ -17,9 +17,28 @@ from numpy.typing import NDArray
 from codegym.errors import SandboxError
 from codegym.grading.feedback import Feedback
 from codegym.grading.verdict import Verdict
-from codegym.sources.task_source import TaskSource
 from codegym.tasks.task import Task
+from codegym.tasks.task_source import TaskSource
 from codegym.tokenizers.tokenizer import Tokenizer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What experience an agent wants for its next update.
+
+    Attributes:
+        tasks: Number of tasks for which the policy writes programs.
+        samples: Programs written for each of them.
+        temperature: Sampling temperature.
+        greedy: Whether one more program per task is written greedily.
+        demonstrations: Number of further tasks whose reference solutions are played back.
+    """
+
+    tasks: int = 0
+    samples: int = 1
+    temperature: float = 1.0
+    greedy: bool = False
+    demonstrations: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +81,7 @@ class Ending:
     Attributes:
         program: The whole program.
         length: How many of the actions count: an environment may end an episode before the last of
-            them, as one that takes lines does at an empty line.
+            them, as an environment of lines does at an empty line.
         finished: Whether the program was ended by its author, not cut by a budget.
         done: Whether the episode is over; otherwise ``message`` follows and another program.
         reward: Reward of the program, as if the episode ended with it.

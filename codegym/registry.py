@@ -21,7 +21,7 @@ _FOLDERS = {
     "tokenizers": "codegym.tokenizers",
     "agents": "codegym.agents",
 }
-_MACHINERY = {"credit", "mixture", "reward", "task_list", "task_source", "task_uri", "tokenizer"}
+_MACHINERY = {"credit", "mixture", "reward", "task_list", "task_uri", "tokenizer"}
 # Groups whose folders also hold machinery name their plug-ins here.
 _TABLES = {
     "sandboxes": {

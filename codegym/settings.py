@@ -51,7 +51,7 @@ def arguments_of(
 
 
 def _as(value: Any, wanted: Any, kind: str, name: str) -> Any:
-    """Read a value as a field's type: a bool, int, float, str or one of some literals."""
+    """Read a value as a field's type: a bool, int, float, str or a literal."""
     choices = get_args(wanted)
     if choices and all(isinstance(choice, str) for choice in choices):
         if value not in choices:

@@ -1,10 +1,11 @@
-"""Batching: what a vector env is told for all its sub-envs at once, read and checked."""
+"""Batching: reads and checks the arguments that a vector env gets for all its sub-envs at once."""
 
 from collections.abc import Collection, Sequence
 from itertools import chain, compress
 from typing import Any
 
 import numpy as np
+from gymnasium.utils import seeding
 from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 
@@ -22,7 +23,7 @@ def read_mode(mode: str | AutoresetMode) -> AutoresetMode:
     """
     if isinstance(mode, AutoresetMode):
         return mode
-    check_choice("autoreset_mode", mode, tuple(one.value for one in AutoresetMode))
+    check_choice("autoreset_mode", mode, tuple(each.value for each in AutoresetMode))
     return AutoresetMode(mode)
 
 
@@ -45,11 +46,11 @@ def read_mask(mask: Any, count: int) -> NDArray[np.bool_]:
 
 
 def spread(name: str, value: Any, count: int, *, add: bool = False) -> list[Any]:
-    """Return one value for each sub-env, of a value for all or a sequence of them.
+    """Return a value for each sub-env, from a value for all of them or from a sequence.
 
     Args:
         name: What it is, for the error message.
-        value: None, a text or an integer for all; else one for each.
+        value: None, a text or an integer for all; else a sequence.
         count: Number of sub-envs.
         add: Whether an integer grows by one from each sub-env to the next.
 
@@ -60,7 +61,7 @@ def spread(name: str, value: Any, count: int, *, add: bool = False) -> list[Any]
         return [value] * count
     if isinstance(value, int | np.integer):
         return [int(value) + row * add for row in range(count)]
-    each = [int(one) if isinstance(one, np.integer) else one for one in value]
+    each = [int(item) if isinstance(item, np.integer) else item for item in value]
     if len(each) != count:
         raise ConfigError(
             f"{name!r} has the wrong length", value=value, expected=f"{count} of them"
@@ -83,7 +84,7 @@ def stack_infos(infos: Sequence[Infos], rows: Collection[int], count: int) -> In
     held: dict[str, tuple[NDArray[np.intp], list[Any]]] = {}
     first = infos[0]
     try:
-        # Where all have the same keys, as they mostly do, nobody asks each for each.
+        # Infos with equal keys, the usual case, need no search for keys.
         if all(len(info) == len(first) for info in infos):
             held = {key: (owners, [info[key] for info in infos]) for key in first}
     except KeyError:
@@ -110,3 +111,32 @@ def _stack(values: list[Any], held: NDArray[np.intp], count: int) -> Any:
     objects = np.full(count, None, dtype=object)
     objects[held] = np.fromiter(values, dtype=object, count=len(values))
     return objects
+
+
+class SeededRows:
+    """The random generators of a vector env's sub-envs, made when they are first needed."""
+
+    def seed_rows(self, count: int) -> None:
+        """Start without any generator."""
+        self._rngs: list[np.random.Generator | None] = [None] * count
+        self._seeds = [-1] * count
+
+    @property
+    def np_random(self) -> tuple[np.random.Generator, ...]:
+        """The generators of the sub-envs."""
+        return tuple(self.rng_of(row) for row in range(len(self._rngs)))
+
+    @property
+    def np_random_seed(self) -> tuple[int, ...]:
+        """The seeds of the sub-envs' generators."""
+        for row in range(len(self._rngs)):
+            self.rng_of(row)
+        return tuple(self._seeds)
+
+    def rng_of(self, row: int, seed: int | None = None) -> np.random.Generator:
+        """Return a sub-env's generator, seeded anew where a seed is given."""
+        known = self._rngs[row]
+        if known is None or seed is not None:
+            known, self._seeds[row] = seeding.np_random(seed)
+            self._rngs[row] = known
+        return known

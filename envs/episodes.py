@@ -45,7 +45,7 @@ class Program:
         text: The whole program.
         start: Where in the program the written text begins.
         count: Number of actions that wrote it: tokens, lines, or one text.
-        spans: Returns (count, 2) where each action stands in the written text.
+        spans: Returns (count, 2) the place of each action in the written text.
         finished: Whether the author ended it; False where a budget cut it.
         last: Whether the episode ends with it even if it fails.
     """
@@ -229,7 +229,7 @@ class Episodes:
             credit=priced.credit,
             verdict=priced.verdict,
             feedback=priced.feedback,
-            message="" if done else describe(priced.verdict),
+            message="" if done else describe(priced.verdict, program.task),
         )
 
     def submit(self, programs: Sequence[Program]) -> list[int]:

@@ -4,13 +4,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from gymnasium.utils import seeding
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
 from codegym.envs.arguments import check_choice, check_options, check_positive, checked_names
-from codegym.envs.batching import Infos, read_mask, read_mode, spread, stack_infos
+from codegym.envs.batching import Infos, SeededRows, read_mask, read_mode, spread, stack_infos
 from codegym.envs.dialogue import Conversation, Reply
 from codegym.envs.episodes import Episodes, Granularity, PlaysPrograms
 from codegym.envs.rendering import check_mode
@@ -25,7 +24,9 @@ Texts = tuple[str, ...]
 Flags = NDArray[np.bool_]
 
 
-class TextVectorEnv(PlaysPrograms, VectorEnv[Texts, Texts, NDArray[Any]]):
+class TextVectorEnv(  # type: ignore[misc]
+    SeededRows, PlaysPrograms, VectorEnv[Texts, Texts, NDArray[Any]]
+):
     """Native vector form of ``TextEnv``, made by ``gymnasium.make_vec``.
 
     Args:
@@ -91,7 +92,7 @@ class TextVectorEnv(PlaysPrograms, VectorEnv[Texts, Texts, NDArray[Any]]):
         self._conversations: list[Conversation | None] = [None] * num_envs
         self._shown = [""] * num_envs
         self._cut: Flags = np.zeros(num_envs, dtype=np.bool_)
-        self._rngs: list[np.random.Generator | None] = [None] * num_envs
+        self.seed_rows(num_envs)
 
     def reset(
         self,
@@ -179,11 +180,7 @@ class TextVectorEnv(PlaysPrograms, VectorEnv[Texts, Texts, NDArray[Any]]):
             infos[row] = last | self._start(row)
 
     def _start(self, row: int, seed: int | None = None, task_id: str | None = None) -> Infos:
-        rng = self._rngs[row]
-        if rng is None or seed is not None:
-            rng, _ = seeding.np_random(seed)
-            self._rngs[row] = rng
-        source = self.episodes.source
+        rng, source = self.rng_of(row, seed), self.episodes.source
         if task_id is None:
             task = source[int(rng.integers(len(source)))]
         else:

@@ -1,4 +1,4 @@
-"""SynthesisVectorEnv: many token-level episodes in one integer array.
+"""SynthesisVectorEnv: many token-level episodes in an integer array.
 
 A plain token costs no Python per sub-env; programs that end in the same step are judged together.
 Observations, rewards and infos are those of ``gymnasium.vector.SyncVectorEnv`` over single envs
@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from gymnasium import spaces
-from gymnasium.utils import seeding
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
@@ -23,7 +22,7 @@ from codegym.envs.arguments import (
     check_positive,
     checked_names,
 )
-from codegym.envs.batching import Infos, read_mask, read_mode, spread, stack_infos
+from codegym.envs.batching import Infos, SeededRows, read_mask, read_mode, spread, stack_infos
 from codegym.envs.episodes import Episodes, PlaysPrograms, ending_info, opening_info
 from codegym.envs.rendering import check_mode, render
 from codegym.envs.view import EpisodeView, pieces_of
@@ -43,7 +42,9 @@ Flags = NDArray[np.bool_]
 _RENDER_MODES = ("ansi", "html", "rgb_array")
 
 
-class SynthesisVectorEnv(PlaysPrograms, VectorEnv[Obs, NDArray[np.int64], NDArray[Any]]):
+class SynthesisVectorEnv(  # type: ignore[misc]
+    SeededRows, PlaysPrograms, VectorEnv[Obs, NDArray[np.int64], NDArray[Any]]
+):
     """Native vector form of ``SynthesisEnv``, made by ``gymnasium.make_vec``.
 
     Args:
@@ -55,7 +56,7 @@ class SynthesisVectorEnv(PlaysPrograms, VectorEnv[Obs, NDArray[np.int64], NDArra
             and returns the outcome from ``collect``.
         autoreset_mode: ``"NextStep"``, ``"SameStep"`` or ``"Disabled"``, or Gymnasium's enum. With
             SameStep the last observation and info are in ``final_obs`` and ``final_info``; with
-            Disabled, ``reset(options={"reset_mask": mask})`` starts the ended ones anew.
+            Disabled, ``reset(options={"reset_mask": mask})`` starts episodes anew.
         max_episode_steps: Truncates episodes after so many tokens, ungraded, as Gymnasium's
             ``TimeLimit`` does.
         copy: False hands out the same array at every step, as a read-only view.
@@ -114,6 +115,12 @@ class SynthesisVectorEnv(PlaysPrograms, VectorEnv[Obs, NDArray[np.int64], NDArra
         self.single_action_space = spaces.Discrete(self._vocab)
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
+        self._most_steps = max_episode_steps
+        self.seed_rows(num_envs)
+        self._make_rows(num_envs, max_tokens)
+
+    def _make_rows(self, num_envs: int, max_tokens: int) -> None:
+        """Make the state of the sub-envs, none of which has an episode yet."""
         self._rows: Obs = np.full((num_envs, max_tokens), self.tokenizer.pad_id, dtype=np.int32)
         self._share()
         # Places in _flat: of each row, of its program's first token and of its next, past the
@@ -121,26 +128,11 @@ class SynthesisVectorEnv(PlaysPrograms, VectorEnv[Obs, NDArray[np.int64], NDArra
         self._first = np.arange(num_envs, dtype=np.int64) * max_tokens
         self._start, self._next = self._first.copy(), self._first.copy()
         self._limit, self._stop = self._first.copy(), self._first.copy()
-        self._most_steps = max_episode_steps
         self._all: Flags = np.ones(num_envs, dtype=np.bool_)
         self._openings: list[Opening | None] = [None] * num_envs
         self._masks: list[EpisodeMask | None] = [None] * num_envs
-        self._rngs: list[np.random.Generator | None] = [None] * num_envs
-        self._seeds = [-1] * num_envs
         self._over: Flags = np.ones(num_envs, dtype=np.bool_)
         self._any_over = self._never_reset = True
-
-    @property  # type: ignore[misc]
-    def np_random(self) -> tuple[np.random.Generator, ...]:  # type: ignore[override]
-        """The generators of the sub-envs."""
-        return tuple(self._rng(row) for row in range(self.num_envs))
-
-    @property
-    def np_random_seed(self) -> tuple[int, ...]:  # type: ignore[override]
-        """The seeds of the sub-envs' generators."""
-        for row in range(self.num_envs):
-            self._rng(row)
-        return tuple(self._seeds)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         # Copied or pickled views are arrays of their own, which no step would change.
@@ -165,13 +157,6 @@ class SynthesisVectorEnv(PlaysPrograms, VectorEnv[Obs, NDArray[np.int64], NDArra
             )
         each = getattr(self, name)(*args, **kwargs)
         return (None,) * self.num_envs if each is None else tuple(each)
-
-    def _rng(self, row: int, seed: int | None = None) -> np.random.Generator:
-        known = self._rngs[row]
-        if known is None or seed is not None:
-            known, self._seeds[row] = seeding.np_random(seed)
-            self._rngs[row] = known
-        return known
 
     def reset(
         self,
@@ -198,7 +183,7 @@ class SynthesisVectorEnv(PlaysPrograms, VectorEnv[Obs, NDArray[np.int64], NDArra
         task_ids = spread("task_id", options.get("task_id"), self.num_envs)
         rows = np.flatnonzero(mask).tolist()
         for row in rows:
-            self._rng(row, seeds[row])
+            self.rng_of(row, seeds[row])
         told = self._open(rows, [task_ids[row] for row in rows])
         self._any_over = bool(self._over.any())
         self._never_reset = False
@@ -283,7 +268,7 @@ class SynthesisVectorEnv(PlaysPrograms, VectorEnv[Obs, NDArray[np.int64], NDArra
         return masks
 
     def render(self) -> tuple[Any, ...] | None:
-        """Draw every episode as it stands, one frame for each sub-env; None without a mode."""
+        """Draw every episode, a frame for each sub-env; None without a mode."""
         if self.render_mode is None:
             return None
         return tuple(render(self._view_of(row), self.render_mode) for row in range(self.num_envs))
@@ -346,7 +331,7 @@ class SynthesisVectorEnv(PlaysPrograms, VectorEnv[Obs, NDArray[np.int64], NDArra
     def _open(self, rows: list[int], task_ids: Sequence[str | None] = ()) -> list[Infos]:
         """Start episodes of random tasks in some rows, or of those that are named."""
         openings = [
-            self.episodes.choose(self._rng(row), task_id)
+            self.episodes.choose(self.rng_of(row), task_id)
             for row, task_id in zip_longest(rows, task_ids)
         ]
         starts = [len(opening.prompt) for opening in openings]
@@ -355,7 +340,9 @@ class SynthesisVectorEnv(PlaysPrograms, VectorEnv[Obs, NDArray[np.int64], NDArra
             self._lines[row][:start] = opening.prompt
             self._openings[row], self._masks[row] = opening, None
         self._start[rows] = self._next[rows] = self._first[rows] + starts
-        self._limit[rows] = self._stop[rows] = self._first[rows] + [one.limit for one in openings]
+        self._limit[rows] = self._stop[rows] = self._first[rows] + [
+            opening.limit for opening in openings
+        ]
         if self._most_steps is not None:
             self._stop = np.minimum(self._limit, self._start + self._most_steps)
         self._over[rows] = False
@@ -396,7 +383,7 @@ class SynthesisVectorEnv(PlaysPrograms, VectorEnv[Obs, NDArray[np.int64], NDArra
                 expected=f"{self.num_envs} integers",
             )
         tokens = tokens.astype(np.int64, copy=False)
-        # One comparison for both ends: a negative number is a very large one without its sign.
+        # One comparison for both ends: a negative number is very large without its sign.
         if np.count_nonzero(tokens.view(np.uint64) >= self._vocab):
             raise InvalidActionError(
                 "an action outside the space",

@@ -3,7 +3,7 @@
 For every seed one warm start is trained; every variant then begins from that same policy. A variant
 is written ``AGENT[:PRESET][?KEY=VALUE&...][@MINUTES]``, so an ablation is the same command::
 
-    codegym bench learning --agents "rltf?fine=0,rltf,actor_critic?critic=frozen" --programs 7680
+    codegym bench learning --agents "rltf?reward=rltf(fine=0),rltf,rft@2" --programs 7680
     codegym bench learning --acceptance
 
 Runs that are complete are read, those that were stopped are continued, and a run that another
@@ -151,7 +151,7 @@ class Comparison:
 )
 @click.option("--eval-count", type=int, default=300, show_default=True)
 @click.option("--curve-points", type=int, default=3, show_default=True, help="In between.")
-@click.option("--reward", default="binary", show_default=True, help="Where a variant names none.")
+@click.option("--reward", default="", help="Where a variant names none; each agent's own if empty.")
 @click.option("--max-new-tokens", type=int, default=64, show_default=True, help="Per program.")
 @click.option("--threads", type=click.IntRange(min=1), help="Threads of torch.")
 @click.option(
@@ -226,10 +226,15 @@ def _comparison(
     # A policy that collapses is a result here, not a run to stop.
     shared |= {"curve_count": shared["eval_count"], "guard": False}
     configs = []
-    for variant in map(Variant.parse, agents.split(",")):
+    # A comma within brackets belongs to a reward.
+    for variant in map(Variant.parse, re.split(r",(?![^(]*\))", agents)):
         config = variant.config(shared, budget)
-        phase = phases_of(TrainConfig.from_mapping({**config, "warm_start_programs": 0}))[-1]
-        agent_config(registry.get("agents", variant.agent), phase)
+        asked = TrainConfig.from_mapping({**config, "warm_start_programs": 0})
+        agent_config(
+            registry.get("agents", variant.agent),
+            phases_of(asked)[-1],
+            max_new_tokens=asked.max_new_tokens,
+        )
         configs.append((re.sub(r"[^\w.@=-]+", "-", variant.text), variant.label, config))
     length = (
         {"programs": warm_start_programs}

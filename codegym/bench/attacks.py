@@ -20,14 +20,14 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-import codegym
+from codegym import version
 from codegym.bench.attack_corpus import ATTACKS, FAMILIES, Attack
 from codegym.bench.attack_corpus.target import GENERAL_PROBE, XS, Target, as_form
 from codegym.bench.containment import grade_contained
 from codegym.bench.planted_secrets import PlantedSecrets
 from codegym.errors import CodegymError, ConfigError, UnknownNameError
 from codegym.grading.judge import judge
-from codegym.sandbox.job import Sandbox
+from codegym.sandbox import Sandbox, make_sandbox
 from codegym.sandbox.limits import Limits
 from codegym.tasks.suite import Form
 from codegym.tasks.task import Task
@@ -71,7 +71,7 @@ class Finding:
         return not (self.passed or self.broke or self.poisoned or self.spoiled)
 
     @property
-    def said(self) -> str:
+    def summary(self) -> str:
         """The parts that went wrong, or "held"."""
         parts = ("passed", "broke", "poisoned", "spoiled")
         return ", ".join(part for part in parts if getattr(self, part)) or "held"
@@ -79,7 +79,7 @@ class Finding:
 
 def host_words() -> dict[str, str]:
     """Return the words about this installation that programs may contain."""
-    root = Path(codegym.__file__).resolve().parents[1]
+    root = Path(version.__file__).resolve().parents[1]
     return {"CHECKOUT": str(root), "PACKAGES": sysconfig.get_paths()["purelib"]}
 
 
@@ -162,9 +162,9 @@ def try_attack_on_other(
         run("wrong", target.wrong(), "secret", texts),
     ]
     started = time.monotonic()
-    said = grade_contained({"grader": grader, "words": host_words(), "runs": runs, **job})
-    heard: list[bool | None] = [*said]
-    passed, found, honest, wrong = heard + [None] * (len(runs) - len(said))
+    survived = grade_contained({"grader": grader, "words": host_words(), "runs": runs, **job})
+    results: list[bool | None] = [*survived]
+    passed, found, honest, wrong = results + [None] * (len(runs) - len(survived))
     return Finding(
         attack=attack.name,
         grader=grader,
@@ -189,7 +189,7 @@ def isolations_here() -> list[str]:
     found = []
     for name in ("namespace", "landlock"):
         try:
-            codegym.make_sandbox(isolation=name, workers=1).close()
+            make_sandbox(isolation=name, workers=1).close()
         except CodegymError:
             continue
         found.append(name)
@@ -202,7 +202,7 @@ def _attack_own_grader(
     for isolation in isolations:
         with (
             PlantedSecrets(rest=host_words()) as planted,
-            codegym.make_sandbox(isolation=isolation, workers=1) as sandbox,
+            make_sandbox(isolation=isolation, workers=1) as sandbox,
         ):
             todo = [a for a in attacks if isolation in a.isolations]
             for attack in track(todo, f"{isolation:12}", console=Console(stderr=True)):
@@ -242,7 +242,7 @@ def show(findings: Sequence[Finding], console: Console) -> None:
     for finding in ours:
         console.print(
             f"[bold red]{finding.attack}[/] ({finding.grader}, {finding.form}): "
-            f"{finding.said}; {finding.outcome}"
+            f"{finding.summary}; {finding.outcome}"
         )
 
 
@@ -313,6 +313,6 @@ def _check_graders(names: Sequence[str], python: str) -> None:
             raise ConfigError(
                 f"{name} cannot be run by this interpreter",
                 value=python,
-                expected="one that can import it",
+                expected="an interpreter that can import it",
                 cure=f"pip install {name}, there or in an environment given by --python",
             )

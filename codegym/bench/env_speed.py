@@ -21,7 +21,7 @@ from gymnasium.vector import AsyncVectorEnv, SyncVectorEnv, VectorEnv
 from rich.console import Console
 from rich.table import Table
 
-from codegym.bench.episodes import OneTask, episode_figures, ungraded
+from codegym.bench.episode_speed import OneTask, episode_figures, ungraded
 from codegym.bench.ratios import Figure, compare
 from codegym.envs.synthesis import SynthesisEnv
 from codegym.envs.vector import SynthesisVectorEnv

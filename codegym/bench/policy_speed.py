@@ -1,9 +1,9 @@
-"""``codegym bench policy``: how fast programs are written and learnt from, against others' ways.
+"""``codegym bench policy``: how fast programs are written and learnt from, against baselines.
 
 The same weights are sampled by our loop and by transformers' ``generate``; the same PPO class runs
-with our sequence policy and in the way its documentation leads to. Ours also computes
-log-probabilities and values while it samples; the baselines do not. Only ratios travel to another
-machine, and only when nothing else was running on this one.
+with our sequence policy and in the way that its documentation suggests. Our loop also computes
+log-probabilities and values while it samples; the baselines do not. Only ratios carry over to other
+machines, and only if nothing else was running on this machine.
 """
 
 import json
@@ -27,10 +27,11 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 from transformers import AutoModelForCausalLM
 
 from codegym.bench.env_speed import ID
-from codegym.bench.episodes import OneTask, ungraded
+from codegym.bench.episode_speed import OneTask, ungraded
 from codegym.bench.ratios import Figure, compare
+from codegym.policies.decoding.row_masks import NEVER
 from codegym.policies.gpt.gpt_policy import GPTConfig, GPTPolicy, SamplingConfig
-from codegym.policies.gpt.transformer import NEVER, Transformer
+from codegym.policies.gpt.transformer import Transformer
 from codegym.policies.hf.hf_model import quiet
 from codegym.policies.sb3.sequence_policy import (
     SequencePolicy,
@@ -62,7 +63,7 @@ def prompts_of(count: int) -> list[list[int]]:
 
 
 def per_second(work: Callable[[], int], seconds: float) -> float:
-    """Repeat some work for a while; return how much of it was done per second."""
+    """Repeat some work for a while; return the amount done per second."""
     work()
     done, start = 0, time.perf_counter()
     while True:
@@ -234,7 +235,7 @@ def _episode(
 
 
 class LastHidden(BaseFeaturesExtractor):
-    """The plain way: encode the whole prefix at every step and hand on its last state."""
+    """The plain way: encode the whole prefix at every step and return its last state."""
 
     def __init__(self, observation_space: gym.spaces.Box, *, preset: str) -> None:
         config = GPTConfig.preset(preset, max_tokens=_MAX_TOKENS)
@@ -251,7 +252,7 @@ class LastHidden(BaseFeaturesExtractor):
 
 
 def naive_ppo(preset: str) -> PPO:
-    """Make PPO as its documentation leads to: single envs, a features extractor, plain buffer."""
+    """Make PPO as its documentation suggests: single envs, a features extractor, plain buffer."""
     make = [lambda: gym.make(ID, **_env_options())] * _NAIVE_ENVS
     return PPO(
         "MlpPolicy",
@@ -314,8 +315,8 @@ def _trainer(ppo: PPO) -> Callable[[], int]:
 
 def ppo_figures(preset: str, *, seconds: float, repeats: int) -> list[Figure]:
     """Compare stable-baselines3's PPO over our classes with its plain set-up and with our loop."""
-    fast, naive, policy = sequence_ppo(preset), naive_ppo(preset), endless(preset)
-    collect, collect_naively = _collector(fast), _collector(naive)
+    sequence, naive, policy = sequence_ppo(preset), naive_ppo(preset), endless(preset)
+    collect, collect_naively = _collector(sequence), _collector(naive)
     collect()
     collect_naively()
     return [
@@ -329,7 +330,7 @@ def ppo_figures(preset: str, *, seconds: float, repeats: int) -> list[Figure]:
         ),
         compare(
             f"{preset}, PPO training, plain set-up",
-            lambda: per_second(_trainer(fast), seconds),
+            lambda: per_second(_trainer(sequence), seconds),
             lambda: per_second(_trainer(naive), seconds),
             repeats=repeats,
             unit="steps/s",

@@ -110,7 +110,7 @@ def check_temperature(
     still = any(field.name == "lr" for field in dataclasses.fields(config))
     if still:
         config = dataclasses.replace(config, lr=_STANDSTILL)
-    policy = world.policy(_RecordingPolicy)
+    policy = world.policy_of(_RecordingPolicy)
     agent = agent_class(policy, config, seed=5)
     programs: dict[_Key, Trajectory] = {}
     scored = False
@@ -159,7 +159,7 @@ def check_what_the_environment_wrote(
     Raises:
         ConformanceError: Such tokens count as the policy's actions, or the agent breaks on them.
     """
-    policy = world.policy(_RecordingPolicy)
+    policy = world.policy_of(_RecordingPolicy)
     agent = agent_class(policy, config, seed=5)
     programs: dict[_Key, Trajectory] = {}
     scored = False
@@ -180,10 +180,11 @@ def check_what_the_environment_wrote(
             raise ConformanceError("a weight is not finite after an episode of two programs")
         for scoring, row, program in policy.seen(programs):
             scored = True
-            if not np.array_equal(scoring.batch.mask[row, : len(program)], program.chosen):
+            mask = scoring.batch.mask[row, : len(program)]
+            if program.chosen is not None and (mask != program.chosen).any():
                 raise ConformanceError(
                     "what an environment wrote counts as the policy's actions",
-                    value=scoring.batch.mask[row].tolist(),
+                    value=mask.tolist(),
                     cure="keep Trajectory.chosen with the program",
                 )
         if scored and number + 1 >= _UPDATES:

@@ -15,14 +15,17 @@ from codegym.checks.agent_experience import (
     with_random_rewards,
 )
 from codegym.checks.symbol_world import SymbolWorld
+from codegym.episode import Request
 from codegym.errors import CodegymError, ConformanceError
-from codegym.learning.agent import Agent, Request
+from codegym.learning.agent import Agent
 from codegym.policies import nested_state
 from codegym.rewards import make_reward
 
 Weights = list[torch.Tensor]
 # Updates that an agent may take to fill its buffer before it learns.
 _PATIENCE = 60
+# Updates after the first step by which true and random rewards must have made a difference.
+_TELLING = 8
 _TEMPERATURES = (0.6, 1.2)
 _LEARNS_FROM = ("rewards", "demonstrations", "nothing")
 
@@ -170,12 +173,15 @@ def _check_rewards_matter(agent_class: type[Agent], config: Any, world: SymbolWo
     """Check that the same programs under random rewards lead to other weights."""
     writer = world.policy()
     agent, other = (agent_class(world.policy(), config, seed=5) for _ in range(2))
-    for number in range(_PATIENCE):
+    at_first, number, learnt = _weights(agent), 0, 0
+    while number < _PATIENCE and learnt < _TELLING:
         programs = world.experience(writer, agent.request(), number)
         agent.update(programs, progress=0.5)
         other.update(with_random_rewards(programs, seed=number), progress=0.5)
         if not _equal(_weights(agent), _weights(other)):
             return
+        number += 1
+        learnt += not _equal(at_first, _weights(agent))
     raise ConformanceError(
         "an agent learns the same from random rewards as from the true ones",
         value=agent_class.learns_from,

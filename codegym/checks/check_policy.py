@@ -1,33 +1,40 @@
-"""check_policy: does something that writes programs keep the contract of ``codegym.policy``?
+"""check_policy: checks that a policy keeps the contract of ``codegym.policy``.
 
-The heart of it: stepping with a cache, writing whole programs and scoring them afterwards are three
-ways to the same numbers. A policy that breaks this trains, and learns the wrong thing.
+Stepping with a cache, writing whole programs and scoring them afterwards are three ways to the same
+numbers. A policy that breaks this trains, and learns the wrong thing.
 """
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from inspect import signature
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from codegym.errors import CheckpointError, ConformanceError, PromptTooLongError
-from codegym.policy import Constraint, Evaluation, Generation, Policy
-from codegym.tokenizers.tokenizer import Tokenizer
-from codegym.trajectory import Batch, Trajectory
-
-TOLERANCE = 1e-4
-_BUDGET = 12
-_TEXTS = (
-    "def f(x):\n",
-    "def add(a, b):\n    # sum\n",
-    "x",
-    "def longer(items, key):\n    if key:\n",
+from codegym.checks.policy_samples import (
+    BUDGET,
+    TEXTS,
+    TOLERANCE,
+    batch_of,
+    episode_of,
+    fit,
+    numbers_of,
+    prompts_of,
+    require,
+    require_close,
+    seeded,
+    shake,
+    stir,
 )
+from codegym.checks.policy_scoring import check_holes, check_temperatures
+from codegym.errors import CheckpointError, ConformanceError, PromptTooLongError
+from codegym.policy import Constraint, Policy
+from codegym.tokenizers.tokenizer import Tokenizer
+from codegym.trajectory import Batch
 
 
 def check_policy(policy: type[Policy] | Callable[[], Policy]) -> None:
@@ -47,9 +54,11 @@ def check_policy(policy: type[Policy] | Callable[[], Policy]) -> None:
     _check_attributes(checked)
     if checked.learns:
         _check_learning(checked)
-    checked = _stirred(make()) if checked.learns else make()
+    checked = stir(make()) if checked.learns else make()
     _check_generation(checked)
     _check_stepping(checked)
+    check_temperatures(checked)
+    check_holes(checked)
     _check_mask(checked)
     _check_constraint(checked)
     _check_padding(checked)
@@ -67,138 +76,39 @@ def _maker(policy: type[Policy] | Callable[[], Policy]) -> Callable[[], Policy]:
     return policy
 
 
-def _stirred(policy: Policy) -> Policy:
-    """Make a fresh policy's numbers differ from row to row, and its programs end here and there."""
-    _shake(policy)
-    tokenizer = policy.tokenizer
-    endings = [tokenizer.encode(text) for text in ("", "return", "return x + y")]
-    _fit(
-        policy,
-        [
-            (prompt, [*ending, tokenizer.end_id])
-            for prompt in _prompts(policy)
-            for ending in endings
-        ],
-        steps=15,
-    )
-    return policy
-
-
-def _shake(policy: Policy) -> None:
-    rng = torch.Generator().manual_seed(11)
-    head = {id(weight) for weight in policy.value_parameters()}
-    with torch.no_grad():
-        for weight in (w for w in policy.module.parameters() if w.requires_grad):
-            noise = torch.randn(weight.shape, generator=rng).to(weight)
-            weight.add_(noise, alpha=0.5 if id(weight) in head else 0.05)
-    policy.mark_updated()
-
-
-def _prompts(policy: Policy) -> list[list[int]]:
-    return [policy.tokenizer.encode(text) for text in _TEXTS]
-
-
-def _rng(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
-
-
-def _batch(prompts: Sequence[Sequence[int]], generation: Generation, policy: Policy) -> Batch:
-    n = len(generation.actions) // len(prompts)
-    return Batch.from_trajectories(
-        [
-            _episode(prompts[row // n], actions, log_probs, values)
-            for row, (actions, log_probs, values) in enumerate(
-                zip(generation.actions, generation.log_probs, generation.values, strict=True)
-            )
-        ],
-        pad_id=policy.tokenizer.pad_id,
-    )
-
-
-def _episode(
-    prompt: Sequence[int],
-    actions: NDArray[np.int64],
-    log_probs: NDArray[np.float32],
-    values: NDArray[np.float32],
-) -> Trajectory:
-    return Trajectory(
-        task_id="",
-        prompt=np.array(prompt, dtype=np.int64),
-        actions=actions,
-        log_probs=log_probs,
-        values=values,
-        reward=0.0,
-        credit=np.zeros(len(actions), dtype=np.float32),
-        finished=True,
-        program="",
-    )
-
-
-def _require(kept: bool, complaint: str, value: object = None, expected: str = "") -> None:
-    if not kept:
-        raise ConformanceError(complaint, value=value, expected=expected)
-
-
-def _close(found: Any, expected: Any, complaint: str) -> None:
-    difference = float(np.abs(np.asarray(found) - np.asarray(expected)).max(initial=0.0))
-    if not difference <= TOLERANCE:
-        raise ConformanceError(complaint, value=difference, expected=f"at most {TOLERANCE}")
-
-
-def _numbers(scored: Evaluation) -> list[NDArray[np.float32]]:
-    parts = (scored.log_probs, scored.values, scored.entropy)
-    return [part.detach().float().cpu().numpy() for part in parts]
-
-
 def _check_attributes(policy: Policy) -> None:
-    _require(isinstance(policy.tokenizer, Tokenizer), "tokenizer is no Tokenizer")
+    require(isinstance(policy.tokenizer, Tokenizer), "tokenizer is no Tokenizer")
     for name in ("max_tokens", "version"):
         value = getattr(policy, name)
-        _require(isinstance(value, int), f"{name} is no integer", value)
+        require(isinstance(value, int), f"{name} is no integer", value)
     every = {id(weight) for weight in policy.module.parameters()}
     head = policy.value_parameters()
-    _require(bool(head), "value_parameters is empty")
-    _require(all(id(weight) in every for weight in head), "a value parameter is not in module")
+    require(bool(head), "value_parameters is empty")
+    require(all(id(weight) in every for weight in head), "a value parameter is not in module")
     alone = len(head) == len(every)
-    _require(not (alone and policy.learns), "module has no weights but the value head's")
+    require(not (alone and policy.learns), "module has no weights but the value head's")
 
 
 def _check_learning(policy: Policy) -> None:
     """Fit one short program; the gradients of ``evaluate`` must lead ``generate`` to it."""
     tokenizer = policy.tokenizer
-    prompt = tokenizer.encode(_TEXTS[0])
+    prompt = tokenizer.encode(TEXTS[0])
     answer = [*tokenizer.encode("return x"), tokenizer.end_id]
-    _fit(policy, [(prompt, answer)], steps=60)
+    fit(policy, [(prompt, answer)], steps=60)
     written = policy.generate([prompt], budget=len(answer) + 5, deterministic=True)
-    _require(
+    require(
         written.actions[0].tolist() == answer,
         "the gradients of evaluate do not lead generate to a program it is fitted to",
         tokenizer.decode(written.actions[0].tolist()),
         tokenizer.decode(answer),
     )
-    _require(bool(written.finished[0]), "a program that ends with the end token is not finished")
-
-
-def _fit(policy: Policy, pairs: Sequence[tuple[list[int], list[int]]], *, steps: int) -> None:
-    episodes = []
-    for prompt, answer in pairs:
-        blank = np.zeros(len(answer), dtype=np.float32)
-        episodes.append(_episode(prompt, np.array(answer, dtype=np.int64), blank, blank))
-    batch = Batch.from_trajectories(episodes, pad_id=policy.tokenizer.pad_id)
-    trained = [weight for weight in policy.module.parameters() if weight.requires_grad]
-    optimizer = torch.optim.Adam(trained, lr=5e-3)
-    for _ in range(steps):
-        optimizer.zero_grad()
-        loss = -policy.evaluate(batch).log_probs.sum()
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
-    policy.mark_updated()
+    require(bool(written.finished[0]), "a program that ends with the end token is not finished")
 
 
 def _check_generation(policy: Policy) -> None:
-    prompts, n = _prompts(policy), 6
-    written = policy.generate(prompts, n=n, budget=_BUDGET, rng=_rng())
-    _require(
+    prompts, n = prompts_of(policy), 6
+    written = policy.generate(prompts, n=n, budget=BUDGET, rng=seeded())
+    require(
         len(written.actions) == len(written.finished) == n * len(prompts),
         "generate returns another number of programs",
         len(written.actions),
@@ -206,24 +116,24 @@ def _check_generation(policy: Policy) -> None:
     )
     end, pad = policy.tokenizer.end_id, policy.tokenizer.pad_id
     for actions, finished in zip(written.actions, written.finished, strict=True):
-        _require(1 <= len(actions) <= _BUDGET, "a program breaks the budget", len(actions))
-        _require(pad not in actions, "the pad id was written", actions.tolist())
-        _require(end not in actions[:-1], "a program goes on after its end", actions.tolist())
-        _require(
+        require(1 <= len(actions) <= BUDGET, "a program breaks the budget", len(actions))
+        require(pad not in actions, "the pad id was written", actions.tolist())
+        require(end not in actions[:-1], "a program goes on after its end", actions.tolist())
+        require(
             bool(finished) == bool(actions[-1] == end),
             "finished does not say whether the end token was written",
             actions.tolist(),
         )
-    batch = _batch(prompts, written, policy)
-    log_probs, values, entropy = _numbers(policy.evaluate(batch))
-    _close(log_probs, batch.log_probs, "generate and evaluate disagree on log-probabilities")
-    _close(values, batch.values, "generate and evaluate disagree on values")
+    batch = batch_of(prompts, written, policy)
+    log_probs, values, entropy = numbers_of(policy.evaluate(batch))
+    require_close(log_probs, batch.log_probs, "generate and evaluate disagree on log-probabilities")
+    require_close(values, batch.values, "generate and evaluate disagree on values")
     for part, name in ((log_probs, "log_probs"), (values, "values"), (entropy, "entropy")):
-        _require(part.shape == batch.mask.shape, f"{name} is not (B, T)", part.shape)
-        _require(not part[~batch.mask].any(), f"{name} is not 0 on padding")
+        require(part.shape == batch.mask.shape, f"{name} is not (B, T)", part.shape)
+        require(not part[~batch.mask].any(), f"{name} is not 0 on padding")
     highest = float(np.log(policy.tokenizer.vocab_size))
     inside = (entropy >= 0).all() and (entropy <= highest + TOLERANCE).all()
-    _require(bool(inside), "an entropy is impossible", float(entropy.max()), f"0 to {highest:.3f}")
+    require(bool(inside), "an entropy is impossible", float(entropy.max()), f"0 to {highest:.3f}")
     try:
         policy.generate([[prompts[0][0]] * policy.max_tokens], budget=1)
     except PromptTooLongError:
@@ -232,8 +142,8 @@ def _check_generation(policy: Policy) -> None:
 
 
 def _check_stepping(policy: Policy) -> None:
-    """Play rows at different positions, one of which starts anew on the way."""
-    prompts, rng = _prompts(policy), _rng(1)
+    """Play rows at different positions; a row starts anew on the way."""
+    prompts, rng = prompts_of(policy), seeded(1)
     pad = policy.tokenizer.pad_id
     rows = [list(prompt) for prompt in prompts]
     starts = [len(row) for row in rows]
@@ -243,9 +153,9 @@ def _check_stepping(policy: Policy) -> None:
     def close(row: int) -> None:
         log_probs, values = np.array(played[row], dtype=np.float32).T
         actions = np.array(rows[row][starts[row] :], dtype=np.int64)
-        episodes.append(_episode(rows[row][: starts[row]], actions, log_probs, values))
+        episodes.append(episode_of(rows[row][: starts[row]], actions, log_probs, values))
 
-    for at in range(_BUDGET):
+    for at in range(BUDGET):
         if at == 5:
             close(1)
             rows[1], starts[1], played[1] = list(prompts[3]), len(prompts[3]), []
@@ -260,27 +170,29 @@ def _check_stepping(policy: Policy) -> None:
     for row in range(len(rows)):
         close(row)
     batch = Batch.from_trajectories(episodes, pad_id=pad)
-    log_probs, values, _ = _numbers(policy.evaluate(batch))
-    _close(log_probs, batch.log_probs, "act and evaluate disagree on log-probabilities")
-    _close(values, batch.values, "act and evaluate disagree on values")
+    log_probs, values, _ = numbers_of(policy.evaluate(batch))
+    require_close(log_probs, batch.log_probs, "act and evaluate disagree on log-probabilities")
+    require_close(values, batch.values, "act and evaluate disagree on values")
 
 
 def _check_mask(policy: Policy) -> None:
-    obs = np.array([policy.tokenizer.encode(_TEXTS[0])])
+    obs = np.array([policy.tokenizer.encode(TEXTS[0])])
     vocab = policy.tokenizer.vocab_size
     allowed = [policy.tokenizer.encode(text)[0] for text in ("lambda", "while")]
     for seed in range(12):
         mask = np.zeros((1, vocab), dtype=np.bool_)
         mask[0, allowed] = True
-        step = policy.act(obs, mask=mask, rng=_rng(seed), deterministic=seed == 0)
-        _require(int(step.actions[0]) in allowed, "act takes a token that the mask forbids")
+        step = policy.act(obs, mask=mask, rng=seeded(seed), deterministic=seed == 0)
+        require(int(step.actions[0]) in allowed, "act takes a token that the mask forbids")
         mask[0, allowed[0]] = False
-        step = policy.act(obs, mask=mask, rng=_rng(seed))
-        _close(step.log_probs, 0.0, "log-probabilities are not those of the masked distribution")
+        step = policy.act(obs, mask=mask, rng=seeded(seed))
+        require_close(
+            step.log_probs, 0.0, "log-probabilities are not those of the masked distribution"
+        )
 
 
 class _Alternating:
-    """Allows the even ids after an odd one and the other way round; the end after four tokens."""
+    """Allows even and odd ids by turns; the end after four tokens."""
 
     def __init__(self, policy: Policy) -> None:
         self.size = policy.tokenizer.vocab_size
@@ -299,63 +211,65 @@ def _check_constraint(policy: Policy) -> None:
     """Where ``generate`` takes a constraint, it keeps to it and ``evaluate`` scores under it."""
     if "constraint" not in signature(policy.generate).parameters:
         return
-    prompts, mask = _prompts(policy), _Alternating(policy)
+    prompts, mask = prompts_of(policy), _Alternating(policy)
     constraint = Constraint(mask=mask, states=[0, 1, 2, 3])
-    written = policy.generate(prompts, n=3, budget=_BUDGET, rng=_rng(), constraint=constraint)
+    written = policy.generate(prompts, n=3, budget=BUDGET, rng=seeded(), constraint=constraint)
     if written.masks is None or any(bits is None for bits in written.masks):
         raise ConformanceError("generate returns no masks under a constraint")
     episodes = []
     for row, (actions, bits) in enumerate(zip(written.actions, written.masks, strict=True)):
         assert bits is not None
         for at, action in enumerate(actions.tolist()):
-            wanted = mask.allowed(row // 3 + at, _BUDGET - at)
-            _require(bool(wanted[action]), "generate takes a token that its constraint forbids")
+            wanted = mask.allowed(row // 3 + at, BUDGET - at)
+            require(bool(wanted[action]), "generate takes a token that its constraint forbids")
             found = np.unpackbits(bits[at], count=mask.size).astype(np.bool_)
-            _require(np.array_equal(found, wanted), "masks are not what the constraint allowed")
+            require(np.array_equal(found, wanted), "masks are not what the constraint allowed")
         scored = (written.log_probs[row], written.values[row])
-        episodes.append(replace(_episode(prompts[row // 3], actions, *scored), masks=bits))
+        episodes.append(replace(episode_of(prompts[row // 3], actions, *scored), masks=bits))
     batch = Batch.from_trajectories(episodes, pad_id=policy.tokenizer.pad_id)
-    log_probs, _, _ = _numbers(policy.evaluate(batch))
-    _close(log_probs, batch.log_probs, "generate and evaluate disagree under a constraint")
+    log_probs, _, _ = numbers_of(policy.evaluate(batch))
+    require_close(log_probs, batch.log_probs, "generate and evaluate disagree under a constraint")
 
 
 def _check_padding(policy: Policy) -> None:
-    prompts = _prompts(policy)
-    together = policy.generate(prompts, budget=_BUDGET, deterministic=True)
-    batch = _batch(prompts, together, policy)
-    scored = _numbers(policy.evaluate(batch))
+    prompts = prompts_of(policy)
+    together = policy.generate(prompts, budget=BUDGET, deterministic=True)
+    batch = batch_of(prompts, together, policy)
+    scored = numbers_of(policy.evaluate(batch))
     for row, prompt in enumerate(prompts):
-        alone = policy.generate([prompt], budget=_BUDGET, deterministic=True)
-        _require(
+        alone = policy.generate([prompt], budget=BUDGET, deterministic=True)
+        require(
             np.array_equal(alone.actions[0], together.actions[row]),
             "a program depends on the rows beside it",
         )
-        one = batch.select(np.array([row]))
-        for found, beside in zip(_numbers(policy.evaluate(one)), scored, strict=True):
-            width = one.mask.shape[1]
-            _close(found[0], beside[row, :width], "an evaluation depends on the rows beside it")
+        single = batch.select(np.array([row]))
+        for found, beside in zip(numbers_of(policy.evaluate(single)), scored, strict=True):
+            width = single.mask.shape[1]
+            require_close(
+                found[0], beside[row, :width], "an evaluation depends on the rows beside it"
+            )
 
 
 def _check_randomness(policy: Policy) -> None:
-    prompts = _prompts(policy)
+    prompts = prompts_of(policy)
     before = _global_generators()
 
     def write(seed: int) -> list[list[int]]:
-        written = policy.generate(prompts, n=2, budget=_BUDGET, rng=_rng(seed))
+        written = policy.generate(prompts, n=2, budget=BUDGET, rng=seeded(seed))
         return [actions.tolist() for actions in written.actions]
 
     first = write(1)
-    _require(write(1) == first, "the same seed writes other programs")
-    _require(write(2) != first, "another seed writes the same programs")
+    require(write(1) == first, "the same seed writes other programs")
+    require(write(2) != first, "another seed writes the same programs")
     version = policy.version
     policy.prepare()
-    _require(write(1) == first and policy.version == version, "prepare changes what is written")
+    require(write(1) == first and policy.version == version, "prepare changes what is written")
     obs = np.array([prompts[0]])
-    actions = [int(policy.act(obs, rng=_rng(seed)).actions[0]) for seed in range(16)]
-    again = [int(policy.act(obs, rng=_rng(seed)).actions[0]) for seed in range(16)]
-    _require(actions == again, "the same seed acts otherwise")
-    _require(len(set(actions)) > 1, "act does not draw")
-    _require(_global_generators() == before, "a global random generator was used")
+    actions = [int(policy.act(obs, rng=seeded(seed)).actions[0]) for seed in range(16)]
+    again = [int(policy.act(obs, rng=seeded(seed)).actions[0]) for seed in range(16)]
+    require(actions == again, "the same seed acts otherwise")
+    require(len(set(actions)) > 1, "act does not draw")
+    require(_global_generators() == before, "a global random generator was used")
 
 
 def _global_generators() -> tuple[list[int], str]:
@@ -365,46 +279,46 @@ def _global_generators() -> tuple[list[int], str]:
 def _check_update(policy: Policy) -> None:
     version = policy.version
     obs = np.zeros((1, policy.max_tokens), dtype=np.int64) + policy.tokenizer.pad_id
-    prompt = _prompts(policy)[1]
+    prompt = prompts_of(policy)[1]
     obs[0, : len(prompt)] = prompt
     step = policy.act(obs, deterministic=True)
     obs[0, len(prompt)] = step.actions[0]
-    _shake(policy)
-    _require(policy.version > version, "mark_updated does not raise version", policy.version)
+    shake(policy)
+    require(policy.version > version, "mark_updated does not raise version", policy.version)
     stale = policy.act(obs, step.state, deterministic=True)
     fresh = policy.act(obs, deterministic=True)
-    _close(stale.values, fresh.values, "a cache of older weights is used after mark_updated")
-    _close(stale.log_probs, fresh.log_probs, "a cache of older weights is used")
+    require_close(stale.values, fresh.values, "a cache of older weights is used after mark_updated")
+    require_close(stale.log_probs, fresh.log_probs, "a cache of older weights is used")
 
 
 def _check_gradients(policy: Policy) -> None:
-    prompts = _prompts(policy)
-    written = policy.generate(prompts, budget=_BUDGET, rng=_rng())
+    prompts = prompts_of(policy)
+    written = policy.generate(prompts, budget=BUDGET, rng=seeded())
     head = {id(weight) for weight in policy.value_parameters()}
     policy.module.zero_grad(set_to_none=True)
-    scored = policy.evaluate(_batch(prompts, written, policy))
+    scored = policy.evaluate(batch_of(prompts, written, policy))
     scored.log_probs.sum().backward(retain_graph=True)  # type: ignore[no-untyped-call]
     touched = {id(w) for w in policy.module.parameters() if w.grad is not None and w.grad.any()}
-    _require(bool(touched), "log-probabilities have no gradient")
-    _require(not touched & head, "the actor's gradient reaches the value head")
+    require(bool(touched), "log-probabilities have no gradient")
+    require(not touched & head, "the actor's gradient reaches the value head")
     scored.values.sum().backward()  # type: ignore[no-untyped-call]
     reached = all(weight.grad is not None for weight in policy.value_parameters())
-    _require(reached, "values have no gradient in the value head")
+    require(reached, "values have no gradient in the value head")
     policy.module.zero_grad(set_to_none=True)
 
 
 def _check_checkpoint(policy: Policy) -> None:
-    prompts = _prompts(policy)
+    prompts = prompts_of(policy)
     with tempfile.TemporaryDirectory() as parent:
         folder = Path(parent) / "policy"
         policy.save(folder)
         loaded = type(policy).load(folder)
-        _require(loaded.version == policy.version, "the version is lost in a checkpoint")
-        written = [p.generate(prompts, budget=_BUDGET, rng=_rng()) for p in (policy, loaded)]
+        require(loaded.version == policy.version, "the version is lost in a checkpoint")
+        written = [p.generate(prompts, budget=BUDGET, rng=seeded()) for p in (policy, loaded)]
         for name in ("actions", "log_probs", "values"):
             pairs = zip(getattr(written[0], name), getattr(written[1], name), strict=True)
-            same = all(np.array_equal(one, other) for one, other in pairs)
-            _require(same, f"{name} of a loaded policy are not those of the saved one")
+            same = all(np.array_equal(before, after) for before, after in pairs)
+            require(same, f"{name} of a loaded policy are not those of the saved one")
         largest = max(
             (path for path in folder.rglob("*") if path.is_file()),
             key=lambda path: path.stat().st_size,

@@ -90,7 +90,7 @@ def _check_answers(sandbox: PoolSandbox) -> None:
         raise ConformanceError("another interpreter inside", value=version, expected=sys.version)
     _run(sandbox, _POISON)
     if _value(_run(sandbox, "def f(x):\n    return len([x]) + 1\n")) != 2:
-        raise ConformanceError("a program reaches the next one")
+        raise ConformanceError("a program affects the next program")
 
 
 def _check_limits(sandbox: PoolSandbox) -> None:
@@ -117,12 +117,12 @@ def _check_limits(sandbox: PoolSandbox) -> None:
 def _check_crashes(sandbox: PoolSandbox) -> None:
     result = _run(sandbox, "import os\nos._exit(7)\n")
     if result.replies or os.waitstatus_to_exitcode(result.exit_status) != 7:
-        raise ConformanceError("a program's end is not told", value=result)
+        raise ConformanceError("a program's exit status is not reported", value=result)
     if _value(_run(sandbox, _HONEST)) != 2:
         raise ConformanceError("a crash leaves the sandbox unfit")
 
 
 def _check_escapes(sandbox: PoolSandbox) -> None:
-    for deed, attempt in _ESCAPES.items():
+    for action, attempt in _ESCAPES.items():
         if _value(_run(sandbox, _ESCAPE.format(attempt=attempt))) is True:
-            raise ConformanceError(f"a program can {deed}")
+            raise ConformanceError(f"a program can {action}")

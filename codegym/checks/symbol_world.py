@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Self
+from typing import Self, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from codegym.episode import Request
 from codegym.grading.verdict import CaseResult, Outcome, Verdict
-from codegym.learning.agent import Request
 from codegym.policies.gpt.gpt_policy import GPTConfig, GPTPolicy
 from codegym.policy import Policy
 from codegym.rewards import make_reward
@@ -20,6 +20,8 @@ from codegym.tokenizers.tokenizer import Tokenizer
 from codegym.trajectory import Batch, Trajectory
 
 SYMBOLS = "ABCabc"
+
+AnyGPT = TypeVar("AnyGPT", bound=GPTPolicy)
 
 
 class SymbolTokenizer(Tokenizer):
@@ -80,8 +82,12 @@ class SymbolWorld:
             for letter in SYMBOLS[:3]
         ]
 
-    def policy(self, kind: type[GPTPolicy] = GPTPolicy) -> GPTPolicy:
+    def policy(self) -> GPTPolicy:
         """Return a fresh policy of a few thousand weights."""
+        return self.policy_of(GPTPolicy)
+
+    def policy_of(self, kind: type[AnyGPT]) -> AnyGPT:
+        """Return a fresh policy of a sub-class of GPTPolicy, with the same weights."""
         config = GPTConfig(d_model=32, n_layers=1, n_heads=2, max_tokens=8)
         return kind(self.tokenizer, config, seed=self.seed)
 
@@ -209,11 +215,13 @@ class SymbolWorld:
         case = CaseResult(outcome=Outcome.PASSED if right else Outcome.FAILED)
         priced = price(
             task,
-            actions,
+            program,
+            Verdict.from_cases([case]),
+            self._reward,
+            count=len(actions),
+            spans=lambda: self.tokenizer.spans(actions.tolist()),
+            start=0,
             finished=finished,
-            verdict=Verdict.from_cases([case]),
-            tokenizer=self.tokenizer,
-            reward=self._reward,
         )
         nothing = np.zeros(len(actions), dtype=np.float32)
         return Trajectory(
@@ -223,7 +231,7 @@ class SymbolWorld:
             log_probs=nothing,
             values=nothing,
             reward=priced.reward,
-            credit=priced.token_rewards,
+            credit=priced.credit,
             finished=finished,
             program=program,
             verdict=priced.verdict,

@@ -34,6 +34,6 @@ def command(as_json: bool) -> None:
     console = Console()
     console.print(table)
     if not diagnosis.ok:
-        console.print("[red]This machine can isolate nothing[/]: mend one of the two above.")
+        console.print("[red]No isolation works on this machine[/]: repair one of the two above.")
         raise SystemExit(1)
     console.print(f"isolation='auto' chooses [bold]{diagnosis.chosen}[/]")

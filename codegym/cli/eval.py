@@ -1,6 +1,7 @@
 """``codegym eval``: pass@k of a checkpoint on a task source, with intervals."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -102,7 +103,6 @@ def command(
     folder is measured on the run's held-out tasks, as the run measured itself.
     """
     try:
-        from codegym.measuring.evaluation import evaluate
         from codegym.policies.factory import make_policy
         from codegym.rollout.environments import DEFAULT_ENV, make_env
     except ModuleNotFoundError as error:
@@ -111,47 +111,55 @@ def command(
     from codegym.sandbox import make_sandbox
     from codegym.sources import load_tasks
 
-    if greedy and critic_sampling:
-        raise ConfigError("critic sampling samples", value="--greedy", cure="leave it out")
     found, run = _found(checkpoint)
     policy = make_policy(found)
     uri = run.get("eval_tasks", TASKS) if tasks is None else tasks
     source = load_tasks(uri) if uri else None
-    critic = _critic(Path(found), policy) if critic_sampling else None
+    critic = _critic(Path(found), policy, greedy) if critic_sampling else None
     shown = f"{min(count, len(source))} tasks of {uri}" if source else f"{count} episodes"
     with (
         Console(stderr=True).status(f"{shown}, {sampling['n']} programs each"),
         make_sandbox(isolation, workers=workers) as sandbox,
     ):
-        arguments = env_args(env_assignments) or run.get("env_args", {})
-        played: Any = make_env(
+        played = make_env(
             env or run.get("env", DEFAULT_ENV),
             policy,
             tasks=source,
             reward="pass_rate" if source else None,
             budget=max_new_tokens or run.get("max_new_tokens", BUDGET),
             judge=Judge(sandbox),
-            num_envs=run.get("num_envs", 1 if source else 32),
-            env_args=arguments,
+            num_envs=1 if source else run.get("num_envs", 32),
+            env_args=env_args(env_assignments) or ({} if env else run.get("env_args", {})),
         )
-        written: dict[str, Any] = sampling | {
-            "env": played,
-            "grammar": run.get("grammar", False) if grammar is None else grammar,
-            "name": uri,
-        }
-        report: Any
+        how = {"grammar": run.get("grammar", False) if grammar is None else grammar, "name": uri}
+        title = f"{checkpoint} on {shown}"
         if critic is None:
-            report = evaluate(policy, source, count=count, deterministic=greedy, **written)
-            table = _table(report, f"{checkpoint} on {shown}")
+            report, table = _evaluated(title, policy, played, count, greedy, sampling | how)
         else:
-            from codegym.measuring.critic_sampling import critic_sampling as guided_by
-
-            chosen = [played.source[index] for index in range(min(count, len(played.source)))]
-            report = guided_by(policy, critic, chosen, visible=visible_tests, **written)
-            table = _comparison(report, f"{checkpoint} on {shown}")
+            how["visible"] = visible_tests
+            report, table = _guided(title, policy, played, count, critic, sampling | how)
     Console().print(table)
     if out is not None:
         out.write_text(json.dumps(report.to_json(), indent=2) + "\n")
+
+
+def _evaluated(
+    title: str, policy: Any, env: Any, count: int, greedy: bool, how: Mapping[str, Any]
+) -> tuple[Any, Table]:
+    from codegym.measuring.evaluation import evaluate
+
+    report = evaluate(policy, None, env=env, count=count, deterministic=greedy, **how)
+    return report, _table(report, title)
+
+
+def _guided(
+    title: str, policy: Any, env: Any, count: int, critic: Any, how: Mapping[str, Any]
+) -> tuple[Any, Table]:
+    from codegym.measuring.critic_sampling import critic_sampling
+    from codegym.measuring.evaluation import held_out
+
+    report = critic_sampling(policy, critic, held_out(env, count) or (), env=env, **how)
+    return report, _comparison(report, title)
 
 
 def _found(checkpoint: str) -> tuple[str, dict[str, Any]]:
@@ -174,12 +182,14 @@ def _found(checkpoint: str) -> tuple[str, dict[str, Any]]:
     return checkpoint, {}
 
 
-def _critic(checkpoint: Path, policy: Any) -> Any:
+def _critic(checkpoint: Path, policy: Any, greedy: bool) -> Any:
     """Read the critic that a run of coderl kept.
 
     Raises:
-        ConfigError: The checkpoint keeps none.
+        ConfigError: The checkpoint keeps none, or greedy programs were asked for.
     """
+    if greedy:
+        raise ConfigError("critic sampling samples", value="--greedy", cure="leave it out")
     from codegym.learning.outcome_critic import OutcomeCritic
     from codegym.policies.checkpoint import TRAINER, load_trainer
 

@@ -16,11 +16,11 @@ from codegym.errors import ConfigError
 from codegym.sources import load_tasks
 from codegym.sources.composites import ProceduralSource
 from codegym.sources.jsonl import write_jsonl
-from codegym.sources.task_source import TaskSource
 from codegym.synthesis.duplicate_tasks import DuplicateFilter
 from codegym.synthesis.generate import SynthesisConfig, members
 from codegym.synthesis.splits import DOMAINS, Split
 from codegym.tasks.task import CallCase, Task
+from codegym.tasks.task_source import TaskSource
 
 _DEFAULT = "composites?domain=all&depth=1-3&shape=any"
 

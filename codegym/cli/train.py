@@ -63,7 +63,7 @@ class _Watcher:
 @click.option(
     "--words",
     type=click.IntRange(min=0),
-    help="Words of a new policy's vocabulary, taken from the training tasks; 0: as it is shipped.",
+    help="Words of a new policy's vocabulary, from the training tasks; 0 keeps the shipped one.",
 )
 @click.option("--env", help="Id of the environment, such as CodeGym/Repair-v0.")
 @click.option(
@@ -120,7 +120,7 @@ class _Watcher:
 @click.option(
     "--dry-run", is_flag=True, help="Show the settings and what would be done; do nothing."
 )
-@click.option("--overwrite", is_flag=True, help="Replace a run that stands there.")
+@click.option("--overwrite", is_flag=True, help="Replace a run that is already in the folder.")
 @click.option(
     "--resume",
     type=click.Path(file_okay=False, path_type=Path),

@@ -202,7 +202,11 @@ class Experiment:
             if arm.start and arm.start not in labels[:place]:
                 raise UnknownNameError(f"earlier arm of {self.name}", arm.start, labels[:place])
             config = TrainConfig.from_mapping(self.config(arm, SCALES["full"]))
-            agent_config(registry.get("agents", arm.agent), phases_of(config)[-1])
+            agent_config(
+                registry.get("agents", arm.agent),
+                phases_of(config)[-1],
+                max_new_tokens=config.max_new_tokens,
+            )
             make_reward(config.reward)
             load_tasks(config.tasks)
         load_tasks(self.eval_tasks)

@@ -118,13 +118,13 @@ def _job(task: Task) -> Job:
 
 
 def _made(task: Task, first: ExecutionResult, second: ExecutionResult) -> Task | Unrecorded:
-    told = _read(first)
-    if "calls" not in told:
-        return Unrecorded(told["refused"])
-    if told != _read(second):
+    recording = _read(first)
+    if "calls" not in recording:
+        return Unrecorded(recording["refused"])
+    if recording != _read(second):
         return Unrecorded("two runs of the reference differ")
     cases: dict[bytes, CallCase] = {}
-    for args, kwargs, kind, body in told["calls"]:
+    for args, kwargs, kind, body in recording["calls"]:
         case = CallCase(
             args=tuple(wire.decode(tree) for tree in args),
             kwargs={name: wire.decode(tree) for name, tree in kwargs.items()},
@@ -151,8 +151,8 @@ def _read(result: ExecutionResult) -> dict[str, Any]:
     reply: dict[str, Any] = wire.loads(result.replies[0])
     if "r" not in reply:
         return {"refused": f"the reference fails: {reply}"[:300]}
-    told: dict[str, Any] = wire.loads(reply["r"].encode())
-    return told
+    recording: dict[str, Any] = wire.loads(reply["r"].encode())
+    return recording
 
 
 def stated_tolerance(task: Task) -> float:

@@ -69,14 +69,14 @@ def _read_call(result: ExecutionResult, plan: Plan, usage: Usage, lines: int) ->
             cases.append(CaseResult(outcome=Outcome.FAILED, got=shown))
             continue
         try:
-            told = _parse(reply)
-            if "syntax" in told:
-                return _syntax(told["syntax"], plan.n_cases, usage, lines)
-            if "load" in told:
-                cases.append(_error(told["load"], lines))
+            tree = _parse(reply)
+            if "syntax" in tree:
+                return _syntax(tree["syntax"], plan.n_cases, usage, lines)
+            if "load" in tree:
+                cases.append(_error(tree["load"], lines))
                 cases += [cases[-1]] * (plan.n_cases - len(cases))
             else:
-                cases.append(_answer(told, plan, index, lines))
+                cases.append(_answer(tree, plan, index, lines))
         except Unreadable as error:
             cases.append(_protocol_error(error))
     if len(cases) < plan.n_cases:
@@ -84,20 +84,20 @@ def _read_call(result: ExecutionResult, plan: Plan, usage: Usage, lines: int) ->
     return Verdict.from_cases(cases[: plan.n_cases], usage)
 
 
-def _answer(told: dict[str, Any], plan: Plan, index: int, lines: int) -> CaseResult:
+def _answer(tree: dict[str, Any], plan: Plan, index: int, lines: int) -> CaseResult:
     wanted = plan.raises[index]
-    if "r" in told:
-        if not wanted and same(told["r"], plan.expected[index], plan.float_tolerance):
+    if "r" in tree:
+        if not wanted and same(tree["r"], plan.expected[index], plan.float_tolerance):
             return _PASSED
         message = f"expected {wanted} to be raised" if wanted else ""
-        return CaseResult(outcome=Outcome.FAILED, error_message=message, got=show(told["r"]))
-    if "u" in told:
+        return CaseResult(outcome=Outcome.FAILED, error_message=message, got=show(tree["r"]))
+    if "u" in tree:
         return CaseResult(
             outcome=Outcome.FAILED,
             error_type="UnencodableError",
-            error_message=f"the answer cannot cross the sandbox line: {told['u']}"[:MESSAGE_CHARS],
+            error_message=f"the answer cannot cross the sandbox line: {tree['u']}"[:MESSAGE_CHARS],
         )
-    fault = told.get("e")
+    fault = tree.get("e")
     if wanted and type(fault) is list and wanted in fault[:2]:
         return _PASSED
     return _error(fault, lines)
@@ -107,18 +107,18 @@ def _read_stdio(result: ExecutionResult, plan: Plan, usage: Usage, lines: int) -
     cases: list[CaseResult] = []
     parts = result.parts or (result,)
     for part, expected in zip(parts, plan.expected, strict=False):
-        told: dict[str, Any] = {}
+        tree: dict[str, Any] = {}
         try:
-            told = _parse(part.replies[0]) if part.replies else {}
+            tree = _parse(part.replies[0]) if part.replies else {}
         except Unreadable:
-            told = {}  # a script may write anything to the reply descriptor
-        if "syntax" in told:
-            return _syntax(told["syntax"], plan.n_cases, usage, lines)
+            tree = {}  # a script may write anything to the reply descriptor
+        if "syntax" in tree:
+            return _syntax(tree["syntax"], plan.n_cases, usage, lines)
         if part.limit:
             cases.append(_stopped(part, plan, lines))
         elif part.exit_status:
-            fault = "e" in told
-            cases.append(_error(told["e"], lines) if fault else _stopped(part, plan, lines))
+            fault = "e" in tree
+            cases.append(_error(tree["e"], lines) if fault else _stopped(part, plan, lines))
         else:
             printed = part.output.decode("utf-8", "replace")
             if same_output(printed, expected, plan.output_rule):
@@ -168,18 +168,22 @@ def _parse(reply: bytes) -> dict[str, Any]:
     if too_deep(reply):
         raise Unreadable("a reply nested too deeply")
     try:
-        told = wire.loads(reply)
+        tree = wire.loads(reply)
     except (ValueError, RecursionError) as error:
         raise Unreadable(f"a reply that is not JSON ({str(error)[:80]})") from None
-    if type(told) is not dict:
+    if type(tree) is not dict:
         raise Unreadable("a reply of the wrong shape")
-    return told
+    return tree
 
 
-def _error(told: Any, lines: int) -> CaseResult:
-    if type(told) is not list or len(told) != 4 or not all(type(part) is str for part in told[:3]):
+def _error(description: Any, lines: int) -> CaseResult:
+    if (
+        type(description) is not list
+        or len(description) != 4
+        or not all(type(part) is str for part in description[:3])
+    ):
         return _protocol_error(Unreadable("a report of an exception that is none"))
-    kind, _, message, line = told
+    kind, _, message, line = description
     return CaseResult(
         outcome=Outcome.MEMORY if kind == "MemoryError" else Outcome.RUNTIME_ERROR,
         error_type=kind[:100],
@@ -192,11 +196,15 @@ def _line(line: Any, lines: int) -> int | None:
     return line if type(line) is int and 1 <= line <= lines else None
 
 
-def _syntax(told: Any, n_cases: int, usage: Usage, lines: int) -> Verdict:
-    if type(told) is not list or len(told) != 4 or not all(type(part) is str for part in told[:2]):
+def _syntax(description: Any, n_cases: int, usage: Usage, lines: int) -> Verdict:
+    if (
+        type(description) is not list
+        or len(description) != 4
+        or not all(type(part) is str for part in description[:2])
+    ):
         error = _protocol_error(Unreadable("a report of a syntax error that is none"))
         return Verdict.from_cases([error] * n_cases, usage)
-    kind, message, line, offset = told
+    kind, message, line, offset = description
     return Verdict.syntax_error(
         n_cases=n_cases,
         error_type=kind[:100],

@@ -7,33 +7,14 @@ stands in the trajectories.
 import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
+from codegym.episode import Request
 from codegym.policy import Policy
 from codegym.trajectory import Trajectory
 
 # Settings that follow from the run; the trainer fills them in.
 RUN_SETTINGS = frozenset({"max_new_tokens"})
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
-    """What experience an agent wants for its next update.
-
-    Attributes:
-        tasks: Number of tasks for which the policy writes programs.
-        samples: Programs written for each of them.
-        temperature: Sampling temperature.
-        greedy: Whether one more program per task is written greedily.
-        demonstrations: Number of further tasks whose reference solutions are played back.
-    """
-
-    tasks: int = 0
-    samples: int = 1
-    temperature: float = 1.0
-    greedy: bool = False
-    demonstrations: int = 0
 
 
 class Agent(ABC):

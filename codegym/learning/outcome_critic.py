@@ -14,20 +14,15 @@ from torch import nn
 
 from codegym.grading.verdict import Outcome
 from codegym.policy import Policy
+from codegym.rewards.coderl import coarse_outcome
 from codegym.trajectory import Batch, Episode
 
-# A program's class is its gravest outcome: it passed, answered wrongly, did not finish (the class
-# of RUNTIME_ERROR), or does not compile (the class of SYNTAX_ERROR).
 CLASSES = (Outcome.PASSED, Outcome.FAILED, Outcome.RUNTIME_ERROR, Outcome.SYNTAX_ERROR)
-_DID_NOT_FINISH = (Outcome.TIMEOUT, Outcome.MEMORY, Outcome.OUTPUT_LIMIT)
-_MERGED = dict.fromkeys(_DID_NOT_FINISH, Outcome.RUNTIME_ERROR) | {
-    Outcome.NO_PROGRAM: Outcome.SYNTAX_ERROR
-}
 
 
 def outcome_class(outcome: Outcome) -> int:
     """Return the number of an outcome's class in ``CLASSES``."""
-    return CLASSES.index(_MERGED.get(outcome, outcome))
+    return CLASSES.index(coarse_outcome(outcome))
 
 
 class OutcomeHead(nn.Module):

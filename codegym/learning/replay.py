@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from codegym.errors import ConfigError
 from codegym.grading.verdict import Outcome
-from codegym.rewards.coderl import worst
 from codegym.trajectory import Batch, Trajectory
 
 _FLAT = {"prompt": np.int64, "actions": np.int64, "log_probs": np.float32, "values": np.float32,
@@ -71,7 +70,7 @@ class Experience:
             weights=nothing if weights is None else weights,
             reward=trajectory.reward,
             passed=trajectory.finished and verdict is not None and verdict.passed,
-            outcome=None if verdict is None else worst(verdict),
+            outcome=None if verdict is None else verdict.outcome,
             policy_version=trajectory.policy_version,
             temperature=trajectory.temperature,
             key=key,

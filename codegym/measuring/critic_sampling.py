@@ -18,10 +18,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from codegym.episode import ProgramEnv
+from codegym.episode import ProgramEnv, Request
 from codegym.errors import ConfigError
 from codegym.grading.verdict import Outcome, Verdict
-from codegym.learning.agent import Request
 from codegym.learning.outcome_critic import CLASSES, OutcomeCritic
 from codegym.measuring.evaluation import EvaluationReport, check_ks, report_on
 from codegym.measuring.statistics import Interval, paired_gain, pass_at_k

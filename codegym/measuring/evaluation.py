@@ -9,10 +9,9 @@ import numpy as np
 import torch
 from gymnasium.vector import VectorEnv
 
-from codegym.episode import ProgramEnv
+from codegym.episode import ProgramEnv, Request
 from codegym.errors import ConfigError, SandboxError
 from codegym.grading.judge import Judge
-from codegym.learning.agent import Request
 from codegym.measuring.statistics import Interval, pass_at_k, proportion
 from codegym.policy import Policy
 from codegym.rollout.collect import Decoding, collect
@@ -96,12 +95,15 @@ def reference_loss(
     return -total / batch.n_tokens
 
 
-def check_ks(ks: Sequence[int], n: int) -> None:
+def check_ks(ks: Sequence[int], n: int, *, deterministic: bool = False) -> None:
     """Refuse sizes of subset that ``n`` programs do not have.
 
     Raises:
-        ConfigError: There is no k, or one is not in 1 to ``n``.
+        ConfigError: There is no k, or a k is not in 1 to ``n``, or several programs of a task are
+            to be deterministic.
     """
+    if deterministic and n != 1:
+        raise ConfigError("deterministic programs are all the same", value=n, expected="n=1")
     if not ks or max(ks) > n or min(ks) < 1:
         raise ConfigError(
             "pass@k needs k of at most n programs",
@@ -132,16 +134,15 @@ def evaluate(
     """Measure unbiased pass@k.
 
     Args:
-        policy: Who writes.
+        policy: Who writes; ``codegym.evaluate`` also takes what ``codegym.make_policy`` takes.
         tasks: Held-out tasks: a URI, a source, a list of tasks, or None for those of ``env``.
         env: Environment in which they are played: an id, or a vector environment.
         env_args: Further arguments of the environment that the id names.
-        count: Largest number of tasks of a URI or a source, or of episodes in an
-            environment that draws its own tasks.
+        count: Largest number of tasks, or of episodes where an environment draws its own tasks.
         n: Programs per task; 1 is all that ``deterministic`` can use.
         ks: Sizes of subset to report, each at most ``n``.
-        deterministic: Take the most probable token.
-        temperature: Sampling temperature otherwise.
+        deterministic: Take the most probable token, whatever the ``temperature``.
+        temperature: Sampling temperature.
         top_p: Share of the probability that is kept.
         budget: Longest program in tokens, where ``env`` is an id.
         grammar: Allow only tokens that keep a program valid Python.
@@ -150,35 +151,14 @@ def evaluate(
         sandbox: Where programs run, where ``env`` is an id; a shared one by default.
 
     Raises:
-        ConfigError: A k above ``n``, several identical deterministic programs, or no task.
-        UnknownNameError: There is no such source or environment; names the nearest.
+        ConfigError, UnknownNameError: An argument cannot be used, or names nothing.
         SandboxError: The sandbox broke.
     """
-    if deterministic and n != 1:
-        raise ConfigError("deterministic programs are all the same", value=n, expected="n=1")
-    check_ks(ks, n)
+    check_ks(ks, n, deterministic=deterministic)
     source = _source(tasks)
     if isinstance(env, str):
-        env = make_env(
-            env,
-            policy,
-            tasks=source,
-            reward="pass_rate",
-            budget=budget,
-            judge=Judge(sandbox),
-            env_args=env_args,
-        )
-    if source is not None:
-        played = source.all() if isinstance(source, TaskList) else None
-        chosen = played or [source[index] for index in range(min(count, len(source)))]
-    else:
-        chosen = held_out(env, count) or []
-    if n > 1 and not isinstance(env, ProgramEnv):
-        raise ConfigError(
-            "several programs of a task need an environment that opens chosen tasks",
-            value=n,
-            expected="n=1, or a codegym.episode.ProgramEnv",
-        )
+        env = _make(env, policy, source, budget, sandbox, env_args)
+    chosen = _chosen(source, env, count)
     trajectories = collect(
         env,
         policy,
@@ -187,19 +167,58 @@ def evaluate(
         decoding=Decoding(top_p=top_p, deterministic=deterministic, grammar=grammar),
         rng=torch.Generator().manual_seed(seed),
     )
-    played_ids = [task.task_id for task in chosen] or [each.task_id for each in trajectories]
-    if len(trajectories) != n * len(played_ids):
-        raise SandboxError(f"{n * len(played_ids) - len(trajectories)} programs were not judged")
-    return report_on(
-        played_ids,
-        trajectories,
-        n=n,
-        ks=ks,
-        deterministic=deterministic,
-        temperature=temperature,
-        seed=seed,
-        name=name or (source.uri if source is not None else ""),
+    how: dict[str, Any] = {"deterministic": deterministic, "temperature": temperature}
+    how["name"] = name or (source.uri if source is not None else "")
+    return report_on(_played(chosen, trajectories, n), trajectories, n=n, ks=ks, seed=seed, **how)
+
+
+def _make(
+    env_id: str,
+    policy: Policy,
+    source: TaskSource | None,
+    budget: int,
+    sandbox: Sandbox | None,
+    env_args: Mapping[str, Any] | None,
+) -> "VectorEnv[Any, Any, Any]":
+    judge = Judge(sandbox)
+    return make_env(
+        env_id,
+        policy,
+        tasks=source,
+        reward="pass_rate",
+        budget=budget,
+        judge=judge,
+        env_args=env_args,
     )
+
+
+def _chosen(source: TaskSource | None, env: "VectorEnv[Any, Any, Any]", count: int) -> list[Task]:
+    """Return the tasks to play; none where the environment draws its own."""
+    if isinstance(source, TaskList):
+        return source.all()
+    if source is not None:
+        return [source[index] for index in range(min(count, len(source)))]
+    return held_out(env, count) or []
+
+
+def _played(chosen: Sequence[Task], trajectories: Sequence[Trajectory], n: int) -> list[str]:
+    """Return the tasks' ids; every episode is a task where the environment drew its own.
+
+    Raises:
+        ConfigError: Several programs of a task were asked for, and the environment draws its own.
+        SandboxError: Some programs were not judged.
+    """
+    if not chosen:
+        if n > 1:
+            raise ConfigError(
+                "several programs of a task need an environment that opens chosen tasks",
+                value=n,
+                expected="n=1, or a codegym.episode.ProgramEnv",
+            )
+        return [episode.task_id for episode in trajectories]
+    if len(trajectories) != n * len(chosen):
+        raise SandboxError(f"{n * len(chosen) - len(trajectories)} programs were not judged")
+    return [task.task_id for task in chosen]
 
 
 def _source(tasks: str | TaskSource | Sequence[Task] | None) -> TaskSource | None:

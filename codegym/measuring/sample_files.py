@@ -16,8 +16,8 @@ from typing import Any, Self
 from codegym.errors import ConfigError, TaskError
 from codegym.grading.verdict import Verdict
 from codegym.sources._records import read_records
-from codegym.sources.task_source import TaskSource
 from codegym.tasks.task import Task
+from codegym.tasks.task_source import TaskSource
 
 PROGRAM_FIELDS = ("completion", "solution", "program")
 

@@ -18,6 +18,12 @@ from random import Random
 from codegym.tasks.task import CallCase, Task
 
 _Edit = tuple[int, int, int, str]
+# Python 3.12 and later read an f-string (3.14: a t-string) as several tokens, this one first.
+_PARTED_STRINGS = {
+    getattr(tokenize, name)
+    for name in ("FSTRING_START", "TSTRING_START")
+    if hasattr(tokenize, name)
+}
 # "a" comes late, since many docstrings contain the word.
 _PLAIN = "xyzuvwpqrstmnkbcdefghjloai"
 
@@ -131,6 +137,8 @@ def _edits(program: str, own: ast.FunctionDef, names: dict[str, str]) -> list[_E
                 found.append((line, column + len(prefix), len(text), renamed))
             elif "f" in prefix.lower():
                 return None
+        elif token.type in _PARTED_STRINGS:
+            return None
         elif token.type == tokenize.NAME and token.string in names and before.string != ".":
             # A parameter may have the name of its function, which stays.
             head = before.string == "def" and line == own.lineno

@@ -1,21 +1,13 @@
-"""Checkpoints: folders that are whole or not there, checked when they are read, safe to read.
+"""Checkpoints: folders of policies, checked when they are read and safe to read.
 
 A policy folder has Hugging Face's layout plus ``codegym.json``, the manifest: format, policy name,
-vocabulary hash, weight version, size and hash of every file. ``trainer/`` beside it holds what
+vocabulary hash, weight version, size and hash of every file. ``trainer/`` inside it holds what
 resuming needs. Nothing read here is unpickled: tensors are safetensors, the rest is JSON.
-
-A folder is written aside, flushed to disk and renamed. A writer killed at any moment leaves the old
-folder or the new one; ``resolve`` finds the old one also in the instant between the two renames.
 """
 
 import hashlib
 import json
-import os
-import re
-import secrets
-import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -27,20 +19,40 @@ from safetensors.torch import load_file, save_file
 from codegym import registry
 from codegym.errors import CheckpointError, CodegymError
 from codegym.policies import nested_state
+from codegym.policies.folder_replacement import MANIFEST, replacing, resolve
 from codegym.policy import Policy
 from codegym.tokenizers.tokenizer import Tokenizer
 from codegym.version import __version__
 
+__all__ = [
+    "FORMAT",
+    "MANIFEST",
+    "TRAINER",
+    "Manifest",
+    "file_digest",
+    "load_policy",
+    "load_tokenizer",
+    "load_trainer",
+    "read_json",
+    "read_manifest",
+    "read_tensors",
+    "replacing",
+    "resolve",
+    "save_policy",
+    "vocabulary_hash",
+    "write_json",
+    "write_manifest",
+    "write_tensors",
+]
+
 FORMAT = 1
-MANIFEST = "codegym.json"
 TRAINER = "trainer"
-_ASIDE = re.compile(r"\..+\.new-[0-9a-f]{8}$")
 _TREE, _TENSORS = "state.json", "state.safetensors"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
-    """What ``codegym.json`` says of a policy folder.
+    """The contents of ``codegym.json`` in a policy folder.
 
     Attributes:
         format: Version of this layout.
@@ -64,14 +76,14 @@ class Manifest:
 def save_policy(
     policy: Policy, folder: Path | str, *, trainer: Mapping[str, Any] | None = None
 ) -> None:
-    """Write a policy, and what resuming its training needs, as one whole folder.
+    """Write a policy, and the state that resuming its training needs, as one folder.
 
-    A checkpoint that stands there is replaced; anything else is left alone and refused.
+    A checkpoint that is there already is replaced; anything else is left alone and refused.
 
     Args:
-        policy: What to save.
-        folder: Where to.
-        trainer: State of the training, see ``codegym.policies.nested_state`` for what it may hold.
+        policy: The policy.
+        folder: Where to write it.
+        trainer: State of the training; ``codegym.policies.nested_state`` says what it may hold.
 
     Raises:
         CheckpointError: The folder cannot be written, or holds something that is no checkpoint.
@@ -82,13 +94,13 @@ def save_policy(
             tree, tensors = nested_state.flatten(trainer)
             (aside / TRAINER).mkdir()
             write_tensors(aside / TRAINER / _TENSORS, tensors)
-            digest = _digest(aside / TRAINER / _TENSORS)
+            digest = file_digest(aside / TRAINER / _TENSORS)
             row = {"format": FORMAT, "tensors": digest, "state": tree}
             write_json(aside / TRAINER / _TREE, row)
 
 
 def load_policy(folder: Path | str) -> Policy:
-    """Read a policy of whatever kind ``codegym.json`` names.
+    """Read a policy of the kind that ``codegym.json`` names.
 
     Raises:
         CheckpointError: The folder is missing, truncated, foreign or of another version.
@@ -100,7 +112,7 @@ def load_policy(folder: Path | str) -> Policy:
 
 
 def load_trainer(folder: Path | str) -> dict[str, Any]:
-    """Read the training state that ``save_policy`` wrote beside a policy.
+    """Read the training state that ``save_policy`` wrote with a policy.
 
     Raises:
         CheckpointError: There is none, or it is truncated or foreign.
@@ -118,71 +130,14 @@ def load_trainer(folder: Path | str) -> dict[str, Any]:
     return state
 
 
-@contextmanager
-def replacing(folder: Path) -> Iterator[Path]:
-    """Give an empty folder to fill, and put it in the place of ``folder`` when all went well.
-
-    A folder that is being filled aside already is given as it is: who made it renames it.
-
-    Raises:
-        CheckpointError: The folder cannot be written, or holds something that is no checkpoint.
-    """
-    folder = Path(os.path.abspath(folder))
-    if _ASIDE.match(folder.name):
-        yield folder
-        return
-    if folder.exists() and not (folder / MANIFEST).is_file():
-        if not folder.is_dir() or any(folder.iterdir()):
-            raise CheckpointError(
-                "will not replace what is no checkpoint",
-                value=str(folder),
-                expected="a free path, an empty folder or a checkpoint",
-            )
-    old = _old(folder)
-    aside = folder.with_name(f".{folder.name}.new-{secrets.token_hex(4)}")
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        for leftover in folder.parent.glob(f".{folder.name}.new-*"):
-            shutil.rmtree(leftover)
-        aside.mkdir()
-        yield aside
-        _flush(aside)
-        if folder.exists():
-            # While ``folder`` stands, what stands aside as old is only left over from a kill.
-            shutil.rmtree(old, ignore_errors=True)
-            folder.rename(old)
-        aside.rename(folder)
-        _flush_entry(folder.parent)
-        shutil.rmtree(old, ignore_errors=True)
-    except BaseException as error:
-        shutil.rmtree(aside, ignore_errors=True)
-        if isinstance(error, OSError):
-            raise CheckpointError(f"cannot write the checkpoint: {error}") from error
-        raise
-
-
-def resolve(folder: Path) -> Path:
-    """Return where the checkpoint of that path stands now.
-
-    Raises:
-        CheckpointError: There is none.
-    """
-    folder = Path(os.path.abspath(folder))
-    if folder.is_dir():
-        return folder
-    if _old(folder).is_dir():
-        return _old(folder)
-    raise CheckpointError("no checkpoint stands here", value=str(folder), expected="a folder")
-
-
 def write_manifest(folder: Path, policy: Policy) -> None:
     """Write the tokenizer's files and ``codegym.json``, which closes a policy folder.
 
-    Call it last: it records size and hash of every file that stands there.
+    Call it last: it records size and hash of every file in the folder.
     """
     policy.tokenizer.save(folder)
     files = {
-        path.relative_to(folder).as_posix(): _digest(path)
+        path.relative_to(folder).as_posix(): file_digest(path)
         for path in sorted(folder.rglob("*"))
         if path.is_file() and path.name != MANIFEST
     }
@@ -203,7 +158,7 @@ def read_manifest(folder: Path, *, policy: str = "") -> Manifest:
 
     Args:
         folder: A policy folder.
-        policy: The name the policy must have, if any.
+        policy: The name that the policy must have; "" for any.
 
     Raises:
         CheckpointError: The folder is truncated, foreign, of another version or another policy's.
@@ -238,7 +193,7 @@ def load_tokenizer(folder: Path, manifest: Manifest) -> Tokenizer:
     """Read the tokenizer of a policy folder.
 
     Raises:
-        CheckpointError: It is unknown here, or its ids mean something else than when it was saved.
+        CheckpointError: It is not registered, or its ids have changed since it was saved.
     """
     try:
         tokenizer: Tokenizer = registry.get("tokenizers", manifest.tokenizer).load(folder)
@@ -291,15 +246,15 @@ def write_tensors(path: Path, tensors: Mapping[str, torch.Tensor]) -> None:
 
 
 def read_tensors(path: Path, *, into: torch.nn.Module, prefix: str = "") -> None:
-    """Fill a module's parameters from safetensors, all of them and no other.
+    """Fill a module's parameters from safetensors; the file must hold exactly these.
 
     Args:
         path: The file.
         into: The module.
-        prefix: What the file puts before every name of the module.
+        prefix: Text that the file puts before every name of the module.
 
     Raises:
-        CheckpointError: The file is missing or truncated, or its names or shapes are others.
+        CheckpointError: The file is missing or truncated, or its names or shapes differ.
     """
     tensors = _load_tensors(path)
     wanted = {prefix + name: tensor.shape for name, tensor in into.state_dict().items()}
@@ -336,29 +291,12 @@ def _check_format(row: Mapping[str, Any], path: Path) -> None:
 def _check_file(path: Path, digest: object) -> None:
     if not path.is_file():
         raise CheckpointError(f"{path} is missing")
-    found = _digest(path)
+    found = file_digest(path)
     if not isinstance(digest, list | tuple) or list(digest) != list(found):
         raise CheckpointError(f"{path} is truncated or changed", value=found, expected=str(digest))
 
 
-def _digest(path: Path) -> tuple[int, str]:
+def file_digest(path: Path) -> tuple[int, str]:
+    """Return the size of a file in bytes and its SHA-256."""
     with path.open("rb") as file:
         return path.stat().st_size, hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _old(folder: Path) -> Path:
-    return folder.with_name(f".{folder.name}.old")
-
-
-def _flush(folder: Path) -> None:
-    for path in sorted(folder.rglob("*"), reverse=True):
-        _flush_entry(path)
-    _flush_entry(folder)
-
-
-def _flush_entry(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

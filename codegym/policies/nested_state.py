@@ -1,7 +1,7 @@
-"""State trees: nested plain values, arrays, tensors and random generators as JSON plus tensors.
+"""Nested states: plain values, arrays, tensors and random generators as JSON plus tensors.
 
-What an optimizer's ``state_dict``, a task sampler and a training loop need to be resumed to the
-last bit. Reading one executes nothing: every type is rebuilt by name from a fixed list.
+An optimizer's ``state_dict``, a task sampler and a training loop are resumed from them to the last
+bit. Reading a state executes nothing: every type is rebuilt by name from a fixed list.
 """
 
 import random
@@ -22,22 +22,22 @@ _BIT_GENERATORS = {
 def flatten(state: Any) -> tuple[Any, dict[str, torch.Tensor]]:
     """Split a state into a JSON tree and the tensors it refers to by name.
 
-    It may hold None, bool, int, float, str, bytes, list, tuple, dict with such keys, NumPy arrays
-    and scalars, tensors (put on the CPU), ``random.Random``, ``numpy.random.Generator`` and CPU
-    ``torch.Generator``.
+    The state may hold None, bool, int, float, str, bytes, list, tuple, dict with such keys, NumPy
+    arrays and scalars, tensors (put on the CPU), ``random.Random``, ``numpy.random.Generator`` and
+    ``torch.Generator`` of the CPU.
 
     Raises:
-        TypeError: It holds something else; the message says where.
+        TypeError: The state holds another type; the message says where.
     """
     tensors: dict[str, torch.Tensor] = {}
     return _flatten(state, tensors, "state"), tensors
 
 
 def restore(tree: Any, tensors: dict[str, torch.Tensor]) -> Any:
-    """Build the state that ``flatten`` was given; generators come back as new ones.
+    """Rebuild the state that ``flatten`` was given; generators come back as new objects.
 
     Raises:
-        ValueError: The tree is not one that ``flatten`` makes.
+        ValueError: ``flatten`` makes no such tree.
         KeyError: A tensor is missing.
     """
     if tree is None or isinstance(tree, bool | int | str):
@@ -45,7 +45,7 @@ def restore(tree: Any, tensors: dict[str, torch.Tensor]) -> Any:
     if isinstance(tree, list):
         return [restore(item, tensors) for item in tree]
     if not isinstance(tree, dict) or len(tree) != 1:
-        raise ValueError(f"not a state tree: {str(tree)[:80]}")
+        raise ValueError(f"not a nested state: {str(tree)[:80]}")
     ((tag, body),) = tree.items()
     if tag == "float":
         return float.fromhex(body)

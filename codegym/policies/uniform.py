@@ -1,4 +1,4 @@
-"""``uniform``: every token is as likely as any other. The floor that other policies are held to."""
+"""``uniform``: every token is equally likely. A baseline for other policies."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,8 +15,8 @@ from codegym.policies import checkpoint
 from codegym.policies.decoding import decode_loop
 from codegym.policies.decoding.action_scores import row_lengths, score
 from codegym.policies.decoding.decode_loop import SamplingConfig
-from codegym.policies.decoding.token_sampling import Drawing, prepare_drawing, uniforms
-from codegym.policies.gpt.transformer import NEVER
+from codegym.policies.decoding.row_masks import NEVER
+from codegym.policies.decoding.token_sampling import TokenSampler, prepare_sampling, uniforms
 from codegym.policies.value_head import ValueHead
 from codegym.policy import Constraint, Evaluation, Generation, Policy, Step
 from codegym.tokenizers.tokenizer import Tokenizer
@@ -26,7 +26,7 @@ _MAX_TOKENS = 256
 
 
 class UniformModule(nn.Module):
-    """A value head, so that critics have something to fit; the actor has no weights."""
+    """A value head, which critics fit; the actor has no weights."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -37,12 +37,12 @@ class UniformPolicy(Policy):
     """Draws every token but the pad id with the same probability.
 
     Args:
-        tokenizer: What its ids mean; sets the size of the vocabulary.
+        tokenizer: The tokenizer; sets the size of the vocabulary.
         max_tokens: Longest prompt plus program.
-        seed: Of the policy's own generator.
+        seed: Seed of the policy's generator.
 
     Attributes:
-        rng: The policy's own source of randomness, used where a call brings none.
+        rng: Source of randomness where a call brings none.
     """
 
     name = "uniform"
@@ -57,7 +57,7 @@ class UniformPolicy(Policy):
 
     @classmethod
     def create(cls, variant: str, *, tokenizer: Tokenizer, seed: int) -> Self:
-        """Make one; there are no variants.
+        """Make a policy; there are no variants.
 
         Raises:
             ConfigError: A variant was asked for.
@@ -68,12 +68,12 @@ class UniformPolicy(Policy):
 
     @classmethod
     def specimen(cls, *, seed: int) -> Policy:
-        """Return a small one for the conformance suite."""
+        """Return a small policy for the conformance suite."""
         return cls(registry.get("tokenizers", "lexemes")(), max_tokens=64, seed=seed)
 
     def prepare(self) -> None:
-        """Compile what tokens are drawn with, or read it from where it is kept."""
-        prepare_drawing(self._module.value_head.bias.device)
+        """Compile the kernel that draws tokens, or read it from its cache."""
+        prepare_sampling(self._module.value_head.bias.device)
 
     @property
     def module(self) -> UniformModule:
@@ -81,7 +81,7 @@ class UniformPolicy(Policy):
         return self._module
 
     def value_parameters(self) -> list[nn.Parameter]:
-        """Return the weights of the value head, which are all there are."""
+        """Return the weights of the value head, the only weights."""
         return list(self._module.value_head.parameters())
 
     def mark_updated(self) -> None:
@@ -108,7 +108,7 @@ class UniformPolicy(Policy):
         mask: NDArray[np.bool_] | None = None,
         rng: torch.Generator | None = None,
     ) -> Step:
-        """Draw the next token of each row; see ``Policy.act``. There is nothing to cache.
+        """Draw the next token of each row; see ``Policy.act``. Nothing is cached.
 
         Raises:
             ConfigError: A row is empty, longer than ``max_tokens``, or allows no token.
@@ -122,8 +122,8 @@ class UniformPolicy(Policy):
         random = None
         if not deterministic:
             random = uniforms((len(obs), 1), rng or self.rng, scores.device)
-        drawing = Drawing(temperature=temperature, deterministic=deterministic)
-        tokens, log_probs, _ = drawing.choose(scores, random)
+        sampler = TokenSampler(temperature=temperature, deterministic=deterministic)
+        tokens, log_probs, _ = sampler.choose(scores, random)
         return Step(
             actions=tokens.numpy(),
             log_probs=log_probs.numpy(),
@@ -158,20 +158,19 @@ class UniformPolicy(Policy):
             prompts,
             n=n,
             budget=budget,
-            drawing=Drawing(temperature=temperature, top_p=top_p, deterministic=deterministic),
+            sampler=TokenSampler(temperature=temperature, top_p=top_p, deterministic=deterministic),
             config=SamplingConfig(workers=1),
-            end_id=self.tokenizer.end_id,
+            tokenizer=self.tokenizer,
             max_tokens=self.max_tokens,
             rng=rng or self.rng,
             device=torch.device("cpu"),
             constraint=constraint,
-            pad_id=self.tokenizer.pad_id,
         )
 
     def evaluate(
         self, batch: Batch, *, temperature: float | NDArray[np.float32] = 1.0
     ) -> Evaluation:
-        """Score whole episodes; the hidden state is one 0 per action, (B, T, 1)."""
+        """Score whole episodes; see ``Policy.evaluate``. Hidden states are zeros, (B, T, 1)."""
         count = batch.n_tokens
         hidden = torch.zeros(count, 1)
         # Finite, so that the entropy's 0 * -inf does not arise at the pad id.

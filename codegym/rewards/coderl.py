@@ -1,28 +1,23 @@
-"""CodeRL's coarse reward: four values, one for each way a program ends."""
+"""CodeRL's coarse reward: a value for each of the four ways a program ends."""
 
 from codegym import registry
 from codegym.grading.feedback import Feedback
 from codegym.grading.verdict import Outcome, Verdict
 from codegym.rewards.reward import Reward
 
-DID_NOT_COMPILE = frozenset({Outcome.SYNTAX_ERROR, Outcome.NO_PROGRAM})
-DID_NOT_FINISH = frozenset(
-    {Outcome.RUNTIME_ERROR, Outcome.TIMEOUT, Outcome.MEMORY, Outcome.OUTPUT_LIMIT}
-)
+_DID_NOT_COMPILE = frozenset({Outcome.SYNTAX_ERROR, Outcome.NO_PROGRAM})
+_ENDED = frozenset({Outcome.PASSED, Outcome.FAILED})
 
 
-def worst(verdict: Verdict) -> Outcome:
-    """Return the gravest way in which a case ended, whichever came first.
+def coarse_outcome(outcome: Outcome) -> Outcome:
+    """Return which of CodeRL's four outcomes a program's outcome belongs to.
 
-    RLTF's and CodeRL's executors file a program under its gravest case: not compiling, then not
-    finishing, then a wrong answer. RUNTIME_ERROR stands for everything that did not finish.
+    PASSED, FAILED, RUNTIME_ERROR for every program that did not finish, SYNTAX_ERROR for every text
+    that does not compile.
     """
-    outcomes = {verdict.outcome, *(case.outcome for case in verdict.cases)}
-    if outcomes & DID_NOT_COMPILE:
+    if outcome in _DID_NOT_COMPILE:
         return Outcome.SYNTAX_ERROR
-    if outcomes & DID_NOT_FINISH:
-        return Outcome.RUNTIME_ERROR
-    return Outcome.FAILED if Outcome.FAILED in outcomes else Outcome.PASSED
+    return outcome if outcome in _ENDED else Outcome.RUNTIME_ERROR
 
 
 @registry.plugin("rewards", "coderl")
@@ -31,8 +26,8 @@ class Coarse(Reward):
 
     Args:
         passed: For a program that passes every test.
-        failed: For one that finishes every test, some with a wrong answer.
-        runtime_error: For one that raises, or exhausts time, memory or output.
+        failed: For a program that finishes every test, some with a wrong answer.
+        runtime_error: For a program that raises, or exhausts time, memory or output.
         syntax_error: For a text that does not compile, or is empty.
 
     Source: CodeRL (2207.01780), section 3.2; the same in RLTF (2307.04349), equation 4.
@@ -55,8 +50,8 @@ class Coarse(Reward):
         self.low, self.high = min(self._values.values()), max(self._values.values())
 
     def __call__(self, verdict: Verdict, feedback: Feedback | None = None) -> float:
-        """Return the value of the gravest case."""
-        return self._values[worst(verdict)]
+        """Return the value of the program's outcome, which is its gravest case's."""
+        return self._values[coarse_outcome(verdict.outcome)]
 
     def __repr__(self) -> str:
         settings = {str(outcome): value for outcome, value in self._values.items()}

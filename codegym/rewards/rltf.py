@@ -5,7 +5,7 @@ import numpy as np
 from codegym import registry
 from codegym.grading.feedback import Feedback, Granularity
 from codegym.grading.verdict import Outcome, Verdict
-from codegym.rewards.coderl import worst
+from codegym.rewards.coderl import coarse_outcome
 from codegym.rewards.reward import Floats, Reward
 
 
@@ -45,7 +45,7 @@ class RLTF(Reward):
 
     def __call__(self, verdict: Verdict, feedback: Feedback | None = None) -> float:
         """Return the value of the whole program."""
-        outcome = worst(verdict)
+        outcome = coarse_outcome(verdict.outcome)
         if self._adaptive and outcome in (Outcome.PASSED, Outcome.FAILED):
             return -0.3 + 1.3 * verdict.pass_rate if outcome is Outcome.FAILED else 1.0
         if not self._coarse:

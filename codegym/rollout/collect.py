@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from gymnasium.vector import VectorEnv
 
-from codegym.episode import Ending, Opening, ProgramEnv
+from codegym.episode import Ending, Opening, ProgramEnv, Request
 from codegym.errors import ConfigError
 from codegym.grammar import shared_mask
-from codegym.learning.agent import Request
 from codegym.policy import Constraint, Generation, Policy
 from codegym.rollout.demonstrations import demonstrate
 from codegym.rollout.draft import Draft
-from codegym.rollout.stepping import seed_from, step_episodes
+from codegym.rollout.player import seed_from
+from codegym.rollout.stepping import step_episodes
 from codegym.tasks.task import Task
 from codegym.tokenizers.tokenizer import Tokenizer
 from codegym.trajectory import Trajectory
@@ -82,9 +82,8 @@ def collect(
         clock: Filled with where the time went, if given.
 
     Returns:
-        The programs of one task together, the sampled ones before the greedy one, then the
-        demonstrations. Episodes that could not be judged are left out where the environment
-        truncates them.
+        The programs of one task together, sampled before greedy, then the demonstrations.
+        Episodes that could not be judged are left out where the environment truncates them.
 
     Raises:
         ConfigError: ``env`` is no vector environment, its spaces are not the policy's, or it cannot

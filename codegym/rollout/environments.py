@@ -15,7 +15,7 @@ from codegym.grading.judge import Judge
 from codegym.policy import Policy
 from codegym.registration import ENVIRONMENTS
 from codegym.rewards import Reward
-from codegym.sources.task_source import TaskSource
+from codegym.tasks.task_source import TaskSource
 
 DEFAULT_ENV = "CodeGym/Synthesis-v0"
 
@@ -60,19 +60,8 @@ def make_env(
         "encode_prompt": policy.encode_prompt,
         "answers": policy.answers or None,
     }
-    for name in ("tasks", "reward"):
-        if takes is not None and ours[name] is not None and name not in takes | given.keys():
-            raise ConfigError(
-                f"environment {env_id!r} takes no {name}",
-                value=str(ours[name]),
-                expected=f"arguments {', '.join(sorted(takes)) or 'none'}",
-                cure=f'leave {name} out, or {name}="" for a run; the environment brings its own',
-            )
-    arguments = {
-        name: value
-        for name, value in ours.items()
-        if value is not None and (takes is None or name in takes)
-    } | given
+    held = {name: value for name, value in ours.items() if value is not None}
+    arguments = _taken(env_id, takes, held, given) | given
     try:
         env = gym.make_vec(spec, num_envs=num_envs, **_layout(spec, arguments))
     except TypeError as error:
@@ -127,6 +116,27 @@ def check_arguments(env_id: str, names: Iterable[str] = ()) -> set[str] | None:
         if takes is not None and name not in takes:
             raise UnknownNameError(f"argument of {env_id}", name, sorted(takes))
     return takes
+
+
+def _taken(
+    env_id: str, takes: set[str] | None, ours: dict[str, Any], given: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return those of our arguments that the environment takes.
+
+    Raises:
+        ConfigError: It takes no tasks, or no reward, where there are some.
+    """
+    if takes is None:
+        return ours
+    for name in ("tasks", "reward"):
+        if name in ours and name not in takes | given.keys():
+            raise ConfigError(
+                f"environment {env_id!r} takes no {name}",
+                value=str(ours[name]),
+                expected=f"arguments {', '.join(sorted(takes)) or 'none'}",
+                cure=f'leave {name} out, or {name}="" for a run; the environment brings its own',
+            )
+    return {name: value for name, value in ours.items() if name in takes}
 
 
 def _layout(spec: EnvSpec, arguments: dict[str, Any]) -> dict[str, Any]:

@@ -62,8 +62,8 @@ def make_sandbox(
         except SandboxUnavailableError as error:
             refusals.append(f"{name}: {error}")
     raise SandboxUnavailableError(
-        "this machine can isolate nothing (" + "; ".join(refusals) + ")",
-        cure="codegym doctor says how to mend it; isolation='unsafe' runs programs unprotected",
+        "no isolation works on this machine (" + "; ".join(refusals) + ")",
+        cure="codegym doctor shows the cure; isolation='unsafe' runs programs unprotected",
     )
 
 

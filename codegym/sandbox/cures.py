@@ -36,4 +36,4 @@ def explain(complaint: str) -> str:
     for signs, cure in _CURES:
         if any(sign in complaint for sign in signs):
             return cure
-    return "codegym doctor shows what this machine can isolate"
+    return "codegym doctor shows which isolations work here"

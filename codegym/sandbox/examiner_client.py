@@ -57,13 +57,14 @@ class ExaminerClient:
         """Say whether a test can begin at once: it is short, or was compiled before."""
         return len(payload) <= LONG_TEST_BYTES or payload in self._compiled
 
-    def compile(self, payload: bytes) -> None:
-        """Send a test that the examiner compiles and keeps; its report is empty.
+    def compile(self, run: Run) -> None:
+        """Send a run's test, which the examiner compiles and keeps; its report is empty.
 
         Raises:
             Lost: The examiner is gone.
         """
-        self._request(None, 0, payload)
+        self._request(None, 0, run.job.payload)
+        self._examined.append(run)
 
     def examine(self, run: Run) -> int:
         """Send a run's test; return the socket that connects the candidate to the examiner.

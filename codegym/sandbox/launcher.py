@@ -36,7 +36,7 @@ class Process:
 
     Args:
         command: Arguments; may name the descriptors in ``pass_fds``.
-        line: Our end of the socket.
+        line: The driver's end of the socket.
         theirs: The other end; closed here once the process has it.
         pass_fds: More descriptors that the process inherits; closed here too.
     """

@@ -21,7 +21,8 @@ from codegym.errors import ConfigError, SandboxError
 from codegym.sandbox.job import ExecutionResult, Job, Sandbox, Ticket
 from codegym.sandbox.launcher import Launcher
 from codegym.sandbox.run import Done
-from codegym.sandbox.worker import State, Worker
+from codegym.sandbox.worker import Worker
+from codegym.sandbox.worker_state import State
 
 QUEUE_PER_WORKER = 256
 CLOSE_WAIT_S = 15.0
@@ -52,7 +53,7 @@ class Channel:
         self._open: set[Ticket] = set()
 
     def submit(self, job: Job) -> Ticket:
-        """Queue a job; returns at once, or blocks while the queue is full."""
+        """Queue a job; return at once, or block while the queue is full."""
         return self._pool._enqueue(self, job)
 
     def _opened(self, ticket: Ticket) -> None:

@@ -22,7 +22,7 @@ class UnsafeLauncher:
     def __init__(self, packages: tuple[str, ...] = ()) -> None:
         warnings.warn(
             "isolation='unsafe' runs programs with this user's rights to files, network and "
-            "processes; codegym doctor shows what this machine can isolate",
+            "processes; codegym doctor shows which isolations work here",
             RuntimeWarning,
             stacklevel=4,
         )

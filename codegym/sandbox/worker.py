@@ -7,8 +7,7 @@ may wait at the zygote, so that the zygote need not wait for the driver in betwe
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from enum import Enum
+from dataclasses import replace
 
 from codegym.errors import SandboxError, SandboxUnavailableError
 from codegym.sandbox.cures import explain
@@ -18,11 +17,12 @@ from codegym.sandbox.launcher import Launcher
 from codegym.sandbox.program_process import Status
 from codegym.sandbox.run import Done, Run
 from codegym.sandbox.worker_processes import Listen, WorkerProcesses
+from codegym.sandbox.worker_state import NEVER, Deadlines, State
 from codegym.sandbox.zygote_client import Lost
 
 # A program's socket is read before the program is dead only if it runs longer than this: waking
 # the driver for every reply would cost more than most programs. A request that waits behind a
-# program that runs longer is given back.
+# program that runs longer, or whose report takes longer, is given back.
 LISTEN_AFTER_S = 0.03
 # Time for the zygote to report the end of a program after the program's wall limit.
 WEDGED_AFTER_S = 10.0
@@ -33,62 +33,8 @@ LEAVE_S = 0.05
 REPORT_S = 0.04
 COMPILE_S = 60.0
 MAX_TRIES = 2
-_NEVER = float("inf")
 
 GiveBack = Callable[[Job, Done], None]
-
-
-class State(Enum):
-    """What a worker is doing.
-
-    ========== ================================================== ============================
-    State      Meaning                                            Leads to (or to a retry)
-    ========== ================================================== ============================
-    IDLE       No job.                                            COMPILING, ALONE, RUNNING
-    COMPILING  The examiner compiles a long test.                 ALONE, RUNNING
-    ALONE      A program runs; no request may wait behind it.     SLOW, REPORTING, IDLE
-    RUNNING    A program runs; a request may wait behind it.      HOLDING, ALONE, SLOW,
-                                                                  REPORTING, IDLE
-    HOLDING    A program runs and a request waits behind it.      RUNNING, SLOW, REPORTING
-    SLOW       A program runs and its socket is read.             REPORTING, IDLE
-    REPORTING  The program has ended; its report is still to      RUNNING, ALONE, IDLE
-               come. A request that waited goes on waiting.
-    CLOSED     Everything was killed.
-    ========== ================================================== ============================
-
-    A program of several parts (mode ``stdio``) passes from each part to ALONE or RUNNING. A
-    request that waited becomes the program that runs as soon as its predecessor is finished.
-    """
-
-    IDLE = "idle"
-    COMPILING = "compiling"
-    ALONE = "alone"
-    RUNNING = "running"
-    HOLDING = "holding"
-    SLOW = "slow"
-    REPORTING = "reporting"
-    CLOSED = "closed"
-
-
-@dataclass(slots=True)
-class Deadlines:
-    """When a worker must act, in seconds of the monotonic clock; infinity for never.
-
-    Attributes:
-        listen_at: When the program's socket is read, and a waiting request is given back.
-        leave_at: When a candidate whose test is over is stopped.
-        wedged_at: When the zygote should long have reported the program's end.
-        report_by: When the examiner must have reported.
-    """
-
-    listen_at: float = _NEVER
-    leave_at: float = _NEVER
-    wedged_at: float = _NEVER
-    report_by: float = _NEVER
-
-    def first(self) -> float:
-        """Return the earliest deadline."""
-        return min(self.listen_at, self.leave_at, self.wedged_at, self.report_by)
 
 
 class Worker:
@@ -96,12 +42,12 @@ class Worker:
 
     Args:
         launcher: Starts its processes.
-        listen: ``listen(fd, epoll mask, callback)``: hear of a descriptor; mask 0 ends it.
+        listen: ``listen(fd, epoll mask, callback)``: listen to a descriptor; mask 0 stops it.
         give_back: ``give_back(job, done)``: returns a job that was taken but not begun.
 
     Attributes:
         processes: The zygote and the examiner.
-        restarts: How many times they had to be replaced.
+        restarts: Number of times that they were replaced because of a failure.
     """
 
     def __init__(self, launcher: Launcher, listen: Listen, give_back: GiveBack) -> None:
@@ -115,7 +61,7 @@ class Worker:
 
     @property
     def state(self) -> State:
-        """What the worker is doing."""
+        """The current state."""
         return self._state
 
     def can_hold(self, job: Job) -> bool:
@@ -161,19 +107,24 @@ class Worker:
         if now >= due.wedged_at:
             self._retry("the zygote does not answer")
             return
-        if run is None or run.process is None:
-            return
         if now >= due.listen_at:
-            due.listen_at = _NEVER
+            due.listen_at = NEVER
             self._recall()
-            self.processes.listen_to(run.process)
-            self._enter(State.SLOW)
-        if now >= due.leave_at:
-            due.leave_at = _NEVER
+            if run is not None and run.process is not None:
+                self.processes.listen_to(run.process)
+                self._enter(State.SLOW)
+        if now >= due.leave_at and run is not None and run.process is not None:
+            due.leave_at = NEVER
             self.processes.stop_program(run.process)
 
     def program_ended(self, status: Status) -> None:
         """Take the status of a program that is dead; see ``Events``."""
+        if self._state is State.REPORTING and self._next is not None:
+            waiting = self._next.process
+            if waiting is not None and waiting.run_id == status.run_id:
+                # It ran while the examiner was busy with its predecessor: run it again in turn.
+                self._recall()
+                return
         run = self._run
         process = run.process if run is not None else None
         if run is None or process is None or status.run_id != process.run_id:
@@ -193,15 +144,18 @@ class Worker:
             # A candidate that ends early by itself leaves the test the rest of its time.
             now = time.monotonic()
             end = now if result.limit else process.started + run.job.limits.wall_s
-            self._enter(State.REPORTING, Deadlines(report_by=max(now, end) + REPORT_S))
+            deadlines = Deadlines(
+                listen_at=now + LISTEN_AFTER_S, report_by=max(now, end) + REPORT_S
+            )
+            self._enter(State.REPORTING, deadlines)
 
     def report_came(self, examiner: ExaminerClient, report: bytes) -> None:
-        """Take a report, or hear that a long test is compiled; see ``Events``."""
-        if self._state is State.COMPILING:
-            self._start()
-            return
+        """Take a report on a run, or on the compilation of its test; see ``Events``."""
         run = examiner.next_examined()
         if run is None:
+            return
+        if self._state is State.COMPILING:
+            self._start()
             return
         run.report = report
         if run is not self._run:
@@ -213,7 +167,7 @@ class Worker:
             self._finish(answer)
 
     def process_failed(self, error: Exception, *, examiner: bool) -> None:
-        """Give up, try again, or go on without the examiner; see ``Events``."""
+        """Give up the job, try it again, or go on without the examiner; see ``Events``."""
         if isinstance(error, SandboxError):
             self._drop()
             self._finish(error)
@@ -244,7 +198,7 @@ class Worker:
             self._deadlines = deadlines
 
     def _begin(self) -> None:
-        """Try the job, from its start."""
+        """Begin the job with its first part."""
         run = self._run
         assert run is not None
         run.tries += 1
@@ -260,14 +214,14 @@ class Worker:
         """Fork once for the job, or for its next part."""
         run = self._run
         assert run is not None
-        if self.processes.prepare(run.job):
+        if self.processes.prepare(run):
             self.processes.send(run)
-            self._runs(run)
+            self._start_clock(run)
         else:
             deadlines = Deadlines(report_by=time.monotonic() + COMPILE_S)
             self._enter(State.COMPILING, deadlines)
 
-    def _runs(self, run: Run) -> None:
+    def _start_clock(self, run: Run) -> None:
         """Start the clock of the program whose request the zygote has."""
         process, zygote = run.process, self.processes.zygote
         assert process is not None and zygote is not None
@@ -275,7 +229,7 @@ class Worker:
         grace = WEDGED_AFTER_S if zygote.greeted else START_S
         deadlines = Deadlines(
             listen_at=now + LISTEN_AFTER_S,
-            leave_at=_NEVER if run.report is None else now + LEAVE_S,
+            leave_at=NEVER if run.report is None else now + LEAVE_S,
             wedged_at=now + process.limits.wall_s + grace,
         )
         self._enter(State.RUNNING if zygote.greeted else State.ALONE, deadlines)
@@ -292,7 +246,7 @@ class Worker:
 
     def _give_up_report(self) -> None:
         """Report the finished cases of a test that does not end."""
-        # An answer of the candidate keeps the test busy, so the wall limit counts as struck.
+        # An answer of the candidate keeps the test busy, so the wall limit counts as reached.
         run, examiner = self._run, self.processes.examiner
         assert run is not None and run.result is not None and examiner is not None
         report = examiner.so_far()
@@ -335,7 +289,7 @@ class Worker:
             self._enter(State.IDLE, Deadlines())
         else:
             self._run.tries += 1
-            self._runs(self._run)
+            self._start_clock(self._run)
 
     def _drop(self) -> None:
         """Kill both processes and give back the job that waits."""

@@ -1,6 +1,6 @@
 """Processes of a worker: a candidate zygote, an examiner when one is needed, and their sockets.
 
-The pool reports activity on a socket here; this module reads what arrived and hands the worker
+The pool reports activity on the sockets. This module reads the messages and calls the worker's
 events: a program ended, a report came, a process failed.
 """
 
@@ -15,13 +15,13 @@ from codegym.sandbox.program_process import ProgramProcess, Status
 from codegym.sandbox.run import Run
 from codegym.sandbox.zygote_client import Lost, ZygoteClient
 
-_READ, _WRITE = 1, 4  # epoll's masks
+_READ, _WRITE = 1, 4  # EPOLLIN, EPOLLOUT
 
 Listen = Callable[[int, int, Callable[[], None] | None], None]
 
 
 class Events(Protocol):
-    """Events that a worker's processes bring about."""
+    """Events that a worker receives from its processes."""
 
     def program_ended(self, status: Status) -> None:
         """Take the status of a program that is dead."""
@@ -32,7 +32,7 @@ class Events(Protocol):
         ...
 
     def process_failed(self, error: Exception, *, examiner: bool) -> None:
-        """React to a failure in one of the other two events, or of a process."""
+        """Handle the failure of a process, or an error in one of the other events."""
         ...
 
 
@@ -41,7 +41,7 @@ class WorkerProcesses:
 
     Args:
         launcher: Starts the processes.
-        listen: ``listen(fd, epoll mask, callback)``: hear of a descriptor; mask 0 ends it.
+        listen: ``listen(fd, epoll mask, callback)``: listen to a descriptor; mask 0 stops it.
         events: The worker.
 
     Attributes:
@@ -61,11 +61,11 @@ class WorkerProcesses:
         """Name of the isolation."""
         return self._launcher.isolation
 
-    def prepare(self, job: Job) -> bool:
-        """Start the processes that a job needs; return whether it may begin at once.
+    def prepare(self, run: Run) -> bool:
+        """Start the processes that a run needs; return whether it may begin at once.
 
-        If it may not, the examiner has been asked to compile the job's long test; its next report
-        says that it has.
+        Otherwise the examiner has been asked to compile the job's long test. Its report on the
+        run says that the test is compiled.
 
         Raises:
             Lost: The examiner is gone.
@@ -74,13 +74,13 @@ class WorkerProcesses:
         if self.zygote is None:
             self.zygote = ZygoteClient(self._launcher.start("candidate"))
             self._listen(self.zygote.fileno(), _READ, self._hear_zygote)
-        if job.mode != "assertion":
+        if run.job.mode != "assertion":
             return True
         if self.examiner is None:
             self.examiner = ExaminerClient(self._launcher.start("examiner"))
-        if self.examiner.knows(job.payload):
+        if self.examiner.knows(run.job.payload):
             return True
-        self.examiner.compile(job.payload)
+        self.examiner.compile(run)
         self._listen_to_examiner(self.examiner)
         return False
 
@@ -110,7 +110,7 @@ class WorkerProcesses:
         return process
 
     def listen_to(self, process: ProgramProcess) -> None:
-        """Hear of a program's own socket from now on."""
+        """Listen to a program's socket."""
         mask = process.events()
         if process.listening != mask:
             process.listening = mask

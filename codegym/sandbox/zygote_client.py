@@ -66,7 +66,7 @@ class ZygoteClient:
             return  # the zygote is gone; the end of its socket reports that
 
     def recall(self, process: ProgramProcess) -> None:
-        """Stop a program that waits, and ignore its status if it has begun all the same."""
+        """Stop a program that waits, and ignore its status if it has already begun."""
         self._recalled.add(process.run_id)
         self.stop(process)
 
@@ -112,7 +112,7 @@ class ZygoteClient:
 
 
 def check_hello(message: bytes) -> None:
-    """Check that a process that announces itself runs the caller's own interpreter.
+    """Check that a process that announces itself runs the caller's interpreter.
 
     Raises:
         SandboxError: It runs another interpreter.

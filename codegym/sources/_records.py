@@ -15,9 +15,9 @@ from typing import Any
 
 from codegym.errors import ConfigError, MissingExtraError, TaskError, UnknownNameError
 from codegym.grading.call_form import call_forms
-from codegym.sources.task_source import TaskSource
 from codegym.tasks.cases import take
 from codegym.tasks.task import Task
+from codegym.tasks.task_source import TaskSource
 
 HUGGING_FACE = "hf/"
 FORMS = ("assertion", "call")

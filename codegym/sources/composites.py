@@ -13,10 +13,10 @@ from random import Random
 
 from codegym import registry
 from codegym.errors import ConfigError, TaskError, UnknownNameError
-from codegym.sources.task_source import TaskSource
 from codegym.synthesis.generate import SynthesisConfig, draw_composition, draw_task
 from codegym.synthesis.splits import Split
 from codegym.tasks.task import Task
+from codegym.tasks.task_source import TaskSource
 
 SPLITS = {
     "train": Split.A,

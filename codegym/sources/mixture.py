@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from codegym.errors import ConfigError, TaskError
-from codegym.sources.task_source import TaskSource
 from codegym.tasks.task import Task
+from codegym.tasks.task_source import TaskSource
 
 _SIZE = 1_000_000
 

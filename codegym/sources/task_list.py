@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from codegym.errors import ConfigError
-from codegym.sources.task_source import TaskSource
 from codegym.tasks.task import Task
+from codegym.tasks.task_source import TaskSource
 
 
 class TaskList(TaskSource):

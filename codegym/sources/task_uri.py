@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl
 from codegym import registry
 from codegym.errors import ConfigError, UnknownNameError
 from codegym.sources.mixture import Mixture
-from codegym.sources.task_source import TaskSource
+from codegym.tasks.task_source import TaskSource
 
 _WEIGHT = re.compile(r"\s*([0-9.]+(?:[eE][+-]?[0-9]+)?)\s*\*\s*")
 

@@ -9,7 +9,6 @@ from typing import Any
 from codegym import registry
 from codegym.errors import ConfigError, UnknownNameError
 from codegym.learning.agent import Agent
-from codegym.policies.checkpoint import MANIFEST, read_json
 from codegym.rollout.environments import DEFAULT_ENV, check_arguments
 from codegym.settings import settings_of
 
@@ -218,9 +217,21 @@ def preset_for(policy: str, agent: str) -> str:
     """
     name = policy.partition(":")[0]
     if Path(policy).is_dir():
+        from codegym.policies.checkpoint import MANIFEST, read_json
+
         manifest = Path(policy) / MANIFEST
         name = str(read_json(manifest).get("policy")) if manifest.is_file() else ""
-    small = name in _SMALL_POLICIES
+    return preset_of(name, agent)
+
+
+def preset_of(policy_name: str, agent: str) -> str:
+    """Return the preset of an agent that suits a kind of policy: ``small`` or ``paper``.
+
+    Args:
+        policy_name: ``Policy.name``, the part of a policy's string before the colon.
+        agent: Name of the agent.
+    """
+    small = policy_name in _SMALL_POLICIES
     return "small" if small and "small" in registry.get("agents", agent).presets else "paper"
 
 
@@ -239,7 +250,7 @@ PRESETS: dict[str, dict[str, Any]] = {
 
 @dataclass(frozen=True, slots=True)
 class Phase:
-    """One agent with one budget; the budget has one positive entry."""
+    """An agent with a budget, which has one positive entry."""
 
     name: str
     agent: str

@@ -17,9 +17,8 @@ import numpy as np
 import torch
 from gymnasium.vector import VectorEnv
 
-from codegym.episode import ProgramEnv
+from codegym.episode import ProgramEnv, Request
 from codegym.errors import ConfigError
-from codegym.learning.agent import Request
 from codegym.policy import Policy
 from codegym.rollout.collect import Clock, Decoding, Rollout, collect
 from codegym.rollout.demonstrations import Demonstrations, reference_ids

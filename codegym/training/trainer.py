@@ -31,7 +31,7 @@ from codegym.rollout.environments import make_env
 from codegym.sandbox import make_sandbox
 from codegym.settings import settings_of
 from codegym.sources import load_tasks
-from codegym.sources.task_source import TaskSource
+from codegym.tasks.task_source import TaskSource
 from codegym.training.config import Phase, TrainConfig, agent_config, phases_of
 from codegym.training.divergence import DivergenceGuard, GuardConfig
 from codegym.training.experience import make_experience

@@ -1,7 +1,7 @@
 """Word list: the vocabulary of a new policy, taken from its training tasks."""
 
 from codegym.errors import ConfigError
-from codegym.sources.task_source import TaskSource
+from codegym.tasks.task_source import TaskSource
 from codegym.tokenizers import Tokenizer, make_tokenizer
 from codegym.tokenizers.lexemes import LexemeTokenizer
 

@@ -17,10 +17,24 @@ from codegym.training.trainer import Trainer, Update
 
 TINY: dict[str, dict[str, Any]] = {
     "sft": {"demonstrations": 4, "batch_size": 2},
-    "coderl": {"tasks": 2, "samples": 2, "capacity": 4, "critic_steps": 2, "batch_size": 2},
+    "coderl": {
+        "tasks": 2,
+        "samples": 2,
+        "capacity": 4,
+        "critic_steps": 2,
+        "batch_size": 2,
+        "supervised": "own",
+    },
     "grpo": {"tasks": 2, "samples": 2, "kl_coef": 0.1, "drop_even_groups": False},
-    "ppo": {"tasks": 2, "samples": 2, "minibatches": 2, "kl_coef": 0.1},
-    "rltf": {"tasks": 2, "samples": 2, "capacity": 6, "minimum_fill": 2, "batch_size": 2},
+    "ppo": {"tasks": 2, "samples": 2, "minibatches": 2, "epochs": 1, "kl_coef": 0.1},
+    "rltf": {
+        "tasks": 2,
+        "samples": 2,
+        "capacity": 6,
+        "minimum_fill": 2,
+        "batch_size": 2,
+        "supervised": "own",
+    },
     "sb3_ppo": {"tasks": 2, "samples": 2, "batch_size": 2},
 }
 PLAIN = {"tasks": 2, "samples": 2}

@@ -70,7 +70,7 @@ def test_averages_by_hand(
 def test_the_divergence_from_the_reference_by_hand(table: Any, program: Any) -> None:
     policy = table([[0.0, -1.0]])
     agent = make(policy, kl_coef=0.5)
-    # The reference says -1 and 0: d = log p_ref - log p = -1 and 1; exp(d) - d - 1 = .36788, .71828.
+    # The reference says -1 and 0: d = log p_ref - log p = -1 and 1, exp(d) - d - 1 = .368 and .718.
     agent.reference.module.log_probs.data.copy_(policy.module.log_probs.new_tensor([[-1.0, 0.0]]))
     metrics = agent.update([program(1.0, row=0, old_log_probs=[0.0, -1.0], temperature=0.5)])
     assert metrics["kl"] == pytest.approx((math.exp(-1) + math.e - 2) / 2, rel=1e-5)

@@ -1,4 +1,4 @@
-"""PPO by hand: the clipped loss, values, credit of tokens, the charge on divergence; its settings."""
+"""PPO by hand: the clipped loss, values, credit of tokens, the charge on divergence."""
 
 import math
 from dataclasses import replace
@@ -31,7 +31,7 @@ def test_the_gradient_stops_outside_the_clip(table: Any, program: Any) -> None:
     # An unclipped term has the gradient -ratio * A / 4 tokens, a clipped one 0.
     expected = [[0.0, -0.125], [0.375, 0.0]]
     np.testing.assert_allclose(policy.gradient, expected, rtol=1e-4, atol=1e-9)
-    # Values are 0, returns 1 and -1: mean square 1, gradient 0.5 * 2 (V - G) / 4. The entropy is .5.
+    # Values are 0, returns 1 and -1: mean square 1, gradient 0.5 * 2 (V - G) / 4; the entropy .5.
     assert metrics["value_loss"] == pytest.approx(1.0)
     np.testing.assert_allclose(policy.value_gradient, [[-0.25] * 2, [0.25] * 2], rtol=1e-6)
     assert metrics["loss"] == pytest.approx(metrics["policy_loss"] + 0.5 - 0.05)

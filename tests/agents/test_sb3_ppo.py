@@ -58,7 +58,7 @@ def test_damped_advantages_are_not_centred(program: Any, scale: float, centres: 
 
 def test_what_an_environment_wrote_is_refused_with_a_cure(program: Any) -> None:
     agent = make()
-    with pytest.raises(ConfigError, match="--agent ppo"):
+    with pytest.raises(ConfigError, match="an agent other than sb3_ppo"):
         agent.update([program(1.0, length=3, chosen=[True, False, True])])
     assert agent.updates == 0
 

@@ -158,7 +158,7 @@ def test_a_single_uri_is_no_mixture_and_bad_mixtures_are_named() -> None:
 
 
 MINIATURE = [
-    "--agent", "grpo", "--policy", "gpt:tiny@160", "--warm-start-programs", "0", "--updates", "1",
+    "--agent", "grpo", "--policy", "gpt:tiny@512", "--warm-start-programs", "0", "--updates", "1",
     "--set", "tasks=4", "--set", "samples=2", "--eval-count", "1", "--curve-points", "0",
     "--max-new-tokens", "12", "--workers", "1", "--track", "none", "--threads", "1",
 ]  # fmt: skip

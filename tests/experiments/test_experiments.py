@@ -81,11 +81,11 @@ def test_a_quick_run_learns_for_half_of_its_budget_at_least(
 @pytest.mark.parametrize(
     ("name", "named"),
     [
-        ("rltf-ablation", {"coarse", "fine", "adaptive"}),
-        ("rltf-ablation-own", {"coarse", "fine", "adaptive"}),
-        ("rltf-online", {"online", "fine", "adaptive"}),
+        ("rltf-ablation", {"reward"}),
+        ("rltf-ablation-own", {"reward"}),
+        ("rltf-online", {"online", "reward"}),
         ("rltf-temperature", {"temperature"}),
-        ("rltf-fine-penalty", {"fine"}),
+        ("rltf-fine-penalty", {"reward"}),
         ("critic-ablation", {"critic"}),
     ],
 )
@@ -95,13 +95,14 @@ def test_arms_differ_in_what_the_ablation_names_and_in_nothing_else(
     from codegym import registry
     from codegym.training.config import TrainConfig, agent_config, phases_of
 
-    one = ALL[name]
+    experiment = ALL[name]
     runs, settings = [], []
-    for arm in one.arms:
-        config = one.config(arm, FULL)
+    for arm in experiment.arms:
+        config = experiment.config(arm, FULL)
         (phase,) = phases_of(TrainConfig.from_mapping(config))
-        made = agent_config(registry.get("agents", arm.agent), phase)
+        made = agent_config(registry.get("agents", arm.agent), phase, max_new_tokens=64)
         settings.append({key: getattr(made, key) for key in made.__slots__})
+        settings[-1]["reward"] = config.pop("reward")
         runs.append({key: value for key, value in config.items() if key != "agent_settings"})
     assert all(run == runs[0] for run in runs)
     differing = {key for key in settings[0] if len({str(row[key]) for row in settings}) > 1}

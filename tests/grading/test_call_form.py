@@ -1,4 +1,4 @@
-"""The call form of assertion tasks: the calls a test makes, with the reference's answers."""
+"""Call form of assertion tasks: the calls of the test with the reference's answers."""
 
 import pytest
 
@@ -18,7 +18,7 @@ def task(test, reference, *, setup="", entry="f"):
     return Task.from_assertions("words", entry, test, setup, canonical_solution=reference)
 
 
-def told(made):
+def recorded_calls(made):
     return [
         (case.args, dict(case.kwargs), case.raises or case.expected) for case in made.tests.cases
     ]
@@ -36,7 +36,7 @@ def test_calls_are_recorded_with_their_arguments_as_they_were(sandbox):
     )
     made = call_form(task(test, reference), sandbox=sandbox)
     assert made.tests.form == "call" and made.task_id == "task"
-    assert told(made) == [
+    assert recorded_calls(made) == [
         (([3, 1],), {"key": 2}, [1, 3]),
         (([],), {}, []),
         (([1],), {}, [1]),
@@ -51,7 +51,7 @@ def test_calls_are_recorded_with_their_arguments_as_they_were(sandbox):
 def test_calls_of_the_reference_to_itself_are_not_recorded(sandbox):
     reference = "def f(n): return 1 if n < 2 else n * f(n - 1)\n"
     made = call_form(task("assert f(5) == 120", reference), sandbox=sandbox)
-    assert told(made) == [((5,), {}, 120)]
+    assert recorded_calls(made) == [((5,), {}, 120)]
 
 
 def test_an_iterator_is_there_for_the_test_too(sandbox):

@@ -27,29 +27,37 @@ def test_gae_without_discount_is_return_minus_value() -> None:
     np.testing.assert_allclose(returns, [[1, 1, 1], [-1, 0, 0]], atol=1e-6)
 
 
-def test_leave_one_out_by_hand() -> None:
-    rewards = np.array([1, 0, 0, 3, 7], dtype=np.float32)
-    groups = np.array([5, 5, 5, 2, 9])
-    # Group 5: 1 - 0, 0 - 1/2, 0 - 1/2; groups of one give nothing.
-    np.testing.assert_allclose(advantages.leave_one_out(rewards, groups), [1, -0.5, -0.5, 0, 0])
+def test_gae_carries_credit_across_what_the_environment_wrote() -> None:
+    # gamma = .5, lambda = .5; the hole at t = 1 takes no time, whatever stands in it.
+    #   t=2: delta = 1 - .75 = .25                         A = .25
+    #   t=0: delta = 0 + .5*.75 - .5 = -.125               A = -.125 + .25*.25 = -.0625
+    mask = np.array([[True, False, True, False]])
+    values = np.array([[0.5, 9.0, 0.75, 9.0]], dtype=np.float32)
+    credit = np.array([[0.0, 0.0, 1.0, 0.0]], dtype=np.float32)
+    adv, returns = advantages.gae(credit, values, mask, gamma=0.5, gae_lambda=0.5)
+    np.testing.assert_allclose(adv, [[-0.0625, 0.0, 0.25, 0.0]])
+    np.testing.assert_allclose(returns, [[0.4375, 0.0, 1.0, 0.0]])
 
 
-def test_group_relative_by_hand() -> None:
-    rewards = np.array([1, 0, 0, 1, 1], dtype=np.float32)
-    groups = np.array([0, 0, 0, 1, 1])
-    # Group 0: mean 1/3, sample deviation sqrt((4/9 + 1/9 + 1/9) / 2) = sqrt(1/3) = .57735.
-    scaled = advantages.group_relative(rewards, groups, eps=0.0 + 1e-12)
-    np.testing.assert_allclose(scaled, [1.154701, -0.57735, -0.57735, 0, 0], rtol=1e-5)
-    plain = advantages.group_relative(rewards, groups, scale=False)
-    np.testing.assert_allclose(plain, [2 / 3, -1 / 3, -1 / 3, 0, 0], rtol=1e-6)
+def test_group_sums() -> None:
+    sums, counts = advantages.group_sums(np.array([1.0, 2.0, 4.0]), np.array([7, 3, 7]))
+    assert sums.tolist() == [5.0, 2.0, 5.0] and counts.tolist() == [2, 1, 2]
 
 
 def test_standardise_ignores_padding_and_keeps_signs_without_centring() -> None:
     adv = np.array([[1.0, 3.0, 100.0]], dtype=np.float32)
     mask = np.array([[True, True, False]])
-    # Mean 2, deviation 1 over the two real entries.
+    # Mean 2, deviation 1 over the two actions; root mean square sqrt(5).
     np.testing.assert_allclose(advantages.standardise(adv, mask, centre=True), [[-1, 1, 0]], 1e-5)
-    np.testing.assert_allclose(advantages.standardise(adv, mask, centre=False), [[1, 3, 0]], 1e-5)
+    got = advantages.standardise(adv, mask, centre=False)
+    np.testing.assert_allclose(got, np.array([[1, 3, 0]]) / np.sqrt(5), 1e-5)
+
+
+def test_equal_advantages_keep_their_size_without_centring() -> None:
+    adv = np.array([[-1.0, -1.0, -1.0]], dtype=np.float32)
+    mask = np.ones((1, 3), dtype=np.bool_)
+    np.testing.assert_allclose(advantages.standardise(adv, mask, centre=False), adv, 1e-5)
+    np.testing.assert_array_equal(advantages.standardise(adv, mask, centre=True), adv * 0)
 
 
 def test_spread() -> None:

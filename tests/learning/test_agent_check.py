@@ -9,9 +9,11 @@ import pytest
 import torch
 
 from codegym.checks.check_agent import check_agent
-from codegym.errors import ConformanceError
-from codegym.learning.agent import Agent, Request
-from codegym.trajectory import Trajectory
+from codegym.episode import Request
+from codegym.errors import ConfigError, ConformanceError
+from codegym.learning.agent import Agent
+from codegym.learning.learner import Columns, Learner, Optimiser, Tally
+from codegym.trajectory import Batch, Trajectory
 
 
 class Stub(Agent):
@@ -24,7 +26,7 @@ class Stub(Agent):
         lr: float = 0.1
 
     config_class = Config
-    learns = False
+    learns_from = "nothing"
 
     def __init__(self, policy: Any, config: Any, *, seed: int) -> None:
         self.policy, self.config, self.updates = policy, config, 0
@@ -94,7 +96,7 @@ class Forgetful(Stub):
 
 
 class Idle(Stub):
-    learns = True
+    learns_from = "rewards"
 
 
 class Busy(Stub):
@@ -149,7 +151,140 @@ class Impossible(Stub):
 
 
 class Misnamed(Stub):
-    presets = {"paper": {"learning_rate": 1.0}}  # noqa: RUF012
+    presets = {"small": {"learning_rate": 1.0}}  # noqa: RUF012
+
+
+class NotThePapers(Stub):
+    presets = {"paper": {"lr": 1.0}}  # noqa: RUF012
+
+
+class Unpriced(Stub):
+    default_reward = "no_such_reward"
+
+
+class Undecided(Stub):
+    learns_from = "everything"  # type: ignore[assignment]
+
+
+class Reinforce(Learner):
+    """An honest agent: the plain policy gradient."""
+
+    name = "reinforce"
+
+    @dataclasses.dataclass(frozen=True)
+    class Config:
+        lr: float = 1e-3
+
+    config_class = Config
+
+    def __init__(self, policy: Any, config: Any, *, seed: int) -> None:
+        optimiser = Optimiser(policy, lr=config.lr, value_lr=config.lr)
+        super().__init__(policy, config, seed=seed, optimiser=optimiser)
+
+    def request(self) -> Request:
+        return Request(tasks=16, samples=8)
+
+    def update(
+        self, trajectories: Sequence[Trajectory], *, progress: float = 0.0
+    ) -> dict[str, float]:
+        self.updates += 1
+        batch = self.batch(trajectories)
+        scored = self.policy.evaluate(batch, temperature=self.temperature(batch))
+        columns = Columns.of(batch, scored)
+        weights = torch.from_numpy(self.weights(batch))[:, None]
+        self.optimiser.add(-(weights * scored.log_probs).sum() / batch.n_tokens)
+        tally = Tally()
+        tally.add(scored, columns)
+        self.optimiser.step()
+        return tally.means()
+
+    def batch(self, trajectories: Sequence[Trajectory]) -> Batch:
+        return Batch.from_trajectories(trajectories, pad_id=0)
+
+    def temperature(self, batch: Batch) -> Any:
+        return batch.temperatures
+
+    def weights(self, batch: Batch) -> Any:
+        return batch.rewards
+
+
+class Deaf(Reinforce):
+    """Weighs every program alike."""
+
+    def weights(self, batch: Batch) -> Any:
+        return np.ones_like(batch.rewards)
+
+
+class SelfPricing(Reinforce):
+    """Looks at the verdict instead of the reward."""
+
+    def update(
+        self, trajectories: Sequence[Trajectory], *, progress: float = 0.0
+    ) -> dict[str, float]:
+        priced = [
+            dataclasses.replace(row, reward=float(row.verdict.passed))  # type: ignore[union-attr]
+            for row in trajectories
+        ]
+        return super().update(priced)
+
+
+class AnotherTemperature(Reinforce):
+    """Scores at temperature 1 whatever the programs were sampled at."""
+
+    def temperature(self, batch: Batch) -> Any:
+        return 1.0
+
+
+class ForgetsTemperature(Reinforce):
+    """Keeps programs without their temperature, as a careless buffer would."""
+
+    def batch(self, trajectories: Sequence[Trajectory]) -> Batch:
+        return super().batch([dataclasses.replace(row, temperature=1.0) for row in trajectories])
+
+
+class Stale(Reinforce):
+    """Steps before it scores, at a learning rate that is not the setting ``lr``."""
+
+    @dataclasses.dataclass(frozen=True)
+    class Config:
+        rate: float = 0.3
+
+    config_class = Config
+
+    def __init__(self, policy: Any, config: Any, *, seed: int) -> None:
+        optimiser = Optimiser(policy, lr=config.rate, value_lr=config.rate)
+        Learner.__init__(self, policy, config, seed=seed, optimiser=optimiser)
+
+    def batch(self, trajectories: Sequence[Trajectory]) -> Batch:
+        with torch.no_grad():
+            next(iter(self.policy.module.parameters())).mul_(2.0)
+        self.policy.mark_updated()
+        return super().batch(trajectories)
+
+
+class LearnsTheMessages(Reinforce):
+    """Takes what an environment wrote for the policy's own."""
+
+    def batch(self, trajectories: Sequence[Trajectory]) -> Batch:
+        return super().batch([dataclasses.replace(row, chosen=None) for row in trajectories])
+
+
+class BreaksOnMessages(Reinforce):
+    """Breaks, with an error that is not codegym's."""
+
+    def batch(self, trajectories: Sequence[Trajectory]) -> Batch:
+        if any(row.chosen is not None for row in trajectories):
+            raise IndexError("out of range")
+        return super().batch(trajectories)
+
+
+class RefusesMessages(Reinforce):
+    """Says that it cannot learn from such episodes, which is honest."""
+
+    def batch(self, trajectories: Sequence[Trajectory]) -> Batch:
+        if any(row.chosen is not None for row in trajectories):
+            raise ConfigError("several programs in an episode", cure="one program each")
+        return super().batch(trajectories)
 
 
 @pytest.mark.parametrize(
@@ -162,13 +297,23 @@ class Misnamed(Stub):
         (Forgetful, "goes on differently"),
         (Misnamed, "names no settings"),
         (Idle, "changed no weight"),
-        (Busy, "does not learn changes weights"),
+        (Busy, "learns from nothing changes weights"),
         (Unsaved, "cannot be saved"),
         (Fickle, "asking twice"),
         (Speechless, "no metrics"),
         (Exploded, "weight is not finite"),
         (Wordy, "'loss' is no number"),
         (Impossible, "impossible"),
+        (NotThePapers, "differs from the defaults"),
+        (Unpriced, "default_reward is no reward"),
+        (Undecided, "learns_from is unknown"),
+        (Deaf, "the same from random rewards"),
+        (SelfPricing, "the same from random rewards"),
+        (AnotherTemperature, "approx_kl is not 0 before any step"),
+        (ForgetsTemperature, "approx_kl is not 0 before any step"),
+        (Stale, "not as likely as when it was written"),
+        (LearnsTheMessages, "counts as the policy's actions"),
+        (BreaksOnMessages, "breaks on what an environment wrote"),
     ],
 )
 def test_the_suite_catches_broken_agents(specimen: type[Agent], complaint: str) -> None:
@@ -176,5 +321,6 @@ def test_the_suite_catches_broken_agents(specimen: type[Agent], complaint: str) 
         check_agent(specimen)
 
 
-def test_the_suite_accepts_an_honest_stub() -> None:
-    check_agent(Stub)
+@pytest.mark.parametrize("honest", [Stub, Reinforce, RefusesMessages])
+def test_the_suite_accepts_an_honest_agent(honest: type[Agent]) -> None:
+    check_agent(honest)

@@ -1,4 +1,4 @@
-"""Checkpoints: what comes back is what was saved, or a typed error; a kill leaves one whole."""
+"""Checkpoints: what was saved comes back, or a typed error; a kill leaves a whole folder."""
 
 import json
 import random
@@ -37,16 +37,16 @@ def test_loaded_equals_saved_to_the_last_bit(policy, saved):
     loaded = checkpoint.load_policy(saved)
     assert isinstance(loaded, GPTPolicy)
     assert loaded.version == 1
-    for (name, one), (_, other) in zip(
+    for (name, weight), (_, other) in zip(
         policy.module.state_dict().items(), loaded.module.state_dict().items(), strict=True
     ):
-        assert torch.equal(one, other), name
+        assert torch.equal(weight, other), name
     written = [
         p.generate([[5, 6]], n=3, budget=9, rng=torch.Generator().manual_seed(0))
         for p in (policy, loaded)
     ]
-    for one, other in zip(written[0].log_probs, written[1].log_probs, strict=True):
-        np.testing.assert_array_equal(one, other)
+    for before, after in zip(written[0].log_probs, written[1].log_probs, strict=True):
+        np.testing.assert_array_equal(before, after)
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -109,7 +109,7 @@ def test_trainer_state_resumes_every_generator(policy, tmp_path):
         {"a": [None, True, 2**200, -0.0, "x"]},
     ],
 )
-def test_a_state_tree_keeps_values_and_types(value):
+def test_a_nested_state_keeps_values_and_types(value):
     tree, tensors = nested_state.flatten({"x": value})
     back = nested_state.restore(json.loads(json.dumps(tree)), tensors)["x"]
     assert type(back) is type(value)
@@ -122,7 +122,7 @@ def test_a_state_tree_keeps_values_and_types(value):
         assert back == value
 
 
-def test_a_state_tree_refuses_what_it_cannot_rebuild():
+def test_a_nested_state_refuses_what_it_cannot_rebuild():
     with pytest.raises(TypeError, match=r"state\['a'\]\[1\] holds a object"):
         nested_state.flatten({"a": [1, object()]})
     with pytest.raises(ValueError, match="unknown tag"):
@@ -180,7 +180,7 @@ def test_weights_of_another_shape_are_an_error(saved, tmp_path):
 
 
 def test_nothing_there_and_no_checkpoint_there(tmp_path, policy):
-    with pytest.raises(CheckpointError, match="no checkpoint stands here"):
+    with pytest.raises(CheckpointError, match="there is no checkpoint here"):
         checkpoint.load_policy(tmp_path / "none")
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("years of work")
@@ -202,9 +202,9 @@ def test_a_failed_save_leaves_the_old_one(saved, policy, monkeypatch):
 
 
 KILLED = """
-import os, signal, sys
+import os, shutil, signal, sys
 from pathlib import Path
-from codegym.policies import checkpoint
+from codegym.policies import checkpoint, folder_replacement
 folder, count = sys.argv[1], 0
 def counted(call):
     def call_or_die(*args, **kwargs):
@@ -216,9 +216,10 @@ def counted(call):
     return call_or_die
 policy = checkpoint.load_policy(folder)
 policy.mark_updated()
-for name in ("write_json", "write_tensors", "_flush", "_flush_entry"):
+for name in ("write_json", "write_tensors"):
     setattr(checkpoint, name, counted(getattr(checkpoint, name)))
-Path.rename, checkpoint.shutil.rmtree = counted(Path.rename), counted(checkpoint.shutil.rmtree)
+for module, name in ((os, "fsync"), (Path, "rename"), (shutil, "rmtree")):
+    setattr(module, name, counted(getattr(module, name)))
 for when in range(1, 100):
     child = os.fork()
     if child == 0:
@@ -233,7 +234,7 @@ for when in range(1, 100):
 
 
 def test_kill_in_the_middle_of_a_save_leaves_a_whole_checkpoint(saved):
-    """Die by SIGKILL before the first, second, third ... file operation, until one run lives."""
+    """Die by SIGKILL before the first, second, third ... file operation, until a run survives."""
     run = subprocess.run(
         [sys.executable, "-c", KILLED, str(saved)], capture_output=True, check=False, text=True
     )

@@ -90,7 +90,7 @@ def _batch(policy, prompt):
 
     actions = np.array([*policy.tokenizer.encode(" return x"), policy.tokenizer.end_id])
     blank = np.zeros(len(actions), np.float32)
-    one = Trajectory(
+    episode = Trajectory(
         task_id="",
         prompt=np.array(prompt),
         actions=actions,
@@ -101,4 +101,4 @@ def _batch(policy, prompt):
         finished=True,
         program="",
     )
-    return Batch.from_trajectories([one], pad_id=policy.tokenizer.pad_id)
+    return Batch.from_trajectories([episode], pad_id=policy.tokenizer.pad_id)

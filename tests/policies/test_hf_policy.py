@@ -130,8 +130,8 @@ def test_gradient_checkpointing_changes_no_gradient(base):
         scored = policy.evaluate(batch)
         (scored.log_probs.sum() + scored.values.sum()).backward()
         gradients.append([w.grad for w in policy.module.parameters() if w.requires_grad])
-    for one, other in zip(*gradients, strict=True):
-        torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-4)
+    for first, second in zip(*gradients, strict=True):
+        torch.testing.assert_close(first, second, atol=1e-5, rtol=1e-4)
 
 
 def test_scoring_by_parts_equals_scoring_at_once(base):
@@ -150,8 +150,8 @@ def test_scoring_by_parts_equals_scoring_at_once(base):
         )
         (scored.log_probs.sum() + scored.entropy.sum()).backward()
         found.append((scored.log_probs.detach(), scored.entropy.detach(), hidden.grad))
-    for one, other in zip(*found, strict=True):
-        torch.testing.assert_close(one, other)
+    for first, second in zip(*found, strict=True):
+        torch.testing.assert_close(first, second)
 
 
 def test_bfloat16_agrees_with_itself_roughly(base):
@@ -189,7 +189,7 @@ def test_adapters_on_another_base_are_refused(base, tmp_path):
         changed = row | {other: "/no/such/base"}
         (tmp_path / "run" / "codegym_hf.json").write_text(json.dumps(changed))
         manifest = json.loads((tmp_path / "run" / "codegym.json").read_text())
-        manifest["files"]["codegym_hf.json"] = checkpoint._digest(
+        manifest["files"]["codegym_hf.json"] = checkpoint.file_digest(
             tmp_path / "run" / "codegym_hf.json"
         )
         (tmp_path / "run" / "codegym.json").write_text(json.dumps(manifest))
@@ -242,7 +242,7 @@ def test_stop_sequences_are_found_where_they_begin(text, kept):
     if kept is None:
         assert set(found) == {-1}
     else:
-        before = next(one for one in found if one >= 0)
+        before = next(count for count in found if count >= 0)
         assert tokenizer.decode(ids[:before]) in (kept, kept + "\n")
 
 
@@ -269,15 +269,35 @@ def test_transformers_own_generate_writes_the_same(base):
     ours = policy.generate(prompts, n=2, budget=10, deterministic=True)
     policy.engine = TransformersEngine(rows=4)
     theirs = policy.generate(prompts, n=2, budget=10, deterministic=True)
-    for one, other in zip(ours.actions, theirs.actions, strict=True):
-        np.testing.assert_array_equal(one, other)
+    for mine, other in zip(ours.actions, theirs.actions, strict=True):
+        np.testing.assert_array_equal(mine, other)
     for name in ("log_probs", "values"):
-        for one, other in zip(getattr(ours, name), getattr(theirs, name), strict=True):
-            np.testing.assert_allclose(one, other, atol=1e-4)
+        for mine, other in zip(getattr(ours, name), getattr(theirs, name), strict=True):
+            np.testing.assert_allclose(mine, other, atol=1e-4)
     before = torch.random.get_rng_state()
     batch = batch_of(policy)
     np.testing.assert_allclose(log_probs_of(policy, batch), batch.log_probs, atol=1e-4)
     assert torch.equal(before, torch.random.get_rng_state())
+
+
+def test_an_engine_is_scored_at_its_temperature_and_top_p(base):
+    policy = adapted(base, moved=True)
+    prompt = policy.tokenizer.encode("def f(x):")
+    ours = policy.generate([prompt], budget=6, temperature=0.6, deterministic=True)
+    policy.engine = TransformersEngine()
+    theirs = policy.generate([prompt], budget=6, temperature=0.6, deterministic=True)
+    np.testing.assert_allclose(theirs.log_probs[0], ours.log_probs[0], atol=1e-4)
+    plain = policy.generate([prompt], budget=6, deterministic=True)
+    assert np.abs(plain.log_probs[0] - ours.log_probs[0]).max() > 0.01
+    rng = torch.Generator().manual_seed(0)
+    written = policy.generate([prompt], n=30, budget=1, temperature=0.6, top_p=0.5, rng=rng)
+    probs = torch.softmax(policy.scores(np.array([prompt]))[0].detach() / 0.6, dim=-1)
+    ranked = probs.sort(descending=True).values
+    kept = ranked[: int((ranked.cumsum(0) < 0.5).sum()) + 1].sum()
+    drawn = np.concatenate(written.actions)
+    assert len(set(drawn.tolist())) > 1
+    expected = (probs[drawn] / kept).log()
+    np.testing.assert_allclose(np.concatenate(written.log_probs), expected, atol=1e-3)
 
 
 class FakeServer(http.server.BaseHTTPRequestHandler):

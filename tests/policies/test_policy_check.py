@@ -66,7 +66,7 @@ class StaleCache(GPTPolicy):
 
     def act(self, obs, state=None, **settings):
         if state is not None:
-            state._version = self.version
+            state.stamp = (self, self.version, self.device)
         return super().act(obs, state, **settings)
 
 
@@ -200,6 +200,98 @@ class PreparesByTraining(GPTPolicy):
             self.module.transformer.embed_in.weight.mul_(1.5)
 
 
+class KnowsNoTemperature(GPTPolicy):
+    """Draws and scores at temperature 1, whatever is asked."""
+
+    def generate(self, prompts, *, temperature=1.0, **settings):
+        return super().generate(prompts, **settings)
+
+    def act(self, obs, state=None, *, temperature=1.0, **settings):
+        return super().act(obs, state, **settings)
+
+    def evaluate(self, batch, *, temperature=1.0):
+        return super().evaluate(batch)
+
+
+class ScoresAtOne(GPTPolicy):
+    """Draws at the temperature, scores at 1."""
+
+    def evaluate(self, batch, *, temperature=1.0):
+        return super().evaluate(batch)
+
+
+class ActsAtOne(GPTPolicy):
+    """Steps at temperature 1, whatever is asked."""
+
+    def act(self, obs, state=None, *, temperature=1.0, **settings):
+        return super().act(obs, state, **settings)
+
+
+class OneTemperature(GPTPolicy):
+    """Scores all rows at the temperature of the first."""
+
+    def evaluate(self, batch, *, temperature=1.0):
+        return super().evaluate(batch, temperature=float(np.ravel(temperature)[0]))
+
+
+class PlainEntropy(GPTPolicy):
+    """Reports the entropy at temperature 1."""
+
+    def evaluate(self, batch, *, temperature=1.0):
+        scored = super().evaluate(batch, temperature=temperature)
+        return dataclasses.replace(scored, entropy=super().evaluate(batch).entropy)
+
+
+class TemperedValues(GPTPolicy):
+    """Divides the values too."""
+
+    def evaluate(self, batch, *, temperature=1.0):
+        scored = super().evaluate(batch, temperature=temperature)
+        rows = torch.as_tensor(temperature, dtype=torch.float32).reshape(-1, 1)
+        return dataclasses.replace(scored, values=scored.values / rows)
+
+
+def everything_chosen(batch):
+    """Return a batch in which what the environment wrote counts as the policy's."""
+    mask = np.arange(batch.mask.shape[1]) < batch.lengths[:, None]
+    return dataclasses.replace(batch, mask=mask)
+
+
+class ScoresHoles(GPTPolicy):
+    """Takes what the environment wrote for its own."""
+
+    def evaluate(self, batch, **settings):
+        return super().evaluate(everything_chosen(batch), **settings)
+
+
+class LearnsHoles(GPTPolicy):
+    """Hides what it scores in a hole, but not its gradient."""
+
+    def evaluate(self, batch, **settings):
+        scored = super().evaluate(batch, **settings)
+        full = super().evaluate(everything_chosen(batch), **settings).log_probs
+        hidden = torch.where(torch.from_numpy(batch.mask), 0.0, full - full.detach())
+        return dataclasses.replace(scored, log_probs=scored.log_probs + hidden)
+
+
+class SkipsHoles(GPTPolicy):
+    """Reads what the environment wrote as another token."""
+
+    def evaluate(self, batch, **settings):
+        tokens = batch.tokens.copy()
+        for row, start in enumerate(batch.prompt_lengths):
+            written = np.flatnonzero(~batch.mask[row, : batch.lengths[row]])
+            tokens[row, start + written] = 9
+        return super().evaluate(dataclasses.replace(batch, tokens=tokens), **settings)
+
+
+class PadsMessages(GPTPolicy):
+    """Encodes messages with the pad id."""
+
+    def encode_message(self, text):
+        return [self.tokenizer.pad_id, *super().encode_message(text)]
+
+
 @pytest.mark.parametrize(
     ("broken", "message"),
     [
@@ -224,6 +316,16 @@ class PreparesByTraining(GPTPolicy):
         (LoadsRubbish, "truncated checkpoint loads"),
         (SwallowsLongPrompts, "not refused"),
         (PreparesByTraining, "prepare changes"),
+        (KnowsNoTemperature, "does not divide the scores"),
+        (ScoresAtOne, "generate and evaluate disagree at temperature 0.6"),
+        (ActsAtOne, "act and evaluate disagree at temperature 0.6"),
+        (OneTemperature, "each row at its own temperature"),
+        (PlainEntropy, "entropy is not that of the tempered"),
+        (TemperedValues, "temperature changes the values"),
+        (ScoresHoles, "is not 0 where the environment wrote"),
+        (LearnsHoles, "what the environment wrote has a gradient"),
+        (SkipsHoles, "scored otherwise where the environment wrote"),
+        (PadsMessages, "encode_message returns no ids"),
     ],
 )
 def test_each_broken_promise_is_named(broken, message):

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from codegym.errors import ConfigError, PromptTooLongError, UnknownNameError
-from codegym.policies.decoding.token_sampling import Drawing
-from codegym.policies.gpt.compiled_rows import FastReader
+from codegym.policies.decoding.token_sampling import TokenSampler
+from codegym.policies.gpt.compiled_rows import CompiledReader
 from codegym.policies.gpt.gpt_policy import GPTConfig, GPTPolicy, SamplingConfig
 from codegym.tokenizers.bytes import ByteTokenizer
 from codegym.trajectory import Batch, Trajectory
@@ -140,9 +140,9 @@ def test_act_reads_one_token_of_a_continued_row(policy, monkeypatch):
 def test_the_kernels_read_what_is_new_of_each_row(policy, monkeypatch):
     pytest.importorskip("numba")
     read = []
-    plain = FastReader.read
+    plain = CompiledReader.read
     monkeypatch.setattr(
-        FastReader,
+        CompiledReader,
         "read",
         lambda self, ids, *rest: read.append(len(ids)) or plain(self, ids, *rest),
     )
@@ -218,10 +218,10 @@ def test_chunks_workers_and_dropped_rows_change_nothing(policy):
     for workers in (1, 3):
         policy.sampling_config = SamplingConfig(chunk_rows=3, keep_share=1.0, workers=workers)
         split = drawn(policy, prompts, n=4, budget=30)
-        for one, other in zip(whole.actions, split.actions, strict=True):
-            np.testing.assert_array_equal(one, other)
-        for one, other in zip(whole.values, split.values, strict=True):
-            np.testing.assert_allclose(one, other, atol=1e-5)
+        for expected, found in zip(whole.actions, split.actions, strict=True):
+            np.testing.assert_array_equal(found, expected)
+        for expected, found in zip(whole.values, split.values, strict=True):
+            np.testing.assert_allclose(found, expected, atol=1e-5)
     assert torch.get_num_threads() == threads
 
 
@@ -229,16 +229,16 @@ def test_chunks_workers_and_dropped_rows_change_nothing(policy):
 def test_compiled_kernels_write_what_torch_writes(policy, n):
     prompts = prompts_of([1, 40, 7, 18, 33])
     policy.sampling_config = SamplingConfig(chunk_rows=8, keep_share=1.0, workers=1)
-    fast = drawn(policy, prompts, n=n, budget=30)
+    compiled = drawn(policy, prompts, n=n, budget=30)
     policy.sampling_config = SamplingConfig(compiled=False)
     plain = drawn(policy, prompts, n=n, budget=30)
-    assert len({len(row) for row in fast.actions}) > 2
+    assert len({len(row) for row in compiled.actions}) > 2
     for name, tolerance in (("actions", 0), ("log_probs", 1e-5), ("values", 1e-5)):
-        for found, expected in zip(getattr(fast, name), getattr(plain, name), strict=True):
+        for found, expected in zip(getattr(compiled, name), getattr(plain, name), strict=True):
             np.testing.assert_allclose(found, expected, atol=tolerance, rtol=0)
 
 
-def test_compiled_drawing_inverts_the_cumulated_probabilities():
+def test_the_compiled_sampler_inverts_the_cumulated_probabilities():
     rng = torch.Generator().manual_seed(0)
     logits = torch.randn(500, 97, generator=rng) * 8
     logits[:, ::3] = -torch.inf
@@ -246,7 +246,7 @@ def test_compiled_drawing_inverts_the_cumulated_probabilities():
     logits[0, 50] = -300.0
     uniform = torch.rand(500, 1, generator=rng)
     uniform[1], uniform[2] = 0.0, 1.0 - 2.0**-22
-    tokens, log_probs, probs = Drawing().choose(logits, uniform)
+    tokens, log_probs, probs = TokenSampler().choose(logits, uniform)
     expected = torch.softmax(logits, dim=-1)
     sums = expected.double().cumsum(dim=-1)
     below = sums.gather(1, tokens[:, None]) - expected.gather(1, tokens[:, None])
@@ -275,9 +275,9 @@ def test_a_repeated_prompt_is_read_once(policy, monkeypatch):
 def test_the_kernels_read_a_repeated_prompt_once(policy, monkeypatch):
     pytest.importorskip("numba")
     read = []
-    plain = FastReader.read_rows
+    plain = CompiledReader.read_rows
     monkeypatch.setattr(
-        FastReader,
+        CompiledReader,
         "read_rows",
         lambda self, ids, *rest: read.append(len(ids)) or plain(self, ids, *rest),
     )
@@ -301,9 +301,9 @@ def test_an_end_at_the_last_token_of_the_budget_is_finished(policy):
 
 def test_seed_decides_and_the_global_generator_is_left_alone(policy):
     before = torch.random.get_rng_state()
-    one, two, other = (drawn(policy, prompts_of([3]), seed=s, n=4, budget=9) for s in (1, 1, 2))
-    assert all(np.array_equal(a, b) for a, b in zip(one.actions, two.actions, strict=True))
-    assert not all(np.array_equal(a, b) for a, b in zip(one.actions, other.actions, strict=True))
+    first, again, other = (drawn(policy, prompts_of([3]), seed=s, n=4, budget=9) for s in (1, 1, 2))
+    assert all(np.array_equal(a, b) for a, b in zip(first.actions, again.actions, strict=True))
+    assert not all(np.array_equal(a, b) for a, b in zip(first.actions, other.actions, strict=True))
     same = GPTPolicy(ByteTokenizer(), SHAPE, seed=3), GPTPolicy(ByteTokenizer(), SHAPE, seed=3)
     assert torch.equal(*(p.module.transformer.embed_in.weight for p in same))
     assert torch.equal(before, torch.random.get_rng_state())
@@ -331,20 +331,20 @@ def test_mask_is_respected_and_renormalises(policy):
         policy.act(obs, mask=np.zeros((1, 258), bool))
 
 
-def test_drawing_follows_the_probabilities():
+def test_tokens_are_drawn_by_the_probabilities():
     """Scores log(.5, .3, .2): intervals [0, .5), [.5, .8), [.8, 1); at temperature .5 squares."""
     logits = torch.tensor([[0.5, 0.3, 0.2]]).log().expand(5, 3)
     uniform = torch.tensor([[0.0], [0.49], [0.51], [0.79], [0.81]])
-    tokens, log_probs, _ = Drawing().choose(logits, uniform)
+    tokens, log_probs, _ = TokenSampler().choose(logits, uniform)
     assert tokens.tolist() == [0, 0, 1, 1, 2]
     np.testing.assert_allclose(log_probs.exp(), [0.5, 0.5, 0.3, 0.3, 0.2], rtol=1e-5)
-    tokens, log_probs, _ = Drawing(temperature=0.5).choose(logits, uniform)
+    tokens, log_probs, _ = TokenSampler(temperature=0.5).choose(logits, uniform)
     assert tokens.tolist() == [0, 0, 0, 1, 1]
     np.testing.assert_allclose(log_probs.exp(), np.array([25, 25, 25, 9, 9]) / 38, rtol=1e-5)
-    tokens, log_probs, _ = Drawing(top_p=0.6).choose(logits, uniform)
+    tokens, log_probs, _ = TokenSampler(top_p=0.6).choose(logits, uniform)
     assert tokens.tolist() == [0, 0, 0, 1, 1]
     np.testing.assert_allclose(log_probs.exp(), np.array([5, 5, 5, 3, 3]) / 8, rtol=1e-5)
-    assert Drawing(top_p=1e-6).choose(logits, uniform)[0].tolist() == [0] * 5
+    assert TokenSampler(top_p=1e-6).choose(logits, uniform)[0].tolist() == [0] * 5
 
 
 def test_the_value_never_moves_the_trunk(policy):

@@ -11,33 +11,33 @@ caching = pytest.importorskip("numba.core.caching")
 
 
 def test_kernels_run_where_no_cache_can_be_written(monkeypatch, tmp_path):
-    from codegym.policies.gpt import kernels
+    from codegym.policies import kernels
 
     nowhere = tmp_path / "file"
     nowhere.write_text("")
     # A folder below a file can't be made, not even by root.
     for locator in caching.CacheImpl._locator_classes:
         monkeypatch.setattr(locator, "get_cache_path", lambda self: str(nowhere / "cache"))
-    kernel = kernels._compiled()(kernels._highest.py_func)
+    kernel = kernels.compiled()(kernels.highest.py_func)
     assert kernel(np.array([1.0, 3.0, 2.0], np.float32), 3) == 3.0
     assert not kernel.stats.cache_path
 
 
 def test_a_folder_that_fails_later_only_costs_the_compiling(monkeypatch):
     """A disk that is full by now, or a file that something has damaged."""
-    from codegym.policies.gpt import kernels
+    from codegym.policies import kernels
 
     def fail(*arguments):
         raise OSError(28, "No space left on device")
 
-    kernel = kernels._compiled()(kernels._highest.py_func)
+    kernel = kernels.compiled()(kernels.highest.py_func)
     monkeypatch.setattr(caching.IndexDataCacheFile, "save", fail)
     monkeypatch.setattr(caching.IndexDataCacheFile, "load", lambda self, key: b"no machine code")
     assert kernel(np.array([1.0, 3.0, 2.0], np.float32), 3) == 3.0
 
 
 def test_a_prepared_policy_compiles_nothing_more():
-    from codegym.policies.gpt import kernels
+    from codegym.policies import kernels
 
     shape = GPTConfig(d_model=32, n_layers=2, n_heads=2, max_tokens=32)
     policy = GPTPolicy(ByteTokenizer(), shape, seed=0)

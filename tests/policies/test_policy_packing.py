@@ -10,7 +10,7 @@ from codegym.policies.gpt.packing import Packed
 from codegym.tokenizers.bytes import ByteTokenizer
 from codegym.trajectory import Batch, Trajectory
 
-A, B = [7, 8, 9], [7, 8]  # one is the beginning of the other
+A, B = [7, 8, 9], [7, 8]  # B is the beginning of A
 
 
 def batch_of(*rows):
@@ -71,5 +71,5 @@ def test_states_and_gradients_are_those_of_the_plain_pass(layers):
     plain, gradients = found(gather_actions(transformer(torch.from_numpy(batch.tokens)), batch))
     packed, others = found(transformer.read(Packed.of(batch, torch.device("cpu"))))
     torch.testing.assert_close(packed, plain, atol=1e-5, rtol=1e-5)
-    for one, other in zip(gradients, others, strict=True):
-        torch.testing.assert_close(one, other, atol=1e-4, rtol=1e-4)
+    for plain_gradient, gradient in zip(gradients, others, strict=True):
+        torch.testing.assert_close(gradient, plain_gradient, atol=1e-4, rtol=1e-4)

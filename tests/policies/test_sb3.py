@@ -235,11 +235,11 @@ def test_load_rollout_gives_back_the_episodes(policy):
                 start, length = batch.prompt_lengths[row], batch.lengths[row]
                 key = tuple(batch.tokens[row, : start + length])
                 rows.setdefault(key, {})[name] = part
-    for one in played:
-        found = rows[(*one.prompt, *one.actions)]
-        np.testing.assert_allclose(found["old_log_prob"], one.log_probs)
-        np.testing.assert_allclose(found["old_values"], one.values)
-        np.testing.assert_allclose(found["returns"], one.reward, atol=1e-5)
+    for episode in played:
+        found = rows[(*episode.prompt, *episode.actions)]
+        np.testing.assert_allclose(found["old_log_prob"], episode.log_probs)
+        np.testing.assert_allclose(found["old_values"], episode.values)
+        np.testing.assert_allclose(found["returns"], episode.reward, atol=1e-5)
     count = len(played[0])
     load_rollout(ppo, played[:1], rewards=[np.arange(count, dtype=np.float32)])
     (data,) = ppo.rollout_buffer.get()
@@ -273,7 +273,7 @@ def test_ppo_learns_from_generated_programs():
     rates = []
     for update in range(25):
         played = episodes(policy, 128, seed=update)
-        rates.append(np.mean([one.reward for one in played]))
+        rates.append(np.mean([episode.reward for episode in played]))
         before = policy.version
         load_rollout(ppo, played)
         ppo.train()
@@ -334,8 +334,8 @@ def test_split_training_equals_unsplit_training_to_the_last_bit(tmp_path):
     restore_ppo(ppo, checkpoint.load_trainer(tmp_path / "run"))
     train(second, ppo, range(2, 4))
     assert second.version == whole.version
-    for one, other in zip(whole.module.parameters(), second.module.parameters(), strict=True):
-        assert torch.equal(one, other)
+    for weight, resumed in zip(whole.module.parameters(), second.module.parameters(), strict=True):
+        assert torch.equal(weight, resumed)
 
 
 def test_ppo_itself_saves_and_loads(policy, tmp_path):
@@ -394,8 +394,8 @@ def test_the_real_env_is_played_and_scored_alike(tiny):
 def test_pack_and_unpack_by_hand():
     tokens, starts, lengths = [[5, 6, 7, 8], [9, 3, 0, 0]], np.array([1, 1]), np.array([3, 1])
     packed = pack(np.array(tokens), starts, lengths)
-    one = 0x3F800000  # the bits of 1.0 in float32
-    assert packed.tolist() == [[1, 3, 4, 0, one, 5, 6, 7, 8], [1, 1, 4, 0, one, 9, 3, 0, 0]]
+    bits = 0x3F800000  # the bits of 1.0 in float32
+    assert packed.tolist() == [[1, 3, 4, 0, bits, 5, 6, 7, 8], [1, 1, 4, 0, bits, 9, 3, 0, 0]]
     batch = unpack(packed, pad_id=0)
     assert batch.actions.tolist() == [[6, 7, 8], [3, 0, 0]]
     assert batch.tokens.tolist() == [[5, 6, 7, 8], [9, 3, 0, 0]]

@@ -1,4 +1,4 @@
-"""The value head: a hidden layer where one is asked for, the same contract with it."""
+"""The value head: with a hidden layer and without, the contract is the same."""
 
 import json
 import math
@@ -72,7 +72,7 @@ def test_the_hidden_layer_computes_what_it_says():
     assert value.item() == pytest.approx(8.0 * gelu + 0.5, rel=1e-6)
 
 
-def test_a_fresh_one_says_nothing_but_can_learn():
+def test_a_fresh_head_returns_zero_but_can_learn():
     policy = gpt()
     hidden = torch.randn(5, 32, generator=torch.Generator().manual_seed(0))
     head = policy.module.value_head
@@ -95,7 +95,7 @@ def test_the_layer_changes_neither_the_default_nor_the_actor():
         layered.module.transformer.parameters(),
         strict=True,
     )
-    assert all(torch.equal(one, other) for one, other in pairs)
+    assert all(torch.equal(weight, other) for weight, other in pairs)
 
 
 @pytest.mark.parametrize("compiled", [True, False])
@@ -131,7 +131,7 @@ def test_stable_baselines3_reads_and_trains_it():
     before = [weight.detach().clone() for weight in policy.value_parameters()]
     ppo.train()
     pairs = zip(before, policy.value_parameters(), strict=True)
-    assert all(not torch.equal(one, other) for one, other in pairs)
+    assert all(not torch.equal(weight, other) for weight, other in pairs)
 
 
 @pytest.mark.parametrize("make", [gpt, hf])
@@ -141,8 +141,8 @@ def test_a_checkpoint_keeps_the_layer(make, tmp_path):
     checkpoint.save_policy(policy, tmp_path / "saved")
     loaded = checkpoint.load_policy(tmp_path / "saved")
     assert loaded.config.value_hidden == 16
-    for one, other in zip(policy.value_parameters(), loaded.value_parameters(), strict=True):
-        assert torch.equal(one, other)
+    for weight, other in zip(policy.value_parameters(), loaded.value_parameters(), strict=True):
+        assert torch.equal(weight, other)
     AutoModelForCausalLM.from_pretrained(tmp_path / "saved")
 
 

@@ -9,9 +9,8 @@ import pytest
 import torch
 from gymnasium import spaces
 
-from codegym.episode import ProgramEnv
+from codegym.episode import ProgramEnv, Request
 from codegym.errors import ConfigError, UnknownNameError
-from codegym.learning.agent import Request
 from codegym.policies import nested_state
 from codegym.policies.gpt.gpt_policy import GPTPolicy
 from codegym.policies.gpt.transformer import GPTConfig

@@ -77,7 +77,7 @@ def hold(attack, form, isolation, arenas):
     sandbox, planted = arenas(isolation)
     rng = random.Random(attack.name)
     finding = attacks.try_attack(attack, form, sandbox=sandbox, planted=planted, rng=rng)
-    assert finding.held, f"{attack.says} But it {finding.said}: {finding.outcome}"
+    assert finding.held, f"{attack.says} But it {finding.summary}: {finding.outcome}"
 
 
 @pytest.mark.parametrize(("attack", "form", "isolation"), list(cells(every_form=False)))
@@ -131,7 +131,7 @@ def test_a_solved_target_counts_as_a_breach(form, arenas):
     finding = attacks.try_attack(
         honest, form, sandbox=sandbox, planted=planted, rng=random.Random(0)
     )
-    assert finding.passed and not finding.held and finding.said == "passed"
+    assert finding.passed and not finding.held and finding.summary == "passed"
 
 
 def test_a_probe_that_finds_something_counts(arenas):

@@ -130,9 +130,9 @@ def test_a_forked_driver_and_its_parent_both_go_on(isolation):
     # As in a SubprocVecEnv child: the child inherits the parent's sandbox object.
     then = """
 def grades(sandbox):
-    told = [judge(text + f"# {os.getpid()}", task, sandbox=sandbox).passed
+    passed = [judge(text + f"# {os.getpid()}", task, sandbox=sandbox).passed
             for text in (right, right.replace("+", "-")) for _ in range(3)]
-    assert told == [True] * 3 + [False] * 3, told
+    assert passed == [True] * 3 + [False] * 3, passed
 
 pid = os.fork()
 if pid == 0:

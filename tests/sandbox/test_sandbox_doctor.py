@@ -54,14 +54,14 @@ def test_the_command_prints_findings_and_cures(monkeypatch):
 
     monkeypatch.setattr(doctor, "make_sandbox", refuse)
     result = CliRunner().invoke(root, ["doctor"])
-    assert result.exit_code == 1 and "isolate nothing" in result.output
-    told = json.loads(CliRunner().invoke(root, ["doctor", "--json"]).output)
-    modes = [found for found in told["findings"] if found["name"].startswith("isolation")]
-    assert told["chosen"] == "" and len(modes) == 3
+    assert result.exit_code == 1 and "No isolation works" in result.output
+    report = json.loads(CliRunner().invoke(root, ["doctor", "--json"]).output)
+    modes = [found for found in report["findings"] if found["name"].startswith("isolation")]
+    assert report["chosen"] == "" and len(modes) == 3
     assert all(mode["cure"] == "sysctl something" for mode in modes)
 
 
-def test_missing_bubblewrap_is_told(monkeypatch):
+def test_missing_bubblewrap_is_reported(monkeypatch):
     monkeypatch.setattr("codegym.sandbox.bubblewrap.find_bwrap", lambda: None)
     from codegym.sandbox import make_sandbox
 
@@ -97,10 +97,10 @@ class WithoutFilters(LandlockLauncher):
 
 
 @pytest.mark.parametrize(
-    ("launcher", "deed"), [(Leaky, "read the host's files"), (WithoutFilters, "start a process")]
+    ("launcher", "action"), [(Leaky, "read the host's files"), (WithoutFilters, "start a process")]
 )
-def test_the_suite_finds_broken_specimens(launcher, deed):
+def test_the_suite_finds_broken_specimens(launcher, action):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)
-        with pytest.raises(ConformanceError, match=f"a program can {deed}"):
+        with pytest.raises(ConformanceError, match=f"a program can {action}"):
             check_sandbox(launcher)

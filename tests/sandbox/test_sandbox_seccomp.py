@@ -1,4 +1,4 @@
-"""The system-call filters, run by a small interpreter of classic BPF: both machines, no kernel."""
+"""System-call filters of both machines, run by a small interpreter of classic BPF."""
 
 import re
 import struct
@@ -14,7 +14,7 @@ ERRNO = 0x00050000
 
 
 def verdict(program, audit, number, *arguments):
-    """Run a filter on one system call; return what it says."""
+    """Run a filter on one system call; return its action."""
     words = [*arguments, *[0] * (6 - len(arguments))]
     data = struct.pack("=iIQ6Q", number, audit, 0, *words)
     steps = list(struct.iter_unpack("=HBBI", program))

@@ -1,4 +1,4 @@
-"""The wire codec: what goes in comes out, and nothing else is let through."""
+"""Wire codec: values survive the round trip, and invalid trees are refused."""
 
 import collections
 import datetime

@@ -12,8 +12,8 @@ import pytest
 import torch
 
 from codegym import registry
+from codegym.episode import Request
 from codegym.errors import TaskError
-from codegym.learning.agent import Request
 from codegym.learning.learner import Learner, Optimiser
 from codegym.policies.checkpoint import load_policy
 from codegym.policy import Policy

@@ -1,8 +1,10 @@
-"""What policies share around a forward pass: lengths of rows before it, scores of actions after.
+"""Action scores: log-probabilities and entropies of the policy's actions in a batch.
 
-Scores are computed flat over the actions of a batch, then padded: never over prompts and padding.
+Only the places where ``Batch.mask`` is True are scored, flat, and then padded: neither prompts nor
+padding nor what the environment wrote.
 
-In shapes, K is the number of actions in the batch, (B, T) its padded form, row by row.
+In shapes, K is the number of the policy's actions in a batch, row by row, (B, T) their padded form,
+V the vocabulary, d the width.
 """
 
 from collections.abc import Callable
@@ -14,9 +16,8 @@ import torch.utils.checkpoint
 from numpy.typing import NDArray
 
 from codegym.errors import ConfigError
-from codegym.policies.decoding.row_masks import unpack
+from codegym.policies.decoding.row_masks import NEVER, unpack
 from codegym.policies.decoding.token_sampling import nucleus
-from codegym.policies.gpt.transformer import NEVER
 from codegym.policy import Evaluation
 from codegym.trajectory import Batch
 
@@ -161,7 +162,6 @@ class _ActionScorer:
             logits = logits / temperatures[:, None]
         if self._allowed is not None:
             allowed = torch.from_numpy(unpack(self._allowed[part], logits.shape[-1]))
-            # Finite, so that 0 * log 0 stays 0 in the entropy.
             logits = logits.masked_fill(~allowed.to(logits.device), NEVER)
         actions = self._actions[part][:, None]
         if self._top_p < 1.0:

@@ -1,15 +1,15 @@
-"""The decode loop: chunks of rows, stepping, dropping finished rows, storing what was drawn.
+"""The decode loop: writes programs token by token, in chunks of rows.
 
-It knows nothing of transformers: a ``Decoder`` reads prompts and single tokens and answers with
-scores and values. Randomness is one uniform number per row and step, drawn before the loop, so that
-what a row draws depends neither on the chunk it stands in nor on when its neighbours finish.
+It knows nothing of transformers: a ``Decoder`` reads prompts and single tokens and returns scores
+and values. Randomness is one uniform number per row and step, drawn before the loop, so that what a
+row draws depends neither on its chunk nor on when its neighbours finish.
 
 In shapes, N is programs, R the rows of a chunk still written, V the vocabulary.
 """
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from threading import Lock
 from typing import Protocol
@@ -20,10 +20,12 @@ from numpy.typing import NDArray
 
 from codegym.errors import ConfigError, PromptTooLongError
 from codegym.policies.decoding.row_masks import RowMasks, forbid
-from codegym.policies.decoding.token_sampling import Drawing, uniforms
+from codegym.policies.decoding.token_log import TokenLog, WrittenChunk
+from codegym.policies.decoding.token_sampling import TokenSampler, uniforms
 from codegym.policy import Constraint, Generation
+from codegym.tokenizers.tokenizer import Tokenizer
 
-_LEAST_ROWS = 32
+_MIN_ROWS = 32
 
 
 class Decoder(Protocol):
@@ -41,7 +43,7 @@ class Decoder(Protocol):
         """
 
     def step(self, ids: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Read (R,) tokens; return (R, V) scores of the next ones and (R,) values."""
+        """Read (R,) tokens; return (R, V) scores of the next tokens and (R,) values."""
 
     def keep(self, rows: torch.Tensor) -> None:
         """Drop all rows but these."""
@@ -54,7 +56,7 @@ class Stopper(Protocol):
         """Read one more token of each row.
 
         Returns:
-            (R,) number of tokens that stand before the stop sequence, -1 where there is none.
+            (R,) number of tokens before the stop sequence, -1 where there is none.
         """
 
     def keep(self, rows: NDArray[np.int64]) -> None:
@@ -63,13 +65,13 @@ class Stopper(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SamplingConfig:
-    """How the loop is run; it changes speed, never what is drawn.
+    """How the loop runs; it changes speed, never what is drawn.
 
     Attributes:
         chunk_rows: Programs written at once.
         keep_share: Finished rows are dropped when less than this share is still being written.
-        workers: Chunks written side by side on a CPU, each on one core; as many as torch may use
-            threads if None. Large models rather take 1 and use the cores within each matrix.
+        workers: Chunks written side by side on a CPU, each on one core; torch's number of threads
+            if None. Large models take 1 and use the cores within each matrix product.
         compiled: Let ``gpt`` read through compiled kernels on a CPU where numba is installed.
     """
 
@@ -92,101 +94,134 @@ def generate(
     *,
     n: int,
     budget: int,
-    drawing: Drawing,
+    sampler: TokenSampler,
     config: SamplingConfig,
-    end_id: int,
+    tokenizer: Tokenizer,
     max_tokens: int,
     rng: torch.Generator,
     device: torch.device,
     make_stopper: Callable[[int], Stopper] | None = None,
     constraint: Constraint | None = None,
-    pad_id: int = 0,
 ) -> Generation:
     """Write ``n`` programs for each prompt.
 
-    Prompts of like length share a chunk, so that little padding is read.
+    Prompts of similar length share a chunk, so that little padding is read.
 
     Args:
         make_decoder: Makes the reader of one chunk.
         prompts: Ids of each prompt.
         n: Programs per prompt.
         budget: Most tokens of a program, the end included; less where ``max_tokens`` is near.
-        drawing: How tokens are drawn.
-        config: How the loop is run.
-        end_id: Ends a program.
+        sampler: How tokens are drawn.
+        config: How the loop runs.
+        tokenizer: Its end id ends a program; its pad id is never written.
         max_tokens: Longest prompt plus program.
         rng: Source of randomness.
-        device: Where the decoder lives.
+        device: Where the decoder runs.
         make_stopper: Makes the watch over the given number of rows. A stop sequence is replaced by
-            the end token, with the probability the end token had in its place: what is recorded is
-            what ``evaluate`` would say, and learning moves the policy to the end token.
+            the end token, with the probability that the end token had in its place, before
+            ``top_p``: learning moves the policy to the end token.
         constraint: What may be written. Stop sequences are not looked for then: a whole program may
             hold them, and the constraint sees to its end.
-        pad_id: Never written.
 
     Raises:
         PromptTooLongError: A prompt leaves no room for a program.
-        ConfigError: ``n`` or ``budget`` is below 1, or a prompt is empty.
+        ConfigError: ``n`` or ``budget`` is below 1, a prompt is empty, or lacks a state.
     """
     check_prompts(prompts, n=n, budget=budget, max_tokens=max_tokens)
-    if constraint is not None and len(constraint.states) != len(prompts):
-        raise ConfigError(
-            "a constraint needs a state for each prompt",
-            value=len(constraint.states),
-            expected=str(len(prompts)),
-        )
+    _check_constraint(constraint, prompts)
     count = len(prompts) * n
-    random = None if drawing.deterministic else uniforms((count, budget), rng, device)
     lengths = np.array([len(prompt) for prompt in prompts], dtype=np.int64)
+    writer = _ChunkWriter(
+        make_decoder=make_decoder,
+        make_stopper=make_stopper,
+        constraint=constraint,
+        prompts=prompts,
+        n=n,
+        rooms=np.minimum(budget, max_tokens - lengths),
+        random=None if sampler.deterministic else uniforms((count, budget), rng, device),
+        sampler=sampler,
+        keep_share=config.keep_share,
+        tokenizer=tokenizer,
+        device=device,
+    )
+    workers = (config.workers or torch.get_num_threads()) if device.type == "cpu" else 1
+    chunks = _chunks(lengths, n=n, rows=config.chunk_rows, workers=workers)
+    return _gather(count, chunks, _map(writer.write, chunks, workers))
 
-    lock = Lock()
+
+@dataclass(frozen=True, kw_only=True)
+class _ChunkWriter:
+    """Writes chunks of programs; several threads may share it.
+
+    Attributes:
+        make_decoder, make_stopper, constraint, prompts, n, sampler, tokenizer, device: As of
+            ``generate``.
+        rooms: For each prompt, how many tokens a program may have.
+        random: (N, budget) uniform numbers; None where the most probable token is taken.
+        keep_share: As of ``SamplingConfig``.
+        lock: Held while the constraint is asked, which all threads share.
+    """
+
+    make_decoder: Callable[[], Decoder]
+    make_stopper: Callable[[int], Stopper] | None
+    constraint: Constraint | None
+    prompts: Sequence[Sequence[int]]
+    n: int
+    rooms: NDArray[np.int64]
+    random: torch.Tensor | None
+    sampler: TokenSampler
+    keep_share: float
+    tokenizer: Tokenizer
+    device: torch.device
+    lock: Lock = field(default_factory=Lock)
 
     @torch.inference_mode()
-    def write(chunk: NDArray[np.int64]) -> _Written:
-        # Programs of one prompt stand together: a new prompt starts where the number changes.
-        starts = np.diff(chunk // n, prepend=-1) != 0
-        read, rows = (chunk // n)[starts], np.cumsum(starts) - 1
-        rooms = np.minimum(budget, max_tokens - lengths[chunk // n])
-        masks, stopper = None, None
-        if constraint is not None:
-            masks = RowMasks(constraint, chunk // n, rooms, pad_id=pad_id, end_id=end_id, lock=lock)
-        elif make_stopper is not None:
-            stopper = make_stopper(len(chunk))
-        return _write(
-            make_decoder(),
-            [prompts[index] for index in read],
-            torch.from_numpy(rows).to(device),
+    def write(self, chunk: NDArray[np.int64]) -> WrittenChunk:
+        """Write the programs of these numbers, 0 to N - 1."""
+        owners = chunk // self.n
+        # Programs of one prompt are neighbours: a new prompt starts where the number changes.
+        starts = np.diff(owners, prepend=-1) != 0
+        rooms = self.rooms[owners]
+        masks, stopper, random = None, None, None
+        if self.constraint is not None:
+            ids = {"pad_id": self.tokenizer.pad_id, "end_id": self.tokenizer.end_id}
+            masks = RowMasks(self.constraint, owners, rooms, **ids, lock=self.lock)
+        elif self.make_stopper is not None:
+            stopper = self.make_stopper(len(chunk))
+        if self.random is not None:
+            random = self.random[torch.from_numpy(chunk).to(self.device)]
+        return _write_chunk(
+            self.make_decoder(),
+            [self.prompts[index] for index in owners[starts]],
+            torch.from_numpy(np.cumsum(starts) - 1).to(self.device),
             rooms=rooms,
-            random=None if random is None else random[torch.from_numpy(chunk).to(device)],
-            drawing=drawing,
-            keep_share=config.keep_share,
-            end_id=end_id,
+            random=random,
+            sampler=self.sampler,
+            keep_share=self.keep_share,
+            end_id=self.tokenizer.end_id,
             stopper=stopper,
             masks=masks,
         )
-
-    workers = (config.workers or torch.get_num_threads()) if device.type == "cpu" else 1
-    chunks = _chunks(lengths, n=n, rows=config.chunk_rows, workers=workers)
-    return _gather(count, chunks, _map(write, chunks, workers))
 
 
 def _chunks(
     lengths: NDArray[np.int64], *, n: int, rows: int, workers: int
 ) -> list[NDArray[np.int64]]:
-    """Split programs into chunks of like prompt length, at least one for each worker."""
+    """Split programs into chunks of similar prompt length, at least one for each worker."""
     count = len(lengths) * n
     order = np.argsort(lengths, kind="stable")[:, None] * n + np.arange(n)
     share = -(-len(lengths) // workers) * n
-    # A worker with few rows is no gain: reading the weights costs as much for 16 rows as for 32.
-    rows = min(rows, max(share, _LEAST_ROWS))
+    # A worker with few rows gains nothing: reading the weights costs as much for 16 rows as for 32.
+    rows = min(rows, max(share, _MIN_ROWS))
     return [order.reshape(-1)[start : start + rows] for start in range(0, count, rows)]
 
 
 def _map(
-    write: Callable[[NDArray[np.int64]], "_Written"],
+    write: Callable[[NDArray[np.int64]], WrittenChunk],
     chunks: Sequence[NDArray[np.int64]],
     workers: int,
-) -> list["_Written"]:
+) -> list[WrittenChunk]:
     """Write chunks side by side, each on one core: small matrices gain nothing from several."""
     if workers == 1 or len(chunks) < 2:
         return [write(chunk) for chunk in chunks]
@@ -200,7 +235,7 @@ def _map(
 
 
 def _gather(
-    count: int, chunks: Sequence[NDArray[np.int64]], parts: Sequence["_Written"]
+    count: int, chunks: Sequence[NDArray[np.int64]], parts: Sequence[WrittenChunk]
 ) -> Generation:
     actions: list[NDArray[np.int64]] = [np.empty(0, dtype=np.int64)] * count
     log_probs: list[NDArray[np.float32]] = [np.empty(0, dtype=np.float32)] * count
@@ -225,10 +260,19 @@ def _gather(
     )
 
 
+def _check_constraint(constraint: Constraint | None, prompts: Sequence[Sequence[int]]) -> None:
+    if constraint is not None and len(constraint.states) != len(prompts):
+        raise ConfigError(
+            "a constraint needs a state for each prompt",
+            value=len(constraint.states),
+            expected=str(len(prompts)),
+        )
+
+
 def check_prompts(
     prompts: Sequence[Sequence[int]], *, n: int, budget: int, max_tokens: int
 ) -> None:
-    """Refuse what no policy can generate from.
+    """Refuse prompts and settings that no policy can generate from.
 
     Raises:
         PromptTooLongError: A prompt leaves no room for a program.
@@ -248,88 +292,21 @@ def check_prompts(
             )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Written:
-    """One chunk: (R, T) arrays, (R,) lengths, whether the end token was written, and its masks."""
-
-    actions: NDArray[np.int64]
-    log_probs: NDArray[np.float32]
-    values: NDArray[np.float32]
-    lengths: NDArray[np.int64]
-    finished: NDArray[np.bool_]
-    masks: NDArray[np.uint8] | None
-
-
-class _Log:
-    """Collects what each step drew; rows leave it when they are dropped."""
-
-    def __init__(self, rows: int, room: int, device: torch.device) -> None:
-        self._tokens = torch.zeros(rows, room, dtype=torch.int64, device=device)
-        # Log-probability of the token, value, log-probability the end token had.
-        self._floats = torch.zeros(3, rows, room, device=device)
-        self._rows = torch.arange(rows, device=device)
-        self._cuts = np.full(rows, -1, dtype=np.int64)
-        self._pending: list[tuple[torch.Tensor, ...]] = []
-        self._start = 0
-
-    def add(self, *columns: torch.Tensor) -> None:
-        self._pending.append(columns)
-
-    def cut(self, at: NDArray[np.int64]) -> None:
-        """Note how many tokens stand before a stop sequence, -1 for none."""
-        rows = self._rows.cpu().numpy()
-        first = (at >= 0) & (self._cuts[rows] < 0)
-        self._cuts[rows[first]] = at[first]
-
-    def keep(self, rows: torch.Tensor) -> None:
-        self._flush()
-        self._rows = self._rows[rows]
-
-    def _flush(self) -> None:
-        end = self._start + len(self._pending)
-        tokens, *floats = zip(*self._pending, strict=True)
-        self._tokens[self._rows, self._start : end] = torch.stack(tokens, dim=1)
-        for plane, columns in zip(self._floats, floats, strict=False):
-            plane[self._rows, self._start : end] = torch.stack(columns, dim=1)
-        self._pending, self._start = [], end
-
-    def close(
-        self, rooms: NDArray[np.int64], end_id: int, masks: NDArray[np.uint8] | None
-    ) -> _Written:
-        if self._pending:
-            self._flush()
-        actions = self._tokens[:, : self._start].cpu().numpy()
-        floats = self._floats[:, :, : self._start].cpu().numpy()
-        stopped = np.flatnonzero(self._cuts >= 0)
-        actions[stopped, self._cuts[stopped]] = end_id
-        floats[0, stopped, self._cuts[stopped]] = floats[2, stopped, self._cuts[stopped]]
-        ends = actions == end_id
-        first = np.where(ends.any(axis=1), ends.argmax(axis=1) + 1, self._start + 1)
-        return _Written(
-            actions=actions,
-            log_probs=floats[0],
-            values=floats[1],
-            lengths=np.minimum(first, rooms),
-            finished=first <= rooms,
-            masks=masks,
-        )
-
-
-def _write(
+def _write_chunk(
     decoder: Decoder,
     prompts: Sequence[Sequence[int]],
     rows: torch.Tensor,
     *,
     rooms: NDArray[np.int64],
     random: torch.Tensor | None,
-    drawing: Drawing,
+    sampler: TokenSampler,
     keep_share: float,
     end_id: int,
     stopper: Stopper | None,
     masks: RowMasks | None,
-) -> _Written:
+) -> WrittenChunk:
     room, count = int(rooms.max()), len(rows)
-    log = _Log(count, room, rows.device)
+    log = TokenLog(count, room, rows.device)
     last = torch.from_numpy(rooms - 1).to(rows.device)
     ragged = int(rooms.min()) < room
     logits, values = decoder.prefill(prompts, rows, room)
@@ -337,7 +314,7 @@ def _write(
     for at in range(room):
         if masks is not None:
             logits = forbid(logits, masks.next(at))
-        tokens, log_probs, probs = drawing.choose(
+        tokens, log_probs, probs = sampler.choose(
             logits, None if random is None else random[:, at : at + 1]
         )
         over |= tokens == end_id

@@ -1,4 +1,4 @@
-"""Drawing: from scores to a token, by one uniform number per row.
+"""TokenSampler: from scores to a token, by one uniform number per row.
 
 In shapes, R is rows, V the vocabulary.
 """
@@ -16,7 +16,7 @@ _BELOW_ONE = 1.0 - 2.0**-22
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Drawing:
+class TokenSampler:
     """How one token is drawn from scores.
 
     Attributes:
@@ -57,7 +57,7 @@ class Drawing:
         if self.temperature != 1.0:
             logits = logits / self.temperature
         if uniform is not None and self.top_p == 1.0 and not self.deterministic:
-            if logits.device.type == "cpu" and compiles():
+            if logits.device.type == "cpu" and kernels_available():
                 return _draw(logits.float(), uniform)
         probs = torch.softmax(logits, dim=-1, dtype=torch.float32)
         if self.deterministic or uniform is None:
@@ -79,22 +79,22 @@ def uniforms(shape: tuple[int, int], rng: torch.Generator, device: torch.device)
 
 
 @cache
-def compiles() -> bool:
-    """Return whether numba is installed, which compiles ``kernels``."""
+def kernels_available() -> bool:
+    """Return whether numba, which compiles the kernels, is installed."""
     return find_spec("numba") is not None
 
 
-def prepare_drawing(device: torch.device) -> None:
-    """Have compiled what ``choose`` draws with on a device."""
-    one = torch.zeros(1, 1, device=device)
-    Drawing().choose(one, one)
+def prepare_sampling(device: torch.device) -> None:
+    """Compile the kernel that ``choose`` draws with on a device."""
+    zero = torch.zeros(1, 1, device=device)
+    TokenSampler().choose(zero, zero)
 
 
 def _draw(
     logits: torch.Tensor, uniform: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Do the same in one pass over memory."""
-    from codegym.policies.gpt.kernels import draw
+    """Draw as ``TokenSampler.choose`` does, in one pass over memory."""
+    from codegym.policies.kernels import draw
 
     tokens = torch.empty(len(logits), dtype=torch.int64)
     log_probs, probs = torch.empty(len(logits)), torch.empty_like(logits)

@@ -1,43 +1,43 @@
-"""Reading rows of the tiny transformer on a CPU, with the kernels of ``kernels``.
+"""Reading rows of the tiny transformer on a CPU, with the compiled kernels.
 
-The same numbers as ``Transformer`` gives, to rounding. Matrix products are torch's; everything
-between them is one kernel each. Only tokens that are there are read, never padding, and the last
-layer of each row only at its last token.
+The numbers are those of ``Transformer``, to rounding. Matrix products are torch's; each operation
+between them is one kernel. Padding is never read, and the last layer of each row only at its last
+token.
+
+In shapes, N is tokens, B rows, L layers, H heads, e the size of a head, d the width, V the
+vocabulary.
 """
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from codegym.policies.decoding.token_sampling import compiles
+from codegym.policies.decoding.token_sampling import kernels_available
+from codegym.policies.gpt.network import GPTModule
 from codegym.policies.gpt.transformer import LAYER_NORM_EPS, Block
-
-if TYPE_CHECKING:
-    from codegym.policies.gpt.gpt_policy import GPTModule
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
 
 
-def can_read(module: "GPTModule") -> bool:
+def can_read(module: GPTModule) -> bool:
     """Return whether a module's rows can be read this way: on a CPU, in float32, with numba."""
     weight = module.transformer.embed_in.weight
     plain = weight.device.type == "cpu" and weight.dtype == torch.float32
-    return plain and compiles()
+    return plain and kernels_available()
 
 
-class FastReader:
-    """Reads packed tokens; what they attend to is the caller's.
+class CompiledReader:
+    """Reads packed tokens; the caller says what they attend to.
 
     Args:
-        module: Whose weights; ``can_read`` has allowed it.
+        module: The weights; ``can_read`` is True of it.
     """
 
-    def __init__(self, module: "GPTModule") -> None:
-        from codegym.policies.gpt import kernels
+    def __init__(self, module: GPTModule) -> None:
+        from codegym.policies import kernels
 
         self.kernels = kernels
         transformer = module.transformer
@@ -56,7 +56,7 @@ class FastReader:
         return np.empty(shape, dtype=np.float32)
 
     def scratch(self, tokens: int) -> "Scratch":
-        """Return memory for so many tokens read at once."""
+        """Return memory for N tokens that are read at once."""
         return Scratch(tokens, self.heads, self.size)
 
     def read_rows(
@@ -66,8 +66,8 @@ class FastReader:
 
         Args:
             ids: (N,) the tokens, row after row.
-            starts: (B + 1,) where each row's tokens start among them; every row has some.
-            first: (B,) where the first of them stands in its row; the cache holds what is before.
+            starts: (B + 1,) where each row's tokens start in ``ids``; every row has some.
+            first: (B,) position of the first of them in its row; the cache holds those before.
             pairs: The cache, column = position.
         """
 
@@ -91,9 +91,9 @@ class FastReader:
 
         Args:
             ids: The tokens.
-            at: Memory for so many; the hidden states stand in it until it is used again.
+            at: Memory for N tokens; it holds the hidden states until it is used again.
             attend: Called in each layer, to fill ``spread`` from ``split``.
-            ends: (B,) the tokens whose hidden states are wanted, if not those of all.
+            ends: (B,) the tokens whose hidden states are wanted; None for all.
         """
         torch.index_select(self._embedding, 0, ids, out=at.stream)
         at.branch.zero_()
@@ -121,15 +121,15 @@ class FastReader:
         self.kernels.add_and_norm(*at.sums, weight, bias, LAYER_NORM_EPS)
 
 
-class FastDecoder:
+class CompiledDecoder:
     """Reads the rows of one chunk for the decode loop; a prompt is read once for all its rows.
 
     Args:
-        module: Whose weights; ``can_read`` has allowed it.
+        module: The weights; ``can_read`` is True of it.
     """
 
-    def __init__(self, module: "GPTModule") -> None:
-        self._reader = FastReader(module)
+    def __init__(self, module: GPTModule) -> None:
+        self._reader = CompiledReader(module)
         self._value_head, self._transformer = module.value_head, module.transformer
 
     def prefill(
@@ -176,18 +176,19 @@ class FastDecoder:
         self._scratch = self._reader.scratch(len(kept))
 
 
-class FastRows:
-    """Reads rows that are played in an env: each is at its own position, some begin anew.
+class CompiledRows:
+    """Reads rows that are played in an environment: each is at its own position, some begin anew.
 
-    What is new of any row goes through the layers at once: a step of some and a prompt of others.
+    The new tokens of all rows go through the layers at once: a step of some rows, a prompt of
+    others.
 
     Args:
-        module: Whose weights; ``can_read`` has allowed it.
+        module: The weights; ``can_read`` is True of it.
         rows: Number B of rows.
     """
 
-    def __init__(self, module: "GPTModule", rows: int) -> None:
-        self._reader = FastReader(module)
+    def __init__(self, module: GPTModule, rows: int) -> None:
+        self._reader = CompiledReader(module)
         self._pairs = self._reader.cache(rows, self._reader.last_position + 1)
 
     def read(self, obs: NDArray[np.integer], first: Ints, lengths: Ints) -> torch.Tensor:
@@ -195,7 +196,7 @@ class FastRows:
 
         Args:
             obs: (B, T) ids.
-            first: (B,) how many tokens of each row stand in the cache already, not all of them.
+            first: (B,) how many tokens of each row the cache holds, fewer than the row has.
             lengths: (B,) of the rows.
         """
         columns = np.arange(int(lengths.max()))
@@ -205,7 +206,7 @@ class FastRows:
 
 
 class _Layer:
-    """One block's weights as the products want them."""
+    """One block's weights, laid out for the matrix products."""
 
     def __init__(self, block: Block) -> None:
         attention, mlp = block.attention, block.mlp
@@ -218,7 +219,7 @@ class _Layer:
 
 
 class Scratch:
-    """What is written for a number of tokens: tensors, and arrays of the same memory.
+    """Memory for the intermediate results of N tokens: tensors, and arrays of the same memory.
 
     Attributes:
         stream, branch, normed, heads: (N, d).

@@ -1,7 +1,8 @@
-"""``gpt``: our tiny transformer as a Policy, the default on a laptop.
+"""``gpt``: a tiny transformer as a Policy, the default on a laptop.
 
-The network stands in ``transformer``, the decode loop in ``sampling``; here they become the
-contract of ``codegym.policy``. Checkpoints are GPT-NeoX folders that transformers opens.
+Checkpoints are GPT-NeoX folders that transformers opens.
+
+In shapes, B is rows, T the longest number of actions, V the vocabulary.
 """
 
 from collections.abc import Sequence
@@ -20,12 +21,13 @@ from codegym.policies import checkpoint
 from codegym.policies.decoding import decode_loop
 from codegym.policies.decoding.action_scores import row_lengths, score
 from codegym.policies.decoding.decode_loop import SamplingConfig
-from codegym.policies.decoding.token_sampling import Drawing, prepare_drawing, uniforms
-from codegym.policies.gpt.compiled_rows import FastDecoder, FastRows, can_read
+from codegym.policies.decoding.token_sampling import TokenSampler, prepare_sampling, uniforms
+from codegym.policies.gpt.act_state import ActState, RowReader
+from codegym.policies.gpt.compiled_rows import CompiledDecoder, CompiledRows, can_read
+from codegym.policies.gpt.network import GPTModule
 from codegym.policies.gpt.packing import Packed
-from codegym.policies.gpt.plain_rows import ActState, PlainDecoder, PlainRows, Rows
-from codegym.policies.gpt.transformer import GPTConfig, Transformer
-from codegym.policies.value_head import ValueHead
+from codegym.policies.gpt.plain_rows import PlainDecoder, PlainRows
+from codegym.policies.gpt.transformer import GPTConfig
 from codegym.policies.variant import parse_variant
 from codegym.policy import Constraint, Evaluation, Generation, Policy, Step
 from codegym.tokenizers.tokenizer import Tokenizer
@@ -36,31 +38,20 @@ __all__ = ["GPTConfig", "GPTPolicy", "SamplingConfig"]
 _PREFIX = "gpt_neox."
 
 
-class GPTModule(nn.Module):
-    """Every weight of the policy: the transformer and the value head beside it."""
-
-    def __init__(self, config: GPTConfig, tokenizer: Tokenizer) -> None:
-        super().__init__()
-        self.transformer = Transformer(
-            config, vocab_size=tokenizer.vocab_size, pad_id=tokenizer.pad_id
-        )
-        self.value_head = ValueHead(config.d_model, config.value_hidden)
-
-
 class GPTPolicy(Policy):
-    """A transformer trained from nothing, small enough to learn on one core.
+    """A transformer trained from fresh weights, small enough to learn on one core.
 
     Args:
-        tokenizer: What its ids mean; sets the size of the vocabulary.
-        config: Its shape; ``GPTConfig.preset("tiny")`` if None.
-        seed: Of the first weights and of the policy's own generator.
+        tokenizer: The tokenizer; sets the size of the vocabulary.
+        config: Shape of the transformer; ``GPTConfig.preset("tiny")`` if None.
+        seed: Seed of the first weights and of the policy's generator.
         sampling_config: How ``generate`` runs; never changes what it draws.
-        device: Where the weights live.
+        device: Where the weights are.
 
     Attributes:
-        config: Its shape.
+        config: Shape of the transformer.
         sampling_config: How ``generate`` runs.
-        rng: The policy's own source of randomness, used where a call brings none.
+        rng: Source of randomness where a call brings none.
     """
 
     name = "gpt"
@@ -80,9 +71,11 @@ class GPTPolicy(Policy):
         self.max_tokens = self.config.max_tokens
         self.version = 0
         self.rng = torch.Generator().manual_seed(seed)
-        # Modules draw weights from torch's global generator when made; ours come from ``rng`` next.
+        # Modules are made with weights of torch's global generator; those of ``rng`` replace them.
         with torch.random.fork_rng(devices=[]):
-            module = GPTModule(self.config, tokenizer)
+            module = GPTModule(
+                self.config, vocab_size=tokenizer.vocab_size, pad_id=tokenizer.pad_id
+            )
         module.transformer.initialize(self.rng)
         module.value_head.initialize(self.rng)
         self._module = module.to(device)
@@ -92,10 +85,10 @@ class GPTPolicy(Policy):
         """Make a new policy of a preset shape; ``tiny`` where none is named.
 
         Args:
-            variant: A preset, with its context where the preset's own will not do: ``small@512``;
-                ``?value_hidden=128`` behind it gives the value head a hidden layer.
-            tokenizer: What its ids mean.
-            seed: Of the first weights.
+            variant: A preset; ``small@512`` sets another context than the preset's,
+                ``?value_hidden=128`` after it gives the value head a hidden layer.
+            tokenizer: The tokenizer.
+            seed: Seed of the first weights.
 
         Raises:
             UnknownNameError: No such preset.
@@ -115,13 +108,13 @@ class GPTPolicy(Policy):
         return cls(registry.get("tokenizers", "lexemes")(), shape, seed=seed)
 
     def prepare(self) -> None:
-        """Compile the kernels, or read them from where they are kept."""
-        prepare_drawing(self.device)
-        if not self._fast():
+        """Compile the kernels, or read them from their cache."""
+        prepare_sampling(self.device)
+        if not self._compiled():
             return
         ids = torch.tensor([self.tokenizer.end_id])
         with torch.inference_mode():
-            decoder = FastDecoder(self._module)
+            decoder = CompiledDecoder(self._module)
             decoder.prefill([ids.tolist()], torch.zeros_like(ids), 1)
             decoder.step(ids)
 
@@ -132,7 +125,7 @@ class GPTPolicy(Policy):
 
     @property
     def device(self) -> torch.device:
-        """Where the weights live."""
+        """Where the weights are."""
         return self._module.value_head.bias.device
 
     def value_parameters(self) -> list[nn.Parameter]:
@@ -156,7 +149,7 @@ class GPTPolicy(Policy):
     ) -> Step:
         """Choose the next token of each row.
 
-        Only what the cache does not hold of a row is read, checked token by token.
+        Of each row only the tokens that the cache does not hold are read.
 
         Args:
             obs: (B, T) prompt and program so far, padded on the right with the pad id.
@@ -172,8 +165,16 @@ class GPTPolicy(Policy):
                 temperature is not positive.
         """
         rows = len(obs)
-        if not isinstance(state, ActState) or state.stale(self, rows):
-            state = ActState(self, self._rows(rows), rows)
+        stamp = (self, self.version, self.device)
+        known = isinstance(state, ActState) and len(state) == rows and state.stamp == stamp
+        if not known:
+            state = ActState(
+                self._row_reader(rows),
+                rows=rows,
+                max_tokens=self.max_tokens,
+                pad_id=self.tokenizer.pad_id,
+                stamp=stamp,
+            )
         hidden = state.read(obs)
         logits = self._module.transformer.logits(hidden)
         if mask is not None:
@@ -183,8 +184,8 @@ class GPTPolicy(Policy):
         random = None
         if not deterministic:
             random = uniforms((rows, 1), rng or self.rng, self.device)
-        drawing = Drawing(temperature=temperature, deterministic=deterministic)
-        tokens, log_probs, _ = drawing.choose(logits, random)
+        sampler = TokenSampler(temperature=temperature, deterministic=deterministic)
+        tokens, log_probs, _ = sampler.choose(logits, random)
         return Step(
             actions=tokens.cpu().numpy(),
             log_probs=log_probs.cpu().numpy(),
@@ -226,23 +227,23 @@ class GPTPolicy(Policy):
             prompts,
             n=n,
             budget=budget,
-            drawing=Drawing(temperature=temperature, top_p=top_p, deterministic=deterministic),
+            sampler=TokenSampler(temperature=temperature, top_p=top_p, deterministic=deterministic),
             config=self.sampling_config,
-            end_id=self.tokenizer.end_id,
+            tokenizer=self.tokenizer,
             max_tokens=self.max_tokens,
             rng=rng or self.rng,
             device=self.device,
             constraint=constraint,
-            pad_id=self.tokenizer.pad_id,
         )
 
     def _decoder(self) -> decode_loop.Decoder:
-        return FastDecoder(self._module) if self._fast() else PlainDecoder(self._module)
+        return CompiledDecoder(self._module) if self._compiled() else PlainDecoder(self._module)
 
-    def _rows(self, count: int) -> Rows:
-        return FastRows(self._module, count) if self._fast() else PlainRows(self._module, count)
+    def _row_reader(self, rows: int) -> RowReader:
+        kind = CompiledRows if self._compiled() else PlainRows
+        return kind(self._module, rows)
 
-    def _fast(self) -> bool:
+    def _compiled(self) -> bool:
         return self.sampling_config.compiled and can_read(self._module)
 
     def evaluate(

@@ -1,86 +1,31 @@
-"""How ``gpt`` reads rows where the kernels of ``fast`` cannot, and what ``act`` carries along.
+"""Reading rows of the tiny transformer with torch alone, where the compiled kernels do not apply.
 
-``PlainDecoder`` is what the decode loop reads through, ``PlainRows`` what ``act`` does; both use
-torch alone. ``ActState`` finds out which tokens of each row are new.
+``PlainDecoder`` reads for the decode loop, ``PlainRows`` for ``act``.
+
+In shapes, B is rows, R the rows of a chunk, d the width, V the vocabulary.
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from codegym.policies.decoding.action_scores import row_lengths
+from codegym.policies.gpt.act_state import Ints
 from codegym.policies.gpt.kv_cache import PromptCache, RaggedCache, sampled_cache
-
-if TYPE_CHECKING:
-    from codegym.policies.gpt.gpt_policy import GPTModule, GPTPolicy
-
-Ints = NDArray[np.int64]
-
-
-class Rows(Protocol):
-    """Reads rows that are played in an env, each at its own position."""
-
-    def read(self, obs: NDArray[np.integer[Any]], first: Ints, lengths: Ints) -> torch.Tensor:
-        """Read each row from ``first`` to its end; return the (B, d) last hidden states.
-
-        Args:
-            obs: (B, T) ids.
-            first: (B,) how many tokens of each row were read before, not all of them.
-            lengths: (B,) of the rows.
-        """
-
-
-class ActState:
-    """The rows ``act`` has read, and the reader that holds their cache.
-
-    Args:
-        policy: Whose weights have filled the cache.
-        reader: Holds it.
-        rows: Number of rows.
-    """
-
-    def __init__(self, policy: "GPTPolicy", reader: Rows, rows: int) -> None:
-        self._version, self._owner, self._device = policy.version, policy, policy.device
-        self._pad_id = policy.tokenizer.pad_id
-        self._reader = reader
-        self._ids = np.full((rows, policy.max_tokens), self._pad_id, dtype=np.int64)
-        self._lengths = np.zeros(rows, dtype=np.int64)
-
-    def stale(self, policy: "GPTPolicy", rows: int) -> bool:
-        """Return whether other weights or another number of rows are to be read."""
-        return (
-            policy is not self._owner
-            or policy.version != self._version
-            or rows != len(self._lengths)
-            or policy.device != self._device
-        )
-
-    def read(self, obs: NDArray[np.integer[Any]]) -> torch.Tensor:
-        """Read each row to its end; return the (B, d) last hidden states."""
-        lengths = row_lengths(obs, pad_id=self._pad_id, max_tokens=self._ids.shape[1])
-        longest = int(lengths.max())
-        other = obs[:, :longest] != self._ids[:, :longest]
-        common = np.where(other.any(axis=1), other.argmax(axis=1), longest)
-        # The last token is read again even where it is known: its hidden state is what is wanted.
-        first = np.minimum(common, np.minimum(self._lengths, lengths - 1))
-        hidden = self._reader.read(obs, first, lengths)
-        self._ids[:, :longest] = obs[:, :longest]
-        self._lengths = lengths
-        return hidden
+from codegym.policies.gpt.network import GPTModule
 
 
 class PlainRows:
-    """Reads rows with torch alone: those with one new token by one step, any other one anew.
+    """Reads rows with torch alone: a row with one new token by one step, any other row anew.
 
     Args:
         module: Whose weights.
         rows: Number of rows.
     """
 
-    def __init__(self, module: "GPTModule", rows: int) -> None:
+    def __init__(self, module: GPTModule, rows: int) -> None:
         self._transformer = module.transformer
         config = self._transformer.config
         self._device = self._transformer.head_bias.device
@@ -97,7 +42,7 @@ class PlainRows:
         """Read each row to its end; return the (B, d) last hidden states."""
         fresh = np.flatnonzero(lengths - first > 1)
         if len(fresh):
-            # What stands behind a row's end is read too; the step sees none of it.
+            # Padding after a row's end is read too; the step sees none of it.
             ids = obs[fresh, : int(lengths[fresh].max()) - 1].astype(np.int64)
             prompt = PromptCache()
             self._transformer(torch.from_numpy(ids).to(self._device), prompt)
@@ -115,7 +60,7 @@ class PlainDecoder:
         module: Whose weights.
     """
 
-    def __init__(self, module: "GPTModule") -> None:
+    def __init__(self, module: GPTModule) -> None:
         self._transformer, self._value_head = module.transformer, module.value_head
         self._device = self._transformer.head_bias.device
 

@@ -1,13 +1,14 @@
-"""HFConfig: how a language model is opened and trained, and where names of models lead."""
+"""HFConfig: how a language model is opened and trained; names of models."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from codegym.errors import CheckpointError, ConfigError
-from codegym.policies.hf.hf_model import DTYPES
+from codegym.policies.hf.hf_model import DTYPES, positions
 from codegym.policies.hf.prompting import Prompting
 from codegym.policies.hf.smollm2 import find_smollm2
+from codegym.policies.variant import parse_variant
 from codegym.tokenizers.hf import HFTokenizer
 
 _NAMED = {"smollm2": find_smollm2}
@@ -21,10 +22,10 @@ class HFConfig:
         max_tokens: Longest prompt plus program.
         lora_rank: Rank of LoRA adapters on all linear layers; 0 trains every weight.
         lora_alpha: Their scale is ``lora_alpha / lora_rank``.
-        dtype: Of the weights: ``float32``, ``bfloat16`` or ``float16``. Adapters and the value head
-            stay in float32.
+        dtype: Number format of the weights: ``float32``, ``bfloat16`` or ``float16``. Adapters and
+            the value head stay in float32.
         gradient_checkpointing: Save memory in training at the price of a second forward pass.
-        prompting: How tasks are shown, and what ends a program.
+        prompting: How tasks are shown and what ends a program.
         score_rows: Actions scored at once against the vocabulary.
         value_hidden: Units of the value head's hidden layer; 0 makes it one linear map.
     """
@@ -42,10 +43,10 @@ class HFConfig:
         if self.dtype not in DTYPES:
             raise ConfigError("dtype is unusable", value=self.dtype, expected=", ".join(DTYPES))
         bounds = {"max_tokens": 2, "lora_rank": 0, "score_rows": 1, "value_hidden": 0}
-        for name, least in bounds.items():
-            if getattr(self, name) < least:
+        for name, lowest in bounds.items():
+            if getattr(self, name) < lowest:
                 raise ConfigError(
-                    f"{name} is unusable", value=getattr(self, name), expected=f">= {least}"
+                    f"{name} is unusable", value=getattr(self, name), expected=f">= {lowest}"
                 )
 
     @classmethod
@@ -61,8 +62,27 @@ class HFConfig:
         return cls(**row | {"prompting": Prompting(**prompting)})
 
 
+def read_variant(variant: str) -> tuple[str, HFConfig]:
+    """Return the model and the settings that a variant names; see ``HFPolicy.create``.
+
+    Raises:
+        UnknownNameError: There is no such option.
+        ConfigError: No model is named, there is no such model, or an option is unusable.
+    """
+    name, options = parse_variant(variant, "hf", ("lora", "value_hidden", "max_tokens"))
+    if not name:
+        raise ConfigError("which language model?", expected="hf:smollm2, hf:FOLDER or hf:HUB/NAME")
+    most = HFConfig().max_tokens
+    config = HFConfig(
+        lora_rank=options.get("lora", 0),
+        value_hidden=options.get("value_hidden", 0),
+        max_tokens=options.get("max_tokens") or min(most, positions(locate(name)) or most),
+    )
+    return name, config
+
+
 def locate(name: str) -> str:
-    """Return the folder or hub name that a name stands for; ``smollm2`` is made first."""
+    """Return the folder or hub name of a model; ``smollm2`` is converted first."""
     return str(_NAMED[name]()) if name in _NAMED else name
 
 

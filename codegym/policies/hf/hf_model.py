@@ -1,30 +1,37 @@
-"""Opening causal language models: from a folder or the hub, whole or with LoRA adapters.
+"""Causal language models of transformers: opened from a folder or the hub, with a value head.
 
-Everything here is about weights; how they become a Policy stands in ``hf``. Objects of transformers
-are typed ``Any``: half of its methods have no annotations.
+Objects of transformers are typed ``Any``: half of its methods have no annotations.
+
+In shapes, B is rows, L the longest row, d the width, V the vocabulary.
 """
 
-import hashlib
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
-from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    LlamaConfig,
+    LlamaForCausalLM,
+    PreTrainedModel,
+)
 from transformers.utils import logging as transformers_logging
 
-from codegym.errors import ConfigError, MissingExtraError
-from codegym.policies.gpt.transformer import NEVER
+from codegym.errors import ConfigError
+from codegym.policies.decoding.row_masks import NEVER
 from codegym.policies.value_head import ValueHead
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 def positions(name: str) -> int | None:
-    """Return how many positions a model has; None where its configuration does not say.
+    """Return how many positions a model has; None if its configuration does not say.
 
     Args:
         name: A folder, or a name on the hub.
@@ -56,15 +63,15 @@ def open_model(name: str, *, dtype: str, device: torch.device | str) -> Any:
     Args:
         name: A folder, or a name on the hub.
         dtype: ``float32``, ``bfloat16`` or ``float16``.
-        device: Where to put it.
+        device: Where to put the model.
 
     Raises:
-        ConfigError: There is no such model, or it cannot be scored by its head alone.
+        ConfigError: There is no such model, or its scores are changed after the head.
     """
     with _opening(name):
         config = AutoConfig.from_pretrained(name)
         for field, value in config.to_dict().items():
-            # Dropout would make evaluation differ from what was sampled.
+            # With dropout, evaluation would differ from sampling.
             if ("dropout" in field or "pdrop" in field) and isinstance(value, float):
                 setattr(config, field, 0.0)
         with quiet():
@@ -119,7 +126,7 @@ class HFModule(nn.Module):
 
     Args:
         model: The language model, a ``peft`` model if it has adapters.
-        vocab_size: Ids of the tokenizer; the model may have more rows, which are never written.
+        vocab_size: Number of the tokenizer's ids; the model may have more, which are never written.
         pad_id: The id that is never written.
         value_hidden: Units of the value head's hidden layer; 0 for none.
     """
@@ -150,7 +157,7 @@ class HFModule(nn.Module):
         return trunk_of(self.causal)
 
     def logits(self, hidden: torch.Tensor) -> torch.Tensor:
-        """Return (..., V) float32 scores of the next token; those never written are excluded."""
+        """Return (..., V) float32 scores of the next token; ids never written have ``NEVER``."""
         head = self.causal.get_output_embeddings()
         scores: torch.Tensor = head(hidden)[..., : self._vocab_size].float()
         missing = self._vocab_size - scores.shape[-1]
@@ -162,106 +169,51 @@ class HFModule(nn.Module):
             scores = scores + blank
         return scores
 
+    def score(self, hidden: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return (..., V) scores of the next token and (...,) values of (..., d) hidden states."""
+        return self.logits(hidden), self.value_head(hidden)
 
-def add_lora(model: Any, *, rank: int, alpha: int, seed: int) -> nn.Module:
-    """Freeze a model and put LoRA adapters on all its linear layers.
-
-    Args:
-        model: What to adapt; it is changed in place.
-        rank: Of the adapters.
-        alpha: Their scale is ``alpha / rank``.
-        seed: Of their first weights.
-
-    Source: Hu et al. 2021 (2106.09685).
-    """
-    peft = _peft()
-    config = peft.LoraConfig(
-        r=rank, lora_alpha=alpha, target_modules="all-linear", task_type="CAUSAL_LM"
-    )
-    with torch.random.fork_rng(devices=[]), _before_transformers_6():
-        torch.default_generator.manual_seed(seed)
-        adapted: nn.Module = peft.get_peft_model(model, config)
-    return adapted.eval()
-
-
-def read_lora(model: Any, folder: Path) -> nn.Module:
-    """Put the adapters of a folder on a model."""
-    with _before_transformers_6():
-        adapted: nn.Module = _peft().PeftModel.from_pretrained(model, folder, is_trainable=True)
-    return adapted.eval()
-
-
-@contextmanager
-def _before_transformers_6() -> Iterator[None]:
-    """Hide what late versions of transformers 5 say of names that early ones need."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "`.*gradient_checkpointing", FutureWarning)
-        yield
+    def read(self, tokens: NDArray[np.integer[Any]]) -> torch.Tensor:
+        """Return the (B, L, d) last hidden states of (B, L) ids, padded on the right."""
+        # Padding on the right is never looked at; its id may be none of the model's.
+        ids = np.where(tokens == self._pad_id, 0, tokens).astype(np.int64)
+        device = self.value_head.bias.device
+        out = self.trunk(input_ids=torch.from_numpy(ids).to(device), use_cache=False)
+        hidden: torch.Tensor = out.last_hidden_state
+        return hidden
 
 
 def checkpoint_activations(module: HFModule) -> None:
     """Save memory in training at the price of a second forward pass."""
-    with _before_transformers_6():
+    with hide_renames():
         module.causal.gradient_checkpointing_enable({"use_reentrant": False})
     if module.adapted:
         module.causal.enable_input_require_grads()
 
 
-class Merger:
-    """Folds adapters into the weights while sampling, and takes them out again without a trace.
-
-    The original tensors are kept and put back, so that no rounding is left behind.
-
-    Args:
-        module: Whose adapters.
-
-    Attributes:
-        paused: While True, ``merge`` does nothing: the adapters are switched off.
-    """
-
-    def __init__(self, module: HFModule) -> None:
-        self._module = module
-        self.paused = False
-        self._originals: list[tuple[Any, torch.Tensor]] = []
-
-    def merge(self) -> None:
-        """Fold the adapters in; nothing happens if they are, or if there are none."""
-        if self._originals or self.paused or not self._module.adapted:
-            return
-        layers = [
-            layer for layer in self._module.model.modules() if isinstance(layer, _lora_layer())
-        ]
-        self._originals = [(layer, layer.get_base_layer().weight.data) for layer in layers]
-        for layer in layers:
-            layer.merge(safe_merge=True)
-
-    def unmerge(self) -> None:
-        """Take the adapters out; nothing happens if they are out."""
-        for layer, weight in self._originals:
-            layer.unmerge()
-            layer.get_base_layer().weight.data = weight
-        self._originals = []
+@contextmanager
+def hide_renames() -> Iterator[None]:
+    """Hide the warnings of late versions of transformers 5 about names that early ones need."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "`.*gradient_checkpointing", FutureWarning)
+        yield
 
 
-def fingerprint(module: HFModule) -> str:
-    """Return a hash of all frozen weights, to find the same base again."""
-    digest = hashlib.sha256()
-    for _, weight in sorted(module.causal.named_parameters()):
-        if not weight.requires_grad:
-            digest.update(weight.detach().cpu().contiguous().view(torch.uint8).numpy().data)
-    return digest.hexdigest()
-
-
-def _peft() -> Any:
-    try:
-        import peft
-    except ModuleNotFoundError as error:
-        raise MissingExtraError("peft", "agents") from error
-    return peft
-
-
-def _lora_layer() -> type[Any]:
-    _peft()
-    from peft.tuners.lora import LoraLayer
-
-    return cast("type[Any]", LoraLayer)
+def tiny_llama(*, vocab_size: int, end_id: int, seed: int) -> Any:
+    """Return a Llama of a few thousand fresh weights with a context of 128 tokens, for checks."""
+    shape = LlamaConfig(
+        vocab_size=vocab_size,
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        max_position_embeddings=128,
+        bos_token_id=None,
+        eos_token_id=end_id,
+        pad_token_id=None,
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        model: Any = LlamaForCausalLM(shape)
+    return model.eval()

@@ -1,52 +1,46 @@
 """``hf``: any causal language model of transformers as a Policy, whole or through LoRA adapters.
 
-The model stands in ``hf_model``, its caches in ``hf_cache``, templates and stop sequences in
-``prompting``, other engines of generation in ``engines``. A folder it saves opens with
-``AutoModelForCausalLM.from_pretrained``.
+A folder it saves opens with ``AutoModelForCausalLM.from_pretrained``.
+
+In shapes, B is rows, T the longest number of actions, V the vocabulary.
 """
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from functools import partial
 from pathlib import Path
-from typing import Any, Self, cast
+from typing import Any, Self
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
-from transformers import LlamaConfig, LlamaForCausalLM
 
-from codegym.errors import CheckpointError, ConfigError
+from codegym.errors import ConfigError
 from codegym.policies import checkpoint
 from codegym.policies.decoding import decode_loop
 from codegym.policies.decoding.action_scores import gather_actions, row_lengths, score_by_parts
 from codegym.policies.decoding.decode_loop import SamplingConfig
-from codegym.policies.decoding.token_sampling import Drawing, prepare_drawing, uniforms
+from codegym.policies.decoding.token_sampling import TokenSampler, prepare_sampling, uniforms
+from codegym.policies.hf.adapters import Adapters, add_lora
 from codegym.policies.hf.engines import Engine
 from codegym.policies.hf.hf_cache import HFActState, HFDecoder
-from codegym.policies.hf.hf_config import HFConfig, locate, open_tokenizer
+from codegym.policies.hf.hf_config import HFConfig, locate, open_tokenizer, read_variant
+from codegym.policies.hf.hf_folder import read_model, write_model
 from codegym.policies.hf.hf_model import (
     HFModule,
-    Merger,
-    add_lora,
     checkpoint_activations,
-    fingerprint,
     open_model,
     positions,
-    quiet,
-    read_lora,
+    tiny_llama,
 )
-from codegym.policies.hf.prompting import Prompting, StopWatch
-from codegym.policies.variant import parse_variant
+from codegym.policies.hf.prompting import Prompting
 from codegym.policy import Constraint, Evaluation, Generation, Policy, Step
 from codegym.tokenizers.hf import HFTokenizer
 from codegym.tokenizers.tokenizer import Tokenizer
 from codegym.trajectory import Batch
 
 __all__ = ["HFConfig", "HFPolicy"]
-
-_SETTINGS = "codegym_hf.json"
 
 
 class HFPolicy(Policy):
@@ -55,16 +49,16 @@ class HFPolicy(Policy):
     Args:
         model: The language model; with adapters if ``config`` asks for them.
         tokenizer: Its tokenizer.
-        config: How it is trained.
-        seed: Of the policy's own generator.
-        base: Name the frozen model can be opened by again; needed to save adapters.
+        config: How the model is trained.
+        seed: Seed of the policy's generator.
+        base: Name by which the frozen model opens again; needed to save adapters.
         sampling_config: How ``generate`` runs.
-        engine: What generates instead of this process.
+        engine: Generates in place of this process.
 
     Attributes:
-        config: How it is trained.
-        rng: The policy's own source of randomness.
-        engine: What generates instead of this process, or None.
+        config: How the model is trained.
+        rng: Source of randomness where a call brings none.
+        engine: Generates in place of this process; None for this process.
         sampling_config: How ``generate`` runs.
     """
 
@@ -97,8 +91,7 @@ class HFPolicy(Policy):
             value_hidden=self.config.value_hidden,
         )
         self._module.value_head.initialize(self.rng)
-        self._merger = Merger(self._module)
-        self._stamp = object()
+        self._adapters = Adapters(self._module)
         if self.config.gradient_checkpointing:
             checkpoint_activations(self._module)
 
@@ -135,67 +128,42 @@ class HFPolicy(Policy):
 
     @classmethod
     def create(cls, variant: str, *, tokenizer: Tokenizer, seed: int) -> Self:
-        """Open the model a name like ``hf:smollm2`` or ``hf:/models/qwen`` stands for.
+        """Open the model that a name like ``hf:smollm2`` or ``hf:/models/qwen`` means.
 
         Args:
-            variant: ``smollm2``, a folder or a hub name; behind it ``?lora=8`` asks for adapters,
-                ``value_hidden=128`` for a hidden layer in the value head, ``max_tokens=512`` for
-                another context than 1,024 or what the model has.
-            tokenizer: Not used: the model brings its own.
-            seed: Of the adapters and the policy's generator.
+            variant: ``smollm2``, a folder or a hub name, then options: ``?lora=8`` asks for
+                adapters, ``value_hidden=128`` for a hidden layer in the value head,
+                ``max_tokens=512`` for another context than 1,024 or the model's.
+            tokenizer: Not used: the model has a tokenizer.
+            seed: Seed of the adapters and of the policy's generator.
 
         Raises:
             ConfigError: There is no such model, or an option is unusable.
         """
-        name, options = parse_variant(variant, "hf", ("lora", "value_hidden", "max_tokens"))
-        if not name:
-            raise ConfigError(
-                "which language model?", expected="hf:smollm2, hf:FOLDER or hf:HUB/NAME"
-            )
-        folder = locate(name)
-        most = HFConfig().max_tokens
-        config = HFConfig(
-            lora_rank=options.get("lora", 0),
-            value_hidden=options.get("value_hidden", 0),
-            max_tokens=options.get("max_tokens") or min(most, positions(folder) or most),
-        )
+        name, config = read_variant(variant)
         return cls.open(name, config, seed=seed)
 
     @classmethod
     def specimen(cls, *, seed: int) -> Policy:
         """Return a tiny Llama with fresh weights and a byte tokenizer."""
         tokenizer = HFTokenizer()
-        shape = LlamaConfig(
-            vocab_size=tokenizer.model_size,
-            hidden_size=32,
-            intermediate_size=64,
-            num_hidden_layers=2,
-            num_attention_heads=2,
-            num_key_value_heads=1,
-            max_position_embeddings=128,
-            bos_token_id=None,
-            eos_token_id=tokenizer.end_id,
-            pad_token_id=None,
-        )
-        with torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(seed)
-            model = LlamaForCausalLM(shape)
-        settings = HFConfig(max_tokens=64, prompting=Prompting(stops=()))
-        return cls(cast("Any", model).eval(), tokenizer, settings, seed=seed)
+        model = tiny_llama(vocab_size=tokenizer.model_size, end_id=tokenizer.end_id, seed=seed)
+        config = HFConfig(max_tokens=64, prompting=Prompting(stops=()))
+        return cls(model, tokenizer, config, seed=seed)
 
     def prepare(self) -> None:
-        """Compile what tokens are drawn with, or read it from where it is kept."""
-        prepare_drawing(self.device)
+        """Compile the kernel that draws tokens, or read it from its cache."""
+        prepare_sampling(self.device)
 
     @property
     def module(self) -> HFModule:
         """The torch module that holds every weight; adapters that were folded in are taken out."""
-        self._merger.unmerge()
+        self._adapters.unfold()
         return self._module
 
     @property
     def device(self) -> torch.device:
-        """Where the weights live."""
+        """Where the weights are."""
         return self._module.value_head.bias.device
 
     def value_parameters(self) -> list[nn.Parameter]:
@@ -204,40 +172,22 @@ class HFPolicy(Policy):
 
     def mark_updated(self) -> None:
         """Raise ``version``, so that caches of older weights are read anew."""
-        self._merger.unmerge()
-        self._stamp = object()
+        self._adapters.renew()
         self.version += 1
 
     @contextmanager
     def reference(self) -> Iterator[None]:
-        """Be the model that the adapters started from, for the KL to it.
+        """Make the policy the model that the adapters started from, for the KL to it.
 
         Raises:
             ConfigError: Every weight is trained, so nothing is left of the first model.
         """
-        if not self._module.adapted:
-            raise ConfigError(
-                "a policy that trains every weight keeps no reference",
-                value=self.base,
-                expected="lora_rank > 0",
-                cure="open the model a second time, or train adapters",
-            )
-        self._merger.unmerge()
-        outside, self._stamp = self._stamp, object()
-        self._merger.paused = True
-        try:
-            with cast("Any", self._module.model).disable_adapter():
-                yield
-        finally:
-            self._merger.paused = False
-            self._stamp = outside
+        with self._adapters.switched_off():
+            yield
 
     def encode_prompt(self, text: str) -> list[int]:
         """Return the ids a task's prompt is shown as, by ``config.prompting``."""
         return self.config.prompting.encode(text, self.tokenizer)
-
-    def _score(self, hidden: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        return self._module.logits(hidden), self._module.value_head(hidden)
 
     @torch.inference_mode()
     def act(
@@ -255,13 +205,13 @@ class HFPolicy(Policy):
         Raises:
             ConfigError: A row is empty, longer than ``max_tokens``, or allows no token.
         """
-        self._merger.merge()
+        self._adapters.fold()
         known = isinstance(state, HFActState)
-        if not known or len(state) != len(obs) or state.stamp is not self._stamp:
+        if not known or len(state) != len(obs) or state.stamp is not self._adapters.stamp:
             trunk = self._module.trunk
-            state = HFActState(trunk, self.device, stamp=self._stamp, rows=len(obs))
+            state = HFActState(trunk, self.device, stamp=self._adapters.stamp, rows=len(obs))
         hidden = state.read(obs, pad_id=self.tokenizer.pad_id, max_tokens=self.max_tokens)
-        logits, values = self._score(hidden)
+        logits, values = self._module.score(hidden)
         if mask is not None:
             if not mask.any(axis=1).all():
                 raise ConfigError("a row of the mask allows no token")
@@ -269,8 +219,8 @@ class HFPolicy(Policy):
         random = None
         if not deterministic:
             random = uniforms((len(obs), 1), rng or self.rng, self.device)
-        drawing = Drawing(temperature=temperature, deterministic=deterministic)
-        tokens, log_probs, _ = drawing.choose(logits, random)
+        sampler = TokenSampler(temperature=temperature, deterministic=deterministic)
+        tokens, log_probs, _ = sampler.choose(logits, random)
         return Step(
             actions=tokens.cpu().numpy(),
             log_probs=log_probs.cpu().numpy(),
@@ -293,14 +243,14 @@ class HFPolicy(Policy):
         """Write ``n`` programs for each prompt, at most ``budget`` tokens each, end included.
 
         With ``top_p`` below 1 the log-probabilities are of the distribution that was drawn from,
-        renormalised over the tokens kept. ``evaluate`` scores whole distributions and cannot
-        reproduce them.
+        renormalised over the tokens kept. ``evaluate``, as learning calls it, scores whole
+        distributions and cannot reproduce them.
 
         Raises:
             PromptTooLongError: A prompt leaves no room for a program.
             ConfigError: A setting is unusable, or a prompt is empty.
         """
-        drawing = Drawing(temperature=temperature, top_p=top_p, deterministic=deterministic)
+        sampler = TokenSampler(temperature=temperature, top_p=top_p, deterministic=deterministic)
         rng = rng or self.rng
         if self.engine is not None:
             if constraint is not None:
@@ -309,44 +259,37 @@ class HFPolicy(Policy):
                     value=type(self.engine).__name__,
                     cure="a policy without an engine",
                 )
-            return self.engine.generate(self, prompts, n=n, budget=budget, drawing=drawing, rng=rng)
-        self._merger.merge()
+            return self.engine.generate(self, prompts, n=n, budget=budget, sampler=sampler, rng=rng)
+        self._adapters.fold()
+        prompting = self.config.prompting
+        watch = partial(prompting.watch, self.tokenizer)
         return decode_loop.generate(
-            lambda: HFDecoder(self._module.trunk, self._score, self.device),
+            lambda: HFDecoder(self._module.trunk, self._module.score, self.device),
             prompts,
             n=n,
             budget=budget,
-            drawing=drawing,
+            sampler=sampler,
             config=self.sampling_config,
-            end_id=self.tokenizer.end_id,
+            tokenizer=self.tokenizer,
             max_tokens=self.max_tokens,
             rng=rng,
             device=self.device,
-            make_stopper=self._watch if self.config.prompting.sequences() else None,
+            make_stopper=watch if prompting.sequences() else None,
             constraint=constraint,
-            pad_id=self.tokenizer.pad_id,
         )
 
     @contextmanager
     def folded(self) -> Iterator[Any]:
         """Give the language model itself with its adapters folded in, for engines."""
-        self._merger.merge()
-        yield self._module.causal
-        self._merger.unmerge()
+        self._adapters.fold()
+        try:
+            yield self._module.causal
+        finally:
+            self._adapters.unfold()
 
     def first_stop(self, actions: Sequence[int]) -> int:
-        """Return how many actions stand before the first stop sequence, -1 if there is none."""
-        if not self.config.prompting.sequences():
-            return -1
-        watch = self._watch(1)
-        for token in actions:
-            before = int(watch.read(np.array([token]))[0])
-            if before >= 0:
-                return before
-        return -1
-
-    def _watch(self, rows: int) -> StopWatch:
-        return StopWatch(self.tokenizer, self.config.prompting.sequences(), rows)
+        """Return how many actions come before the first stop sequence, -1 if there is none."""
+        return self.config.prompting.first_stop(actions, self.tokenizer)
 
     def evaluate(
         self,
@@ -368,11 +311,12 @@ class HFPolicy(Policy):
         Raises:
             ConfigError: A temperature is not positive, or there is not one for each row.
         """
-        hidden = gather_actions(self._hidden(batch.tokens[:, :-1]), batch)
+        module = self.module
+        hidden = gather_actions(module.read(batch.tokens[:, :-1]), batch)
         return score_by_parts(
-            self._module.logits,
+            module.logits,
             hidden,
-            self._module.value_head(hidden),
+            module.value_head(hidden),
             batch,
             rows=self.config.score_rows,
             temperature=temperature,
@@ -382,31 +326,20 @@ class HFPolicy(Policy):
     def scores(self, obs: NDArray[np.integer[Any]]) -> torch.Tensor:
         """Return (B, V) log-probabilities of the next token of each row, with gradients."""
         lengths = row_lengths(obs, pad_id=self.tokenizer.pad_id, max_tokens=self.max_tokens)
-        hidden = self._hidden(obs[:, : int(lengths.max())])[np.arange(len(obs)), lengths - 1]
-        return torch.log_softmax(self._module.logits(hidden), dim=-1)
-
-    def _hidden(self, tokens: NDArray[np.integer[Any]]) -> torch.Tensor:
-        self._merger.unmerge()
-        # Padding on the right is never looked at; its id may be none of the model's.
-        ids = np.where(tokens == self.tokenizer.pad_id, 0, tokens).astype(np.int64)
-        out = self._module.trunk(input_ids=torch.from_numpy(ids).to(self.device), use_cache=False)
-        hidden: torch.Tensor = out.last_hidden_state
-        return hidden
+        module = self.module
+        hidden = module.read(obs[:, : int(lengths.max())])[np.arange(len(obs)), lengths - 1]
+        return torch.log_softmax(module.logits(hidden), dim=-1)
 
     def save(self, folder: Path) -> None:
-        """Write the model, or its adapters, in Hugging Face's layout, with our files beside.
+        """Write the model, or its adapters, in Hugging Face's layout, and our files.
 
         Raises:
             CheckpointError: The folder cannot be written, or holds something else.
         """
-        self._merger.unmerge()
-        settings = asdict(self.config) | {"base": self.base}
-        if self._module.adapted:
-            settings["base_hash"] = fingerprint(self._module)
-        with checkpoint.replacing(folder) as aside, quiet():
-            cast("Any", self._module.model).save_pretrained(aside)
-            checkpoint.write_json(aside / _SETTINGS, settings)
-            self._module.value_head.save(aside)
+        module = self.module
+        with checkpoint.replacing(folder) as aside:
+            write_model(aside, module, self.config, base=self.base)
+            module.value_head.save(aside)
             checkpoint.write_manifest(aside, self)
 
     @classmethod
@@ -420,24 +353,10 @@ class HFPolicy(Policy):
         folder = checkpoint.resolve(folder)
         manifest = checkpoint.read_manifest(folder, policy=cls.name)
         tokenizer = checkpoint.load_tokenizer(folder, manifest)
-        row = checkpoint.read_json(folder / _SETTINGS)
-        try:
-            base, base_hash = row.pop("base"), row.pop("base_hash", "")
-            config = HFConfig.from_json(row)
-            source = locate(base) if base_hash else str(folder)
-            model: nn.Module = open_model(source, dtype=config.dtype, device="cpu")
-        except (KeyError, TypeError, ConfigError) as error:
-            raise CheckpointError(f"{folder} does not open as an hf policy: {error}") from error
-        if base_hash:
-            model = read_lora(model, folder)
+        opened = read_model(folder)
         assert isinstance(tokenizer, HFTokenizer)
-        policy = cls(model, tokenizer, config, seed=0, base=base)
-        if base_hash and fingerprint(policy._module) != base_hash:
-            raise CheckpointError(
-                "the adapters were trained on other weights than the base model's",
-                value=base,
-                cure="put the base model back that the adapters belong to",
-            )
-        policy._module.value_head.read(folder)
+        policy = cls(opened.model, tokenizer, opened.config, seed=0, base=opened.base)
+        opened.check_base(policy.module)
+        policy.module.value_head.read(folder)
         policy.version = manifest.weight_version
         return policy

@@ -1,9 +1,9 @@
-"""How a pretrained model is shown a task, and which of its texts mean that it has ended.
+"""Prompting: how a pretrained model is shown a task, and which texts end its program.
 
-A base model is shown the head of a program and goes on with it. A chat model is asked for the
-program and its answer is begun for it, inside a code fence, so that it too just goes on: what it
-writes is a continuation, and no fence need be looked for. A chat model may also be left to answer
-as it likes; the program is then taken out of the answer by ``codegym.tasks.answers``.
+A base model is shown the head of a program and continues it. A chat model is asked for the program,
+and its answer is begun for it inside a code fence, so that it too writes a continuation and no
+fence has to be found. A chat model may also answer freely; ``codegym.tasks.answers`` then takes the
+program out of the answer.
 """
 
 import re
@@ -34,11 +34,11 @@ class Prompting:
 
     Attributes:
         style: ``code`` for base models, ``chat`` for models with a chat template, ``answer`` for
-            those that are to answer freely, with their thoughts and fences.
+            models that answer freely, with thoughts and fences.
         stops: Texts that end a program, once something other than white space was written.
-        continue_request: What a chat model is asked for the head of a program; ``{prompt}`` stands
-            for the prompt.
-        write_request: What it is asked for a plain text.
+        continue_request: Request to a chat model for a prompt that is the head of a program;
+            ``{prompt}`` is replaced by the prompt.
+        write_request: Request for a prompt that is plain text.
     """
 
     style: Style = "code"
@@ -58,12 +58,27 @@ class Prompting:
         """Return the stop sequences: the style's own unless others were given."""
         return STOPS[self.style] if self.stops is None else self.stops
 
+    def watch(self, tokenizer: Tokenizer, rows: int) -> "StopWatch":
+        """Return a watch for the stop sequences over some rows; there must be any."""
+        return StopWatch(tokenizer, self.sequences(), rows)
+
+    def first_stop(self, actions: Sequence[int], tokenizer: Tokenizer) -> int:
+        """Return how many actions come before the first stop sequence, -1 if there is none."""
+        if not self.sequences():
+            return -1
+        watch = self.watch(tokenizer, 1)
+        for token in actions:
+            before = int(watch.read(np.array([token]))[0])
+            if before >= 0:
+                return before
+        return -1
+
     def encode(self, text: str, tokenizer: HFTokenizer) -> list[int]:
         """Return the ids a prompt is shown as.
 
         White space at the prompt's end is left out: models have learnt it as the beginning of the
-        next token, and a prompt that ends in it makes them stop or fence (HumanEval pass@1 of
-        SmolLM2-135M falls from 5/40 to 0/40). The extra line break they then write is harmless.
+        next token, and a prompt that ends in it makes them stop or write a fence (HumanEval pass@1
+        of SmolLM2-135M falls from 5/40 to 0/40). The extra line break they write is harmless.
         """
         code = bool(_CODE.search(text))
         if self.style == "code":
@@ -84,7 +99,7 @@ def _render(messages: list[dict[str, str]], tokenizer: HFTokenizer) -> str:
         )
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-    # The settings transformers renders with: templates rely on them.
+    # Templates rely on the settings that transformers renders with.
     environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
     special = {
         name: entry.get("content") if isinstance(entry, dict) else entry
@@ -107,11 +122,11 @@ class StopWatch:
     def __init__(self, tokenizer: Tokenizer, stops: Sequence[str], rows: int) -> None:
         self._tokenizer, self._stops = tokenizer, tuple(stops)
         self._rows: list[list[int]] = [[] for _ in range(rows)]
-        # A token has at least one byte, so that so many tokens hold any stop sequence that is new.
+        # A token has at least one byte: a window of this many tokens holds any new stop sequence.
         self._window = max(len(stop.encode()) for stop in stops) + 1
 
     def read(self, tokens: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Read one more token of each row; return how many stand before a stop sequence, or -1."""
+        """Read one more token of each row; return how many come before a stop sequence, or -1."""
         found = np.full(len(tokens), -1, dtype=np.int64)
         for index, token in enumerate(tokens.tolist()):
             row = self._rows[index]

@@ -1,9 +1,9 @@
-"""Any Policy as a stable-baselines3 policy, so that its own PPO and A2C train it.
+"""SequencePolicy: any Policy as a policy of stable-baselines3, whose PPO and A2C then train it.
 
 Three thin classes; no learning is done here. ``SequencePolicy`` acts with the policy's cache and
-scores packed sequences; ``SequenceRolloutBuffer`` packs them; ``SequenceVecEnv`` brings the native
-vector env. ``make_ppo`` and ``load_rollout`` train on programs that ``generate`` has written,
-without stepping an env at all.
+scores packed sequences; ``SequenceRolloutBuffer`` packs them; ``SequenceVecEnv`` wraps the native
+vector environment. ``make_ppo`` and ``load_rollout`` train on programs that ``generate`` has
+written, without stepping an environment.
 """
 
 from collections.abc import Sequence
@@ -20,7 +20,8 @@ from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.type_aliases import PyTorchObs, Schedule
 from stable_baselines3.common.vec_env import VecEnv
 
-from codegym.errors import ConfigError, EnvError
+from codegym.errors import ConfigError
+from codegym.policies.sb3.no_env import NoEnv
 from codegym.policies.sb3.sequence_buffer import SequenceRolloutBuffer, pack, unpack
 from codegym.policies.sb3.sequence_vec_env import SequenceVecEnv
 from codegym.policy import Policy
@@ -40,18 +41,20 @@ __all__ = [
 class SequencePolicy(ActorCriticPolicy):
     """A Policy behind stable-baselines3's interface.
 
-    While a rollout is collected each step reads one token per row; the cache finds by itself which
-    rows go on and which are new. Every optimizer step marks the policy as updated.
+    While a rollout is collected, each step reads one token per row; the cache finds out which rows
+    continue and which are new. Every optimizer step marks the policy as updated. Actions are drawn
+    at temperature 1; loaded episodes are scored at the temperature they were written at.
 
     Args:
         observation_space: A box of ids, one row of the policy's ``max_tokens``.
         action_space: The ids of the policy's tokenizer.
         lr_schedule: Learning rate by remaining progress.
-        policy: What acts, scores and learns; give it as ``policy_kwargs={"policy": policy}``.
+        policy: The policy that acts, scores and learns; given as
+            ``policy_kwargs={"policy": policy}``.
         value_lr_scale: Learning rate of the value head, as a multiple of the actor's.
         use_sde: Must be False: tokens are discrete.
-        optimizer_class: What trains it.
-        optimizer_kwargs: Its settings but the learning rate.
+        optimizer_class: The optimizer.
+        optimizer_kwargs: Settings of the optimizer, without the learning rate.
 
     Raises:
         ConfigError: The spaces are not the policy's.
@@ -97,7 +100,7 @@ class SequencePolicy(ActorCriticPolicy):
         ]
         make = cast("Any", self.optimizer_class)
         self.optimizer = make(groups, lr=lr_schedule(1), **self.optimizer_kwargs)
-        # The algorithms set one learning rate for all groups, so ours apply within the step.
+        # The algorithms set the same learning rate for all groups; ours apply within the step.
         rates: list[float] = []
 
         def scale(optimizer: torch.optim.Optimizer, *_: Any) -> None:
@@ -130,7 +133,7 @@ class SequencePolicy(ActorCriticPolicy):
         """Choose the next token of each row: (B,) actions, (B, 1) values, (B,) log-probs."""
         step = self.source.act(obs.cpu().numpy(), self._state, deterministic=deterministic)
         self._state, self._rows = step.state, len(obs)
-        # Where the observation came from: finding this module's own device takes longer.
+        # The device of the observation: finding this module's own device takes longer.
         return (
             torch.from_numpy(step.actions).to(obs.device),
             torch.from_numpy(step.values).to(obs.device)[:, None],
@@ -140,7 +143,7 @@ class SequencePolicy(ActorCriticPolicy):
     def predict_values(self, obs: PyTorchObs) -> torch.Tensor:
         """Return (B, 1) values of observations."""
         assert isinstance(obs, torch.Tensor)
-        # A rollout's last observations are one token further than its cache holds.
+        # The last observations of a rollout have one token more than the cache holds.
         state = self._state if len(obs) == self._rows else None
         step = self.source.act(obs.cpu().numpy(), state, deterministic=True)
         return torch.from_numpy(step.values).to(obs.device)[:, None]
@@ -167,7 +170,7 @@ class SequencePolicy(ActorCriticPolicy):
 
         Args:
             obs: Packed sequences of a ``SequenceRolloutBuffer``, or plain observations.
-            actions: Flat; of packed sequences they stand in ``obs`` already.
+            actions: Flat; packed sequences hold them already.
         """
         assert isinstance(obs, torch.Tensor)
         rows = obs.cpu().numpy().astype(np.int64)
@@ -182,48 +185,6 @@ class SequencePolicy(ActorCriticPolicy):
         starts = (rows != self.source.tokenizer.pad_id).sum(axis=1)
         rows[np.arange(len(rows)), starts] = actions.cpu().numpy().reshape(-1)
         return pack(rows, starts, np.ones_like(starts))
-
-
-class _NoEnv(VecEnv):
-    """Spaces without an env, for training on programs that were written elsewhere."""
-
-    def __init__(self, policy: Policy) -> None:
-        vocab = policy.tokenizer.vocab_size
-        self.render_mode = None
-        super().__init__(
-            1, spaces.Box(0, vocab - 1, (policy.max_tokens,), np.int32), spaces.Discrete(vocab)
-        )
-
-    def reset(self) -> Any:
-        """Refuse."""
-        raise EnvError("this PPO has no env", cure="make_ppo(policy, env=...) to use learn()")
-
-    def step_async(self, actions: Any) -> None:
-        """Refuse."""
-        self.reset()
-
-    def step_wait(self) -> Any:
-        """Refuse."""
-        return self.reset()
-
-    def close(self) -> None:
-        """Do nothing: nothing is open."""
-
-    def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:
-        """Return an attribute of this object."""
-        return [getattr(self, attr_name)]
-
-    def set_attr(self, attr_name: str, value: Any, indices: Any = None) -> None:
-        """Refuse."""
-        self.reset()
-
-    def env_method(self, method_name: str, *args: Any, indices: Any = None, **kwargs: Any) -> Any:
-        """Refuse."""
-        return self.reset()
-
-    def env_is_wrapped(self, wrapper_class: Any, indices: Any = None) -> list[bool]:
-        """Return False."""
-        return [False]
 
 
 def make_ppo(
@@ -247,10 +208,10 @@ def make_ppo(
     """Make stable-baselines3's own PPO over a policy.
 
     Args:
-        policy: What learns.
-        env: Where ``learn`` plays; None to train by ``load_rollout`` and ``train`` alone.
-        learning_rate: Of the actor.
-        value_learning_rate: Of the value head.
+        policy: The policy that learns.
+        env: Environment of ``learn``; None to train by ``load_rollout`` and ``train`` alone.
+        learning_rate: Learning rate of the actor.
+        value_learning_rate: Learning rate of the value head.
         n_steps: Steps per env and rollout; unused without an env.
         batch_size: Sequences per optimizer step.
         n_epochs: Passes over a rollout.
@@ -261,21 +222,18 @@ def make_ppo(
         gamma: Discount per token; less than 1 takes credit from the first tokens of a program.
         gae_lambda: 1 trusts the return alone.
         target_kl: Ends an update that has moved further than 1.5 times this.
-        seed: Of the order of the sequences. What the policy draws comes from its own generator.
+        seed: Seed of the order of the sequences; the policy draws from its own generator.
+
+    Raises:
+        ConfigError: A learning rate is not positive.
     """
-    for name, value in (
-        ("learning_rate", learning_rate),
-        ("value_learning_rate", value_learning_rate),
-    ):
-        if not value > 0:
-            raise ConfigError(f"{name} is unusable", value=value, expected="> 0")
+    _check_rates(learning_rate=learning_rate, value_learning_rate=value_learning_rate)
     ppo = PPO(
         SequencePolicy,
-        env or _NoEnv(policy),
+        env or NoEnv(policy),
         learning_rate=learning_rate,
         n_steps=n_steps,
-        # PPO warns where steps do not divide by batches; ours count sequences, set below.
-        batch_size=n_steps * (env.num_envs if env else 1),
+        batch_size=n_steps * (env.num_envs if env else 1),  # any other makes PPO warn of its steps
         n_epochs=n_epochs,
         gamma=gamma,
         gae_lambda=gae_lambda,
@@ -284,15 +242,9 @@ def make_ppo(
         ent_coef=ent_coef,
         max_grad_norm=max_grad_norm,
         target_kl=target_kl,
-        rollout_buffer_class=SequenceRolloutBuffer,
-        rollout_buffer_kwargs={"pad_id": policy.tokenizer.pad_id, "seed": seed},
-        policy_kwargs={
-            "policy": policy,
-            "value_lr_scale": value_learning_rate / learning_rate,
-        },
-        device=policy.value_parameters()[0].device,
+        **_sequence_settings(policy, value_lr_scale=value_learning_rate / learning_rate, seed=seed),
     )
-    ppo.batch_size = batch_size
+    ppo.batch_size = batch_size  # in sequences
     ppo.set_logger(Logger(folder=None, output_formats=[]))
     return ppo
 
@@ -306,7 +258,7 @@ def load_rollout(
     """Put finished episodes into PPO's buffer, so that ``ppo.train()`` learns from them.
 
     Args:
-        ppo: From ``make_ppo``.
+        ppo: A PPO of ``make_ppo``.
         trajectories: Episodes of the current policy.
         rewards: For each episode, (T,) the reward received after each action; the episodes'
             ``credit`` if None.
@@ -327,7 +279,7 @@ def load_rollout(
 
 
 def ppo_state(ppo: PPO) -> dict[str, Any]:
-    """Return what resuming PPO needs beside the policy's weights."""
+    """Return the state that resuming PPO needs in addition to the policy's weights."""
     assert isinstance(ppo.rollout_buffer, SequenceRolloutBuffer)
     return {
         "optimizer": ppo.policy.optimizer.state_dict(),
@@ -344,6 +296,22 @@ def restore_ppo(ppo: PPO, state: dict[str, Any]) -> None:
     ppo.rollout_buffer.rng = state["rng"]
     ppo._n_updates = state["n_updates"]
     ppo.num_timesteps = state["num_timesteps"]
+
+
+def _sequence_settings(policy: Policy, *, value_lr_scale: float, seed: int) -> dict[str, Any]:
+    """Return the arguments that make a PPO train a policy on sequences."""
+    return {
+        "rollout_buffer_class": SequenceRolloutBuffer,
+        "rollout_buffer_kwargs": {"pad_id": policy.tokenizer.pad_id, "seed": seed},
+        "policy_kwargs": {"policy": policy, "value_lr_scale": value_lr_scale},
+        "device": policy.value_parameters()[0].device,
+    }
+
+
+def _check_rates(**rates: float) -> None:
+    for name, rate in rates.items():
+        if not rate > 0:
+            raise ConfigError(f"{name} is unusable", value=rate, expected="> 0")
 
 
 def _check_spaces(policy: Policy, observation: object, action: object) -> None:

@@ -58,7 +58,7 @@ class CandidateLine:
         self._fd = fd
         self._max = max_frame_bytes
         self._functions: list[Any] = []
-        self._stands: dict[int, Any] = {}
+        self._stand_ins: dict[int, Any] = {}
         self.known_classes: set[int] = set()
         self.gone = ""
         self.fault: tuple[BaseException, list[Any]] | None = None
@@ -89,7 +89,7 @@ class CandidateLine:
 
         Raises:
             CandidateGone: Its process is gone, or its reply is invalid.
-            Exception: The operation raised it, or an exception of which it is a copy.
+            Exception: The operation raised this exception in the candidate's process.
         """
         trees = [self._encode(value) for value in args]
         named = {key: self._encode(value) for key, value in kwargs.items()}
@@ -131,20 +131,20 @@ class CandidateLine:
         self.gone = self.gone or why
         return CandidateGone(why)
 
-    def _error(self, told: Any, *, ends: bool) -> BaseException:
-        if type(told) is not list or len(told) != 4:
+    def _error(self, description: Any, *, ends: bool) -> BaseException:
+        if type(description) is not list or len(description) != 4:
             return self._lost("bad reply")
-        kind, base, message = (str(part)[:300] for part in told[:3])
+        kind, base, message = (str(part)[:300] for part in description[:3])
         if ends and kind == "StopIteration":
             return StopIteration()
         known = RAISED.get(kind) or RAISED.get(base)
         if known is None:
-            return self._faulty(CandidateError, told, f"{kind}: {message}")
-        return self._faulty(known, told, message)
+            return self._faulty(CandidateError, description, f"{kind}: {message}")
+        return self._faulty(known, description, message)
 
-    def _faulty(self, kind: type[Exception], told: list[Any], text: str = "") -> Exception:
-        error = kind(text or str(told[2]))
-        self.fault = (error, told)
+    def _faulty(self, kind: type[Exception], description: list[Any], text: str = "") -> Exception:
+        error = kind(text or str(description[2]))
+        self.fault = (error, description)
         return error
 
     def _call_back(self, body: Any) -> bytes:
@@ -191,14 +191,14 @@ class CandidateLine:
         if tag != "@" or type(body) is not list or len(body) != 5:
             raise ValueError(f"unknown tag {tag!r}")
         handle, abilities, title, home, shape = body
-        told = (type(handle), type(abilities), type(title), type(home))
-        if told != (int, str, str, int) or shape not in _SHAPES:
+        types = (type(handle), type(abilities), type(title), type(home))
+        if types != (int, str, str, int) or shape not in _SHAPES:
             raise ValueError("not a handle")
-        if handle not in self._stands:
+        if handle not in self._stand_ins:
             known = home in self.known_classes or handle in self.known_classes
             kind = stand_in_class(abilities, known=known)
-            self._stands[handle] = kind(self, handle, title[:100], known)
-        stand = self._stands[handle]
+            self._stand_ins[handle] = kind(self, handle, title[:100], known)
+        stand = self._stand_ins[handle]
         return stand if shape != "generator" else generator(stand)
 
 

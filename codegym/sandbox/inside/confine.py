@@ -78,7 +78,7 @@ def landlock_version() -> int:
 
 
 def landlock(readable: list[str], listable: list[str]) -> int:
-    """Forbid access to files, TCP and signals to other domains, except reading some paths.
+    """Forbid access to files, TCP and signals to other processes, except reading some paths.
 
     Args:
         readable: Files and folders that may be read, folders with everything below them.

@@ -184,7 +184,7 @@ class Zygote:
         pid = os.fork()
         if pid == 0:
             try:
-                # A fork does not inherit this; without a namespace the program must die itself.
+                # A fork does not inherit this; without a namespace nothing else ends the program.
                 confine.die_with_parent(signal.SIGKILL)
                 if os.getppid() != zygote:
                     os._exit(NOT_READY_EXIT)

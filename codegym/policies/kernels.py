@@ -1,8 +1,9 @@
-"""Kernels: what a decode step does between its matrix products, compiled by numba for one core.
+"""Compiled kernels: attention, norms and drawing of tokens, for one core.
 
 A step of a small transformer is a few small matrix products and much reading of cached keys. torch
-reads them operation by operation; a kernel reads each once, only the columns that stand, and
-without padding. The kernels release the GIL, so that chunks run side by side.
+reads them operation by operation; a kernel reads each key once, only the columns in use, and
+without padding. The kernels release the GIL, so that chunks run side by side. They are in one file
+because numba's cache notices a change only in a kernel's own file.
 
 In shapes, B is rows, U prompts, P the longest prompt, H heads, e the size of a head, d the width, C
 columns, V the vocabulary.
@@ -17,7 +18,7 @@ import numpy as np
 from numba.core.caching import FunctionCache
 from numpy.typing import NDArray
 
-# Probabilities are first added up by so many.
+# Probabilities are added up in blocks of this many.
 _BLOCK = 32
 
 Floats = NDArray[np.float32]
@@ -25,7 +26,7 @@ Ints = NDArray[np.int64]
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 _ZERO, _HALF, _ONE = np.float32(0.0), np.float32(0.5), np.float32(1.0)
-# Weights below exp(-60) count as that: products with smaller ones would be denormal, and slow.
+# Smaller weights count as exp(-60): products with them would be denormal, and slow.
 _LEAST = np.float32(-60.0)
 _LOG2E = np.float32(1.44269504088896341)
 # ln 2 in two parts, so that subtracting a multiple of it loses nothing.
@@ -46,23 +47,24 @@ _BIAS, _MANTISSA = np.int32(127), np.int32(23)
 class _Kept(FunctionCache):
     """Compiled code in a folder that may be full, read-only or damaged at any time.
 
-    It only saves time: what can't be read is compiled, what can't be written is not kept.
+    The cache only saves time: a kernel that can't be read is compiled, and a kernel that can't be
+    written is not kept.
     """
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
-        """Return what was kept for a signature, or None."""
+        """Return the code kept for a signature, or None."""
         try:
             return super().load_overload(sig, target_context)  # type: ignore[no-untyped-call]
         except Exception:  # a damaged file fails in whatever way its bytes lead to
             return None
 
     def save_overload(self, sig: Any, data: Any) -> None:
-        """Keep what was compiled for a signature."""
+        """Keep the code compiled for a signature."""
         with suppress(Exception):
             super().save_overload(sig, data)  # type: ignore[no-untyped-call]
 
 
-def _compiled(*flags: str) -> Callable[[_Function], _Function]:
+def compiled(*flags: str) -> Callable[[_Function], _Function]:
     """Compile on first use and keep the result on disk; ``flags`` are LLVM's, for rounding.
 
     Where neither ``NUMBA_CACHE_DIR`` nor the package's folder nor the user's cache can be written,
@@ -79,15 +81,16 @@ def _compiled(*flags: str) -> Callable[[_Function], _Function]:
     return wrap
 
 
-@_compiled("nnan", "nsz")
-def _highest(row: Floats, count: int) -> np.float32:
-    highest: np.float32 = row[0]
+@compiled("nnan", "nsz")
+def highest(row: Floats, count: int) -> np.float32:
+    """Return the largest of the first ``count`` numbers."""
+    largest: np.float32 = row[0]
     for i in range(1, count):
-        highest = max(highest, row[i])
-    return highest
+        largest = max(largest, row[i])
+    return largest
 
 
-@_compiled("contract")
+@compiled("contract")
 def _exponentials(row: Floats, powers: NDArray[np.int32], count: int, shift: np.float32) -> None:
     """Replace x by exp(x - shift), to 2 units in the last place; ``shift`` is the highest x.
 
@@ -106,7 +109,7 @@ def _exponentials(row: Floats, powers: NDArray[np.int32], count: int, shift: np.
         row[i] *= scales[i]
 
 
-@_compiled("reassoc", "contract", "nsz")
+@compiled("reassoc", "contract", "nsz")
 def _total(row: Floats, start: int, end: int) -> np.float32:
     total = _ZERO
     for i in range(start, end):
@@ -114,7 +117,7 @@ def _total(row: Floats, start: int, end: int) -> np.float32:
     return total
 
 
-@_compiled("reassoc", "contract", "nsz")
+@compiled("reassoc", "contract", "nsz")
 def _score(query: Floats, keys: Floats, u: int, count: int, scores: Floats, first: int) -> None:
     """Write every head's query times key of ``count`` columns."""
     heads, size = query.shape
@@ -126,7 +129,7 @@ def _score(query: Floats, keys: Floats, u: int, count: int, scores: Floats, firs
             scores[h, first + column] = score
 
 
-@_compiled("contract")
+@compiled("contract")
 def _mix(weights: Floats, first: int, values: Floats, u: int, count: int, found: Floats) -> None:
     """Add every head's weighted sum of ``count`` values."""
     heads, size = found.shape
@@ -150,7 +153,7 @@ def _mix(weights: Floats, first: int, values: Floats, u: int, count: int, found:
                 found[h, i] += weight * values[u, column, h, i]
 
 
-@_compiled("contract")
+@compiled("contract")
 def _take(
     fused: Floats,
     b: int,
@@ -180,16 +183,16 @@ def _take(
             values[u, column, h, i] = fused[b, h, 2, i]
 
 
-@_compiled("contract")
+@compiled("contract")
 def _weigh(scores: Floats, powers: NDArray[np.int32], count: int, shares: Floats) -> None:
     """Turn every head's scores into weights that are still to be multiplied by its share."""
     for h in range(len(scores)):
         row = scores[h]
-        _exponentials(row, powers, count, _highest(row, count))
+        _exponentials(row, powers, count, highest(row, count))
         shares[h] = _ONE / _total(row, 0, count)
 
 
-@_compiled()
+@compiled()
 def _finish(sums: Floats, shares: Floats, found: Floats, b: int) -> None:
     """Write a row's weighted means, and clear the sums for the next row."""
     heads, size = sums.shape
@@ -199,7 +202,7 @@ def _finish(sums: Floats, shares: Floats, found: Floats, b: int) -> None:
             sums[h, i] = _ZERO
 
 
-@_compiled()
+@compiled()
 def read_rows(
     fused: Floats,
     starts: Ints,
@@ -210,16 +213,16 @@ def read_rows(
     values: Floats,
     found: Floats,
 ) -> None:
-    """Take up some tokens of each row, and attend causally to all that stands before them.
+    """Store some tokens of each row in the cache, and attend causally to all tokens before them.
 
     Args:
         fused: (N, H, 3, e) queries, keys and values of the new tokens, row after row.
-        starts: (B + 1,) where each row's new tokens start among them.
-        first: (B,) where the first of them stands in its row.
+        starts: (B + 1,) where each row's new tokens start in ``fused``.
+        first: (B,) position of the first of them in its row.
         cos: (M, e).
         sin: (M, e), its first half negated.
         keys: (B, C, H, e), column = position; those of the new tokens are filled.
-        values: (B, C, H, e), likewise.
+        values: (B, C, H, e), filled like ``keys``.
         found: (N, H, e), filled.
     """
     _, heads, _, size = fused.shape
@@ -236,7 +239,7 @@ def read_rows(
             _finish(sums, shares, found, token)
 
 
-@_compiled()
+@compiled()
 def attend(
     fused: Floats,
     positions: Ints,
@@ -251,20 +254,20 @@ def attend(
     column: int,
     found: Floats,
 ) -> None:
-    """Take up one token of each row and attend to its prompt and to all it has written.
+    """Store one token of each row in the cache; attend to its prompt and to all it has written.
 
     Args:
         fused: (B, H, 3, e).
-        positions: (B,) where the token stands in its row.
+        positions: (B,) position of the token in its row.
         cos: (M, e).
         sin: (M, e), its first half negated.
         owners: (B,) which prompt each row continues.
         lengths: (U,) of the prompts.
         prompt_keys: (U, P, H, e).
         prompt_values: (U, P, H, e).
-        keys: (B, C, H, e) of what was written, this column being filled.
-        values: (B, C, H, e), likewise.
-        column: How many tokens each row has written before.
+        keys: (B, C, H, e) of the written tokens; column ``column`` is filled.
+        values: (B, C, H, e), filled like ``keys``.
+        column: Number of tokens that each row has written before.
         found: (B, H, e), filled.
     """
     rows, heads, _, size = fused.shape
@@ -284,7 +287,7 @@ def attend(
         _finish(sums, shares, found, b)
 
 
-@_compiled("reassoc", "contract", "nsz")
+@compiled("reassoc", "contract", "nsz")
 def add_and_norm(
     stream: Floats, branch: Floats, normed: Floats, weight: Floats, bias: Floats, eps: float
 ) -> None:
@@ -305,7 +308,7 @@ def add_and_norm(
             normed[b, i] = (stream[b, i] - mean) * scale * weight[i] + bias[i]
 
 
-@_compiled()
+@compiled()
 def draw(
     logits: Floats,
     uniform: Floats,
@@ -327,8 +330,8 @@ def draw(
     for b in range(rows):
         row = probs[b]
         row[:] = logits[b]
-        highest = _highest(row, size)
-        _exponentials(row, powers, size, highest)
+        largest = highest(row, size)
+        _exponentials(row, powers, size, largest)
         for i in range(size):
             if logits[b, i] == -np.inf:
                 row[i] = _ZERO
@@ -352,7 +355,7 @@ def draw(
             while row[token] == _ZERO:
                 token -= 1
         tokens[b] = token
-        log_probs[b] = logits[b, token] - highest - np.log(total)
+        log_probs[b] = logits[b, token] - largest - np.log(total)
         share = _ONE / total
         for i in range(size):
             row[i] *= share
