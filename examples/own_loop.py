@@ -1,7 +1,8 @@
 """REINFORCE in one file, on the public interface alone: ``import codegym`` and torch.
 
-The policy first imitates reference solutions, then learns from the rewards of its own programs,
-``loss = - sum_i (R_i - mean R) sum_t log p(w_it)``, divided by the number of tokens.
+The policy imitates reference solutions, then learns from its own programs' rewards, with the loss
+``- sum_i (R_i - b mean R) sum_t log p(w_it) / T``. b is 0, so that with a reward of 0 or 1 only
+programs that pass teach; ``--baseline 1`` subtracts the whole mean reward.
 
     python examples/own_loop.py
 """
@@ -13,53 +14,43 @@ import torch
 
 import codegym
 
-TRAIN = "composites?domain=small&depth=2&split=train"
-TEST = "composites?domain=small&depth=2&split=test"
+TASKS = "composites?domain=small&depth=2&split="
+DEFAULTS = {"demonstrations": 6_144, "updates": 30, "count": 300, "seed": 0, "baseline": 0.0}
+
+parser = argparse.ArgumentParser(description=__doc__)
+for name, default in DEFAULTS.items():
+    parser.add_argument(f"--{name}", type=type(default), default=default)
+options = parser.parse_args()
+torch.set_num_threads(1)
+policy = codegym.make_policy("gpt:tiny", seed=options.seed)
+env = codegym.make_env("CodeGym/Synthesis-v0", policy, tasks=TASKS + "train", budget=64)
+rng, shuffle = torch.Generator().manual_seed(options.seed), np.random.default_rng(options.seed)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--demonstrations", type=int, default=6_144)
-    parser.add_argument("--updates", type=int, default=60)
-    parser.add_argument("--count", type=int, default=300, help="held-out tasks")
-    parser.add_argument("--seed", type=int, default=0)
-    options = parser.parse_args()
-    torch.set_num_threads(1)
-    policy = codegym.make_policy("gpt:tiny", seed=options.seed)
-    env = codegym.make_env("CodeGym/Synthesis-v0", policy, tasks=TRAIN, reward="binary", budget=64)
-    adam = torch.optim.AdamW(policy.module.parameters(), betas=(0.9, 0.95))
-    shuffle = np.random.default_rng(options.seed)
-    rng = torch.Generator().manual_seed(options.seed)
+def learn(adam: torch.optim.Optimizer, request: codegym.Request, b: float, rows: int) -> float:
+    episodes = codegym.collect(env, policy, request, rng=rng)
+    batch = codegym.Batch.from_trajectories(episodes, pad_id=policy.tokenizer.pad_id)
+    mean = float(batch.rewards.mean())
+    for part in batch.minibatches(len(batch) // rows, shuffle):
+        advantages = torch.from_numpy(part.rewards - b * mean)[:, None]
+        loss = -(advantages * policy.evaluate(part).log_probs).sum() / part.n_tokens
+        adam.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(policy.module.parameters(), 1.0)
+        adam.step()
+        policy.mark_updated()  # drops what the policy has cached of its old weights
+    return mean
 
-    def learn(episodes: list[codegym.Trajectory], *, baseline: float, rows: int, lr: float) -> None:
-        batch = codegym.Batch.from_trajectories(episodes, pad_id=policy.tokenizer.pad_id)
-        adam.param_groups[0]["lr"] = lr
-        for part in batch.minibatches(len(batch) // rows, shuffle):
-            advantages = torch.from_numpy(part.rewards - baseline)[:, None]
-            loss = -(advantages * policy.evaluate(part).log_probs).sum() / part.n_tokens
-            adam.zero_grad()
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(policy.module.parameters(), 1.0)
-            adam.step()
-            policy.mark_updated()  # drops what the policy has cached of its old weights
 
-    def report(when: str) -> None:
-        measured = codegym.evaluate(policy, TEST, count=options.count, seed=options.seed)
-        print(f"{when}: sampled pass@1 {measured.pass_at[1]}", flush=True)
-
-    rounds = options.demonstrations // 256
+shown, own = codegym.Request(demonstrations=256), codegym.Request(tasks=64, samples=4)
+for what, request, rounds, lr, decay, b, rows in (
+    ("imitation", shown, max(1, options.demonstrations // 256), 3e-3, 1.0, 0.0, 8),
+    ("REINFORCE", own, max(1, options.updates), 3e-4, 0.0, options.baseline, 32),
+):
+    adam = torch.optim.AdamW(policy.module.parameters(), lr=lr, betas=(0.9, 0.95))
     for number in range(rounds):
-        shown = codegym.collect(env, policy, codegym.Request(demonstrations=256), rng=rng)
-        learn(shown, baseline=0.0, rows=8, lr=3e-3 * (1 - number / rounds))
-    report("after the demonstrations")
-    for number in range(options.updates):
-        written = codegym.collect(env, policy, codegym.Request(tasks=64, samples=4), rng=rng)
-        mean = float(np.mean([episode.reward for episode in written]))
-        learn(written, baseline=mean, rows=128, lr=3e-4 * min(1.0, (number + 1) / 8))
-        if number % 10 == 9:
-            print(f"update {number + 1}: mean reward {mean:.3f}", flush=True)
-    report("after REINFORCE")
-
-
-if __name__ == "__main__":
-    main()
+        warm = min(1.0, (number + 1) / 8)
+        adam.param_groups[0]["lr"] = lr * warm * (1.0 - decay * number / rounds)
+        mean = learn(adam, request, b, rows)
+    report = codegym.evaluate(policy, TASKS + "test", count=options.count, seed=options.seed)
+    print(f"after {what}: mean reward {mean:.3f}, held-out pass@1 {report.pass_at[1]}")
