@@ -125,13 +125,13 @@ FROM_SCRATCH = Experiment(
             plus="rl",
             minus="sft, then rl",
             sign=0,
-            measure="seen",
+            measure="train-set",
             paper="one summary: RL from scratch starts from lower performance",
         ),
     ),
     programs=12_800,
     tasks=_FEW,
-    seen_tasks=_FEW,
+    train_eval_tasks=_FEW,
     notes=(
         "A policy from nothing passes nothing, and RL would have no signal. The base, which stands "
         "for the paper's pretrained model, has seen other tasks of the kind for a while; `sft` is "
