@@ -234,15 +234,15 @@ class Experiment:
 
 
 def warm_start(programs: int = 8192, *, tasks: str = "") -> Arm:
-    """Return imitation of reference solutions, from a new policy."""
+    """Return an arm that trains a new policy by imitation of reference solutions."""
     return Arm(label="warm start", agent="sft", tasks=tasks, programs=programs)
 
 
 def from_warm_start(arms: Sequence[tuple[str, str, Mapping[str, Any]]]) -> tuple[Arm, ...]:
-    """Return arms that all begin with the warm start.
+    """Return arms that begin with the policy of the warm start.
 
     Args:
-        arms: Label, agent and settings of each.
+        arms: Label, agent and settings of each arm.
     """
     return tuple(
         Arm(label=label, agent=agent, settings=settings, start="warm start")

@@ -92,7 +92,7 @@ def markdown(results: Mapping[str, Any]) -> str:
         f"# {results['experiment']}",
         f"{results['paper']}. {results['question']}",
         f"Scale `{results['scale']}`, seeds {', '.join(map(str, results['seeds']))}, "
-        f"{results['eval_count']} held-out tasks of `{results['eval_tasks']}`.",
+        f"{results['eval_count']} held-out tasks of `{results['eval_tasks']}` in `{results['env']}`.",
     ]
     for title, heads, cells in rows(results):
         lines = [heads, ["---"] * len(heads), *cells]

@@ -245,11 +245,13 @@ def test_the_report_says_what_a_sign_is_worth(tmp_path: Path) -> None:
         **findings(two(), runs), "experiment": "two", "paper": "a paper", "question": "x?",
         "departures": {"rft (x)": {"lr": (1, 2)}},
         "scale": "quick", "seeds": [0], "eval_count": 1, "eval_tasks": "a|b", "notes": ["a note"],
+        "env": "Others/Env-v1",
         "command": "codegym reproduce two", "versions": {"codegym": "0"},
         "machine": {"torch": "0", "threads": 1, "cores": 2, "python": "3"},
     }  # fmt: skip
     text = markdown(results)
     assert CAUTION in text and "a note" in text and "2.0 > 1.0" in text and CANNOT_TELL in text
+    assert "of `a|b` in `Others/Env-v1`" in text
     assert "- rft (x) differs from the paper in lr=1 (2)" in text
     assert [drawn.row_count for drawn in tables(results)] == [3, 3, 2]
     plot(results, tmp_path / "plot.png")
