@@ -119,7 +119,7 @@ def vector_figures(steps: int, repeats: int) -> list[Figure]:
 
 
 def length_figures(repeats: int) -> list[Figure]:
-    """Measure a late step against an early step, and a large vocabulary against a small one."""
+    """Measure a late against an early step, and a large against a small vocabulary."""
     words = (" " + "".join(letters) for letters in product(ascii_lowercase, repeat=4))
     large = LexemeTokenizer(islice(words, 150_000))
     small = LexemeTokenizer()
@@ -140,7 +140,7 @@ def length_figures(repeats: int) -> list[Figure]:
 
     return [
         compare(
-            "a step at token 1,900 of 2,048, one at token 10",
+            "a step at token 1,900 of 2,048, a step at token 10",
             lambda: cost(small, 1900),
             lambda: cost(small, 10),
             repeats=repeats,
@@ -148,7 +148,7 @@ def length_figures(repeats: int) -> list[Figure]:
             at_most=1.2,
         ),
         compare(
-            f"a step with {large.vocab_size:,} ids, one with {small.vocab_size:,}",
+            f"a step with {large.vocab_size:,} ids, a step with {small.vocab_size:,}",
             lambda: cost(large, 10),
             lambda: cost(small, 10),
             repeats=repeats,
@@ -200,7 +200,7 @@ def mask_figures(repeats: int) -> list[Figure]:
     for name, measure in (("known program's", known), ("random program's", random)):
         figures.append(
             compare(
-                f"a {name} step with its mask, one without",
+                f"a {name} step with its mask, a step without",
                 partial(measure, masked=True),
                 partial(measure, masked=False),
                 repeats=repeats,

@@ -92,7 +92,8 @@ def markdown(results: Mapping[str, Any]) -> str:
         f"# {results['experiment']}",
         f"{results['paper']}. {results['question']}",
         f"Scale `{results['scale']}`, seeds {', '.join(map(str, results['seeds']))}, "
-        f"{results['eval_count']} held-out tasks of `{results['eval_tasks']}` in `{results['env']}`.",
+        f"{results['eval_count']} held-out tasks of `{results['eval_tasks']}` "
+        f"in `{results['env']}`.",
     ]
     for title, heads, cells in rows(results):
         lines = [heads, ["---"] * len(heads), *cells]

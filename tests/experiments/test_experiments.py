@@ -361,7 +361,7 @@ def test_an_unknown_experiment_names_the_nearest() -> None:
 
 
 def pretend(monkeypatch: pytest.MonkeyPatch, stop_at: int = -1) -> list[dict[str, Any]]:
-    """Let runs be trained at once: the arms of a later place pass more; one may be stopped."""
+    """Replace training: each later run passes more tasks, and the run ``stop_at`` is stopped."""
     trained: list[dict[str, Any]] = []
 
     def train(
