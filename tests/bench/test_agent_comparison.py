@@ -135,6 +135,7 @@ def test_a_comparison_is_run_once_and_then_read(tmp_path: Path):
     assert first.exit_code == 0, first.exception
     results = json.loads(first.stdout)
     assert list(results["variants"]) == ["rft?lr=1e-4"]
+    assert results["departures"]["rft (rft?lr=1e-4)"]["lr"] == [1e-4, 2e-5]
     written = {path: path.stat().st_mtime_ns for path in tmp_path.glob("*/metrics.jsonl")}
     assert len(written) == 2
     again = json.loads(CliRunner().invoke(command, arguments).stdout)
