@@ -1,7 +1,6 @@
 """``codegym train``: a warm start, reinforcement learning, and a report in a run folder."""
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 
 from codegym.errors import ConfigError, MissingExtraError, UnknownNameError
 from codegym.measuring.run_report import departure_lines
+from codegym.settings import env_args
 
 
 class _Watcher:
@@ -215,24 +215,6 @@ def _show(config: Any, out: Path) -> None:
         )
         click.echo(f"# {phase.name}: {phase.agent}, preset {phase.preset}, {budget}")
     click.echo(f"# folder: {out}")
-
-
-def env_args(assignments: Sequence[str]) -> dict[str, Any]:
-    """Read ``KEY=VALUE`` as arguments of an environment; a value is JSON, or else a text.
-
-    Raises:
-        ConfigError: An assignment without a value.
-    """
-    arguments: dict[str, Any] = {}
-    for assignment in assignments:
-        key, equals, value = assignment.partition("=")
-        if not equals:
-            raise ConfigError("--env-arg needs a value", value=assignment, expected="KEY=VALUE")
-        try:
-            arguments[key] = json.loads(value)
-        except ValueError:
-            arguments[key] = value
-    return arguments
 
 
 def _merge(
