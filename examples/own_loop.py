@@ -5,6 +5,9 @@ The policy imitates reference solutions, then learns from its own programs' rewa
 programs that pass teach; ``--baseline 1`` subtracts the whole mean reward.
 
     python examples/own_loop.py
+
+Seed 0: sampled pass@1 on 300 held-out tasks .443 [.388, .500] before REINFORCE, .550 [.493, .605]
+after it; 94 s of processor time on a 2-core AMD EPYC virtual machine shared with other work.
 """
 
 import argparse
