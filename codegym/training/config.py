@@ -9,7 +9,7 @@ from typing import Any
 from codegym import registry
 from codegym.errors import ConfigError, UnknownNameError
 from codegym.learning.agent import Agent
-from codegym.rollout.environments import DEFAULT_ENV, check_arguments
+from codegym.rollout.environments import DEFAULT_ENV, check_arguments, find_env
 from codegym.settings import settings_of
 
 BUDGETS = ("minutes", "updates", "programs")
@@ -125,7 +125,9 @@ class TrainConfig:
         if config.agent_preset == "auto":
             config = replace(config, agent_preset=preset_for(config.policy, config.agent))
         takes = check_arguments(config.env, config.env_args)
-        if takes is not None and "tasks" not in takes:
+        # An id with tasks of its own, such as CodeGym/Atoms-v0, keeps them.
+        settled = "tasks" in find_env(config.env).kwargs or "tasks" in config.env_args
+        if settled or (takes is not None and "tasks" not in takes):
             own: dict[str, Any] = {
                 name: "" for name in ("tasks", "eval_tasks") if name not in given
             }

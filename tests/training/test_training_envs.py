@@ -165,3 +165,13 @@ def test_the_number_of_threads_is_part_of_the_run(tmp_path: Path) -> None:
     assert RunFolder(tmp_path / "chosen").read_config()["threads"] == ambient
     with pytest.raises(ConfigError, match="'threads' is out of range"):
         TrainConfig.from_mapping(settings(threads=-1))
+
+
+def test_an_id_with_tasks_of_its_own_keeps_them() -> None:
+    atoms = TrainConfig.from_mapping({"env": "CodeGym/Atoms-v0", "updates": 1})
+    assert (atoms.tasks, atoms.eval_tasks) == ("", "")
+    given = TrainConfig.from_mapping(
+        {"env": "CodeGym/Atoms-v0", "updates": 1, "tasks": "composites"}
+    )
+    assert given.tasks == "composites"
+    assert TrainConfig.from_mapping({"env": "CodeGym/Repair-v0", "updates": 1}).tasks

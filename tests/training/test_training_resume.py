@@ -91,7 +91,7 @@ def same(left: Path, right: Path) -> None:
 
 
 AGENTS = [
-    pytest.param(agent, marks=[] if agent in ("grpo", "sb3_ppo") else pytest.mark.slow)
+    pytest.param(agent, marks=[] if agent == "grpo" else pytest.mark.slow)
     for agent in registry.names("agents")
 ]
 
