@@ -8,7 +8,7 @@ import socket
 from collections import deque
 
 from codegym.sandbox.inside.frames import HEAD_BYTES
-from codegym.sandbox.inside.protocol import NOTEBOOK, NOTEBOOK_BYTES
+from codegym.sandbox.inside.protocol import EXAMINE, NOTEBOOK, NOTEBOOK_BYTES
 from codegym.sandbox.launcher import Process
 from codegym.sandbox.run import Run
 from codegym.sandbox.zygote_client import Lost, check_hello
@@ -39,12 +39,14 @@ class ExaminerClient:
         self._outbox: bytes | memoryview = b""
         self._greeted = False
         self._compiled: set[bytes] = set()
-        # The runs whose reports are still to come, in order; None for a run that was given up.
-        self._examined: deque[Run | None] = deque()
+        self._requests = 0
+        # The requests whose reports are still to come, in order: number and run, which is None
+        # where it was given up.
+        self._examined: deque[tuple[int, Run | None]] = deque()
         self._notebook = os.memfd_create("codegym-notebook", os.MFD_CLOEXEC)
         os.ftruncate(self._notebook, NOTEBOOK_BYTES)
         try:
-            socket.send_fds(self._process.line, [bytes(8)], [self._notebook])
+            socket.send_fds(self._process.line, [bytes(EXAMINE.size)], [self._notebook])
         except OSError as error:
             self.close()
             raise Lost(f"the examiner is gone: {error}") from None
@@ -64,7 +66,7 @@ class ExaminerClient:
             Lost: The examiner is gone.
         """
         self._request(None, 0, run.job.payload)
-        self._examined.append(run)
+        self._examined.append((self._requests, run))
 
     def examine(self, run: Run) -> int:
         """Send a run's test; return the socket that connects the candidate to the examiner.
@@ -80,14 +82,14 @@ class ExaminerClient:
             raise
         finally:
             ours.close()
-        self._examined.append(run)
+        self._examined.append((self._requests, run))
         return theirs.detach()
 
     def give_up(self, run: Run) -> None:
         """Ignore the report on a run when it comes."""
-        for position, examined in enumerate(self._examined):
+        for position, (number, examined) in enumerate(self._examined):
             if examined is run:
-                self._examined[position] = None
+                self._examined[position] = number, None
 
     def next_examined(self) -> Run | None:
         """Remove and return the run that the next report is about, None if it was given up.
@@ -97,7 +99,8 @@ class ExaminerClient:
         """
         if not self._examined:
             raise Lost("the examiner sent a report that nobody asked for")
-        return self._examined.popleft()
+        _, run = self._examined.popleft()
+        return run
 
     def _request(self, rpc: socket.socket | None, max_frame_bytes: int, payload: bytes) -> None:
         if len(payload) > LONG_TEST_BYTES:
@@ -105,7 +108,8 @@ class ExaminerClient:
                 self._compiled.clear()
             self._compiled.add(payload)
         try:
-            head = max_frame_bytes.to_bytes(8, "little")
+            self._requests += 1
+            head = EXAMINE.pack(self._requests, max_frame_bytes)
             fds = [] if rpc is None else [rpc.fileno()]
             socket.send_fds(self._process.line, [head], fds)
         except OSError as error:
@@ -169,13 +173,16 @@ class ExaminerClient:
         del self._inbox[:end]
         return frame
 
-    def so_far(self) -> bytes:
-        """Return a report on the cases that are over, from the notebook.
+    def so_far(self, run: Run) -> bytes:
+        """Return a report on the cases of a run that are over, from the notebook.
 
         Its ``until`` is the number of the first case whose result is unknown.
         """
         head = os.pread(self._notebook, NOTEBOOK.size, 0)
-        until, used = NOTEBOOK.unpack(head)
+        number, until, used = NOTEBOOK.unpack(head)
+        if (number, run) not in self._examined:
+            # The notebook still holds the results of an earlier test.
+            return b'{"cases":[],"until":0}'
         rows = os.pread(self._notebook, used, NOTEBOOK.size)
         return b'{"cases":[%b],"until":%d}' % (rows.rstrip(b","), until)
 

@@ -249,7 +249,7 @@ class Worker:
         # An answer of the candidate keeps the test busy, so the wall limit counts as reached.
         run, examiner = self._run, self.processes.examiner
         assert run is not None and run.result is not None and examiner is not None
-        report = examiner.so_far()
+        report = examiner.so_far(run)
         self._recall()
         # First the result, then the process, which may take its time to die.
         limit = run.result.limit or "wall"

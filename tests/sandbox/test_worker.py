@@ -40,7 +40,7 @@ class FakeExaminer:
     def next_examined(self):
         return self.runs.pop(0)
 
-    def so_far(self):
+    def so_far(self, run):
         return b"so far"
 
 

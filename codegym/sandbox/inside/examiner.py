@@ -32,7 +32,7 @@ from codegym.sandbox.inside.assertion_code import (
     prompt_helpers,
 )
 from codegym.sandbox.inside.candidate_line import CandidateGone, CandidateLine
-from codegym.sandbox.inside.protocol import NOTEBOOK, NOTEBOOK_BYTES
+from codegym.sandbox.inside.protocol import EXAMINE, NOTEBOOK, NOTEBOOK_BYTES
 
 MAX_PAYLOAD_BYTES = 1 << 30
 KEPT_TESTS = 512
@@ -53,13 +53,13 @@ def serve(fd: int, hello: bytes) -> None:
     """
     frames.write_frame(fd, hello)
     line = socket.socket(fileno=fd)
-    notebook_fd, _ = _receive(line)
+    notebook_fd, _, _ = _receive(line)
     assert notebook_fd is not None
     notebook = Notebook(mmap.mmap(notebook_fd, NOTEBOOK_BYTES))
     os.close(notebook_fd)
     kept: dict[bytes, Examination] = {}
     while True:
-        candidate_fd, max_frame_bytes = _receive(line)
+        candidate_fd, number, max_frame_bytes = _receive(line)
         payload = frames.read_frame(fd, MAX_PAYLOAD_BYTES)
         examination = kept.get(payload)
         if examination is None:
@@ -69,7 +69,7 @@ def serve(fd: int, hello: bytes) -> None:
         if candidate_fd is None:
             frames.write_frame(fd, b"{}")
             continue
-        notebook.clear()
+        notebook.begin(number)
         try:
             report = examination.run(CandidateLine(candidate_fd, max_frame_bytes), notebook)
         finally:
@@ -77,14 +77,16 @@ def serve(fd: int, hello: bytes) -> None:
         frames.write_frame(fd, json.dumps(report).encode())
 
 
-def _receive(line: socket.socket) -> tuple[int | None, int]:
-    data, ancillary, _, _ = line.recvmsg(8, socket.CMSG_SPACE(4))
+def _receive(line: socket.socket) -> tuple[int | None, int, int]:
+    """Return what comes with a request: a descriptor, if any, its number and its frames' bound."""
+    data, ancillary, _, _ = line.recvmsg(EXAMINE.size, socket.CMSG_SPACE(4))
     if not data:
         os._exit(0)
-    while len(data) < 8:
-        data += line.recv(8 - len(data))
+    while len(data) < EXAMINE.size:
+        data += line.recv(EXAMINE.size - len(data))
     fd = memoryview(ancillary[0][2]).cast("i")[0] if ancillary else None
-    return fd, int.from_bytes(data, "little")
+    number, max_frame_bytes = EXAMINE.unpack(data)
+    return fd, number, max_frame_bytes
 
 
 class Notebook:
@@ -97,8 +99,9 @@ class Notebook:
     def __init__(self, memory: mmap.mmap) -> None:
         self._memory = memory
 
-    def clear(self) -> None:
-        """Begin a test."""
+    def begin(self, number: int) -> None:
+        """Begin the test of a request, by its number."""
+        self._number = number
         self._end = NOTEBOOK.size
         self._full = False
         self.turn_to(0)
@@ -106,7 +109,7 @@ class Notebook:
     def turn_to(self, index: int) -> None:
         """Record that all earlier cases are over; they passed unless they were added."""
         if not self._full:
-            NOTEBOOK.pack_into(self._memory, 0, index, self._end - NOTEBOOK.size)
+            NOTEBOOK.pack_into(self._memory, 0, self._number, index, self._end - NOTEBOOK.size)
 
     def add(self, row: list[Any], index: int) -> None:
         """Record a case that did not pass, and turn to the next."""
