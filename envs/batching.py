@@ -9,7 +9,7 @@ from gymnasium.utils import seeding
 from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 
-from codegym.envs.arguments import check_choice
+from codegym.envs.arguments import check_choice, check_options
 from codegym.errors import ConfigError
 
 Infos = dict[str, Any]
@@ -67,6 +67,24 @@ def spread(name: str, value: Any, count: int, *, add: bool = False) -> list[Any]
             f"{name!r} has the wrong length", value=value, expected=f"{count} of them"
         )
     return each
+
+
+def read_reset(
+    seed: Any, options: Infos | None, count: int
+) -> tuple[list[int], list[Any], list[Any]]:
+    """Read the arguments of a vector env's ``reset``.
+
+    Returns:
+        The sub-envs to reset, and for each of all ``count`` sub-envs its seed and its task's id.
+
+    Raises:
+        ConfigError: A sequence of the wrong length, or a mask that marks nothing.
+        UnknownNameError: An option of another name.
+    """
+    options = check_options(options, ("task_id", "reset_mask"))
+    rows = np.flatnonzero(read_mask(options.get("reset_mask"), count)).tolist()
+    task_ids = spread("task_id", options.get("task_id"), count)
+    return rows, spread("seed", seed, count, add=True), task_ids
 
 
 def stack_infos(infos: Sequence[Infos], rows: Collection[int], count: int) -> Infos:

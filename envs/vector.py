@@ -18,11 +18,10 @@ from numpy.typing import NDArray
 from codegym.envs.arguments import (
     check_choice,
     check_flag,
-    check_options,
     check_positive,
     checked_names,
 )
-from codegym.envs.batching import Infos, SeededRows, read_mask, read_mode, spread, stack_infos
+from codegym.envs.batching import Infos, SeededRows, read_mode, read_reset, stack_infos
 from codegym.envs.episodes import Episodes, PlaysPrograms, ending_info, opening_info
 from codegym.envs.rendering import check_mode, render
 from codegym.envs.view import EpisodeView, pieces_of
@@ -177,11 +176,7 @@ class SynthesisVectorEnv(  # type: ignore[misc]
             TaskError: No task has that id.
             PromptTooLongError: A task's prompt leaves no room for a program.
         """
-        options = check_options(options, ("task_id", "reset_mask"))
-        mask = read_mask(options.get("reset_mask"), self.num_envs)
-        seeds = spread("seed", seed, self.num_envs, add=True)
-        task_ids = spread("task_id", options.get("task_id"), self.num_envs)
-        rows = np.flatnonzero(mask).tolist()
+        rows, seeds, task_ids = read_reset(seed, options, self.num_envs)
         for row in rows:
             self.rng_of(row, seeds[row])
         told = self._open(rows, [task_ids[row] for row in rows])

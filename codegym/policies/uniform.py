@@ -13,10 +13,11 @@ from codegym import registry
 from codegym.errors import CheckpointError, ConfigError
 from codegym.policies import checkpoint
 from codegym.policies.decoding import decode_loop
+from codegym.policies.decoding.act_step import choose_step
 from codegym.policies.decoding.action_scores import row_lengths, score
 from codegym.policies.decoding.decode_loop import SamplingConfig
 from codegym.policies.decoding.row_masks import NEVER
-from codegym.policies.decoding.token_sampling import TokenSampler, prepare_sampling, uniforms
+from codegym.policies.decoding.token_sampling import TokenSampler, prepare_sampling
 from codegym.policies.value_head import ValueHead
 from codegym.policy import Constraint, Evaluation, Generation, Policy, Step
 from codegym.tokenizers.tokenizer import Tokenizer
@@ -114,21 +115,14 @@ class UniformPolicy(Policy):
             ConfigError: A row is empty, longer than ``max_tokens``, or allows no token.
         """
         row_lengths(obs, pad_id=self.tokenizer.pad_id, max_tokens=self.max_tokens)
-        scores = self._scores(len(obs))
-        if mask is not None:
-            if not mask.any(axis=1).all():
-                raise ConfigError("a row of the mask allows no token")
-            scores.masked_fill_(torch.from_numpy(~mask), -torch.inf)
-        random = None
-        if not deterministic:
-            random = uniforms((len(obs), 1), rng or self.rng, scores.device)
-        sampler = TokenSampler(temperature=temperature, deterministic=deterministic)
-        tokens, log_probs, _ = sampler.choose(scores, random)
-        return Step(
-            actions=tokens.numpy(),
-            log_probs=log_probs.numpy(),
-            values=self._values(torch.zeros(len(obs), 1)).numpy(),
-            state=None,
+        return choose_step(
+            self._scores(len(obs)),
+            self._values(torch.zeros(len(obs), 1)),
+            None,
+            temperature=temperature,
+            deterministic=deterministic,
+            mask=mask,
+            rng=rng or self.rng,
         )
 
     def generate(

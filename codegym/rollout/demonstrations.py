@@ -48,11 +48,6 @@ class Demonstrations:
         ]
 
 
-def demonstrate(env: ProgramEnv, tasks: Sequence[Task]) -> Demonstrations:
-    """Play the reference solutions of some tasks; see ``Demonstrations``."""
-    return Demonstrations(env, tasks)
-
-
 def unjudged_references(env: ProgramEnv, tasks: Sequence[Task]) -> list[Trajectory]:
     """Return the reference solutions of tasks as episodes that were not judged.
 

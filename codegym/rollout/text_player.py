@@ -56,7 +56,7 @@ class TextPlayer(Player):
                 cut = [row for row, (_, was_cut) in enumerate(sent) if was_cut]
                 env.unwrapped.mark_cut(cut)  # type: ignore[attr-defined]
             spare = [""] * (env.num_envs - rows)
-            texts, rewards, terminated, truncated, infos = env.step(
+            texts, rewards, terminated, truncated, infos = self.step(
                 tuple([text for text, _ in sent] + spare)
             )
             for row, speaker in enumerate(speakers):

@@ -19,9 +19,10 @@ from codegym import registry
 from codegym.errors import CheckpointError, ConfigError
 from codegym.policies import checkpoint
 from codegym.policies.decoding import decode_loop
+from codegym.policies.decoding.act_step import choose_step
 from codegym.policies.decoding.action_scores import row_lengths, score
 from codegym.policies.decoding.decode_loop import SamplingConfig
-from codegym.policies.decoding.token_sampling import TokenSampler, prepare_sampling, uniforms
+from codegym.policies.decoding.token_sampling import TokenSampler, prepare_sampling
 from codegym.policies.gpt.act_state import ActState, RowReader
 from codegym.policies.gpt.compiled_rows import CompiledDecoder, CompiledRows, can_read
 from codegym.policies.gpt.network import GPTModule
@@ -176,21 +177,14 @@ class GPTPolicy(Policy):
                 stamp=stamp,
             )
         hidden = state.read(obs)
-        logits = self._module.transformer.logits(hidden)
-        if mask is not None:
-            if not mask.any(axis=1).all():
-                raise ConfigError("a row of the mask allows no token")
-            logits.masked_fill_(torch.from_numpy(~mask).to(self.device), -torch.inf)
-        random = None
-        if not deterministic:
-            random = uniforms((rows, 1), rng or self.rng, self.device)
-        sampler = TokenSampler(temperature=temperature, deterministic=deterministic)
-        tokens, log_probs, _ = sampler.choose(logits, random)
-        return Step(
-            actions=tokens.cpu().numpy(),
-            log_probs=log_probs.cpu().numpy(),
-            values=self._module.value_head(hidden).cpu().numpy(),
-            state=state,
+        return choose_step(
+            self._module.transformer.logits(hidden),
+            self._module.value_head(hidden),
+            state,
+            temperature=temperature,
+            deterministic=deterministic,
+            mask=mask,
+            rng=rng or self.rng,
         )
 
     def scores(self, obs: NDArray[np.integer[Any]]) -> torch.Tensor:

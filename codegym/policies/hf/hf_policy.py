@@ -19,9 +19,10 @@ from torch import nn
 from codegym.errors import ConfigError
 from codegym.policies import checkpoint
 from codegym.policies.decoding import decode_loop
+from codegym.policies.decoding.act_step import choose_step
 from codegym.policies.decoding.action_scores import gather_actions, row_lengths, score_by_parts
 from codegym.policies.decoding.decode_loop import SamplingConfig
-from codegym.policies.decoding.token_sampling import TokenSampler, prepare_sampling, uniforms
+from codegym.policies.decoding.token_sampling import TokenSampler, prepare_sampling
 from codegym.policies.hf.adapters import Adapters, add_lora
 from codegym.policies.hf.engines import Engine
 from codegym.policies.hf.hf_cache import HFActState, HFDecoder
@@ -212,20 +213,14 @@ class HFPolicy(Policy):
             state = HFActState(trunk, self.device, stamp=self._adapters.stamp, rows=len(obs))
         hidden = state.read(obs, pad_id=self.tokenizer.pad_id, max_tokens=self.max_tokens)
         logits, values = self._module.score(hidden)
-        if mask is not None:
-            if not mask.any(axis=1).all():
-                raise ConfigError("a row of the mask allows no token")
-            logits = logits.masked_fill(torch.from_numpy(~mask).to(self.device), -torch.inf)
-        random = None
-        if not deterministic:
-            random = uniforms((len(obs), 1), rng or self.rng, self.device)
-        sampler = TokenSampler(temperature=temperature, deterministic=deterministic)
-        tokens, log_probs, _ = sampler.choose(logits, random)
-        return Step(
-            actions=tokens.cpu().numpy(),
-            log_probs=log_probs.cpu().numpy(),
-            values=values.cpu().numpy(),
-            state=state,
+        return choose_step(
+            logits,
+            values,
+            state,
+            temperature=temperature,
+            deterministic=deterministic,
+            mask=mask,
+            rng=rng or self.rng,
         )
 
     def generate(
