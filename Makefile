@@ -38,14 +38,14 @@ test: $(BIN)/codegym
 	$(BIN)/python -m pytest
 
 test-slow: $(BIN)/codegym
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -n 0 -m slow
 
 # Needs no torch: `pip install -e '.[dev]'` is enough, and the environment is left as it was made.
 test-core:
 	$(BIN)/python -m pytest $(CORE_TESTS)
 
 coverage: $(BIN)/codegym
-	$(BIN)/python -m pytest --cov=codegym --cov-report=term --cov-report=xml:build/coverage.xml
+	$(BIN)/python -m pytest -n 0 --cov=codegym --cov-report=term --cov-report=xml:build/coverage.xml
 
 # Builds the sdist and from it the wheel, installs the wheel into a fresh environment, and runs the
 # sdist's tests in a folder where no source of codegym lies. The architecture tests read the source.

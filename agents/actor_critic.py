@@ -159,6 +159,7 @@ class ActorCritic(Learner):
             baseline = batch.rewards.mean()
             advantages = np.where(batch.mask, returns - baseline, np.float32(0.0))
         else:
+            # A_t = G_t - V_t where lambda is 1
             advantages, returns = gae(
                 batch.credit, batch.values, batch.mask, gae_lambda=config.gae_lambda
             )

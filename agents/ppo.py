@@ -117,6 +117,8 @@ class PPO(Learner):
         self.updates += 1
         batch = Batch.from_trajectories(trajectories, pad_id=policy.tokenizer.pad_id)
         batch, metrics = self.charge(batch)
+        # A_t = sum_k (gamma lambda)^k d_{t+k}, d_t = credit_t - charge_t + gamma V_{t+1} - V_t;
+        # G_t = A_t + V_t
         advantages, returns = gae(
             batch.credit - batch.columns["charge"],
             batch.values,

@@ -81,7 +81,7 @@ class Ending:
     Attributes:
         program: The whole program.
         length: How many of the actions count: an environment may end an episode before the last of
-            them, as one that takes lines does at an empty line.
+            them, as an environment of lines does at an empty line.
         finished: Whether the program was ended by its author, not cut by a budget.
         done: Whether the episode is over; otherwise ``message`` follows and another program.
         reward: Reward of the program, as if the episode ended with it.

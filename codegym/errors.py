@@ -2,7 +2,7 @@
 
     CodegymError
     |-- ConfigError (ValueError)         a setting the user gave: unknown key, bad value
-    |   `-- UnknownNameError             a name that no plug-in answers to; holds the nearest one
+    |   `-- UnknownNameError             a name that no plug-in answers to; holds the nearest name
     |-- TaskError (ValueError)           a malformed task or task file: names file, line, field
     |-- EnvError                         the env's contract was broken by its caller
     |   |-- InvalidActionError (ValueError)   an action outside the space
@@ -80,7 +80,7 @@ class ConfigError(CodegymError, ValueError):
 
 
 class UnknownNameError(ConfigError):
-    """A name that nothing is registered under; the message names the nearest known one.
+    """A name that nothing is registered under; the message names the nearest known name.
 
     Args:
         kind: What was looked up, in words ("agent", "task source", "option").
@@ -93,7 +93,7 @@ class UnknownNameError(ConfigError):
         self.kind = kind
         self.name = name
         self.known = sorted(known)
-        spelt = {one.lower(): one for one in self.known}
+        spelt = {name.lower(): name for name in self.known}
         close = difflib.get_close_matches(str(name).lower(), spelt, n=1, cutoff=0.4)
         self.suggestion = spelt[close[0]] if close else None
         advice = f"did you mean {self.suggestion!r}?" if self.suggestion else ""

@@ -1,4 +1,4 @@
-"""Policy: the one interface of everything that writes programs.
+"""Policy: the interface of everything that writes programs.
 
 Every agent works on any Policy, every Policy is trained by any agent. ``codegym check`` runs the
 conformance suite over it: stepping with the cache, ``generate`` and ``evaluate`` give the same
@@ -63,7 +63,7 @@ class Generation:
 
 
 class TokenMask(Protocol):
-    """What may be written next; ``codegym.grammar.PythonMask`` is one.
+    """What may be written next; ``codegym.grammar.PythonMask`` implements it.
 
     Attributes:
         size: Number V of ids.
@@ -160,7 +160,7 @@ class Policy(ABC):
     def encode_message(self, text: str) -> list[int]:
         """Return the ids of what an environment writes between two programs of an episode.
 
-        A policy with a chat template may put the text into a turn of its own.
+        A policy with a chat template may put the text into a separate turn.
         """
         return self.tokenizer.encode(text)
 
@@ -195,7 +195,7 @@ class Policy(ABC):
         Args:
             obs: (B, T) prompt and program so far, padded on the right with the pad id.
             state: What the last call returned, or None. Rows that do not continue the cached
-                ones by exactly one token are read anew.
+                rows by exactly one token are read anew.
             temperature: Divides the scores; the log-probabilities are those of the distribution
                 that results.
             deterministic: Take the most probable token.
@@ -218,7 +218,7 @@ class Policy(ABC):
     ) -> Generation:
         """Write ``n`` programs for each prompt, at most ``budget`` tokens each, end included.
 
-        Under a constraint every token is drawn from the allowed ones, renormalised; log-probs are
+        Under a constraint every token is drawn from the allowed tokens, renormalised; log-probs are
         of that distribution, and the masks are returned, for ``evaluate`` to score under.
         """
 

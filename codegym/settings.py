@@ -1,6 +1,7 @@
 """Settings: plain values from a file or the command line become a config dataclass."""
 
 import inspect
+import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, TypeVar, get_args, get_type_hints
@@ -51,7 +52,7 @@ def arguments_of(
 
 
 def _as(value: Any, wanted: Any, kind: str, name: str) -> Any:
-    """Read a value as a field's type: a bool, int, float, str or one of some literals."""
+    """Read a value as a field's type: a bool, int, float, str or a literal."""
     choices = get_args(wanted)
     if choices and all(isinstance(choice, str) for choice in choices):
         if value not in choices:
@@ -71,3 +72,21 @@ def _as(value: Any, wanted: Any, kind: str, name: str) -> Any:
             f"{kind} {name!r} has the wrong type", value=value, expected=wanted.__name__
         )
     return value
+
+
+def env_args(assignments: Sequence[str]) -> dict[str, Any]:
+    """Read ``KEY=VALUE`` as arguments of an environment; a value is JSON, or else a text.
+
+    Raises:
+        ConfigError: An assignment without a value.
+    """
+    arguments: dict[str, Any] = {}
+    for assignment in assignments:
+        key, equals, value = assignment.partition("=")
+        if not equals:
+            raise ConfigError("--env-arg needs a value", value=assignment, expected="KEY=VALUE")
+        try:
+            arguments[key] = json.loads(value)
+        except ValueError:
+            arguments[key] = value
+    return arguments

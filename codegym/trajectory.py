@@ -78,7 +78,7 @@ class Trajectory:
 
 
 class Episode(Protocol):
-    """What ``Batch`` reads of an episode; a Trajectory is one."""
+    """What ``Batch`` reads of an episode; ``Trajectory`` implements it."""
 
     @property
     def prompt(self) -> NDArray[np.int64]:
@@ -171,7 +171,7 @@ class Batch:
         """Pad episodes into one batch.
 
         Raises:
-            ValueError: There are no episodes, or one has no action.
+            ValueError: There are no episodes, or an episode has no action.
         """
         if not trajectories or any(len(episode.actions) == 0 for episode in trajectories):
             raise ValueError("a batch needs episodes, each with at least one action")

@@ -121,7 +121,7 @@ def open_source(tasks: str | TaskSource) -> TaskSource:
 
 
 def open_tokenizer(tokenizer: str | Tokenizer) -> Tokenizer:
-    """Return the tokenizer that a name stands for, or the tokenizer itself.
+    """Return the tokenizer of that name, or the tokenizer itself.
 
     Raises:
         ConfigError: It is neither.

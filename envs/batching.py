@@ -1,4 +1,4 @@
-"""Batching: what a vector env is told for all its sub-envs at once, read and checked."""
+"""Batching: reads and checks the arguments that a vector env gets for all its sub-envs at once."""
 
 from collections.abc import Collection, Sequence
 from itertools import chain, compress
@@ -9,7 +9,7 @@ from gymnasium.utils import seeding
 from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 
-from codegym.envs.arguments import check_choice
+from codegym.envs.arguments import check_choice, check_options
 from codegym.errors import ConfigError
 
 Infos = dict[str, Any]
@@ -23,7 +23,7 @@ def read_mode(mode: str | AutoresetMode) -> AutoresetMode:
     """
     if isinstance(mode, AutoresetMode):
         return mode
-    check_choice("autoreset_mode", mode, tuple(one.value for one in AutoresetMode))
+    check_choice("autoreset_mode", mode, tuple(each.value for each in AutoresetMode))
     return AutoresetMode(mode)
 
 
@@ -46,11 +46,11 @@ def read_mask(mask: Any, count: int) -> NDArray[np.bool_]:
 
 
 def spread(name: str, value: Any, count: int, *, add: bool = False) -> list[Any]:
-    """Return one value for each sub-env, of a value for all or a sequence of them.
+    """Return a value for each sub-env, from a value for all of them or from a sequence.
 
     Args:
         name: What it is, for the error message.
-        value: None, a text or an integer for all; else one for each.
+        value: None, a text or an integer for all; else a sequence.
         count: Number of sub-envs.
         add: Whether an integer grows by one from each sub-env to the next.
 
@@ -61,12 +61,30 @@ def spread(name: str, value: Any, count: int, *, add: bool = False) -> list[Any]
         return [value] * count
     if isinstance(value, int | np.integer):
         return [int(value) + row * add for row in range(count)]
-    each = [int(one) if isinstance(one, np.integer) else one for one in value]
+    each = [int(item) if isinstance(item, np.integer) else item for item in value]
     if len(each) != count:
         raise ConfigError(
             f"{name!r} has the wrong length", value=value, expected=f"{count} of them"
         )
     return each
+
+
+def read_reset(
+    seed: Any, options: Infos | None, count: int
+) -> tuple[list[int], list[Any], list[Any]]:
+    """Read the arguments of a vector env's ``reset``.
+
+    Returns:
+        The sub-envs to reset, and for each of all ``count`` sub-envs its seed and its task's id.
+
+    Raises:
+        ConfigError: A sequence of the wrong length, or a mask that marks nothing.
+        UnknownNameError: An option of another name.
+    """
+    options = check_options(options, ("task_id", "reset_mask"))
+    rows = np.flatnonzero(read_mask(options.get("reset_mask"), count)).tolist()
+    task_ids = spread("task_id", options.get("task_id"), count)
+    return rows, spread("seed", seed, count, add=True), task_ids
 
 
 def stack_infos(infos: Sequence[Infos], rows: Collection[int], count: int) -> Infos:
@@ -84,7 +102,7 @@ def stack_infos(infos: Sequence[Infos], rows: Collection[int], count: int) -> In
     held: dict[str, tuple[NDArray[np.intp], list[Any]]] = {}
     first = infos[0]
     try:
-        # Where all have the same keys, as they mostly do, nobody asks each for each.
+        # Infos with equal keys, the usual case, need no search for keys.
         if all(len(info) == len(first) for info in infos):
             held = {key: (owners, [info[key] for info in infos]) for key in first}
     except KeyError:

@@ -1,4 +1,4 @@
-"""Recording: logged episodes as a Minari dataset, which opens with the environment it came from.
+"""Dataset: logged episodes as a Minari dataset, which names the environment they come from.
 
 A live env needs none of this: ``minari.DataCollector`` wraps it as any other.
 """
@@ -37,7 +37,7 @@ def record(
 
     Raises:
         MissingExtraError: Minari is not installed (extra ``minari``).
-        ConfigError: No episodes, or one that is longer than the env's observations.
+        ConfigError: No episodes, or an episode that is longer than the env's observations.
     """
     try:
         import minari
@@ -51,13 +51,15 @@ def record(
     buffers = [
         EpisodeBuffer(
             id=number,
-            observations=observations_of(one, inner.episodes.max_tokens, inner.tokenizer.pad_id),
-            actions=one.actions.astype(np.int64),
-            rewards=[0.0] * (len(one) - 1) + [one.reward],
-            terminations=[False] * (len(one) - 1) + [True],
-            truncations=[False] * len(one),
+            observations=observations_of(
+                episode, inner.episodes.max_tokens, inner.tokenizer.pad_id
+            ),
+            actions=episode.actions.astype(np.int64),
+            rewards=[0.0] * (len(episode) - 1) + [episode.reward],
+            terminations=[False] * (len(episode) - 1) + [True],
+            truncations=[False] * len(episode),
         )
-        for number, one in enumerate(trajectories)
+        for number, episode in enumerate(trajectories)
     ]
     return minari.create_dataset_from_buffers(
         dataset_id=name,

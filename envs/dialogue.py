@@ -1,7 +1,8 @@
 """Dialogue: an episode in plain strings, for agents that read and write text.
 
-A task is shown, texts come back, the last program is priced. ``Conversation`` is the state of one
-episode; ``Dialogue`` plays episodes without Gymnasium, ``TextEnv`` and ``TextVectorEnv`` with it.
+The agent sees a task and answers in texts; the last program earns the reward. ``Conversation`` is
+the state of an episode; ``Dialogue`` plays episodes without Gymnasium, ``TextEnv`` and
+``TextVectorEnv`` play them with it.
 """
 
 from collections.abc import Sequence
@@ -44,7 +45,7 @@ class Reply:
 
 
 class Conversation:
-    """The state of one episode in texts.
+    """The state of an episode in texts.
 
     Args:
         episodes: Says how texts become programs.

@@ -22,7 +22,7 @@ from codegym.envs.arguments import (
 from codegym.envs.lines import lines_in
 from codegym.envs.messages import describe
 from codegym.episode import Ending, Opening, ProgramEnv, Written
-from codegym.errors import PromptTooLongError, SandboxError
+from codegym.errors import ConfigError, PromptTooLongError, SandboxError
 from codegym.grading.judge import Graded, Judge, Verdicts
 from codegym.grading.verdict import Verdict
 from codegym.rewards import Reward, make_reward
@@ -45,7 +45,7 @@ class Program:
         text: The whole program.
         start: Where in the program the written text begins.
         count: Number of actions that wrote it: tokens, lines, or one text.
-        spans: Returns (count, 2) where each action stands in the written text.
+        spans: Returns (count, 2) the place of each action in the written text.
         finished: Whether the author ended it; False where a budget cut it.
         last: Whether the episode ends with it even if it fails.
     """
@@ -117,16 +117,17 @@ class Episodes:
         )
         self._encode = encode_prompt or self.tokenizer.encode
         self._truncates = on_sandbox_error == "truncate"
-        self._judge = judge if isinstance(judge, Judge) else Judge(
-            isolation=isolation, stand_in=judge
-        )  # fmt: skip
-        self._graded: dict[int, Ending] = {}
-        self._under_way: dict[int, Program] = {}
+        if not isinstance(judge, Judge):
+            judge = Judge(isolation=isolation, stand_in=judge)
+        self._judge = judge
+        # By ticket: programs that were not collected, and what became of those that were judged.
+        self._programs: dict[int, Program] = {}
+        self._graded: dict[int, Graded] = {}
         self._openings: dict[int, Opening] = {}
 
     def __getstate__(self) -> dict[str, Any]:
         # Programs under way are collected here, not by a copy.
-        return self.__dict__ | {"_under_way": {}, "_graded": {}}
+        return self.__dict__ | {"_programs": {}, "_graded": {}}
 
     def choose(self, rng: np.random.Generator, task_id: str | None = None) -> Opening:
         """Open an episode of a random task, or of the task that is named.
@@ -194,14 +195,8 @@ class Episodes:
         ), length
 
     def price(self, program: Program, graded: Graded) -> Ending:
-        """Return what a graded program earns.
-
-        Raises:
-            SandboxError: The program could not be judged, and the env is to raise.
-        """
+        """Return what a graded program earns; nothing where it could not be judged."""
         if isinstance(graded, SandboxError):
-            if not self._truncates:
-                raise graded
             return Ending(
                 program=program.text,
                 length=program.count,
@@ -229,13 +224,13 @@ class Episodes:
             credit=priced.credit,
             verdict=priced.verdict,
             feedback=priced.feedback,
-            message="" if done else describe(priced.verdict),
+            message="" if done else describe(priced.verdict, program.task),
         )
 
     def submit(self, programs: Sequence[Program]) -> list[int]:
         """Start grading programs; return a ticket for each."""
         tickets = [self._judge.submit(program.text, program.task) for program in programs]
-        self._under_way.update(zip(tickets, programs, strict=True))
+        self._programs.update(zip(tickets, programs, strict=True))
         return tickets
 
     def collect(self, timeout_s: float | None = None) -> list[tuple[int, Ending]]:
@@ -245,19 +240,27 @@ class Episodes:
             SandboxError: A program could not be judged, and the env is to raise.
         """
         if not self._graded:
-            self._receive(timeout_s)
-        graded, self._graded = self._graded, {}
-        return list(graded.items())
+            self._graded.update(self._judge.collect_graded(timeout_s))
+        tickets = list(self._graded)
+        return list(zip(tickets, self._hand_out(tickets), strict=True))
 
     def wait(self, tickets: Sequence[int]) -> list[Ending]:
         """Return the endings of submitted programs, in the order of their tickets.
 
         Raises:
-            SandboxError: A program could not be judged, and the env is to raise.
+            ConfigError: A ticket that is not under way.
+            SandboxError: A program could not be judged, and the env is to raise; the others are
+                kept.
         """
+        if unknown := [ticket for ticket in tickets if ticket not in self._programs]:
+            raise ConfigError(
+                "no such programs are under way",
+                value=unknown,
+                expected="tickets that submit returned and that were not collected",
+            )
         while any(ticket not in self._graded for ticket in tickets):
-            self._receive(None)
-        return [self._graded.pop(ticket) for ticket in tickets]
+            self._graded.update(self._judge.collect_graded())
+        return self._hand_out(tickets)
 
     def close(self, programs: Sequence[Program]) -> list[Ending]:
         """Grade programs together and price each.
@@ -270,11 +273,18 @@ class Episodes:
     @property
     def under_way(self) -> int:
         """Number of submitted programs that were not collected yet."""
-        return len(self._under_way) + len(self._graded)
+        return len(self._programs)
 
-    def _receive(self, timeout_s: float | None) -> None:
-        for ticket, graded in self._judge.collect_graded(timeout_s):
-            self._graded[ticket] = self.price(self._under_way.pop(ticket), graded)
+    def _hand_out(self, tickets: Sequence[int]) -> list[Ending]:
+        """Return the endings of judged programs; one that broke is given up before any is."""
+        for ticket in tickets:
+            graded = self._graded[ticket]
+            if isinstance(graded, SandboxError) and not self._truncates:
+                del self._programs[ticket], self._graded[ticket]
+                raise graded
+        return [
+            self.price(self._programs.pop(ticket), self._graded.pop(ticket)) for ticket in tickets
+        ]
 
 
 class PlaysPrograms(ProgramEnv):

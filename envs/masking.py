@@ -1,4 +1,4 @@
-"""Masking: which tokens an episode may write next, read along as it is written."""
+"""Masking: which tokens may come next in an episode."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,7 +9,7 @@ from codegym.tokenizers import Tokenizer
 
 
 class EpisodeMask:
-    """Follows one episode; tokens are read when a mask is asked for, not when they are written.
+    """Follows an episode; it reads tokens when a mask is wanted, not when they are written.
 
     Args:
         tokenizer: What the ids mean.

@@ -1,4 +1,4 @@
-"""Page: an episode as one self-contained HTML page: tokens coloured, tests, a slider over steps."""
+"""Page: an episode as a self-contained HTML page: tokens coloured, tests, a slider over steps."""
 
 import html
 import json

@@ -16,7 +16,7 @@ _GREEN, _RED = (20, 130, 60), (190, 30, 30)
 
 
 def draw(view: EpisodeView) -> NDArray[np.uint8]:
-    """Draw an episode: (480, 800, 3) uint8. Of a long one the last lines are shown.
+    """Draw an episode: (480, 800, 3) uint8. A long episode shows its last lines.
 
     Raises:
         MissingExtraError: Pillow is not installed (extra ``render``).
@@ -59,7 +59,7 @@ def _rows(view: EpisodeView) -> list[list[_Cell]]:
 
     write(f"{title}\n\n", _FADED)
     write(view.prompt, _FADED)
-    strongest = max((abs(one) for one in view.credit), default=0.0) or 1.0
+    strongest = max((abs(credit) for credit in view.credit), default=0.0) or 1.0
     for number, piece in enumerate(view.pieces):
         amount = view.credit[number] / strongest if view.credit else 0.0
         write(piece or " ", _INK, _shade(amount) if amount else None)

@@ -1,4 +1,4 @@
-"""Rendering: Gymnasium's render modes, each drawn by a module of its own."""
+"""Rendering: Gymnasium's render modes, a module for each."""
 
 import sys
 from collections.abc import Sequence

@@ -34,7 +34,7 @@ class SynthesisEnv(gym.Env[Obs, np.int64]):
     program so far, padded on the right. **Action**: ``Discrete(V)``, the next token.
     **Reward**: 0 until the program ends, then that of its verdict. **End**: the end token, or the
     budget's last token; both are ``terminated``, since the budget is part of the task. What the
-    budget cut is judged as it stands, and ``info["cut"]`` says so.
+    budget cut is judged unfinished, and ``info["cut"]`` is True.
 
     ``info`` holds ``length`` (tokens written so far) at every step; ``task_id`` and ``prompt`` at
     reset; ``task_id, program, verdict, feedback, token_rewards`` (a tuple, one float per action)
@@ -43,10 +43,10 @@ class SynthesisEnv(gym.Env[Obs, np.int64]):
     Args:
         tasks: Task URI: ``"composites?depth=2&split=train"``.
         reward: Reward expression: ``"binary"``, ``"0.8*pass_rate+0.2*coderl"``.
-        tokenizer: ``"lexemes"``, ``"bytes"``, or ``"name:folder"`` for one that was saved.
+        tokenizer: ``"lexemes"``, ``"bytes"``, or ``"name:folder"`` for a saved tokenizer.
         max_tokens: Length of the observation: prompt and program together.
         budget: Most tokens of a program, the end token included; None leaves it to ``max_tokens``.
-        isolation: Which isolation the sandbox uses: ``auto`` or one of ``codegym list sandboxes``.
+        isolation: Isolation of the sandbox: ``auto``, or a name from ``codegym list sandboxes``.
         on_sandbox_error: What to do when a program could not be judged, twice: ``raise``, or
             ``truncate`` the episode with reward 0 and the reason in
             ``info["infrastructure_error"]``, for learners that leave such episodes out.
@@ -136,7 +136,7 @@ class SynthesisEnv(gym.Env[Obs, np.int64]):
         return self._observe(), opening_info(opening)
 
     def step(self, action: Any) -> tuple[Obs, float, bool, bool, dict[str, Any]]:
-        """Append a token; the last one is graded.
+        """Append a token; the last token of an episode starts its grading.
 
         Raises:
             InvalidActionError: The action is not in the action space.
@@ -197,7 +197,7 @@ class SynthesisEnv(gym.Env[Obs, np.int64]):
         return self._observe(), ending.reward, judged, not judged, info
 
     def render(self) -> Any:
-        """Draw the episode in the env's mode; None without one.
+        """Draw the episode in the env's mode; None without a mode.
 
         Returns:
             Text for ``ansi`` and ``html`` (one self-contained page), (480, 800, 3) uint8 for
@@ -231,9 +231,9 @@ class SynthesisEnv(gym.Env[Obs, np.int64]):
         )
 
     def fork(self) -> "SynthesisEnv":
-        """Return an env of its own that stands where this one does, for tree search.
+        """Return a second env in the same state, for tree search.
 
-        It shares tasks, grader and caches with this one, and draws the same tasks from now on.
+        It shares tasks, grader and caches with this env, and draws the same tasks from now on.
         """
         twin = copying.copy(self)
         twin._row = self._row.copy()
@@ -244,7 +244,7 @@ class SynthesisEnv(gym.Env[Obs, np.int64]):
         return twin
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        # A copied or pickled view is an array of its own, which no step would change.
+        # A copied or pickled view is a separate array, which no step would change.
         self.__dict__.update(state)
         self._share()
 

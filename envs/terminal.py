@@ -30,7 +30,7 @@ def _piece(view: EpisodeView, number: int) -> str:
     amount = view.credit[number] if view.credit else 0.0
     if not amount:
         return text
-    strongest = max(abs(one) for one in view.credit)
+    strongest = max(abs(credit) for credit in view.credit)
     shades = _PRAISE if amount > 0 else _BLAME
     shade = shades[min(len(shades) - 1, int(abs(amount) / strongest * len(shades)))]
     # A background that runs over a line's end would fill the next line.

@@ -8,8 +8,8 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
-from codegym.envs.arguments import check_choice, check_options, check_positive, checked_names
-from codegym.envs.batching import Infos, SeededRows, read_mask, read_mode, spread, stack_infos
+from codegym.envs.arguments import check_choice, check_positive, checked_names
+from codegym.envs.batching import Infos, SeededRows, read_mode, read_reset, stack_infos
 from codegym.envs.dialogue import Conversation, Reply
 from codegym.envs.episodes import Episodes, Granularity, PlaysPrograms
 from codegym.envs.rendering import check_mode
@@ -112,11 +112,7 @@ class TextVectorEnv(  # type: ignore[misc]
             UnknownNameError: An option of another name.
             TaskError: No task has that id.
         """
-        options = check_options(options, ("task_id", "reset_mask"))
-        mask = read_mask(options.get("reset_mask"), self.num_envs)
-        seeds = spread("seed", seed, self.num_envs, add=True)
-        task_ids = spread("task_id", options.get("task_id"), self.num_envs)
-        rows = np.flatnonzero(mask).tolist()
+        rows, seeds, task_ids = read_reset(seed, options, self.num_envs)
         infos = [self._start(row, seeds[row], task_ids[row]) for row in rows]
         return tuple(self._shown), stack_infos(infos, rows, self.num_envs)
 

@@ -14,7 +14,7 @@ class Validation:
     """What a replay found.
 
     Attributes:
-        differences: What is not as it was logged, one sentence each; empty where all is.
+        differences: What differs from the log, a sentence each; empty if nothing does.
     """
 
     differences: tuple[str, ...]

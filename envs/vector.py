@@ -1,4 +1,4 @@
-"""SynthesisVectorEnv: many token-level episodes in one integer array.
+"""SynthesisVectorEnv: many token-level episodes in an integer array.
 
 A plain token costs no Python per sub-env; programs that end in the same step are judged together.
 Observations, rewards and infos are those of ``gymnasium.vector.SyncVectorEnv`` over single envs
@@ -18,11 +18,10 @@ from numpy.typing import NDArray
 from codegym.envs.arguments import (
     check_choice,
     check_flag,
-    check_options,
     check_positive,
     checked_names,
 )
-from codegym.envs.batching import Infos, SeededRows, read_mask, read_mode, spread, stack_infos
+from codegym.envs.batching import Infos, SeededRows, read_mode, read_reset, stack_infos
 from codegym.envs.episodes import Episodes, PlaysPrograms, ending_info, opening_info
 from codegym.envs.rendering import check_mode, render
 from codegym.envs.view import EpisodeView, pieces_of
@@ -56,7 +55,7 @@ class SynthesisVectorEnv(  # type: ignore[misc]
             and returns the outcome from ``collect``.
         autoreset_mode: ``"NextStep"``, ``"SameStep"`` or ``"Disabled"``, or Gymnasium's enum. With
             SameStep the last observation and info are in ``final_obs`` and ``final_info``; with
-            Disabled, ``reset(options={"reset_mask": mask})`` starts the ended ones anew.
+            Disabled, ``reset(options={"reset_mask": mask})`` starts episodes anew.
         max_episode_steps: Truncates episodes after so many tokens, ungraded, as Gymnasium's
             ``TimeLimit`` does.
         copy: False hands out the same array at every step, as a read-only view.
@@ -177,11 +176,7 @@ class SynthesisVectorEnv(  # type: ignore[misc]
             TaskError: No task has that id.
             PromptTooLongError: A task's prompt leaves no room for a program.
         """
-        options = check_options(options, ("task_id", "reset_mask"))
-        mask = read_mask(options.get("reset_mask"), self.num_envs)
-        seeds = spread("seed", seed, self.num_envs, add=True)
-        task_ids = spread("task_id", options.get("task_id"), self.num_envs)
-        rows = np.flatnonzero(mask).tolist()
+        rows, seeds, task_ids = read_reset(seed, options, self.num_envs)
         for row in rows:
             self.rng_of(row, seeds[row])
         told = self._open(rows, [task_ids[row] for row in rows])
@@ -268,7 +263,7 @@ class SynthesisVectorEnv(  # type: ignore[misc]
         return masks
 
     def render(self) -> tuple[Any, ...] | None:
-        """Draw every episode as it stands, one frame for each sub-env; None without a mode."""
+        """Draw every episode, a frame for each sub-env; None without a mode."""
         if self.render_mode is None:
             return None
         return tuple(render(self._view_of(row), self.render_mode) for row in range(self.num_envs))
@@ -340,7 +335,9 @@ class SynthesisVectorEnv(  # type: ignore[misc]
             self._lines[row][:start] = opening.prompt
             self._openings[row], self._masks[row] = opening, None
         self._start[rows] = self._next[rows] = self._first[rows] + starts
-        self._limit[rows] = self._stop[rows] = self._first[rows] + [one.limit for one in openings]
+        self._limit[rows] = self._stop[rows] = self._first[rows] + [
+            opening.limit for opening in openings
+        ]
         if self._most_steps is not None:
             self._stop = np.minimum(self._limit, self._start + self._most_steps)
         self._over[rows] = False
@@ -381,7 +378,7 @@ class SynthesisVectorEnv(  # type: ignore[misc]
                 expected=f"{self.num_envs} integers",
             )
         tokens = tokens.astype(np.int64, copy=False)
-        # One comparison for both ends: a negative number is a very large one without its sign.
+        # One comparison for both ends: a negative number is very large without its sign.
         if np.count_nonzero(tokens.view(np.uint64) >= self._vocab):
             raise InvalidActionError(
                 "an action outside the space",

@@ -39,7 +39,7 @@ class EpisodeView:
 
     @property
     def first_line(self) -> int:
-        """Line of the program on which the first piece stands."""
+        """Line of the program on which the first piece begins."""
         return self.prompt.count("\n") + 1 if self.prompt_is_code else 1
 
 

@@ -1,7 +1,7 @@
-"""PPO in one file, in the style of CleanRL, on the native vector env.
+"""PPO in one file, in the style of CleanRL, on the native vector environment.
 
-The network sees the last tokens only, which is enough to learn to write programs that parse and
-far from enough to solve tasks.
+The network sees the last eight tokens only. That is enough to learn to write programs that parse,
+and too little to solve tasks.
 
     python examples/cleanrl_ppo.py --iterations 20
 """

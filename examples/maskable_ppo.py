@@ -1,7 +1,8 @@
 """sb3-contrib's MaskablePPO: every program it writes parses, from the first step on.
 
-Its own buffer keeps a 4-byte number for each action of each step; ``PackedMaskBuffer`` keeps a bit,
-which is 32 times less: 103 MB instead of 3.3 GB for 2,048 steps of 8 envs over 50,257 tokens.
+Its buffer keeps a 4-byte number for each action of each step. ``PackedMaskBuffer`` keeps a bit,
+which is 32 times less: 103 MB instead of 3.3 GB for 2,048 steps of 8 environments over 50,257
+tokens.
 
     python examples/maskable_ppo.py --steps 2000
 """

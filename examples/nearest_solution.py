@@ -1,14 +1,15 @@
-"""A baseline for mined tasks: the nearest training tasks' solutions, renamed to fit.
+"""A baseline for mined tasks: the solutions of the nearest training tasks, renamed to fit.
 
-For each held-out task it writes the solutions of the ``n`` training tasks with the most alike names
-and docstrings, under the held-out task's own names. What these solve needs no programming.
+For each held-out task it writes the solutions of the ``n`` training tasks whose names and
+docstrings are most similar, under the held-out task's names. A task that is solved this way needs
+no programming.
 
     TASKS="mined:tasks.jsonl?apart=function&split"
     python examples/nearest_solution.py "$TASKS=train" "$TASKS=test" --n 64 --out nearest.jsonl
     codegym grade "$TASKS=test" --samples nearest.jsonl
 
-It also counts held-out functions whose code, names numbered, stands in training: there should be
-none.
+It also counts the held-out functions whose code, apart from names, occurs in training: there should
+be none.
 """
 
 import argparse
@@ -19,9 +20,8 @@ import re
 from collections import Counter
 from pathlib import Path
 
+from codegym import Task, load_tasks
 from codegym.mining.duplicate_programs import tree_key
-from codegym.sources import load_tasks
-from codegym.tasks.task import Task
 
 
 class Renaming(ast.NodeTransformer):
@@ -51,7 +51,7 @@ def function_of(task: Task) -> tuple[ast.Module, ast.FunctionDef]:
 def words_of(task: Task) -> Counter[str]:
     """Return the words of a task's name, parameters and docstring, weighted by their number."""
     _, own = function_of(task)
-    names = [own.name, *(one.arg for one in own.args.args)]
+    names = [own.name, *(parameter.arg for parameter in own.args.args)]
     text = " ".join(re.sub(r"([a-z])([A-Z])", r"\1 \2", name) for name in names)
     return Counter(re.findall(r"[a-z]+|[0-9]+", f"{text} {ast.get_docstring(own)}".lower()))
 
@@ -60,22 +60,22 @@ def adapted(solution: Task, task: Task) -> str:
     """Return another task's reference program under the names of ``task``."""
     tree, theirs = function_of(solution)
     _, ours = function_of(task)
-    olds = [one.arg for one in theirs.args.args]
-    news = [one.arg for one in ours.args.args]
+    olds = [parameter.arg for parameter in theirs.args.args]
+    news = [parameter.arg for parameter in ours.args.args]
     names = dict(zip(olds, news, strict=False)) | {theirs.name: ours.name}
     Renaming(names).visit(tree)
     theirs.name = ours.name
     return ast.unparse(tree)
 
 
-def cosine(one: Counter[str], other: Counter[str], rarity: dict[str, float]) -> float:
-    """Return how alike two bags of words are, rare words counting more."""
+def cosine(left: Counter[str], right: Counter[str], rarity: dict[str, float]) -> float:
+    """Return how similar two bags of words are; rare words count more."""
 
     def weight(word: str, bag: Counter[str]) -> float:
         return (1 + math.log(bag[word])) * rarity.get(word, 0.0)
 
-    shared = sum(weight(word, one) * weight(word, other) for word in one.keys() & other.keys())
-    lengths = [math.sqrt(sum(weight(word, bag) ** 2 for word in bag)) for bag in (one, other)]
+    shared = sum(weight(word, left) * weight(word, right) for word in left.keys() & right.keys())
+    lengths = [math.sqrt(sum(weight(word, bag) ** 2 for word in bag)) for bag in (left, right)]
     return shared / (lengths[0] * lengths[1]) if all(lengths) else 0.0
 
 
@@ -91,7 +91,7 @@ def main() -> None:
     frequency = Counter(word for bag in bags for word in bag)
     rarity = {word: math.log(len(bags) / count) + 0.1 for word, count in frequency.items()}
     codes = {tree_key(ast.unparse(function_of(task)[1])) for task in train}
-    copies = [t.task_id for t in test if tree_key(ast.unparse(function_of(t)[1])) in codes]
+    copies = [task.task_id for task in test if tree_key(ast.unparse(function_of(task)[1])) in codes]
     print(f"{len(copies)} of {len(test)} held-out functions stand in training: {copies[:5]}")
     with options.out.open("w") as file:
         for task in test:

@@ -1,18 +1,20 @@
-"""An agent of plain strings: it writes a program, reads what was wrong, and writes another.
+"""An agent that reads and writes text: it writes a program, reads what was wrong, writes another.
 
-Put a language model in the place of ``agent``; nothing else changes.
+To use a language model, put a call of it in the place of ``agent``.
 
     python examples/repair_dialogue.py
 """
 
+import codegym
 from codegym.envs.dialogue import Dialogue
 
+TASKS = "atoms?topic=filtering"
 FIRST_TRIES = ["    return sum(xs", "    return total(xs)"]
 
 
 def main() -> None:
-    dialogue = Dialogue(tasks="atoms?topic=filtering", reward="coderl", turns=3)
-    task = dialogue.source[0]
+    dialogue = Dialogue(tasks=TASKS, reward="coderl", turns=3)
+    task = codegym.load_tasks(TASKS)[0]
     answers = iter([*FIRST_TRIES, task.canonical_solution])
 
     def agent(text: str) -> str:

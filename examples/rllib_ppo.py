@@ -1,4 +1,4 @@
-"""RLlib's PPO. Its encoders take floats, so the ids are cast on the way.
+"""RLlib's PPO on the environment. Its encoders take floats, so the ids are cast on the way.
 
 python examples/rllib_ppo.py
 """

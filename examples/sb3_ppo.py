@@ -1,7 +1,7 @@
-"""stable-baselines3 as it comes: PPO, A2C or DQN on the environment, nothing of ours in between.
+"""stable-baselines3's PPO, A2C or DQN on the environment, without any code of codegym in between.
 
-An MLP over token ids learns nothing of note; the example shows that the libraries fit. For
-policies that read sequences see ``codegym train``.
+An MLP over token ids learns little; the example shows that the libraries fit together. For policies
+that read sequences, ``codegym train --agent sb3_ppo`` runs the same PPO class.
 
     python examples/sb3_ppo.py --algorithm PPO --steps 2000
 """
@@ -14,7 +14,7 @@ from stable_baselines3.common.evaluation import evaluate_policy
 
 ENV = {"tasks": "atoms", "reward": "coderl", "max_tokens": 96, "budget": 32}
 SETTINGS = {
-    # gamma 1: the reward stands at the last token, and the first ones earned it as well.
+    # gamma 1: the reward comes with the last token, and the first tokens earned it as well.
     "PPO": {"n_steps": 64, "batch_size": 64, "gamma": 1.0, "gae_lambda": 1.0},
     "A2C": {"n_steps": 16, "gamma": 1.0},
     "DQN": {"learning_starts": 200, "buffer_size": 5_000, "gamma": 1.0},

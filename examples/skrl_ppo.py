@@ -1,4 +1,4 @@
-"""skrl: its own PPO trains on the environment, unchanged, through its Gymnasium wrapper.
+"""skrl's PPO trains on the environment through skrl's Gymnasium wrapper.
 
 python examples/skrl_ppo.py --steps 2048
 """
@@ -23,7 +23,7 @@ def body(tokens: int, outputs: int) -> nn.Sequential:
 
 
 class Policy(CategoricalMixin, Model):
-    """A bag of tokens in, a logit for each next token out."""
+    """Reads a bag of tokens and gives a logit for each next token."""
 
     def __init__(self, env: Any) -> None:
         Model.__init__(self, observation_space=env.observation_space, action_space=env.action_space)
@@ -38,7 +38,7 @@ class Policy(CategoricalMixin, Model):
 
 
 class Value(DeterministicMixin, Model):
-    """A bag of tokens in, a value out."""
+    """Reads a bag of tokens and gives a value."""
 
     def __init__(self, env: Any) -> None:
         Model.__init__(self, observation_space=env.observation_space, action_space=env.action_space)

@@ -1,4 +1,4 @@
-"""tianshou: its own PPO trains on the environment in its own vector form.
+"""tianshou's PPO trains on the environment in tianshou's vector form.
 
 python examples/tianshou_ppo.py --steps 2048
 """
@@ -18,7 +18,7 @@ from torch import nn
 
 
 class Body(nn.Module):
-    """A bag of tokens in, numbers out; with tianshou's signature of a network."""
+    """Reads a bag of tokens and gives numbers; with tianshou's signature of a network."""
 
     def __init__(self, tokens: int, outputs: int) -> None:
         super().__init__()
@@ -31,7 +31,7 @@ class Body(nn.Module):
 
 
 class Critic(Body):
-    """The same with one number out."""
+    """Gives a single number."""
 
     def forward(self, obs: Any, state: Any = None, info: Any = None) -> Any:
         """Return the values."""
@@ -39,20 +39,20 @@ class Critic(Body):
 
 
 class OneShape(gym.Wrapper[Any, Any, Any, Any]):
-    """Drops the rewards of single tokens from info: tianshou's buffer holds one shape for each key.
+    """Drops ``token_rewards`` from info: tianshou's buffer wants one shape for each key.
 
-    A program of other length has more or fewer of them.
+    Programs of different lengths have different numbers of token rewards.
     """
 
     def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
-        """Step the env and leave them out."""
+        """Step the environment and leave the token rewards out."""
         *step, info = self.env.step(action)
         info.pop("token_rewards", None)
         return *step, info
 
 
 def make() -> gym.Env[Any, Any]:
-    """Make one of the envs."""
+    """Make an environment."""
     return OneShape(
         gym.make(
             "codegym:CodeGym/Synthesis-v0", tasks="atoms", max_tokens=96, budget=24, reward="rltf"
@@ -61,7 +61,7 @@ def make() -> gym.Env[Any, Any]:
 
 
 def main() -> None:
-    """Train, and say what was earned on the way."""
+    """Train, and print what was earned on the way."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--steps", type=int, default=2048)
     steps = parser.parse_args().steps

@@ -1,4 +1,4 @@
-"""TorchRL: the environment under its wrapper, checked and rolled out.
+"""TorchRL checks the environment in its wrapper, and rolls it out.
 
 python examples/torchrl_rollout.py
 """

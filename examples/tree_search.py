@@ -1,7 +1,7 @@
-"""Tree search by forking: every completion of a started program, with the tests as the judge.
+"""Tree search by forking: every completion of a started program is tried on the tests.
 
-Each node of the tree is an env of its own, forked from its parent. The mask keeps the tree to
-programs that parse and fit the budget, which makes it small enough to search whole.
+Each node of the tree is an environment forked from its parent. The mask keeps the tree to programs
+that parse and fit the budget, which makes it small enough to search completely.
 
     python examples/tree_search.py --limit 500
 """
@@ -11,9 +11,8 @@ import argparse
 import gymnasium as gym
 import numpy as np
 
+from codegym import Task, TaskSource
 from codegym.envs.synthesis import SynthesisEnv
-from codegym.sources import TaskSource
-from codegym.tasks.task import Task
 
 
 class Length(TaskSource):

@@ -8,12 +8,12 @@ the same minutes of its own training time; evaluation is ours for both and is no
     pip install trl datasets
     python examples/trl_side_by_side.py runs/start/checkpoint --minutes 3 --threads 1
 
-TRL reads texts, so the ids go through it as a text of words, one an id.
+TRL reads texts, so the ids go through it as a text with a word for each id.
 """
 
 import argparse
 import json
-from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 
@@ -25,13 +25,13 @@ from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast, TrainerC
 from trl import GRPOConfig, GRPOTrainer
 
 import codegym
-from codegym.grading.judge import Judge
-from codegym.measuring.evaluation import evaluate, held_out
+from codegym.measuring.evaluation import evaluate
 from codegym.policies.checkpoint import load_policy
 from codegym.rewards import make_reward
-from codegym.rewards.credit import price, program_of
-from codegym.sandbox import make_sandbox
+from codegym.rewards.credit import price
+from codegym.sandbox import Sandbox, make_sandbox
 from codegym.sources import load_tasks
+from codegym.tasks.answers import read_program
 from codegym.training.config import TrainConfig
 from codegym.training.run_folder import RunFolder
 from codegym.training.trainer import Trainer
@@ -43,7 +43,7 @@ Point = tuple[float, int, float, float]  # minutes, programs, greedy and sampled
 
 
 def words_of(policy) -> list[str]:
-    """Return a word per id; none holds another, since special words are found inside of others."""
+    """Return a word per id; no word contains another, since special words match inside words."""
     words = [f"t{number}" for number in range(policy.tokenizer.vocab_size)]
     words[policy.tokenizer.pad_id], words[policy.tokenizer.end_id] = "<pad>", "<end>"
     return words
@@ -63,17 +63,16 @@ class Measure(TrainerCallback):
     """Stops the clock, evaluates, and ends the training when its minutes are over."""
 
     def __init__(
-        self, start: Path, judge: Judge, minutes: float, points: int, *, rows: int, seed: int
+        self, start: Path, sandbox: Sandbox, minutes: float, points: int, *, rows: int, seed: int
     ) -> None:
-        self.policy, self.judge = load_policy(start), judge
+        self.policy, self.sandbox = load_policy(start), sandbox
         self.rows, self.seed = rows, seed
         self.moments = [minutes * 60 * (n + 1) / points for n in range(points)]
-        self.tasks = held_out(load_tasks(TEST), 300)
         self.curve: list[Point] = []
         self.spent, self.since, self.programs = 0.0, perf_counter(), 0
 
     def on_step_end(self, args, state, control, model=None, **kwargs):
-        """Evaluate where a moment has come."""
+        """Evaluate when the next moment has come."""
         now = perf_counter()
         self.programs = state.global_step * self.rows
         if self.spent + now - self.since >= self.moments[len(self.curve) - 1]:
@@ -92,11 +91,12 @@ class Measure(TrainerCallback):
         rates = [
             evaluate(
                 self.policy,
-                self.tasks,
-                judge=self.judge,
+                TEST,
+                count=300,
                 deterministic=greedy,
                 budget=BUDGET,
                 seed=self.seed,
+                sandbox=self.sandbox,
             )
             for greedy in (True, False)
         ]
@@ -111,21 +111,22 @@ def train_with_trl(start: Path, minutes: float, points: int, seed: int) -> list[
     tasks = [source[int(index)] for index in order]
     words = words_of(policy)
     shown = [policy.encode_prompt(task.prompt) for task in tasks]
-    prompts = [" ".join(words[one] for one in ids) for ids in shown]
-    end = policy.tokenizer.end_id
+    prompts = [" ".join(words[token] for token in ids) for ids in shown]
+    tokens, end = policy.tokenizer, policy.tokenizer.end_id
 
-    def judged(completion_ids, number, **columns) -> Iterator[float]:
-        written = [np.array(ids, dtype=np.int64) for ids in completion_ids]
-        texts = [
-            program_of(tasks[n], policy.tokenizer.decode(ids.tolist()))
-            for n, ids in zip(number, written, strict=True)
+    def judged(completion_ids, number, **columns) -> list[float]:
+        asked = [tasks[n] for n in number]
+        programs = [
+            read_program(task, tokens.decode(ids), "continuation")
+            for task, ids in zip(asked, completion_ids, strict=True)
         ]
-        pairs = [(text, tasks[n]) for text, n in zip(texts, number, strict=True)]
+        pairs = [(text, task) for (text, _), task in zip(programs, asked, strict=True)]
         verdicts = codegym.judge_many(pairs, sandbox=sandbox)
         return [
-            price(tasks[n], ids, finished=bool(len(ids)) and ids[-1] == end, verdict=verdict,
-                  tokenizer=policy.tokenizer, reward=reward).reward
-            for n, ids, verdict in zip(number, written, verdicts, strict=True)
+            price(task, text, verdict, reward, count=len(ids), start=start_of_text,
+                  spans=partial(tokens.spans, ids), finished=bool(ids) and ids[-1] == end).reward
+            for task, (text, start_of_text), ids, verdict in zip(
+                asked, programs, completion_ids, verdicts, strict=True)
         ]  # fmt: skip
 
     settings = GRPOConfig(
@@ -136,7 +137,7 @@ def train_with_trl(start: Path, minutes: float, points: int, seed: int) -> list[
         bf16=False, report_to="none", save_strategy="no", logging_steps=1000, disable_tqdm=True,
     )  # fmt: skip
     with make_sandbox() as sandbox:
-        measure = Measure(start, Judge(sandbox), minutes, points, rows=128, seed=seed)
+        measure = Measure(start, sandbox, minutes, points, rows=128, seed=seed)
         trainer = GRPOTrainer(
             model=AutoModelForCausalLM.from_pretrained(start, dtype=torch.float32),
             reward_funcs=judged,
@@ -152,7 +153,7 @@ def train_with_trl(start: Path, minutes: float, points: int, seed: int) -> list[
 
 
 def train_with_ours(start: Path, agent: str, minutes: float, points: int, seed: int) -> list[Point]:
-    """Return the curve of one of this library's agents."""
+    """Return the curve of an agent of this library."""
     config = TrainConfig.from_mapping(
         {"agent": agent, "policy": str(start), "tasks": TRAIN, "eval_tasks": TEST, "seed": seed,
          "reward": "binary", "minutes": minutes, "curve_points": points - 1, "curve_count": 300}

@@ -88,5 +88,5 @@ def test_modules_import_it_from_its_own_file() -> None:
     assert {module for _, module in found} == {"codegym.version"}
     # Checkpoints and reports write it.
     files = {file for file, _ in found}
-    assert {"codegym/policies/checkpoint.py", "codegym/cli/train.py"} <= files
+    assert {"codegym/policies/checkpoint.py", "codegym/training/session.py"} <= files
     assert written == ["codegym/version.py"]

@@ -1,13 +1,13 @@
-"""``codegym bench learning``: what each agent gains on held-out tasks, by seeds, from one start.
+"""``codegym bench learning``: compares the gains of agents on held-out tasks.
 
-For every seed one warm start is trained; every variant then begins from that same policy. A variant
-is written ``AGENT[:PRESET][?KEY=VALUE&...][@MINUTES]``, so an ablation is the same command::
+For each seed a warm start is trained, and every variant begins with its policy. A variant is
+written ``AGENT[:PRESET][?KEY=VALUE&...][@MINUTES]``, so the same command runs ablations::
 
-    codegym bench learning --agents "rltf?fine=0,rltf,actor_critic?critic=frozen" --programs 7680
+    codegym bench learning --agents "rltf?reward=rltf(fine=0),rltf,rft@2" --programs 7680
     codegym bench learning --acceptance
 
-Runs that are complete are read, those that were stopped are continued, and a run that another
-process is at work on is waited for; so seeds may be spread over processes.
+Finished runs are read, stopped runs are continued, and a run that another process trains is waited
+for, so seeds can be spread over processes.
 """
 
 import hashlib
@@ -21,12 +21,21 @@ from urllib.parse import parse_qsl
 
 import click
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import Progress
 
 from codegym import registry
 from codegym.bench.agent_comparison_report import describe, plot, tables, verdicts
 from codegym.errors import ConfigError
-from codegym.training.comparison_run import Trial, train_or_read
+from codegym.measuring.run_report import departure_lines
+from codegym.rollout.environments import DEFAULT_ENV
+from codegym.settings import env_args
+from codegym.training.comparison_run import (
+    ComparisonRun,
+    check_env,
+    departures_by_label,
+    train_or_read,
+)
 
 _AGENTS = "rft,actor_critic,ppo,rltf,grpo"
 _ACCEPTANCE = "rft@2,actor_critic@1.5,ppo@3,rltf@3,grpo@3"
@@ -37,16 +46,16 @@ _SHAPE = re.compile(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Variant:
-    """An agent with settings and, where it has one of its own, a budget.
+    """An agent with settings and an optional budget.
 
     Attributes:
-        text: As it was written; names its folder.
+        text: The variant as the user wrote it; names its folder.
         label: The text without the budget.
         agent: Name of the agent.
-        preset: Its named settings.
-        settings: Settings that win over the preset.
-        reward: Of its training; "" for the comparison's own.
-        minutes: Its budget; 0 for the comparison's own.
+        preset: Name of the agent's preset.
+        settings: Settings of the agent; they win over the preset.
+        reward: Reward expression of the training; "" for the comparison's reward.
+        minutes: Budget in minutes of training; 0 for the comparison's budget.
     """
 
     text: str
@@ -62,7 +71,7 @@ class Variant:
         """Read ``AGENT[:PRESET][?KEY=VALUE&...][@MINUTES]``; the key ``reward`` is the reward.
 
         Raises:
-            ConfigError: The text is of another form.
+            ConfigError: The text has another form.
             UnknownNameError: No such agent.
         """
         match = _SHAPE.fullmatch(text.strip())
@@ -91,13 +100,13 @@ class Variant:
         )
 
     def config(self, shared: Mapping[str, Any], budget: Mapping[str, Any]) -> dict[str, Any]:
-        """Return what ``TrainConfig`` is made from, but for the seed and the start."""
+        """Return the settings of ``TrainConfig``, without the seed and the start."""
         own = {"minutes": self.minutes} if self.minutes else dict(budget)
         if not own:
             raise ConfigError(
                 "a variant without a budget",
                 value=self.text,
-                expected="--minutes, --programs, or one of its own such as rft@2",
+                expected="--minutes, --programs, or a budget in the variant, such as rft@2",
             )
         chosen = {"agent": self.agent, "agent_preset": self.preset}
         reward = {"reward": self.reward} if self.reward else {}
@@ -106,12 +115,12 @@ class Variant:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """Variants and seeds, and where their runs lie.
+    """The variants and seeds of a comparison.
 
     Attributes:
-        configs: Per variant: its folder's name, its label and its settings.
+        configs: For each variant the name of its folder, its label and its settings.
         start: Settings of the warm start.
-        seeds: Of the warm starts and of the runs.
+        seeds: Seeds of the warm starts and of the variants.
         out: Folder of the runs.
     """
 
@@ -120,50 +129,96 @@ class Comparison:
     seeds: Sequence[int]
     out: Path
 
-    def runs(self) -> Iterator[Trial]:
+    def departures(self) -> dict[str, dict[str, tuple[Any, Any]]]:
+        """Return the settings that differ from the papers; see ``departures_by_label``."""
+        return departures_by_label(
+            {"warm start": self.start} | {label: config for _, label, config in self.configs}
+        )
+
+    def runs(self) -> Iterator[ComparisonRun]:
         """Yield the warm start and then every variant, seed by seed."""
         for seed in self.seeds:
-            # Another warm start is another policy, so what was run from the old one is not reused.
+            # Another warm start is another policy, so runs from the old policy are not reused.
             digest = hashlib.sha256(repr(sorted(self.start.items())).encode()).hexdigest()[:8]
             folder = self.out / f"start-{digest}-{seed}"
-            start = _trial("warm start", seed, folder, {**self.start, "seed": seed})
+            start = _train("warm start", seed, folder, {**self.start, "seed": seed})
             yield start
             for name, label, config in self.configs:
                 settings = {**config, "seed": seed, "policy": str(folder / "checkpoint")}
-                yield _trial(label, seed, self.out / f"{name}-{seed}", settings, start=start)
+                yield _train(label, seed, self.out / f"{name}-{seed}", settings, start=start)
 
 
 @click.command()
 @click.option("--agents", help=f"Variants, separated by commas.  [default: {_AGENTS}]")
-@click.option("--acceptance", is_flag=True, help=f"Three seeds of {_ACCEPTANCE} with their bounds.")
-@click.option("--seeds", type=click.IntRange(min=1), default=3, show_default=True, help="How many.")
-@click.option("--first-seed", type=int, default=0, show_default=True)
+@click.option("--acceptance", is_flag=True, help=f"Compare {_ACCEPTANCE} with their bounds.")
+@click.option(
+    "--seeds", type=click.IntRange(min=1), default=3, show_default=True, help="Number of seeds."
+)
+@click.option("--first-seed", type=int, default=0, show_default=True, help="First seed.")
 @click.option("--minutes", type=float, help="Budget of each variant: minutes of training.")
 @click.option("--programs", type=int, help="Budget of each variant: programs written.")
 @click.option(
-    "--warm-start-minutes", type=float, default=1.0, show_default=True, help="Of imitation."
+    "--warm-start-minutes",
+    type=float,
+    default=1.0,
+    show_default=True,
+    help="Budget of each warm start: minutes of imitation.",
 )
 @click.option("--warm-start-programs", type=int, help="The same, as a number of demonstrations.")
-@click.option("--policy", default="gpt:tiny", show_default=True)
-@click.option("--tasks", default="composites?domain=small&depth=1-2&split=train", show_default=True)
+@click.option("--policy", default="gpt:tiny", show_default=True, help="A new policy, or a folder.")
+@click.option("--env", default=DEFAULT_ENV, show_default=True, help="Id of the environment.")
 @click.option(
-    "--eval-tasks", default="composites?domain=small&depth=2&split=test", show_default=True
+    "--env-arg",
+    "env_assignments",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="An argument of the environment: turns=3.",
 )
-@click.option("--eval-count", type=int, default=300, show_default=True)
-@click.option("--curve-points", type=int, default=3, show_default=True, help="In between.")
-@click.option("--reward", default="binary", show_default=True, help="Where a variant names none.")
-@click.option("--max-new-tokens", type=int, default=64, show_default=True, help="Per program.")
-@click.option("--threads", type=click.IntRange(min=1), help="Threads of torch.")
+@click.option(
+    "--tasks",
+    default="composites?domain=small&depth=1-2&split=train",
+    show_default=True,
+    help="URI of the training tasks.",
+)
+@click.option(
+    "--eval-tasks",
+    default="composites?domain=small&depth=2&split=test",
+    show_default=True,
+    help="URI of the held-out tasks.",
+)
+@click.option(
+    "--eval-count", type=int, default=300, show_default=True, help="Number of held-out tasks."
+)
+@click.option(
+    "--curve-points",
+    type=int,
+    default=3,
+    show_default=True,
+    help="Evaluations between the first and the last.",
+)
+@click.option(
+    "--reward",
+    default="",
+    help="Reward of variants without a reward; the default is the agent's reward.",
+)
+@click.option(
+    "--max-new-tokens",
+    type=int,
+    default=64,
+    show_default=True,
+    help="Longest program in tokens.",
+)
+@click.option("--threads", type=click.IntRange(min=1), help="Number of torch's threads.")
 @click.option(
     "--out",
     type=click.Path(file_okay=False, path_type=Path),
     default=Path("runs/bench-learning"),
     show_default=True,
-    help="Folder of the runs, of results.json and of learning.png.",
+    help="Folder for the runs, results.json and learning.png.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")
 def command(as_json: bool, threads: int | None, acceptance: bool, **options: Any) -> None:
-    """Compare agents from the same warm starts, at equal minutes and at equal programs.
+    """Compare agents from the same warm starts, after equal minutes and equal programs.
 
     A variant is AGENT[:PRESET][?KEY=VALUE&...][@MINUTES].
     """
@@ -184,6 +239,7 @@ def command(as_json: bool, threads: int | None, acceptance: bool, **options: Any
             runs.append(run)
             progress.advance(bar)
     results = describe(runs) | {"options": {**options, "out": str(options["out"])}}
+    results["departures"] = comparison.departures()
     if acceptance:
         results["acceptance"] = verdicts(results)
     (options["out"] / "results.json").write_text(json.dumps(results, indent=1) + "\n")
@@ -192,10 +248,12 @@ def command(as_json: bool, threads: int | None, acceptance: bool, **options: Any
         click.echo(json.dumps(results))
         return
     out = Console()
-    # A table of figures is better too wide for a file or a pipe than folded.
+    # In a file or a pipe, a wide table is more readable than a folded table.
     out.width = out.width if out.is_terminal else 140
     for drawn in tables(results):
         out.print(drawn)
+    for line in departure_lines(results["departures"]):
+        out.print(escape(line), highlight=False)
     for line in results.get("acceptance", ()):
         out.print(line["text"], highlight=False)
 
@@ -210,10 +268,11 @@ def _comparison(
     warm_start_minutes: float,
     warm_start_programs: int | None,
     policy: str,
+    env_assignments: tuple[str, ...],
     out: Path,
     **shared: Any,
 ) -> Comparison:
-    """Check the options, settings of agents included, before anything slow begins."""
+    """Check the options and the settings of the agents before any training."""
     from codegym.training.config import TrainConfig, agent_config, phases_of
 
     if minutes and programs:
@@ -223,13 +282,20 @@ def _comparison(
             expected="--minutes or --programs",
         )
     budget = {"minutes": minutes} if minutes else {"programs": programs} if programs else {}
-    # A policy that collapses is a result here, not a run to stop.
+    # A collapsed policy is a result of the comparison; the run must not stop.
     shared |= {"curve_count": shared["eval_count"], "guard": False}
+    shared["env_args"] = env_args(env_assignments)
     configs = []
-    for variant in map(Variant.parse, agents.split(",")):
+    # A comma inside brackets belongs to a reward.
+    for variant in map(Variant.parse, re.split(r",(?![^(]*\))", agents)):
         config = variant.config(shared, budget)
-        phase = phases_of(TrainConfig.from_mapping({**config, "warm_start_programs": 0}))[-1]
-        agent_config(registry.get("agents", variant.agent), phase)
+        asked = TrainConfig.from_mapping({**config, "warm_start_programs": 0})
+        agent_config(
+            registry.get("agents", variant.agent),
+            phases_of(asked)[-1],
+            max_new_tokens=asked.max_new_tokens,
+        )
+        check_env(asked)
         configs.append((re.sub(r"[^\w.@=-]+", "-", variant.text), variant.label, config))
     length = (
         {"programs": warm_start_programs}
@@ -244,10 +310,20 @@ def _comparison(
     )
 
 
-def _trial(
-    label: str, seed: int, path: Path, settings: Mapping[str, Any], *, start: Trial | None = None
-) -> Trial:
+def _train(
+    label: str,
+    seed: int,
+    path: Path,
+    settings: Mapping[str, Any],
+    *,
+    start: ComparisonRun | None = None,
+) -> ComparisonRun:
+    """Train or read a run.
+
+    Raises:
+        click.Abort: The run was stopped.
+    """
     curve = train_or_read(path, settings, start=start)
     if curve is None:
         raise click.Abort
-    return Trial(label, seed, curve)
+    return ComparisonRun(label, seed, curve)

@@ -1,10 +1,10 @@
-"""Report of ``codegym bench learning``: gains with intervals, at equal minutes and equal programs.
+"""Agent comparison report: gains with intervals, after equal minutes and equal programs.
 
-Per task, a gain is passed-after less passed-before of the same task and the same sampling seed.
-Between two evaluations a task's value is interpolated on a straight line, which is how a gain at a
-budget that no evaluation hit is had. Intervals of one seed: bootstrap over the tasks. Of the mean
-over seeds: each task's gain is averaged over seeds and the tasks are bootstrapped, so the interval
-says how far other tasks would move the figure; how far other seeds would, the range beside it says.
+The gain of a task is passed-after minus passed-before, with the same sampling seed. Between two
+evaluations the value of a task is interpolated linearly, which gives the gain at any budget. The
+interval of a single seed is a bootstrap over its tasks. For the mean over seeds, each task's gain
+is averaged over the seeds and the tasks are resampled. So an interval covers the choice of tasks
+only; the figures of the single seeds show how much the seeds vary.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,16 +17,16 @@ from rich.table import Table
 from codegym.measuring.machine import machine
 from codegym.measuring.run_report import KINDS
 from codegym.measuring.statistics import Interval, paired_gain
-from codegym.training.comparison_run import Trial
+from codegym.training.comparison_run import ComparisonRun
 
 AXES = {"train_s": "seconds", "programs": "programs"}
 
-# What is asked: mean sampled gain over seeds, per agent; a warm start's greedy and sampled pass@1.
+# Least mean sampled gain over seeds, per agent; least greedy and sampled pass@1 of a warm start.
 BOUNDS = {"rft": 0.12, "actor_critic": 0.06, "ppo": 0.08, "rltf": 0.06, "grpo": 0.08}
 START_BOUNDS = {"greedy": 0.22, "sampled": 0.15}
 
 
-def describe(runs: Sequence[Trial]) -> dict[str, Any]:
+def describe(runs: Sequence[ComparisonRun]) -> dict[str, Any]:
     """Return every figure of the comparison as JSON values.
 
     Args:
@@ -59,8 +59,8 @@ def describe(runs: Sequence[Trial]) -> dict[str, Any]:
     }
 
 
-def _figures(runs: Sequence[Trial], equal: Mapping[str, float]) -> dict[str, Any]:
-    """Return the gains of some runs of one variant, averaged over the runs task by task."""
+def _figures(runs: Sequence[ComparisonRun], equal: Mapping[str, float]) -> dict[str, Any]:
+    """Return the gains of a variant, averaged over its runs task by task."""
     figures: dict[str, Any] = {
         axis: float(np.mean([run.end(axis) for run in runs])) for axis in AXES
     }
@@ -70,8 +70,8 @@ def _figures(runs: Sequence[Trial], equal: Mapping[str, float]) -> dict[str, Any
         before = np.mean([run.passed(kind, "train_s", 0.0) for run in runs], axis=0)
         figures[kind] = {"before": float(before.mean())}
         for moment, (axis, at) in moments.items():
-            then = [run.passed(kind, axis, run.end(axis) if at is None else at) for run in runs]
-            after = np.mean(then, axis=0)
+            later = [run.passed(kind, axis, run.end(axis) if at is None else at) for run in runs]
+            after = np.mean(later, axis=0)
             gain = paired_gain(before, after)
             figures[kind][moment] = {
                 "after": float(after.mean()),
@@ -81,7 +81,7 @@ def _figures(runs: Sequence[Trial], equal: Mapping[str, float]) -> dict[str, Any
 
 
 def verdicts(results: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Hold the results against the acceptance bounds, one line each."""
+    """Compare the results with the acceptance bounds; returns a line for each bound."""
     lines = []
     for kind, bound in START_BOUNDS.items():
         lowest = min(start[kind]["mean"] for start in results["starts"])
@@ -99,14 +99,14 @@ def verdicts(results: Mapping[str, Any]) -> list[dict[str, Any]]:
     return lines
 
 
-def _line(what: str, value: float, bound: float) -> dict[str, Any]:
+def _line(name: str, value: float, bound: float) -> dict[str, Any]:
     met = value >= bound
-    text = f"{'met   ' if met else 'MISSED'} {what}: {value:.3f}, asked {bound:.3f}"
-    return {"what": what, "value": value, "bound": bound, "met": met, "text": text}
+    text = f"{'met   ' if met else 'MISSED'} {name}: {value:.3f}, asked {bound:.3f}"
+    return {"what": name, "value": value, "bound": bound, "met": met, "text": text}
 
 
 def tables(results: Mapping[str, Any]) -> list[Table]:
-    """Draw the results for people: the starts, then per kind each variant's mean and its seeds."""
+    """Draw the warm starts and, for each kind, the mean and the seeds of each variant."""
     starts = Table(title="warm starts: pass@1 on held-out tasks, 95 % intervals")
     for head in ("seed", *KINDS, "demonstrations", "seconds"):
         starts.add_column(head, justify="right")
@@ -142,7 +142,7 @@ def _cells(figures: Mapping[str, Any], kind: str) -> list[str]:
     return [*cells, f"{figures['programs']:.0f}", f"{figures['train_s']:.0f}"]
 
 
-def plot(runs: Sequence[Trial], path: Path) -> None:
+def plot(runs: Sequence[ComparisonRun], path: Path) -> None:
     """Draw pass@1 by minutes and by programs: means over seeds, bands from lowest to highest."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure

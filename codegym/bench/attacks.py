@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-import codegym
+from codegym import version
 from codegym.bench.attack_corpus import ATTACKS, FAMILIES, Attack
 from codegym.bench.attack_corpus.target import (
     EXAMINED,
@@ -37,7 +37,7 @@ from codegym.bench.planted_secrets import PlantedSecrets
 from codegym.errors import CodegymError, ConfigError, UnknownNameError
 from codegym.grading.judge import judge, judge_many
 from codegym.grading.verdict_cache import VerdictCache
-from codegym.sandbox.job import Sandbox
+from codegym.sandbox import Sandbox, make_sandbox
 from codegym.sandbox.limits import Limits
 from codegym.tasks.suite import Form
 from codegym.tasks.task import Task
@@ -91,7 +91,7 @@ class Finding:
 
 def host_words() -> dict[str, str]:
     """Return the words about this installation that programs may contain."""
-    root = Path(codegym.__file__).resolve().parents[1]
+    root = Path(version.__file__).resolve().parents[1]
     return {"CHECKOUT": str(root), "PACKAGES": sysconfig.get_paths()["purelib"]}
 
 
@@ -221,7 +221,7 @@ def isolations_here() -> list[str]:
     found = []
     for name in ("namespace", "landlock"):
         try:
-            codegym.make_sandbox(isolation=name, workers=1).close()
+            make_sandbox(isolation=name, workers=1).close()
         except CodegymError:
             continue
         found.append(name)
@@ -234,7 +234,7 @@ def _attack_own_grader(
     for isolation in isolations:
         with (
             PlantedSecrets(rest=host_words()) as planted,
-            codegym.make_sandbox(isolation=isolation, workers=1) as sandbox,
+            make_sandbox(isolation=isolation, workers=1) as sandbox,
         ):
             todo = [a for a in attacks if isolation in a.isolations]
             for attack in track(todo, f"{isolation:12}", console=Console(stderr=True)):

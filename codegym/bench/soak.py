@@ -20,11 +20,11 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-import codegym
 from codegym.bench.leaks import LEAKS, honest_after
 from codegym.errors import ConfigError
 from codegym.grading.judge import Judge
 from codegym.grading.verdict import Outcome
+from codegym.sandbox import make_sandbox
 from codegym.sandbox.limits import Limits
 from codegym.tasks.suite import Form
 from codegym.tasks.task import Task
@@ -210,7 +210,7 @@ def soak(
     samples: list[Sample] = []
     began = time.monotonic()
     done, every = 0, max(1, programs // SAMPLES)
-    with codegym.make_sandbox(isolation=isolation, workers=workers) as sandbox:
+    with make_sandbox(isolation=isolation, workers=workers) as sandbox:
         judge = Judge(sandbox)
         pending: dict[int, Drawn] = {}
         stream = _mixture(programs, rng)

@@ -1,7 +1,8 @@
-"""check_env: does an environment keep Gymnasium's contract and this house's?
+"""check_env: tests that an environment keeps the contracts of Gymnasium and of codegym.
 
 Beyond Gymnasium's own checker: the spec survives JSON, the same seed and actions give the same
-everything, the infos hold what they promise, and the vector form equals the single one.
+results, the infos hold what they promise, the vector form equals the single one, and the fast road
+(``codegym.episode.ProgramEnv``), where there is one, gives what stepping gives.
 """
 
 import warnings
@@ -15,6 +16,7 @@ from gymnasium.utils.env_checker import check_env as gymnasium_check
 from gymnasium.utils.env_checker import data_equivalence
 from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 
+from codegym.checks.fast_road import check_fast_road
 from codegym.errors import CodegymError, ConformanceError
 
 _EPISODES = 4
@@ -23,7 +25,7 @@ _LAST_KEYS = ("task_id", "program", "verdict", "feedback", "token_rewards", "cut
 
 
 def check_env(env_id: str, **kwargs: Any) -> None:
-    """Run an environment through its contract; programs are run in the sandbox.
+    """Check an environment; programs are run in the sandbox.
 
     Args:
         env_id: The id it is registered under.
@@ -43,7 +45,11 @@ def check_env(env_id: str, **kwargs: Any) -> None:
             raise ConformanceError(f"Gymnasium's checker: {error}") from error
     _check_spec(env)
     plays = [_play(gym.make(env_id, **kwargs)) for _ in range(2)]
-    _claim(data_equivalence(plays[0], plays[1]), "same seed and actions, same everything", env_id)
+    _claim(
+        data_equivalence(plays[0], plays[1]),
+        "the same seed and actions give the same results",
+        env_id,
+    )
     if isinstance(env.action_space, spaces.Discrete):
         for episode in plays[0]:
             _check_episode(episode)
@@ -51,6 +57,7 @@ def check_env(env_id: str, **kwargs: Any) -> None:
         if spec is not None and spec.vector_entry_point is not None:
             for mode in AutoresetMode:
                 _check_vector(env_id, mode, kwargs)
+    check_fast_road(env_id, **kwargs)
 
 
 def _check_spec(env: gym.Env[Any, Any]) -> None:
@@ -126,20 +133,20 @@ def _check_vector(env_id: str, mode: AutoresetMode, kwargs: dict[str, Any]) -> N
 
 def _same(mode: AutoresetMode, mine: Any, theirs: Any) -> None:
     promise = f"the vector form equals the single one (autoreset {mode.value})"
-    for one, other in zip(mine, theirs, strict=True):
-        if not isinstance(one, dict):
-            _claim(bool(np.array_equal(one, other)), promise, (one, other))
+    for left, right in zip(mine, theirs, strict=True):
+        if not isinstance(left, dict):
+            _claim(bool(np.array_equal(left, right)), promise, (left, right))
             continue
-        _claim(one.keys() == other.keys(), promise, (one.keys(), other.keys()))
-        for key, value in one.items():
+        _claim(left.keys() == right.keys(), promise, (left.keys(), right.keys()))
+        for key, value in left.items():
             if isinstance(value, dict):
-                _same(mode, (value,), (other[key],))
+                _same(mode, (value,), (right[key],))
             else:
                 same = all(
                     bool(np.array_equal(a, b)) if key == "final_obs" else a == b
-                    for a, b in zip(value.tolist(), other[key].tolist(), strict=True)
+                    for a, b in zip(value.tolist(), right[key].tolist(), strict=True)
                 )
-                _claim(same, f"{promise}: {key}", (value, other[key]))
+                _claim(same, f"{promise}: {key}", (value, right[key]))
 
 
 def _claim(holds: bool, promise: str, value: object) -> None:

@@ -142,7 +142,7 @@ def _check_generation(policy: Policy) -> None:
 
 
 def _check_stepping(policy: Policy) -> None:
-    """Play rows at different positions, one of which starts anew on the way."""
+    """Play rows at different positions; a row starts anew on the way."""
     prompts, rng = prompts_of(policy), seeded(1)
     pad = policy.tokenizer.pad_id
     rows = [list(prompt) for prompt in prompts]
@@ -192,7 +192,7 @@ def _check_mask(policy: Policy) -> None:
 
 
 class _Alternating:
-    """Allows the even ids after an odd one and the other way round; the end after four tokens."""
+    """Allows even and odd ids by turns; the end after four tokens."""
 
     def __init__(self, policy: Policy) -> None:
         self.size = policy.tokenizer.vocab_size

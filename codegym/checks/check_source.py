@@ -289,16 +289,17 @@ def _solution_key(task: Task) -> str:
 
 
 def _judge(tasks: Sequence[Task], sandbox: "Sandbox | None", report: SourceReport) -> None:
-    import codegym
+    from codegym.grading.judge import judge_many
+    from codegym.sandbox import make_sandbox
 
     solved = [task for task in tasks if task.canonical_solution is not None]
     idle = [(program, task) for task in tasks for program in idle_programs(task)]
     programs = [(task.program(task.canonical_solution or ""), task) for task in solved] + idle
     if sandbox is None:
-        with codegym.make_sandbox() as made:
-            verdicts = codegym.judge_many(programs, sandbox=made)
+        with make_sandbox() as made:
+            verdicts = judge_many(programs, sandbox=made)
     else:
-        verdicts = codegym.judge_many(programs, sandbox=sandbox)
+        verdicts = judge_many(programs, sandbox=sandbox)
     report.judged = True
     for task, verdict in zip(solved, verdicts, strict=False):
         if not verdict.passed:

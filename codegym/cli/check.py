@@ -1,7 +1,6 @@
 """``codegym check KIND NAME``: runs the conformance suite of a plug-in."""
 
 import importlib
-import pkgutil
 from typing import Any
 
 import click
@@ -9,19 +8,20 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-import codegym.checks
 from codegym import registry
 from codegym.checks.check_source import SourceReport, check_source
 from codegym.checks.check_tokenizer import check_tokenizer, round_trips
-from codegym.errors import ConformanceError, UnknownNameError
+from codegym.errors import ConformanceError, MissingExtraError, UnknownNameError
 from codegym.tokenizers import make_tokenizer
 
+# Kinds whose plug-ins the registry knows by name -> the group they are in.
 _GROUPS = {
     "agent": "agents",
     "policy": "policies",
     "reward": "rewards",
     "sandbox": "sandboxes",
 }
+KINDS = (*_GROUPS, "env", "source", "tokenizer")
 
 
 @click.command()
@@ -38,10 +38,12 @@ _GROUPS = {
 def command(kind: str, name: str, count: int, judge: bool) -> None:
     """Check that a plug-in keeps its contract.
 
-    KIND is source, agent, env, policy, reward, sandbox or tokenizer. NAME is the registered name, a
+    KIND is agent, env, policy, reward, sandbox, source or tokenizer. NAME is the registered name, a
     task URI for a source, an id for an env; a tokenizer may have a folder (hf:FOLDER). Exit code 1
     means a broken contract, or tasks unfit for training.
     """
+    if kind not in KINDS:
+        raise UnknownNameError("kind of plug-in to check", kind, KINDS)
     console = Console()
     try:
         if kind == "source":
@@ -63,17 +65,13 @@ def _check(kind: str, name: str) -> None:
     """Run ``codegym.checks.check_<kind>.check_<kind>`` on the plug-in of that name.
 
     Raises:
-        UnknownNameError: The check or the plug-in does not exist.
+        UnknownNameError: The plug-in does not exist; names the nearest.
+        MissingExtraError: The check needs a package that is not installed.
     """
-    modules = {module.name for module in pkgutil.iter_modules(codegym.checks.__path__)}
-    known = {
-        "source",
-        "tokenizer",
-        *(group for group in (*_GROUPS, "env") if f"check_{group}" in modules),
-    }
-    if kind not in known:
-        raise UnknownNameError("kind of plug-in to check", kind, known)
-    module = importlib.import_module(f"codegym.checks.check_{kind}")
+    try:
+        module = importlib.import_module(f"codegym.checks.check_{kind}")
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(error.name or "torch", "agents") from error
     check: Any = vars(module)[f"check_{kind}"]
     check(registry.get(_GROUPS[kind], name) if kind in _GROUPS else name)
 

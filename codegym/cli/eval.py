@@ -9,8 +9,8 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from codegym.cli.train import env_args
 from codegym.errors import ConfigError, MissingExtraError
+from codegym.settings import env_args
 
 TASKS = "composites?domain=small&depth=2&split=test"
 ENV = "CodeGym/Synthesis-v0"

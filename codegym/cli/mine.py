@@ -84,7 +84,7 @@ def command(
     TARGETS are files, folders, import names of installed packages, or "stdlib". Code is only
     parsed here; it runs in the sandbox.
     """
-    import codegym
+    from codegym.sandbox import make_sandbox
 
     console, progress_console = Console(), Console(stderr=True)
     modules = _modules(targets)
@@ -96,7 +96,7 @@ def command(
     settings |= {"targets": list(targets), "benchmarks": list(benchmarks)}
     started, began = time.monotonic(), time.process_time()
     funnel = Funnel()
-    with codegym.make_sandbox(isolation, workers=workers) as sandbox:
+    with make_sandbox(isolation, workers=workers) as sandbox:
         known = Benchmarks.of(read_benchmarks(benchmarks), sandbox)
         for name, why in known.missing.items():
             progress_console.print(f"[yellow]not compared with {name}[/]: {escape(why)}")

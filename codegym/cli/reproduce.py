@@ -1,49 +1,62 @@
-"""``codegym reproduce``: run an ablation of a paper and say whether the sign is the paper's."""
+"""``codegym reproduce``: runs an ablation of a paper and compares signs with the paper."""
 
 import json
+import shlex
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from codegym.errors import MissingExtraError
 from codegym.experiments.every_experiment import EXPERIMENTS, load_experiment
 from codegym.experiments.experiment import SCALES, Experiment, Scale
+from codegym.rollout.environments import DEFAULT_ENV
+from codegym.settings import env_args
 from codegym.version import __version__
 
 if TYPE_CHECKING:
-    from codegym.experiments.runs import Done, Trials
+    from codegym.experiments.runs import ExperimentRuns, FinishedRun
 
 
 @click.command()
 @click.argument("name", required=False)
-@click.option("--list", "listed", is_flag=True, help="Show the experiments and what they take.")
+@click.option("--list", "listed", is_flag=True, help="List the experiments and their budgets.")
 @click.option(
     "--scale",
     type=click.Choice(list(SCALES)),
     default="full",
     show_default=True,
-    help="quick is for a look: too small for most signs to be told.",
+    help="quick is a small trial: it leaves most signs undecided.",
 )
 @click.option(
-    "--seeds", type=click.IntRange(min=1), help="How many.  [default: 3, of a quick one 1]"
+    "--seeds", type=click.IntRange(min=1), help="Number of seeds.  [default: 3; quick: 1]"
 )
 @click.option(
-    "--first-seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the seeds."
+    "--first-seed", type=click.IntRange(min=0), default=0, show_default=True, help="First seed."
 )
 @click.option(
     "--programs",
     type=click.IntRange(min=1),
-    help="Budget of each arm in programs, in place of the experiment's own.",
+    help="Budget of each arm in programs, instead of the experiment's budget.",
 )
-@click.option("--threads", type=click.IntRange(min=1), help="Threads of torch.")
+@click.option("--env", help="Id of the environment, instead of the experiment's environment.")
+@click.option(
+    "--env-arg",
+    "env_assignments",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="An argument of the environment: turns=3.",
+)
+@click.option("--threads", type=click.IntRange(min=1), help="Number of torch's threads.")
 @click.option(
     "--out",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Folder of the runs, of results.json, report.md and plot.png.  "
+    help="Folder for the runs, results.json, report.md and plot.png.  "
     "[default: runs/reproduce/NAME]",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the results, or the list, as JSON.")
@@ -54,21 +67,23 @@ def command(
     seeds: int | None,
     first_seed: int,
     programs: int | None,
+    env: str | None,
+    env_assignments: tuple[str, ...],
     threads: int | None,
     out: Path | None,
     as_json: bool,
 ) -> None:
-    """Run an ablation of a paper and compare the sign of what comes out with the paper's.
+    """Run an ablation of a paper and compare the signs of its results with the paper.
 
-    NAME is one of those that --list shows. Budgets are programs, not minutes, so the machine does
-    not change the results. Runs that are complete are read, those that were stopped are continued,
-    and one that another process is at work on is waited for: Ctrl-C and the same command go on
-    where it was, and seeds can be spread over processes with --first-seed and one --out.
+    --list shows the values of NAME. Budgets are programs, not minutes, so the speed of the machine
+    does not change the results. Finished runs are read, stopped runs are continued, and a run that
+    another process trains is waited for: after Ctrl-C the same command continues, and seeds can be
+    spread over processes with --first-seed and the same --out.
     """
     if listed or name is None:
         _show_list(SCALES[scale], seeds, programs, as_json=as_json)
         return
-    chosen = load_experiment(name)
+    chosen = _with_env(load_experiment(name), env, env_args(env_assignments))
     try:
         import torch
     except ModuleNotFoundError as error:
@@ -89,17 +104,26 @@ def command(
     _show(results, out or Path("runs/reproduce") / chosen.name)
 
 
+def _with_env(chosen: Experiment, env: str | None, arguments: dict[str, Any]) -> Experiment:
+    """Return an experiment in another environment, or with other arguments of its environment."""
+    if env:
+        return replace(chosen, env=env, env_args=arguments)
+    return replace(chosen, env_args={**chosen.env_args, **arguments})
+
+
 def _run(
     chosen: Experiment, scale: Scale, *, seeds: range, programs: int | None, out: Path
 ) -> dict[str, Any]:
     """Train or read every run, and write results.json, report.md and plot.png."""
     from codegym.experiments.experiment_report import markdown, plot
     from codegym.experiments.findings import findings
-    from codegym.experiments.runs import Trials
+    from codegym.experiments.runs import ExperimentRuns
     from codegym.measuring.machine import machine
+    from codegym.training.comparison_run import departures_by_label
 
-    trials = Trials(experiment=chosen, scale=scale, seeds=seeds, programs=programs, out=out)
-    done, on_seen = _train(trials)
+    runs = ExperimentRuns(experiment=chosen, scale=scale, seeds=seeds, programs=programs, out=out)
+    finished, train_set_scores = _train(runs)
+    configs = {arm.label: chosen.config(arm, scale, programs) for arm in chosen.runs}
     results = {
         "experiment": chosen.name,
         "paper": chosen.paper,
@@ -108,11 +132,14 @@ def _run(
         "scale": scale.name,
         "seeds": list(seeds),
         "programs": programs,
+        "env": chosen.env,
+        "env_args": dict(chosen.env_args),
         "eval_count": scale.eval_count,
         "eval_tasks": chosen.eval_tasks,
-        "seen_tasks": chosen.seen_tasks,
-        **findings(chosen, done, on_seen),
-        "configs": {arm.label: chosen.config(arm, scale, programs) for arm in chosen.runs},
+        "train_eval_tasks": chosen.train_eval_tasks,
+        **findings(chosen, finished, train_set_scores),
+        "configs": configs,
+        "departures": departures_by_label(configs),
         "command": _command(chosen, scale, seeds, programs),
         "versions": {"codegym": __version__},
         "machine": machine(),
@@ -123,31 +150,38 @@ def _run(
     return results
 
 
-def _train(trials: "Trials") -> tuple[list["Done"], dict[tuple[str, int], dict[str, Any]]]:
-    """Return every run, trained or read, and what it passes of the training tasks if asked."""
-    from codegym.experiments.train_set_score import seen
+def _train(
+    runs: "ExperimentRuns",
+) -> tuple[list["FinishedRun"], dict[tuple[str, int], dict[str, Any]]]:
+    """Train or read every run.
 
-    uri, count = trials.experiment.seen_tasks, trials.scale.eval_count
-    done, on_seen = [], {}
+    Returns:
+        The runs, and (label, seed) -> the score on training tasks, if the experiment measures it.
+    """
+    from codegym.experiments.train_set_score import train_set_score
+
+    uri, count = runs.experiment.train_eval_tasks, runs.scale.eval_count
+    finished, scores = [], {}
     with _progress() as progress:
-        whole = progress.add_task("runs", total=len(trials), at=f"0 of {len(trials)}")
-        present = progress.add_task("", total=1.0, at="")
+        all_runs = progress.add_task("runs", total=len(runs), text=f"0 of {len(runs)}")
+        present = progress.add_task("", total=1.0, text="")
 
         def watch(label: str, share: float) -> None:
-            progress.update(present, description=label, completed=share, at=f"{share:.0%}")
+            progress.update(present, description=label, completed=share, text=f"{share:.0%}")
 
-        for one in trials.run(watch):
-            if one is None:
-                click.echo("stopped; the same command goes on", err=True)
-                raise click.Abort
-            done.append(one)
+        for each in runs.train(watch):
+            finished.append(each)
+            label, seed = each.run.label, each.run.seed
             if uri:
-                on_seen[one.trial.label, one.trial.seed] = seen(one, uri, count)
-            at = f"{len(done)} of {len(trials)}"
-            progress.update(whole, advance=1, at=at)
+                scores[label, seed] = train_set_score(each, uri, count)
+            text = f"{len(finished)} of {len(runs)}"
+            progress.update(all_runs, advance=1, text=text)
             if progress.disable:
-                click.echo(f"{one.trial.label}, seed {one.trial.seed}: done, {at}", err=True)
-    return done, on_seen
+                click.echo(f"{label}, seed {seed}: done, {text}", err=True)
+    if len(finished) < len(runs):
+        click.echo("stopped; the same command continues", err=True)
+        raise click.Abort
+    return finished, scores
 
 
 def _command(chosen: Experiment, scale: Scale, seeds: range, programs: int | None) -> str:
@@ -156,6 +190,11 @@ def _command(chosen: Experiment, scale: Scale, seeds: range, programs: int | Non
         words.append(f"--first-seed {seeds.start}")
     if programs:
         words.append(f"--programs {programs}")
+    if chosen.env != DEFAULT_ENV:
+        words.append(f"--env {chosen.env}")
+    for name, value in chosen.env_args.items():
+        assignment = f"{name}={json.dumps(value)}"
+        words.append(f"--env-arg {shlex.quote(assignment)}")
     return " ".join(words)
 
 
@@ -164,7 +203,7 @@ def _progress() -> Progress:
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
-        TextColumn("{task.fields[at]}"),
+        TextColumn("{task.fields[text]}"),
         TimeElapsedColumn(),
         console=console,
         disable=not console.is_terminal,
@@ -173,39 +212,40 @@ def _progress() -> Progress:
 
 def _show(results: dict[str, Any], out: Path) -> None:
     from codegym.experiments.experiment_report import CAUTION, tables
+    from codegym.measuring.run_report import departure_lines
 
     console = Console()
-    # A table of figures is better too wide for a file or a pipe than folded.
+    # In a file or a pipe, a wide table is more readable than a folded table.
     console.width = console.width if console.is_terminal else 160
     console.print(f"{results['paper']}. {results['question']}", highlight=False)
     for drawn in tables(results):
         console.print(drawn)
-    for note in (*results["notes"], CAUTION):
-        console.print(note, highlight=False)
-    for what, name in (("report", "report.md"), ("results", "results.json"), ("plot", "plot.png")):
-        console.print(f"{what:8} {out / name}", soft_wrap=True, highlight=False)
+    for line in (*departure_lines(results["departures"]), *results["notes"], CAUTION):
+        console.print(escape(line), highlight=False)
+    for kind, name in (("report", "report.md"), ("results", "results.json"), ("plot", "plot.png")):
+        console.print(f"{kind:8} {out / name}", soft_wrap=True, highlight=False)
 
 
 def _show_list(scale: Scale, seeds: int | None, programs: int | None, *, as_json: bool) -> None:
     count = seeds or scale.seeds
     rows: list[dict[str, Any]] = [
         {
-            "name": one.name,
-            "paper": one.paper,
-            "question": one.question,
-            "arms": [arm.label for arm in one.arms],
-            "programs": count * one.total(scale, programs),
+            "name": experiment.name,
+            "paper": experiment.paper,
+            "question": experiment.question,
+            "arms": [arm.label for arm in experiment.arms],
+            "programs": count * experiment.total(scale, programs),
         }
-        for one in EXPERIMENTS.values()
+        for experiment in EXPERIMENTS.values()
     ]
     if as_json:
         click.echo(json.dumps(rows))
         return
     table = Table(
         title=f"experiments, scale {scale.name}, {count} seed{'s' if count > 1 else ''}",
-        caption="programs: written or shown in training, starts and all seeds included",
+        caption="programs: written or shown in training, with the starts and all seeds",
     )
-    for head in ("name", "paper", "what is asked", "arms"):
+    for head in ("name", "paper", "question", "arms"):
         table.add_column(head, overflow="fold")
     table.add_column("programs", justify="right")
     for row in rows:

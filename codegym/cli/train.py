@@ -1,7 +1,6 @@
 """``codegym train``: a warm start, reinforcement learning, and a report in a run folder."""
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 
 from codegym.errors import ConfigError, MissingExtraError, UnknownNameError
 from codegym.measuring.run_report import departure_lines
+from codegym.settings import env_args
 
 
 class _Watcher:
@@ -63,7 +63,7 @@ class _Watcher:
 @click.option(
     "--words",
     type=click.IntRange(min=0),
-    help="Words of a new policy's vocabulary, taken from the training tasks; 0: as it is shipped.",
+    help="Words of a new policy's vocabulary, from the training tasks; 0 keeps the shipped one.",
 )
 @click.option("--env", help="Id of the environment, such as CodeGym/Repair-v0.")
 @click.option(
@@ -120,7 +120,7 @@ class _Watcher:
 @click.option(
     "--dry-run", is_flag=True, help="Show the settings and what would be done; do nothing."
 )
-@click.option("--overwrite", is_flag=True, help="Replace a run that stands there.")
+@click.option("--overwrite", is_flag=True, help="Replace a run that is already in the folder.")
 @click.option(
     "--resume",
     type=click.Path(file_okay=False, path_type=Path),
@@ -165,7 +165,8 @@ def command(
         config = session.make_config(_merge(preset, config_file, given, assignments))
         _announce(console, config, session.departures_of(config))
         if dry_run:
-            _show(config, out)
+            trainer = session.prepare(config, out)
+            _show(trainer.config, trainer.folder.path)
             return
         with watcher.progress:
             report = session.train(config, out=out, overwrite=overwrite, watch=watcher)
@@ -193,12 +194,13 @@ def command(
 
 def _announce(console: Console, config: Any, departures: Mapping[str, Any]) -> None:
     """Print which preset was chosen, and which settings differ from the paper's."""
-    console.print(f"{config.agent}, preset {config.agent_preset}, reward {escape(config.reward)}")
+    reward = escape(config.reward) or "of the environment"
+    console.print(f"{config.agent}, preset {config.agent_preset}, reward {reward}")
     for line in departure_lines(departures):
         console.print(f"  {escape(line)}", highlight=False)
 
 
-def _show(config: Any, out: Path | None) -> None:
+def _show(config: Any, out: Path) -> None:
     """Print a run's settings as its config.yaml would hold them, and its phases."""
     import yaml
 
@@ -212,25 +214,7 @@ def _show(config: Any, out: Path | None) -> None:
             if getattr(phase, name)
         )
         click.echo(f"# {phase.name}: {phase.agent}, preset {phase.preset}, {budget}")
-    click.echo(f"# folder: {out or Path('runs') / f'{config.agent}-{config.seed}'}")
-
-
-def env_args(assignments: Sequence[str]) -> dict[str, Any]:
-    """Read ``KEY=VALUE`` as arguments of an environment; a value is JSON, or else a text.
-
-    Raises:
-        ConfigError: An assignment without a value.
-    """
-    arguments: dict[str, Any] = {}
-    for assignment in assignments:
-        key, equals, value = assignment.partition("=")
-        if not equals:
-            raise ConfigError("--env-arg needs a value", value=assignment, expected="KEY=VALUE")
-        try:
-            arguments[key] = json.loads(value)
-        except ValueError:
-            arguments[key] = value
-    return arguments
+    click.echo(f"# folder: {out}")
 
 
 def _merge(
@@ -252,6 +236,8 @@ def _merge(
         merged |= read_config_file(config_file)
     if any(name in given for name in BUDGETS):
         merged = {name: value for name, value in merged.items() if name not in BUDGETS}
+    if "env_args" in given:
+        given = {**given, "env_args": {**merged.get("env_args", {}), **given["env_args"]}}
     return _assign({**merged, **given}, assignments)
 
 

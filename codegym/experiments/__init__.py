@@ -1,4 +1,4 @@
-"""The papers' ablations as data: what is asked, the arms, the seeds, and the sign in question."""
+"""Experiments: the papers' ablations as data, and the runs and reports of an ablation."""
 
 from codegym.experiments.every_experiment import EXPERIMENTS, load_experiment
 from codegym.experiments.experiment import Arm, Contrast, Experiment, Scale

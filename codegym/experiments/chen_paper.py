@@ -1,6 +1,6 @@
 """Ablations of Chen et al. 2024 (arXiv 2406.10305): what to imitate, and what RL adds to it.
 
-Only the paper's findings are known to us, from its abstract; none of its figures.
+The paper's findings are from its abstract; its figures are not known to us.
 """
 
 from codegym.experiments.experiment import Arm, Contrast, Experiment
@@ -14,8 +14,8 @@ _HANDFUL = f"{_COMPOSITES}&size=32"
 SFT_DATA = Experiment(
     name="sft-data",
     paper=_PAPER,
-    question="On compositions never shown: does imitation need both atoms and composites, and how "
-    "many of these?",
+    question="For held-out compositions: does imitation need both atoms and composites, and how "
+    "many composites?",
     arms=tuple(
         Arm(label=label, agent="sft", tasks=tasks)
         for label, tasks in (
@@ -43,18 +43,18 @@ SFT_DATA = Experiment(
     ),
     programs=10_240,
     notes=(
-        "Every arm is shown as many demonstrations. The paper's policies are pretrained; these "
-        "know nothing at first, and what little data lacks nothing else supplies.",
+        "All arms learn from the same number of demonstrations. The paper's policies are "
+        "pretrained; these policies are new, so they know only what the demonstrations show.",
     ),
 )
 
-# As many tasks as imitation sees five times over.
-_SHOWN = "composites?domain=small&depth=1-2&split=train&size=2000"
+# Imitation learns from each of these tasks about five times.
+_IMITATED = "composites?domain=small&depth=1-2&split=train&size=2000"
 
 AFTER_SFT = Experiment(
     name="rl-after-sft",
     paper=_PAPER,
-    question="Does RL on the very prompts that were imitated raise what is passed beyond them?",
+    question="Does RL on the imitated prompts raise pass@1 on held-out tasks?",
     arms=(
         Arm(label="sft", agent="sft", programs=10_240),
         Arm(label="sft, longer", agent="sft", start="sft"),
@@ -69,7 +69,10 @@ AFTER_SFT = Experiment(
             paper="RL (PPO) greatly improves generalisation, even on the same training prompts",
         ),
         Contrast(
-            plus="sft, then rft", minus="sft", sign=1, paper="the same, of PPO; this is another RL"
+            plus="sft, then rft",
+            minus="sft",
+            sign=1,
+            paper="the same, for PPO; rft is another RL method",
         ),
         Contrast(
             plus="sft, then ppo",
@@ -79,10 +82,10 @@ AFTER_SFT = Experiment(
         ),
     ),
     programs=12_800,
-    tasks=_SHOWN,
+    tasks=_IMITATED,
     notes=(
-        "`sft, longer` goes on imitating the same 2,000 solutions for as many demonstrations as "
-        "the others write programs; its learning rate begins anew.",
+        "`sft, longer` continues to imitate the same 2,000 solutions, with as many demonstrations "
+        "as the other arms write programs; its learning rate schedule starts again.",
     ),
 )
 
@@ -91,7 +94,7 @@ _FEW = "composites?domain=small&depth=2&split=train&size=512"
 FROM_SCRATCH = Experiment(
     name="rl-from-scratch",
     paper=_PAPER,
-    question="Is the gap between training and held-out tasks smaller where RL begins without SFT?",
+    question="Is the gap between training and held-out tasks smaller if RL begins without SFT?",
     starts=(
         Arm(
             label="base",
@@ -125,19 +128,19 @@ FROM_SCRATCH = Experiment(
             plus="rl",
             minus="sft, then rl",
             sign=0,
-            measure="seen",
+            measure="train-set",
             paper="one summary: RL from scratch starts from lower performance",
         ),
     ),
     programs=12_800,
     tasks=_FEW,
-    seen_tasks=_FEW,
+    train_eval_tasks=_FEW,
     notes=(
-        "A policy from nothing passes nothing, and RL would have no signal. The base, which stands "
-        "for the paper's pretrained model, has seen other tasks of the kind for a while; `sft` is "
-        "imitation of the 512 training tasks, sixteen times over, and RL is PPO on the same.",
-        "The gap is pass@1 on 300 of the training tasks less pass@1 on held-out ones; its interval "
-        "resamples either set for itself.",
+        "A new policy passes nothing, so RL has no signal. The base replaces the paper's "
+        "pretrained model: it has imitated other tasks of the same kind. `sft` imitates the 512 "
+        "training tasks, each sixteen times, and RL is PPO on the same tasks.",
+        "The gap is pass@1 on 300 of the training tasks minus pass@1 on held-out tasks; its "
+        "interval resamples the two sets separately.",
     ),
 )
 

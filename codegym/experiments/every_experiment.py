@@ -1,12 +1,13 @@
-"""Catalogue: every experiment by name."""
+"""Every experiment, by name."""
 
 from codegym.errors import UnknownNameError
 from codegym.experiments import chen_paper, gorinski_paper, rltf_paper
 from codegym.experiments.experiment import Experiment
 
+_PAPERS = (rltf_paper, gorinski_paper, chen_paper)
+
 EXPERIMENTS: dict[str, Experiment] = {
-    one.name: one
-    for one in (*rltf_paper.EXPERIMENTS, *gorinski_paper.EXPERIMENTS, *chen_paper.EXPERIMENTS)
+    experiment.name: experiment for paper in _PAPERS for experiment in paper.EXPERIMENTS
 }
 
 

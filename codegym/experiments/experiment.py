@@ -1,8 +1,8 @@
-"""Experiment: an ablation of a paper as data. Nothing here trains; ``trials`` does.
+"""Experiment: an ablation of a paper as data. Training is in ``codegym.experiments.runs``.
 
 An experiment asks for a sign: does arm X do better than arm Y, as the paper says? The paper's
-figures are quoted beside the answer. They are from other models and data, and never a target: a
-sign that agrees is no replicated number.
+figures are quoted beside the answer. They are from other models and data, and are not a target: a
+sign that agrees does not replicate the paper's number.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,13 +12,15 @@ from typing import Any, Literal
 from codegym import registry
 from codegym.errors import ConfigError, UnknownNameError
 from codegym.rewards import make_reward
+from codegym.rollout.environments import DEFAULT_ENV
 from codegym.sources import load_tasks
+from codegym.training.comparison_run import check_env
 from codegym.training.config import TrainConfig, agent_config, phases_of
 
 TRAIN = "composites?domain=small&depth=1-2&split=train"
 HELD_OUT = "composites?domain=small&depth=2&split=test"
 
-Measure = Literal["held-out", "seen", "gap"]
+Measure = Literal["held-out", "train-set", "gap"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,14 +28,14 @@ class Arm:
     """One training run of an experiment, per seed.
 
     Attributes:
-        label: Names it in tables and folders.
+        label: Name of the arm in tables and folders.
         agent: Name of the agent.
-        preset: Its named settings.
-        settings: Settings that win over the preset.
-        start: Label of the arm whose policy it begins with; "" for a new policy.
-        tasks: URI of its training tasks; "" for the experiment's.
-        reward: Of its training; "" for the experiment's.
-        programs: Its budget: programs written or shown; 0 for the experiment's.
+        preset: Name of the agent's preset.
+        settings: Settings of the agent; they win over the preset.
+        start: Label of the arm whose policy this arm begins with; "" for a new policy.
+        tasks: URI of the training tasks; "" for the experiment's tasks.
+        reward: Reward expression; "" for the experiment's reward.
+        programs: Budget: number of programs written or shown; 0 for the experiment's budget.
     """
 
     label: str
@@ -48,16 +50,15 @@ class Arm:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contrast:
-    """One arm less another, and the sign that the paper reports.
+    """The difference between two arms, and the sign that the paper reports.
 
     Attributes:
         plus: Label of an arm.
-        minus: Label of the arm it is compared with.
-        sign: 1 where the paper has ``plus`` higher, -1 where it has it lower, 0 where it says
-            neither.
-        paper: What the paper says, with its own figures where they are known.
-        measure: ``held-out`` for pass@1 on held-out tasks, ``seen`` on training tasks, ``gap`` for
-            seen less held-out.
+        minus: Label of the arm that is subtracted from it.
+        sign: 1 if ``plus`` is higher in the paper, -1 if it is lower, 0 if the paper says neither.
+        paper: The paper's statement, with its figures if they are known.
+        measure: ``held-out`` for pass@1 on held-out tasks, ``train-set`` for pass@1 on training
+            tasks, ``gap`` for the second minus the first.
     """
 
     plus: str
@@ -69,21 +70,21 @@ class Contrast:
     @property
     def name(self) -> str:
         """Return the contrast in a few words."""
-        what = {"held-out": "", "seen": ", on training tasks", "gap": ", train-test gap"}
-        return f"{self.plus} minus {self.minus}{what[self.measure]}"
+        measure = {"held-out": "", "train-set": ", on training tasks", "gap": ", train-test gap"}
+        return f"{self.plus} minus {self.minus}{measure[self.measure]}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scale:
-    """How large an experiment is run.
+    """Size of an experiment.
 
     Attributes:
         name: ``full`` or ``quick``.
-        share: Of the budget of an arm that learns from its own programs.
-        imitation: Of the budget of an arm that imitates; a policy that has learnt too little to
-            pass anything would give the others nothing to learn from.
-        seeds: How many, where nothing is said.
-        eval_count: Tasks of every evaluation.
+        share: Share of the budget for an arm that learns from its own programs.
+        imitation: Share of the budget for an arm that imitates. It is larger than ``share``: the
+            other arms begin with this policy, and they learn nothing if it passes nothing.
+        seeds: Default number of seeds.
+        eval_count: Number of tasks in each evaluation.
     """
 
     name: str
@@ -101,22 +102,25 @@ SCALES = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Experiment:
-    """An ablation: arms that differ in what it names and in nothing else.
+    """An ablation: arms that differ only in the settings that the ablation names.
 
     Attributes:
-        name: On the command line.
-        paper: Short name and number.
-        question: What is asked, one sentence.
-        starts: Runs that only give the arms their first policies.
-        arms: What is compared. An arm may begin with the policy of an arm before it.
-        contrasts: Whose sign is the question.
-        programs: Budget of each arm that names none of its own.
+        name: Name on the command line.
+        paper: Short name and arXiv number of the paper.
+        question: The question, in one sentence.
+        starts: Runs whose policies the arms begin with.
+        arms: The runs that are compared. An arm may begin with the policy of an earlier arm.
+        contrasts: The differences whose sign is the question.
+        programs: Budget of each arm without its own budget, in programs.
         tasks: URI of the training tasks.
         eval_tasks: URI of the held-out tasks.
-        seen_tasks: URI of training tasks to measure at the end as well; "" for none.
-        reward: Of the training.
-        policy: A new policy.
-        notes: What a reader of the results has to know.
+        train_eval_tasks: URI of training tasks on which the last policy is evaluated as well; ""
+            for none.
+        reward: Reward expression of the training.
+        policy: Name of a new policy.
+        env: Id of the environment.
+        env_args: Further arguments of the environment, by name.
+        notes: Limitations that readers of the results must know.
     """
 
     name: str
@@ -128,9 +132,11 @@ class Experiment:
     starts: tuple[Arm, ...] = ()
     tasks: str = TRAIN
     eval_tasks: str = HELD_OUT
-    seen_tasks: str = ""
+    train_eval_tasks: str = ""
     reward: str = "binary"
     policy: str = "gpt:tiny"
+    env: str = DEFAULT_ENV
+    env_args: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
     @property
@@ -144,18 +150,18 @@ class Experiment:
         Raises:
             UnknownNameError: No such label; names the nearest.
         """
-        for one in self.runs:
-            if one.label == label:
-                return one
-        raise UnknownNameError(f"arm of {self.name}", label, [one.label for one in self.runs])
+        for arm in self.runs:
+            if arm.label == label:
+                return arm
+        raise UnknownNameError(f"arm of {self.name}", label, [arm.label for arm in self.runs])
 
     def budget(self, arm: Arm, scale: Scale, programs: int | None = None) -> int:
         """Return an arm's budget in programs.
 
         Args:
             arm: A start or an arm.
-            scale: How large the experiment is run.
-            programs: Budget of every arm that has none of its own, in place of the scaled one.
+            scale: Size of the experiment.
+            programs: Replaces the scaled budget of each arm without its own budget.
         """
         if programs and not arm.programs:
             return programs
@@ -163,16 +169,18 @@ class Experiment:
         return max(1, round((arm.programs or self.programs) * share))
 
     def total(self, scale: Scale, programs: int | None = None) -> int:
-        """Return how many programs one seed takes, evaluation left out."""
+        """Return the number of programs of one seed, without evaluations."""
         return sum(self.budget(arm, scale, programs) for arm in self.runs)
 
     def config(self, arm: Arm, scale: Scale, programs: int | None = None) -> dict[str, Any]:
-        """Return what ``TrainConfig`` is made from, but for the seed and the policy's folder."""
+        """Return the settings of ``TrainConfig``, without the seed and the policy's folder."""
         return {
             "agent": arm.agent,
             "agent_preset": arm.preset,
             "agent_settings": dict(arm.settings),
             "policy": self.policy,
+            "env": self.env,
+            "env_args": dict(self.env_args),
             "tasks": arm.tasks or self.tasks,
             "eval_tasks": self.eval_tasks,
             "reward": arm.reward or self.reward,
@@ -181,52 +189,60 @@ class Experiment:
             "eval_count": scale.eval_count,
             "curve_count": scale.eval_count,
             "curve_points": 0,
-            # A policy that collapses is a result here, not a run to stop.
+            # A collapsed policy is a result of the comparison; the run must not stop.
             "guard": False,
             "track": "none",
         }
 
     def check(self) -> None:
-        """Refuse an experiment that could not run, before anything slow begins.
+        """Refuse an experiment that cannot run, before any training.
 
         Raises:
-            ConfigError: Labels, starts, budgets or contrasts that do not fit together, or a
-                setting's value that cannot be used.
-            UnknownNameError: A name that nothing answers to; names the nearest.
+            ConfigError: Labels, starts or contrasts contradict each other, or the value of a
+                setting cannot be used.
+            UnknownNameError: A name does not exist; names the nearest.
             TaskError: A task file is missing or malformed.
         """
         labels = [arm.label for arm in self.runs]
         if len(set(labels)) != len(labels):
             raise ConfigError(f"{self.name} names an arm twice", value=labels)
-        for place, arm in enumerate(self.runs):
-            if arm.start and arm.start not in labels[:place]:
-                raise UnknownNameError(f"earlier arm of {self.name}", arm.start, labels[:place])
+        for number, arm in enumerate(self.runs):
+            if arm.start and arm.start not in labels[:number]:
+                raise UnknownNameError(f"earlier arm of {self.name}", arm.start, labels[:number])
             config = TrainConfig.from_mapping(self.config(arm, SCALES["full"]))
-            agent_config(registry.get("agents", arm.agent), phases_of(config)[-1])
+            agent_config(
+                registry.get("agents", arm.agent),
+                phases_of(config)[-1],
+                max_new_tokens=config.max_new_tokens,
+            )
             make_reward(config.reward)
             load_tasks(config.tasks)
+            if arm == self.arms[0]:
+                check_env(config)
         load_tasks(self.eval_tasks)
-        if self.seen_tasks:
-            load_tasks(self.seen_tasks)
+        if self.train_eval_tasks:
+            load_tasks(self.train_eval_tasks)
         for contrast in self.contrasts:
             self.arm(contrast.plus)
             self.arm(contrast.minus)
             if contrast.plus == contrast.minus or (
-                contrast.measure != "held-out" and not self.seen_tasks
+                contrast.measure != "held-out" and not self.train_eval_tasks
             ):
-                raise ConfigError(f"a contrast of {self.name} says nothing", value=contrast.name)
+                raise ConfigError(
+                    f"a contrast of {self.name} compares nothing", value=contrast.name
+                )
 
 
 def warm_start(programs: int = 8192, *, tasks: str = "") -> Arm:
-    """Return imitation of reference solutions, from a new policy."""
+    """Return an arm that trains a new policy by imitation of reference solutions."""
     return Arm(label="warm start", agent="sft", tasks=tasks, programs=programs)
 
 
 def from_warm_start(arms: Sequence[tuple[str, str, Mapping[str, Any]]]) -> tuple[Arm, ...]:
-    """Return arms that all begin with the warm start.
+    """Return arms that begin with the policy of the warm start.
 
     Args:
-        arms: Label, agent and settings of each.
+        arms: Label, agent and settings of each arm.
     """
     return tuple(
         Arm(label=label, agent=agent, settings=settings, start="warm start")

@@ -1,4 +1,4 @@
-"""Report of an experiment: tables for the terminal and for report.md, and a plot."""
+"""Experiment report: draws tables for the terminal and for report.md, and a plot."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -6,12 +6,13 @@ from typing import Any
 
 from rich.table import Table
 
-from codegym.measuring.run_report import KINDS
+from codegym.measuring.run_report import KINDS, departure_lines
 from codegym.measuring.statistics import Interval
 
 CAUTION = (
-    "The paper's figures are from other models and data. A sign that agrees is not a replicated "
-    "number, and one that cannot be told is not a refutation."
+    "The paper's figures are from other models and data. A sign that agrees does not replicate the "
+    "paper's number, and an undecided sign does not refute it. Intervals resample tasks only, not "
+    "seeds."
 )
 
 Rows = tuple[str, Sequence[str], list[list[str]]]  # title, heads, cells
@@ -25,7 +26,7 @@ def rows(results: Mapping[str, Any]) -> list[Rows]:
 def _arms(results: Mapping[str, Any], kind: str) -> Rows:
     measured = next(iter(results["arms"].values()))[kind]
     heads = ["arm", "programs", "before", "after", "gain", "after, by seed"]
-    if "seen" in measured:
+    if "train-set" in measured:
         heads += ["on training tasks", "train-test gap"]
     cells = []
     for label, arm in results["arms"].items():
@@ -36,10 +37,11 @@ def _arms(results: Mapping[str, Any], kind: str) -> Rows:
             str(Interval(**figures["before"]["mean"])),
             str(Interval(**figures["after"]["mean"])),
             signed(figures["gain"]["mean"]),
-            " ".join(f"{one:.3f}" for one in figures["after"]["seeds"]),
+            " ".join(f"{value:.3f}" for value in figures["after"]["seeds"]),
         ]
-        if "seen" in figures:
-            row += [str(Interval(**figures["seen"]["mean"])), signed(figures["gap"]["mean"])]
+        if "train-set" in figures:
+            row.append(str(Interval(**figures["train-set"]["mean"])))
+            row.append(signed(figures["gap"]["mean"]))
         cells.append(row)
     return f"{kind}: pass@1 on held-out tasks, 95 % intervals", heads, cells
 
@@ -56,7 +58,7 @@ def _contrasts(results: Mapping[str, Any]) -> Rows:
                     contrast["name"] if first else "",
                     kind,
                     signed(figure["mean"]),
-                    " ".join(f"{one:+.3f}" for one in figure["seeds"]),
+                    " ".join(f"{value:+.3f}" for value in figure["seeds"]),
                     figure["verdict"],
                     contrast["paper"] if first else "",
                 ]
@@ -65,7 +67,7 @@ def _contrasts(results: Mapping[str, Any]) -> Rows:
 
 
 def signed(figure: Mapping[str, float]) -> str:
-    """Return a difference with its interval, signs and all."""
+    """Return a difference and its interval, with signs."""
     return f"{figure['mean']:+.3f} [{figure['low']:+.3f}, {figure['high']:+.3f}]"
 
 
@@ -90,7 +92,8 @@ def markdown(results: Mapping[str, Any]) -> str:
         f"# {results['experiment']}",
         f"{results['paper']}. {results['question']}",
         f"Scale `{results['scale']}`, seeds {', '.join(map(str, results['seeds']))}, "
-        f"{results['eval_count']} held-out tasks of `{results['eval_tasks']}`.",
+        f"{results['eval_count']} held-out tasks of `{results['eval_tasks']}` "
+        f"in `{results['env']}`.",
     ]
     for title, heads, cells in rows(results):
         lines = [heads, ["---"] * len(heads), *cells]
@@ -101,17 +104,18 @@ def markdown(results: Mapping[str, Any]) -> str:
     parts += [
         "![pass@1 by arm, and the contrasts](plot.png)",
         "\n".join(f"- {note}" for note in (*results["notes"], CAUTION)),
-        "Intervals are over tasks, averaged over seeds where there are several; how far other "
-        "seeds would move a figure, the columns by seed say.",
+        "\n".join(f"- {line}" for line in departure_lines(results["departures"])),
+        "Intervals resample the tasks, whose figures are averaged over the seeds. The columns by "
+        "seed show how much the seeds vary.",
         f"Made by `{results['command']}` with codegym {results['versions']['codegym']}, torch "
         f"{machine['torch']} on {machine['threads']} of {machine['cores']} cores, Python "
         f"{machine['python']}.",
     ]
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join(part for part in parts if part) + "\n"
 
 
 def plot(results: Mapping[str, Any], path: Path) -> None:
-    """Draw what each arm passes, seeds as dots, and the contrasts beside it, as a PNG."""
+    """Draw pass@1 of each arm and the contrasts, with the seeds as dots, as a PNG."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -123,7 +127,10 @@ def plot(results: Mapping[str, Any], path: Path) -> None:
     _draw(
         left, {label: {kind: arm[kind]["after"] for kind in KINDS} for label, arm in arms.items()}
     )
-    _draw(right, {one["name"]: {kind: one[kind] for kind in KINDS} for one in contrasts})
+    _draw(
+        right,
+        {contrast["name"]: {kind: contrast[kind] for kind in KINDS} for contrast in contrasts},
+    )
     right.axvline(0.0, color="black", linewidth=0.8)
     left.set_xlabel("pass@1 on held-out tasks at the end")
     right.set_xlabel("difference")

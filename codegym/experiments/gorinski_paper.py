@@ -1,7 +1,7 @@
 """Ablations of Gorinski et al. 2023 (arXiv 2310.13669): the critic, the baselines, the data.
 
-The paper's claims are read from its abstract and from what others wrote of it; its tables are not
-known to us.
+The paper's claims are from its abstract and from other authors' summaries; its tables are not known
+to us.
 """
 
 from codegym.experiments.experiment import (
@@ -14,13 +14,13 @@ from codegym.experiments.experiment import (
 
 _PAPER = "Gorinski et al. 2310.13669"
 
-# The critic's head start is the same wherever there is a critic to learn.
+# The critic's head start is the same in every arm with a critic.
 _HEAD_START = {"critic_updates": 6}
 
 CRITIC = Experiment(
     name="critic-ablation",
     paper=_PAPER,
-    question="Is a critic kept in sync with the policy better than a frozen one, or none?",
+    question="Is a critic kept in sync with the policy better than a frozen critic, or none?",
     starts=(warm_start(),),
     arms=from_warm_start(
         [
@@ -34,19 +34,19 @@ CRITIC = Experiment(
             plus="synced",
             minus="frozen",
             sign=1,
-            paper="a critic in sync beats one that is pretrained and frozen; no figure known to us",
+            paper="a critic in sync beats a pretrained, frozen critic; no figure is known to us",
         ),
         Contrast(
             plus="synced",
             minus="none",
             sign=1,
-            paper="the critic is part of the method; no figure without one is known to us",
+            paper="the critic is part of the method; no figure without a critic is known to us",
         ),
         Contrast(plus="frozen", minus="none", sign=0, paper="not compared, as far as we know"),
     ),
     programs=14_848,
     notes=(
-        "Programs that only the critic learns from, the first 1,536, count into the budget; "
+        "Only the critic learns from the first 1,536 programs, and they count towards the budget; "
         "without a critic the policy learns from them as well.",
     ),
 )
@@ -56,8 +56,9 @@ BASELINES = Experiment(
     paper=_PAPER,
     question="Does the actor-critic gain more than PPO and CodeRL from the same start and budget?",
     starts=(warm_start(),),
-    arms=from_warm_start(
-        [("actor-critic", "actor_critic", {}), ("ppo", "ppo", {}), ("coderl", "coderl", {})]
+    arms=(
+        *from_warm_start([("actor-critic", "actor_critic", {}), ("ppo", "ppo", {})]),
+        Arm(label="coderl", agent="coderl", reward="coderl", start="warm start"),
     ),
     contrasts=(
         Contrast(
@@ -73,9 +74,10 @@ BASELINES = Experiment(
     ),
     programs=14_848,
     notes=(
-        "Whether the paper's percentages are points, and of which pass@k, is not known to us.",
-        "CodeRL prices programs itself and spends up to half of its budget on filling its set.",
-        "Each agent has the settings it was given for a small policy; no others were tried here.",
+        "It is not known to us whether the paper's percentages are points, and of which pass@k.",
+        "CodeRL uses its paper's reward with four values, the others use 0 and 1. It spends up to "
+        "half of its budget on filling its program set.",
+        "Each agent has its preset for a small policy; no other settings were tried here.",
     ),
 )
 
@@ -86,8 +88,8 @@ _BOTH = f"0.5*{_HAND_WRITTEN} + 0.5*{_GENERATED}"
 DATA = Experiment(
     name="data-ablation",
     paper=_PAPER,
-    question="Does training on generated tasks help with hand-written ones, alone or added to "
-    "them?",
+    question="Does training on generated tasks help with hand-written tasks, alone or together "
+    "with them?",
     starts=(warm_start(4096, tasks=_BOTH),),
     arms=tuple(
         Arm(label=label, agent="actor_critic", start="warm start", tasks=tasks)
@@ -115,9 +117,9 @@ DATA = Experiment(
     programs=10_240,
     eval_tasks="atoms?domain=small&split=test",
     notes=(
-        "Single atoms, written by hand, stand for MBPP, and compositions of them for the paper's "
-        "generated functions. Held out are parameters of atoms that single atoms never show in "
-        "training; compositions may.",
+        "Hand-written single atoms replace MBPP, and compositions of them replace the paper's "
+        "generated functions. The held-out tasks have parameters of atoms that never occur in the "
+        "training tasks with single atoms; they may occur in compositions.",
     ),
 )
 

@@ -1,38 +1,38 @@
-"""Seen: how far a finished run's policy passes the tasks it was trained on."""
+"""Training set score: pass@1 of a finished run's policy on the tasks that it was trained on."""
 
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from codegym.experiments.runs import Done
+from codegym.experiments.runs import FinishedRun
 from codegym.measuring.run_report import KINDS
-from codegym.training.comparison_run import alone
+from codegym.training.comparison_run import locked_folder
 
-_FILE = "seen.json"
+_FILE = "train_set_score.json"
 
 
-def seen(done: Done, uri: str, count: int) -> dict[str, Any]:
-    """Evaluate a run's last policy on training tasks, or read what was measured before.
+def train_set_score(finished: FinishedRun, uri: str, count: int) -> dict[str, Any]:
+    """Evaluate the last policy of a run on training tasks, or read an earlier evaluation.
 
     Args:
-        done: The run.
-        uri: The training tasks.
-        count: How many of them.
+        finished: The run.
+        uri: URI of the training tasks.
+        count: Number of tasks.
 
     Returns:
         For ``greedy`` and ``sampled`` a report as JSON, as in the run's curve.
     """
-    path = done.folder / _FILE
-    # What a file says holds for one policy, and the policy is known by what it wrote at the end.
-    of = {"tasks": uri, "count": count, "end": done.trial.curve[-1]["sampled"]["rows"]}
-    with alone(done.folder):
+    path = finished.folder / _FILE
+    # A score belongs to one policy; the last evaluation of the run identifies that policy.
+    subject = {"tasks": uri, "count": count, "end": finished.run.curve[-1]["sampled"]["rows"]}
+    with locked_folder(finished.folder):
         kept = _read(path)
-        if kept.get("of") == of:
+        if kept.get("subject") == subject:
             return {kind: kept[kind] for kind in KINDS}
-        measured = _measure(done, uri, count)
+        measured = _measure(finished, uri, count)
         aside = path.with_name(f"{_FILE}.new")
-        aside.write_text(json.dumps({"of": of} | measured) + "\n")
+        aside.write_text(json.dumps({"subject": subject} | measured) + "\n")
         aside.replace(path)
         return measured
 
@@ -45,30 +45,30 @@ def _read(path: Path) -> Mapping[str, Any]:
     return row if isinstance(row, dict) else {}
 
 
-def _measure(done: Done, uri: str, count: int) -> dict[str, Any]:
-    from codegym.grading.judge import Judge
-    from codegym.measuring.evaluation import evaluate, held_out
+def _measure(finished: FinishedRun, uri: str, count: int) -> dict[str, Any]:
+    from codegym.measuring.evaluation import evaluate
     from codegym.policies.checkpoint import load_policy
     from codegym.sandbox import make_sandbox
-    from codegym.sources import load_tasks
     from codegym.training.run_folder import RunFolder
 
-    folder = RunFolder(done.folder)
+    folder = RunFolder(finished.folder)
     config = folder.read_config()
     policy = load_policy(folder.checkpoint)
     policy.module.eval()
-    tasks = held_out(load_tasks(uri), count)
     with make_sandbox(config["isolation"], workers=config["workers"] or None) as sandbox:
         return {
             kind: evaluate(
                 policy,
-                tasks,
-                judge=Judge(sandbox),
-                deterministic=kind == "greedy",
+                uri,
+                env=config["env"],
+                env_args=config["env_args"],
+                count=count,
                 budget=config["max_new_tokens"],
                 grammar=config["grammar"],
-                seed=done.trial.seed,
+                deterministic=kind == "greedy",
+                seed=finished.run.seed,
                 name=uri,
+                sandbox=sandbox,
             ).to_json()
             for kind in KINDS
         }

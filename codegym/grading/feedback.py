@@ -30,7 +30,7 @@ class Granularity(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Feedback:
-    """Where the fault of one judged program lies.
+    """Where the fault of a judged program lies.
 
     Attributes:
         granularity: The whole program, one line, or nowhere in particular.
@@ -53,7 +53,7 @@ class _Rule(Enum):
     INDENTED_LINE = auto()  # the line with its leading blanks, which are the fault
     NONLOCAL = auto()  # the `nonlocal` statement that names the variable of the message
     ENDED = auto()  # the text stopped too soon, wherever the message points
-    UNFINISHED = auto()  # more text might have mended it, where it stands at the end
+    UNFINISHED = auto()  # more text might have mended it, if it is at the end
 
 
 # First match wins. Each line names the wording of 3.9 and that of 3.10 and later. What is left to
@@ -77,7 +77,7 @@ _SYNTAX: tuple[tuple[re.Pattern[str], _Rule], ...] = tuple(
         (r"", _Rule.LINE),
     )
 )
-# Exceptions by class name; every other one concerns the line it was raised on. A plain
+# Exceptions by class name; every other exception concerns the line it was raised on. A plain
 # RuntimeError and an exit say nothing about a line.
 _RUNTIME: dict[str, _Rule] = {
     "RecursionError": _Rule.GLOBAL,
@@ -109,7 +109,7 @@ class Fault:
         return _no_line(self.granularity, count if whole else 0, count)
 
     def among(self, spans: NDArray[np.int64], program_start: int = 0) -> Feedback:
-        """Return the feedback for an episode whose tokens stand at ``spans``; see ``locate``."""
+        """Return the feedback for an episode whose tokens are at ``spans``; see ``locate``."""
         if self.line is None:
             return self.in_tokens(len(spans))
         start, end = self.characters
@@ -158,8 +158,8 @@ def locate(
         cut: Whether the token budget cut the program; the verdict's own word if None.
 
     Returns:
-        The fault's category, its line and its tokens. Of several copies of a line the one with
-        the reported number is meant.
+        The fault's category, its line and its tokens. Of several copies of a line, the copy with
+        the reported number counts.
 
     Source: RLTF (2307.04349), section 3.3; the alternatives of its table are in ``_SYNTAX``.
     """

@@ -36,7 +36,7 @@ def judge(program: str, task: Task, *, sandbox: Sandbox | None = None) -> Verdic
     Args:
         program: A whole program, or the continuation of the task's prompt; see ``Task.program``.
         task: The problem.
-        sandbox: Where to run it; by default one that this process keeps until it exits.
+        sandbox: Where to run it; by default a sandbox that this process keeps until it exits.
 
     Raises:
         SandboxError: The sandbox broke, twice; never to be read as a failing program.
@@ -54,11 +54,11 @@ def judge_many(
 
     Args:
         programs_and_tasks: Pairs as for ``judge``; may be a generator.
-        sandbox: Where to run them; by default one that this process keeps until it exits.
+        sandbox: Where to run them; by default a sandbox that this process keeps until it exits.
         cache: Verdicts seen before, and where new ones are put.
 
     Raises:
-        SandboxError: The sandbox broke, twice, on one of them.
+        SandboxError: The sandbox broke, twice, on a program.
     """
     judge = Judge(sandbox, cache=cache)
     tickets = [judge.submit(*_pair(pair)) for pair in programs_and_tasks]
@@ -336,7 +336,7 @@ class Judge:
 def repeat(
     program: str, task: Task, times: int, *, sandbox: Sandbox | None = None
 ) -> Sequence[Verdict]:
-    """Judge one program several times, each time anew; for finding those whose verdict varies."""
+    """Judge a program several times, each time anew; finds programs whose verdict varies."""
     _check(program, task)
     _check_sandbox(sandbox)
     channel = (sandbox or default_sandbox()).channel()

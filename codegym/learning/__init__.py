@@ -1,1 +1,1 @@
-"""Learning: what agents share: their interface, losses, advantages, optimiser step and replay."""
+"""Learning: what agents share: their interface, advantages, optimiser, metrics and replay."""

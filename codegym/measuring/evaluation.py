@@ -134,7 +134,7 @@ def evaluate(
     """Measure unbiased pass@k.
 
     Args:
-        policy: Who writes.
+        policy: Who writes; ``codegym.evaluate`` also takes what ``codegym.make_policy`` takes.
         tasks: Held-out tasks: a URI, a source, a list of tasks, or None for those of ``env``.
         env: Environment in which they are played: an id, or a vector environment.
         env_args: Further arguments of the environment that the id names.

@@ -1,4 +1,4 @@
-"""Machine: what figures were taken on, and how busy it was."""
+"""Machine: the computer of a measurement, and its load."""
 
 import os
 import platform

@@ -1,4 +1,4 @@
-"""Report: what a finished run showed, as JSON, as a table and as a plot."""
+"""Run report: the results of a finished run as JSON, as a table and as a plot."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -44,7 +44,7 @@ def summarise(curve: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def table(summary: Mapping[str, Any], *, agent: str) -> Table:
-    """Draw a summary for people."""
+    """Draw a summary as a table."""
     drawn = Table(
         title=f"pass@1 on {summary['n_tasks']} held-out tasks, 95 % intervals",
         caption=f"{agent}: {summary['programs']} programs, {summary['train_s']:.0f} s of training",
@@ -70,8 +70,8 @@ def plot(
     Args:
         curve: The lines of ``curve.jsonl``.
         metrics: The lines of ``metrics.jsonl``.
-        path: Where the picture goes.
-        title: Above it.
+        path: File of the picture.
+        title: Title of the picture.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -124,7 +124,11 @@ def _passed(report: Mapping[str, Any]) -> list[float]:
 
 
 def departure_lines(departures: Mapping[str, Mapping[str, Sequence[Any]]]) -> list[str]:
-    """Return a line for each agent whose settings differ from its paper's; see TrainingReport."""
+    """Return a line for each agent whose settings differ from its paper's.
+
+    Args:
+        departures: Agent -> setting -> (value, the paper's value).
+    """
     return [
         f"{agent} differs from the paper in "
         + ", ".join(f"{name}={value} ({paper})" for name, (value, paper) in settings.items())

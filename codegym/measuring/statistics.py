@@ -1,4 +1,4 @@
-"""Metrics: pass@k, and the intervals without which no figure is printed."""
+"""Statistics: pass@k, and 95 % confidence intervals of means and differences."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ class Interval:
 def pass_at_k(n: int, c: int, k: int) -> float:
     """Return the unbiased estimate of the chance that one of ``k`` programs passes.
 
-    ``1 - C(n - c, k) / C(n, k)``: the share of k-subsets of the n samples that hold a passing one.
+    ``1 - C(n - c, k) / C(n, k)``: the share of k-subsets of the n samples with a passing program.
 
     Args:
         n: Programs sampled for one task.
@@ -49,7 +49,7 @@ def pass_at_k(n: int, c: int, k: int) -> float:
 def proportion(per_task: Sequence[float] | NDArray[np.float64], *, seed: int = 0) -> Interval:
     """Return the mean over tasks of a quantity in [0, 1], with its interval.
 
-    Wilson's score interval where every task is 0 or 1; else 2,000 bootstrap resamples of the tasks.
+    Wilson's score interval if every task is 0 or 1, otherwise 2,000 bootstrap resamples of tasks.
     """
     values = np.asarray(per_task, dtype=np.float64)
     if values.size == 0:
@@ -75,15 +75,15 @@ def unpaired_gain(
     *,
     seed: int = 0,
 ) -> Interval:
-    """Return the mean of ``after`` less that of ``before``, over different tasks.
+    """Return the mean of ``after`` minus the mean of ``before``, over different tasks.
 
-    Either set of tasks is resampled for itself, 2,000 times.
+    The two sets of tasks are resampled separately, 2,000 times.
     """
-    one, other = np.asarray(before, dtype=np.float64), np.asarray(after, dtype=np.float64)
+    old, new = np.asarray(before, dtype=np.float64), np.asarray(after, dtype=np.float64)
     rng = np.random.default_rng(seed)
-    means = _resampled_means(other, rng) - _resampled_means(one, rng)
+    means = _resampled_means(new, rng) - _resampled_means(old, rng)
     low, high = np.quantile(means, (0.025, 0.975))
-    return Interval(float(other.mean() - one.mean()), float(low), float(high))
+    return Interval(float(new.mean() - old.mean()), float(low), float(high))
 
 
 def _wilson(successes: float, n: int) -> Interval:

@@ -1,1 +1,1 @@
-"""Policies: what writes programs. ``gpt`` is ours, ``hf`` any causal LM, ``sb3`` an adapter."""
+"""Policies: write programs. ``gpt`` is ours, ``hf`` any causal LM, ``sb3`` an adapter."""

@@ -76,7 +76,7 @@ class Manifest:
 def save_policy(
     policy: Policy, folder: Path | str, *, trainer: Mapping[str, Any] | None = None
 ) -> None:
-    """Write a policy, and what resuming its training needs, as one whole folder.
+    """Write a policy, and the state that resuming its training needs, as one folder.
 
     A checkpoint that is there already is replaced; anything else is left alone and refused.
 
@@ -112,7 +112,7 @@ def load_policy(folder: Path | str) -> Policy:
 
 
 def load_trainer(folder: Path | str) -> dict[str, Any]:
-    """Read the training state that ``save_policy`` wrote beside a policy.
+    """Read the training state that ``save_policy`` wrote with a policy.
 
     Raises:
         CheckpointError: There is none, or it is truncated or foreign.
@@ -158,7 +158,7 @@ def read_manifest(folder: Path, *, policy: str = "") -> Manifest:
 
     Args:
         folder: A policy folder.
-        policy: The name the policy must have, if any.
+        policy: The name that the policy must have; "" for any.
 
     Raises:
         CheckpointError: The folder is truncated, foreign, of another version or another policy's.
@@ -193,7 +193,7 @@ def load_tokenizer(folder: Path, manifest: Manifest) -> Tokenizer:
     """Read the tokenizer of a policy folder.
 
     Raises:
-        CheckpointError: It is unknown here, or its ids mean something else than when it was saved.
+        CheckpointError: It is not registered, or its ids have changed since it was saved.
     """
     try:
         tokenizer: Tokenizer = registry.get("tokenizers", manifest.tokenizer).load(folder)

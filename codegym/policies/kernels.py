@@ -18,7 +18,7 @@ import numpy as np
 from numba.core.caching import FunctionCache
 from numpy.typing import NDArray
 
-# Probabilities are first added up by so many.
+# Probabilities are added up in blocks of this many.
 _BLOCK = 32
 
 Floats = NDArray[np.float32]
@@ -26,7 +26,7 @@ Ints = NDArray[np.int64]
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 _ZERO, _HALF, _ONE = np.float32(0.0), np.float32(0.5), np.float32(1.0)
-# Weights below exp(-60) count as that: products with smaller ones would be denormal, and slow.
+# Smaller weights count as exp(-60): products with them would be denormal, and slow.
 _LEAST = np.float32(-60.0)
 _LOG2E = np.float32(1.44269504088896341)
 # ln 2 in two parts, so that subtracting a multiple of it loses nothing.
@@ -47,18 +47,19 @@ _BIAS, _MANTISSA = np.int32(127), np.int32(23)
 class _Kept(FunctionCache):
     """Compiled code in a folder that may be full, read-only or damaged at any time.
 
-    It only saves time: what can't be read is compiled, what can't be written is not kept.
+    The cache only saves time: a kernel that can't be read is compiled, and a kernel that can't be
+    written is not kept.
     """
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
-        """Return what was kept for a signature, or None."""
+        """Return the code kept for a signature, or None."""
         try:
             return super().load_overload(sig, target_context)  # type: ignore[no-untyped-call]
         except Exception:  # a damaged file fails in whatever way its bytes lead to
             return None
 
     def save_overload(self, sig: Any, data: Any) -> None:
-        """Keep what was compiled for a signature."""
+        """Keep the code compiled for a signature."""
         with suppress(Exception):
             super().save_overload(sig, data)  # type: ignore[no-untyped-call]
 
@@ -212,16 +213,16 @@ def read_rows(
     values: Floats,
     found: Floats,
 ) -> None:
-    """Take up some tokens of each row, and attend causally to all that stands before them.
+    """Store some tokens of each row in the cache, and attend causally to all tokens before them.
 
     Args:
         fused: (N, H, 3, e) queries, keys and values of the new tokens, row after row.
-        starts: (B + 1,) where each row's new tokens start among them.
-        first: (B,) where the first of them stands in its row.
+        starts: (B + 1,) where each row's new tokens start in ``fused``.
+        first: (B,) position of the first of them in its row.
         cos: (M, e).
         sin: (M, e), its first half negated.
         keys: (B, C, H, e), column = position; those of the new tokens are filled.
-        values: (B, C, H, e), likewise.
+        values: (B, C, H, e), filled like ``keys``.
         found: (N, H, e), filled.
     """
     _, heads, _, size = fused.shape
@@ -253,20 +254,20 @@ def attend(
     column: int,
     found: Floats,
 ) -> None:
-    """Take up one token of each row and attend to its prompt and to all it has written.
+    """Store one token of each row in the cache; attend to its prompt and to all it has written.
 
     Args:
         fused: (B, H, 3, e).
-        positions: (B,) where the token stands in its row.
+        positions: (B,) position of the token in its row.
         cos: (M, e).
         sin: (M, e), its first half negated.
         owners: (B,) which prompt each row continues.
         lengths: (U,) of the prompts.
         prompt_keys: (U, P, H, e).
         prompt_values: (U, P, H, e).
-        keys: (B, C, H, e) of what was written, this column being filled.
-        values: (B, C, H, e), likewise.
-        column: How many tokens each row has written before.
+        keys: (B, C, H, e) of the written tokens; column ``column`` is filled.
+        values: (B, C, H, e), filled like ``keys``.
+        column: Number of tokens that each row has written before.
         found: (B, H, e), filled.
     """
     rows, heads, _, size = fused.shape

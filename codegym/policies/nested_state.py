@@ -37,7 +37,7 @@ def restore(tree: Any, tensors: dict[str, torch.Tensor]) -> Any:
     """Rebuild the state that ``flatten`` was given; generators come back as new objects.
 
     Raises:
-        ValueError: The tree is not one that ``flatten`` makes.
+        ValueError: ``flatten`` makes no such tree.
         KeyError: A tensor is missing.
     """
     if tree is None or isinstance(tree, bool | int | str):

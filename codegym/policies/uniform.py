@@ -1,4 +1,4 @@
-"""``uniform``: every token is as likely as any other. The floor that other policies are held to."""
+"""``uniform``: every token is equally likely. A baseline for other policies."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,10 +13,11 @@ from codegym import registry
 from codegym.errors import CheckpointError, ConfigError
 from codegym.policies import checkpoint
 from codegym.policies.decoding import decode_loop
+from codegym.policies.decoding.act_step import choose_step
 from codegym.policies.decoding.action_scores import row_lengths, score
 from codegym.policies.decoding.decode_loop import SamplingConfig
 from codegym.policies.decoding.row_masks import NEVER
-from codegym.policies.decoding.token_sampling import TokenSampler, prepare_sampling, uniforms
+from codegym.policies.decoding.token_sampling import TokenSampler, prepare_sampling
 from codegym.policies.value_head import ValueHead
 from codegym.policy import Constraint, Evaluation, Generation, Policy, Step
 from codegym.tokenizers.tokenizer import Tokenizer
@@ -26,7 +27,7 @@ _MAX_TOKENS = 256
 
 
 class UniformModule(nn.Module):
-    """A value head, so that critics have something to fit; the actor has no weights."""
+    """A value head, which critics fit; the actor has no weights."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -37,12 +38,12 @@ class UniformPolicy(Policy):
     """Draws every token but the pad id with the same probability.
 
     Args:
-        tokenizer: What its ids mean; sets the size of the vocabulary.
+        tokenizer: The tokenizer; sets the size of the vocabulary.
         max_tokens: Longest prompt plus program.
-        seed: Of the policy's own generator.
+        seed: Seed of the policy's generator.
 
     Attributes:
-        rng: The policy's own source of randomness, used where a call brings none.
+        rng: Source of randomness where a call brings none.
     """
 
     name = "uniform"
@@ -57,7 +58,7 @@ class UniformPolicy(Policy):
 
     @classmethod
     def create(cls, variant: str, *, tokenizer: Tokenizer, seed: int) -> Self:
-        """Make one; there are no variants.
+        """Make a policy; there are no variants.
 
         Raises:
             ConfigError: A variant was asked for.
@@ -68,11 +69,11 @@ class UniformPolicy(Policy):
 
     @classmethod
     def specimen(cls, *, seed: int) -> Policy:
-        """Return a small one for the conformance suite."""
+        """Return a small policy for the conformance suite."""
         return cls(registry.get("tokenizers", "lexemes")(), max_tokens=64, seed=seed)
 
     def prepare(self) -> None:
-        """Compile what tokens are drawn with, or read it from where it is kept."""
+        """Compile the kernel that draws tokens, or read it from its cache."""
         prepare_sampling(self._module.value_head.bias.device)
 
     @property
@@ -81,7 +82,7 @@ class UniformPolicy(Policy):
         return self._module
 
     def value_parameters(self) -> list[nn.Parameter]:
-        """Return the weights of the value head, which are all there are."""
+        """Return the weights of the value head, the only weights."""
         return list(self._module.value_head.parameters())
 
     def mark_updated(self) -> None:
@@ -108,27 +109,20 @@ class UniformPolicy(Policy):
         mask: NDArray[np.bool_] | None = None,
         rng: torch.Generator | None = None,
     ) -> Step:
-        """Draw the next token of each row; see ``Policy.act``. There is nothing to cache.
+        """Draw the next token of each row; see ``Policy.act``. Nothing is cached.
 
         Raises:
             ConfigError: A row is empty, longer than ``max_tokens``, or allows no token.
         """
         row_lengths(obs, pad_id=self.tokenizer.pad_id, max_tokens=self.max_tokens)
-        scores = self._scores(len(obs))
-        if mask is not None:
-            if not mask.any(axis=1).all():
-                raise ConfigError("a row of the mask allows no token")
-            scores.masked_fill_(torch.from_numpy(~mask), -torch.inf)
-        random = None
-        if not deterministic:
-            random = uniforms((len(obs), 1), rng or self.rng, scores.device)
-        sampler = TokenSampler(temperature=temperature, deterministic=deterministic)
-        tokens, log_probs, _ = sampler.choose(scores, random)
-        return Step(
-            actions=tokens.numpy(),
-            log_probs=log_probs.numpy(),
-            values=self._values(torch.zeros(len(obs), 1)).numpy(),
-            state=None,
+        return choose_step(
+            self._scores(len(obs)),
+            self._values(torch.zeros(len(obs), 1)),
+            None,
+            temperature=temperature,
+            deterministic=deterministic,
+            mask=mask,
+            rng=rng or self.rng,
         )
 
     def generate(
@@ -170,7 +164,7 @@ class UniformPolicy(Policy):
     def evaluate(
         self, batch: Batch, *, temperature: float | NDArray[np.float32] = 1.0
     ) -> Evaluation:
-        """Score whole episodes; the hidden state is one 0 per action, (B, T, 1)."""
+        """Score whole episodes; see ``Policy.evaluate``. Hidden states are zeros, (B, T, 1)."""
         count = batch.n_tokens
         hidden = torch.zeros(count, 1)
         # Finite, so that the entropy's 0 * -inf does not arise at the pad id.

@@ -1,4 +1,4 @@
-"""The value head: from the last hidden state to the expected return, straight or by one layer."""
+"""The value head: from the last hidden state to the expected return, by one or two layers."""
 
 import math
 from pathlib import Path
@@ -14,15 +14,15 @@ VALUE_HEAD_FILE = "value_head.safetensors"
 
 
 class ValueHead(nn.Module):
-    """Estimate the return from a hidden state that the estimate's gradient never reaches.
+    """Estimates the return from a hidden state; the gradient stops at the hidden state.
 
-    It starts at zero, so that a fresh critic says 0 everywhere instead of noise. With a hidden
+    It starts at zero, so that a fresh critic returns 0 everywhere instead of noise. With a hidden
     layer it is the "simple feed-forward critic on the actor's hidden states" of Gorinski et al.
     2023 (2310.13669).
 
     Args:
         width: Size d of the hidden state.
-        hidden: Units of a hidden layer between; 0 is one linear map.
+        hidden: Units of a hidden layer; 0 makes the head one linear map.
     """
 
     def __init__(self, width: int, hidden: int = 0) -> None:
@@ -36,7 +36,7 @@ class ValueHead(nn.Module):
 
     @torch.no_grad()
     def initialize(self, rng: torch.Generator) -> None:
-        """Draw the hidden layer's first weights, if there is one; the value stays 0."""
+        """Draw the first weights of the hidden layer, if the head has it; the value stays 0."""
         if self._layered:
             width = self.hidden_weight.shape[1]
             drawn = torch.randn(self.hidden_weight.shape, generator=rng, device=rng.device)
@@ -55,7 +55,7 @@ class ValueHead(nn.Module):
         save_file(tensors, folder / VALUE_HEAD_FILE)
 
     def read(self, folder: Path) -> None:
-        """Take over the weights of ``value_head.safetensors``.
+        """Read the weights of ``value_head.safetensors``.
 
         Raises:
             CheckpointError: The file is missing, truncated or of another shape.

@@ -1,4 +1,4 @@
-"""Variants: what stands behind the colon of a policy's name, ``small@512?value_hidden=128``."""
+"""Variants: the part of a policy's name after the colon, ``small@512?value_hidden=128``."""
 
 from collections.abc import Sequence
 from urllib.parse import parse_qsl
@@ -11,12 +11,12 @@ def parse_variant(variant: str, policy: str, known: Sequence[str]) -> tuple[str,
 
     Args:
         variant: ``name`` or ``name?key=value&key=value``.
-        policy: Whose variant it is, for messages.
-        known: The options there are.
+        policy: Name of the policy, for messages.
+        known: The options that the policy takes.
 
     Raises:
         UnknownNameError: There is no such option; names the nearest.
-        ConfigError: An option has no whole number, or stands twice.
+        ConfigError: An option has no whole number, or is given twice.
     """
     name, _, query = variant.partition("?")
     expected = " and ".join(f"{key}=NUMBER" for key in known)

@@ -16,7 +16,7 @@ from codegym.tasks.task import Task
 
 
 class Priced(NamedTuple):
-    """What one judged program is worth; a named tuple, since as many are made as programs.
+    """What a judged program is worth; a named tuple, since as many are made as programs.
 
     Attributes:
         verdict: The verdict, marked as cut where the program was cut.
@@ -42,7 +42,7 @@ def price(
     start: int,
     finished: bool,
 ) -> Priced:
-    """Price one judged program.
+    """Price a judged program.
 
     Args:
         task: The task.
@@ -50,7 +50,7 @@ def price(
         verdict: The verdict on it.
         reward: Gives the verdict its value.
         count: Number T of actions that wrote the program: tokens, lines, or one text.
-        spans: Returns (T, 2) where each action stands in the text that was written; called only
+        spans: Returns (T, 2) the place of each action in the text that was written; called only
             where a line is at fault.
         start: Where in the program that text begins.
         finished: Whether the author ended the program; False where a budget cut it.

@@ -15,9 +15,9 @@ Floats = NDArray[np.float32]
 
 
 class Reward(ABC):
-    """The price of one judged program.
+    """The price of a judged program.
 
-    A reward stands in one file and registers with ``registry.plugin("rewards", NAME)``; its
+    A reward is a class in its own file and registers with ``registry.plugin("rewards", NAME)``; its
     constructor's keyword arguments are what an expression may set: ``"rltf(fine=-0.2)"``.
 
     Attributes:
@@ -33,7 +33,7 @@ class Reward(ABC):
         """Return the reward of a whole program, within ``[low, high]``."""
 
     def bind(self, task: Task, program: str) -> "Reward":
-        """Return this reward for one program of one task.
+        """Return this reward for a program of a task.
 
         ``codegym.rewards.credit.price`` calls it first. Rewards that look at the text or at the
         reference solution override it; all others are the same for every program.
@@ -125,7 +125,7 @@ class Sum(Reward):
 
     @property
     def is_fine(self) -> bool:
-        """Whether one of them ever weighs tokens."""
+        """Whether either of them ever weighs tokens."""
         return self._left.is_fine or self._right.is_fine
 
     def fine(self, verdict: Verdict, feedback: Feedback) -> Floats:
@@ -154,11 +154,11 @@ class Product(Reward):
 
     @property
     def is_fine(self) -> bool:
-        """Whether one of them ever weighs tokens."""
+        """Whether either of them ever weighs tokens."""
         return self._left.is_fine or self._right.is_fine
 
     def fine(self, verdict: Verdict, feedback: Feedback) -> Floats:
-        """Return each one's weights times the other's value."""
+        """Return the weights of each times the value of the other."""
         left, right = self._left, self._right
         scaled: Iterable[Floats] = (
             left.fine(verdict, feedback) * np.float32(right(verdict, feedback)),

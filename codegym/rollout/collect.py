@@ -19,7 +19,7 @@ from codegym.episode import Ending, Opening, ProgramEnv, Request
 from codegym.errors import ConfigError
 from codegym.grammar import shared_mask
 from codegym.policy import Constraint, Generation, Policy
-from codegym.rollout.demonstrations import demonstrate
+from codegym.rollout.demonstrations import Demonstrations
 from codegym.rollout.draft import Draft
 from codegym.rollout.player import seed_from
 from codegym.rollout.stepping import step_episodes
@@ -110,7 +110,7 @@ def collect(
     if tasks is None:
         tasks = draw_tasks(env, request.tasks, draw)
     rollout = Rollout(env, policy, tasks, request, decoding=decoding, rng=rng)
-    shown = demonstrate(env, draw_tasks(env, request.demonstrations, draw))
+    shown = Demonstrations(env, draw_tasks(env, request.demonstrations, draw))
     written = perf_counter()
     trajectories = [*rollout.wait(), *shown.wait()]
     clock.sampling_s += written - began

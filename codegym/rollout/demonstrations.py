@@ -48,15 +48,10 @@ class Demonstrations:
         ]
 
 
-def demonstrate(env: ProgramEnv, tasks: Sequence[Task]) -> Demonstrations:
-    """Play the reference solutions of some tasks; see ``Demonstrations``."""
-    return Demonstrations(env, tasks)
-
-
 def unjudged_references(env: ProgramEnv, tasks: Sequence[Task]) -> list[Trajectory]:
     """Return the reference solutions of tasks as episodes that were not judged.
 
-    Tasks without a solution, or with one that does not fit, are left out.
+    Tasks without a solution, or with a solution that does not fit, are left out.
     """
     drafts = []
     for task in tasks:

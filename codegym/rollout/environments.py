@@ -1,7 +1,8 @@
 """Environments: made by id for a policy, with the policy's tokenizer, prompts and context."""
 
+import importlib
 import inspect
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import gymnasium as gym
@@ -33,7 +34,7 @@ def make_env(
     """Make a vector environment in which a policy can act.
 
     Args:
-        env_id: A Gymnasium id, ``CodeGym/Repair-v0`` or another package's.
+        env_id: A Gymnasium id, ``CodeGym/Repair-v0`` or another package's; see ``find_env``.
         policy: Who will act: its tokenizer, prompts and context become the environment's.
         tasks: Task URI, or a source; the id's own tasks if None.
         reward: Reward, or its expression; the id's own if None.
@@ -46,12 +47,9 @@ def make_env(
         UnknownNameError: There is no such environment, or no such argument; names the nearest.
         ConfigError: The environment does not take tasks or a reward, or an argument is unusable.
     """
-    try:
-        spec = gym.spec(env_id)
-    except GymnasiumError as error:
-        known = [name for name in gym.registry if "/" in name]
-        raise UnknownNameError("environment", env_id, known or list(ENVIRONMENTS)) from error
+    spec = find_env(env_id)
     given = dict(env_args or {})
+    takes = check_arguments(env_id, given)
     ours: dict[str, Any] = {
         "tasks": tasks,
         "reward": reward,
@@ -62,9 +60,10 @@ def make_env(
         "encode_prompt": policy.encode_prompt,
         "answers": policy.answers or None,
     }
-    arguments = _taken(spec, {name: each for name, each in ours.items() if each is not None}, given)
+    held = {name: value for name, value in ours.items() if value is not None}
+    arguments = _taken(env_id, takes, held, given) | given
     try:
-        env = gym.make_vec(env_id, num_envs=num_envs, **_layout(spec, arguments | given))
+        env = gym.make_vec(spec, num_envs=num_envs, **_layout(spec, arguments))
     except TypeError as error:
         raise ConfigError(
             f"environment {env_id!r} cannot be made: {error}", value=sorted(given)
@@ -72,23 +71,70 @@ def make_env(
     return env
 
 
-def _taken(spec: EnvSpec, ours: dict[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+def find_env(env_id: str) -> EnvSpec:
+    """Return the registration of an environment.
+
+    Args:
+        env_id: A Gymnasium id. ``package:Name-v0`` imports the package first, which registers it.
+
+    Raises:
+        UnknownNameError: There is no such environment; names the nearest.
+        ConfigError: The package cannot be imported.
+    """
+    package, colon, name = env_id.rpartition(":")
+    if colon:
+        try:
+            importlib.import_module(package)
+        except ImportError as error:
+            raise ConfigError(
+                f"the package of an environment cannot be imported: {error}",
+                value=env_id,
+                expected="package:Name-v0, with a package that registers the environment",
+            ) from error
+    try:
+        return gym.spec(name)
+    except GymnasiumError as error:
+        known = [known for known in gym.registry if "/" in known]
+        raise UnknownNameError("environment", name, known or list(ENVIRONMENTS)) from error
+
+
+def check_arguments(env_id: str, names: Iterable[str] = ()) -> set[str] | None:
+    """Return the arguments that an environment takes; None where it takes any.
+
+    Args:
+        env_id: See ``find_env``.
+        names: Arguments that are to be given.
+
+    Raises:
+        UnknownNameError: There is no such environment or argument; names the nearest.
+        ConfigError: The environment's package cannot be imported.
+    """
+    spec = find_env(env_id)
+    entry = spec.vector_entry_point or spec.entry_point
+    takes = _parameters(load_env_creator(entry) if isinstance(entry, str) else entry)
+    for name in names:
+        if takes is not None and name not in takes:
+            raise UnknownNameError(f"argument of {env_id}", name, sorted(takes))
+    return takes
+
+
+def _taken(
+    env_id: str, takes: set[str] | None, ours: dict[str, Any], given: Mapping[str, Any]
+) -> dict[str, Any]:
     """Return those of our arguments that the environment takes.
 
     Raises:
         ConfigError: It takes no tasks, or no reward, where there are some.
     """
-    entry = spec.vector_entry_point or spec.entry_point
-    takes = _parameters(load_env_creator(entry) if isinstance(entry, str) else entry)
     if takes is None:
         return ours
     for name in ("tasks", "reward"):
         if name in ours and name not in takes | given.keys():
             raise ConfigError(
-                f"environment {spec.id!r} takes no {name}",
+                f"environment {env_id!r} takes no {name}",
                 value=str(ours[name]),
                 expected=f"arguments {', '.join(sorted(takes)) or 'none'}",
-                cure=f"leave {name} out; the environment brings its own",
+                cure=f'leave {name} out, or {name}="" for a run; the environment brings its own',
             )
     return {name: value for name, value in ours.items() if name in takes}
 

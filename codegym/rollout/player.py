@@ -1,9 +1,11 @@
 """Player: what playing token ids and playing texts step by step have in common."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
 
 from codegym.episode import Request
@@ -39,8 +41,16 @@ class Track:
         self.chosen.append(chosen)
 
 
-class Player:
-    """Plays one round of episodes."""
+class Player(ABC):
+    """Plays a round of episodes in the sub-envs of a vector environment.
+
+    Args:
+        env: The environment.
+        policy: Who plays.
+        request: At which temperature.
+        rng: Source of randomness; the policy's own if None.
+        deterministic: Take the most probable token.
+    """
 
     def __init__(
         self,
@@ -52,12 +62,12 @@ class Player:
     ) -> None:
         self.env, self.policy, self.rng = env, policy, rng
         self.temperature, self.deterministic = request.temperature, deterministic
-        self.same_step = env.metadata.get("autoreset_mode") is AutoresetMode.SAME_STEP
+        self._autoreset = env.metadata.get("autoreset_mode")
         self.pad_id, self.end_id = policy.tokenizer.pad_id, policy.tokenizer.end_id
 
+    @abstractmethod
     def play(self, rows: int, task_ids: Sequence[str] | None) -> list[Trajectory]:
         """Play episodes in the first ``rows`` sub-envs; the tasks are the env's if None."""
-        raise NotImplementedError
 
     def reset(self, task_ids: Sequence[str] | None) -> tuple[Any, dict[str, Any]]:
         """Start a round of episodes, of the tasks that are named."""
@@ -68,10 +78,18 @@ class Player:
         seed = None if self.rng is None else seed_from(self.rng)
         return self.env.reset(seed=seed, options=options)
 
+    def step(self, actions: Any) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
+        """Step every sub-env; one whose episode ends starts another, whose steps do not count."""
+        obs, rewards, terminated, truncated, infos = self.env.step(actions)
+        over = np.asarray(terminated) | np.asarray(truncated)
+        if self._autoreset is AutoresetMode.DISABLED and over.any():
+            obs, _ = self.env.reset(options={"reset_mask": over})
+        return obs, rewards, terminated, truncated, infos
+
     def last_info(self, infos: Mapping[str, Any], row: int) -> dict[str, Any]:
         """Return the info of an episode's last step."""
         info = info_of(infos, row)
-        if self.same_step and "final_info" in info:
+        if self._autoreset is AutoresetMode.SAME_STEP and "final_info" in info:
             final = info["final_info"]
             return dict(final) if isinstance(final, Mapping) else {}
         return info

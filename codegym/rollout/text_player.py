@@ -56,7 +56,7 @@ class TextPlayer(Player):
                 cut = [row for row, (_, was_cut) in enumerate(sent) if was_cut]
                 env.unwrapped.mark_cut(cut)  # type: ignore[attr-defined]
             spare = [""] * (env.num_envs - rows)
-            texts, rewards, terminated, truncated, infos = env.step(
+            texts, rewards, terminated, truncated, infos = self.step(
                 tuple([text for text, _ in sent] + spare)
             )
             for row, speaker in enumerate(speakers):
@@ -137,7 +137,7 @@ class TextPlayer(Player):
         if self.by_line and "program" not in info:
             speaker.shown = text
             return
-        # The program failed, and another one may be written after the environment's message.
+        # The program failed, and another program may be written after the environment's message.
         speaker.texts.clear()
         if self.home is not None and speaker.opening is not None:
             ending = self.home.price(self._written(speaker), info["verdict"])

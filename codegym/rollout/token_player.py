@@ -45,7 +45,7 @@ class TokenPlayer(Player):
                 rng=self.rng,
             )
             state = step.state
-            obs, rewards, terminated, truncated, infos = env.step(step.actions)
+            obs, rewards, terminated, truncated, infos = self.step(step.actions)
             obs = np.asarray(obs)
             for row in range(rows):
                 if row in last:

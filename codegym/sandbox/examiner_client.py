@@ -40,10 +40,10 @@ class ExaminerClient:
         self._outbox: bytes | memoryview = b""
         self._greeted = False
         self._compiled: set[bytes] = set()
-        # The runs whose reports are still to come, in order; None for a run that was given up.
-        self._examined: deque[Run | None] = deque()
         self._requests = 0
-        self._numbers: dict[int, int] = {}  # by the identity of a run whose report is to come
+        # The requests whose reports are still to come, in order: number and run, which is None
+        # where it was given up.
+        self._examined: deque[tuple[int, Run | None]] = deque()
         self._notebook = os.memfd_create("codegym-notebook", os.MFD_CLOEXEC)
         os.ftruncate(self._notebook, NOTEBOOK_BYTES)
         try:
@@ -67,7 +67,7 @@ class ExaminerClient:
             Lost: The examiner is gone.
         """
         self._request(None, run)
-        self._examined.append(run)
+        self._examined.append((self._requests, run))
 
     def examine(self, run: Run) -> int:
         """Send a run's test; return the socket that connects the candidate to the examiner.
@@ -83,16 +83,14 @@ class ExaminerClient:
             raise
         finally:
             ours.close()
-        self._examined.append(run)
-        self._numbers[id(run)] = self._requests
+        self._examined.append((self._requests, run))
         return theirs.detach()
 
     def give_up(self, run: Run) -> None:
         """Ignore the report on a run when it comes."""
-        for position, examined in enumerate(self._examined):
+        for position, (number, examined) in enumerate(self._examined):
             if examined is run:
-                self._examined[position] = None
-                self._numbers.pop(id(run), None)
+                self._examined[position] = number, None
 
     def next_examined(self) -> Run | None:
         """Remove and return the run that the next report is about, None if it was given up.
@@ -102,8 +100,7 @@ class ExaminerClient:
         """
         if not self._examined:
             raise Lost("the examiner sent a report that nobody asked for")
-        run = self._examined.popleft()
-        self._numbers.pop(id(run), None)
+        _, run = self._examined.popleft()
         return run
 
     def _request(self, rpc: socket.socket | None, run: Run) -> None:
@@ -179,11 +176,15 @@ class ExaminerClient:
         return frame
 
     def so_far(self, run: Run) -> bytes:
-        """Return a report on the cases of a run that are over, from the notebook."""
+        """Return a report on the cases of a run that are over, from the notebook.
+
+        Its ``until`` is the number of the first case whose result is unknown.
+        """
         head = os.pread(self._notebook, NOTEBOOK.size, 0)
         number, until, used = NOTEBOOK.unpack(head)
-        if number != self._numbers.get(id(run)):
-            return notebook.report(0, b"")  # the examiner has not begun it
+        if (number, run) not in self._examined:
+            # The notebook still holds the results of an earlier test.
+            return notebook.report(0, b"")
         rows = os.pread(self._notebook, used, NOTEBOOK.size)
         return notebook.report(until, rows)
 

@@ -226,6 +226,9 @@ class PoolSandbox(Channel):
             _log.exception("the sandbox's thread broke")
             self._broken(error)
         finally:
+            # Only this thread takes jobs out of the queue: ``close`` in another must not empty it
+            # between a look and a pop.
+            self._queue.clear()
             for worker in self.workers:
                 worker.close()
 
@@ -278,7 +281,6 @@ class PoolSandbox(Channel):
     def _broken(self, error: BaseException) -> None:
         with self._space:
             self._closed = True
-            self._queue.clear()
             self._space.notify_all()
         for channel in list(self._channels):
             for ticket in list(channel._open):
@@ -288,7 +290,6 @@ class PoolSandbox(Channel):
         """End every process of this sandbox; harmless when called again."""
         with self._space:
             self._closed = True
-            self._queue.clear()
             self._space.notify_all()
             thread, self._thread = self._thread, None
         for channel in list(self._channels):

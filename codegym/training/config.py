@@ -9,7 +9,7 @@ from typing import Any
 from codegym import registry
 from codegym.errors import ConfigError, UnknownNameError
 from codegym.learning.agent import Agent
-from codegym.rollout.environments import DEFAULT_ENV
+from codegym.rollout.environments import DEFAULT_ENV, check_arguments, find_env
 from codegym.settings import settings_of
 
 BUDGETS = ("minutes", "updates", "programs")
@@ -26,18 +26,20 @@ class TrainConfig:
         tokenizer: Name of the tokenizer of a new policy.
         words: Most words of a new policy's vocabulary, chosen by how often the training tasks'
             prompts and reference solutions hold them; 0 for the vocabulary as it is shipped.
-        env: Id of the environment, ``CodeGym/Repair-v0`` or another package's.
+        env: Id of the environment, ``CodeGym/Repair-v0`` or another package's, which
+            ``package:Name-v0`` imports.
         num_envs: Number of sub-envs of an environment that is stepped.
         env_args: Further arguments of the environment, by name.
         tasks: URI of the training tasks, or several with weights: ``0.7*URI + 0.3*URI``; "" for the
-            environment's own.
+            environment's own, which is the default where it takes none.
         eval_tasks: URI of the held-out tasks; "" for the environment's own.
         task_sampler: How training tasks are drawn: ``uniform``, ``success`` (prefers those that are
             sometimes solved), ``curriculum`` (from shallow to deep); with options,
             ``name?key=value``.
         prefix_curriculum: ``none``, or ``success`` or ``progress``: programs begin with a part of
             the reference solution, less and less of it.
-        reward: Name or expression of the reward; the agent's own default if "".
+        reward: Name or expression of the reward; the agent's own default if "", or the
+            environment's where it takes none.
         minutes: Budget of the agent in minutes of training, evaluation left out.
         updates: Budget of the agent in updates.
         programs: Budget of the agent in programs written; 25,600 where no budget is given.
@@ -110,7 +112,8 @@ class TrainConfig:
         """Make a config from plain values, as a YAML file or the command line has them.
 
         Raises:
-            UnknownNameError: A key that is no setting; names the nearest.
+            UnknownNameError: A key that is no setting, or an agent, an environment or an argument
+                of it that does not exist; names the nearest.
             ConfigError: A value of the wrong type, or not exactly one budget.
         """
         given = dict(settings)
@@ -121,7 +124,15 @@ class TrainConfig:
             config = replace(config, warm_start_programs=_default_warm_start(config))
         if config.agent_preset == "auto":
             config = replace(config, agent_preset=preset_for(config.policy, config.agent))
-        if not config.reward:
+        takes = check_arguments(config.env, config.env_args)
+        # An id with tasks of its own, such as CodeGym/Atoms-v0, keeps them.
+        settled = "tasks" in find_env(config.env).kwargs or "tasks" in config.env_args
+        if settled or (takes is not None and "tasks" not in takes):
+            own: dict[str, Any] = {
+                name: "" for name in ("tasks", "eval_tasks") if name not in given
+            }
+            config = replace(config, **own)
+        if not config.reward and (takes is None or "reward" in takes):
             agent_class = registry.get("agents", config.agent)
             config = replace(config, reward=agent_class.default_reward)
         config._check()
@@ -212,7 +223,17 @@ def preset_for(policy: str, agent: str) -> str:
 
         manifest = Path(policy) / MANIFEST
         name = str(read_json(manifest).get("policy")) if manifest.is_file() else ""
-    small = name in _SMALL_POLICIES
+    return preset_of(name, agent)
+
+
+def preset_of(policy_name: str, agent: str) -> str:
+    """Return the preset of an agent that suits a kind of policy: ``small`` or ``paper``.
+
+    Args:
+        policy_name: ``Policy.name``, the part of a policy's string before the colon.
+        agent: Name of the agent.
+    """
+    small = policy_name in _SMALL_POLICIES
     return "small" if small and "small" in registry.get("agents", agent).presets else "paper"
 
 
@@ -231,7 +252,7 @@ PRESETS: dict[str, dict[str, Any]] = {
 
 @dataclass(frozen=True, slots=True)
 class Phase:
-    """One agent with one budget; the budget has one positive entry."""
+    """An agent with a budget, which has one positive entry."""
 
     name: str
     agent: str

@@ -1,4 +1,4 @@
-"""Config files: YAML with the keys of ``TrainConfig``; every complaint names file and line."""
+"""Config files: YAML with the keys of ``TrainConfig``; errors name file and line."""
 
 from pathlib import Path
 from typing import Any

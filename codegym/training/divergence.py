@@ -1,8 +1,8 @@
-"""DivergenceGuard: sees early that a policy collapses, so that a run stops instead of burning on.
+"""DivergenceGuard: detects early that a policy collapses, and stops the run.
 
 It reads the metrics that agents log under the field's names and raises ``TrainingDivergedError``
-with what was seen, where, and what to try. It would rather see a collapse an update late than stop
-a run that is well: every rule but the first needs several updates in a row.
+with the value, the update and a cure. A collapse may be detected an update late, but a healthy run
+is not stopped: every rule but the first needs several updates in a row.
 """
 
 import math
@@ -21,10 +21,10 @@ class GuardConfig:
     Attributes:
         patience: How many updates in a row must look bad.
         max_kl: Highest mean ``approx_kl`` per token, in nats, between the policy as it learns and
-            the one that wrote the programs.
+            the policy that wrote the programs.
         min_entropy: Lowest entropy per token, in nats, of a policy that passes fewer than
-            ``least_pass_rate`` of its programs, or half of its best average: it writes the same
-            wrong ones over again. A policy that is sure of what passes is well.
+            ``least_pass_rate`` of its programs, or half of its best average: it repeats the same
+            wrong programs. A policy that is sure of programs that pass is healthy.
         max_loss_rise: How far above its lowest the loss on demonstrations may stay, in nats.
         max_entropy: Highest entropy as a share of the uniform distribution's, once it has been
             below half of that: the policy has forgotten what it knew.
@@ -57,7 +57,8 @@ class DivergenceGuard:
 
     Args:
         config: When to stop.
-        vocab_size: Of the policy: the uniform distribution's entropy is its logarithm.
+        vocab_size: Size of the policy's vocabulary; its logarithm is the entropy of the uniform
+            distribution.
     """
 
     def __init__(self, config: GuardConfig, *, vocab_size: int) -> None:
@@ -93,11 +94,11 @@ class DivergenceGuard:
         even: bool = True,
         where: str = "",
     ) -> None:
-        """Look at one update.
+        """Check the metrics of an update.
 
         Args:
-            metrics: What the agent and the loop measured.
-            programs: How many programs the policy wrote for it.
+            metrics: Metrics of the agent and of the training loop.
+            programs: Number of programs that the policy wrote for the update.
             stage: Changes where tasks become harder by plan; the pass rate then begins anew.
             even: Whether pass rates within a stage can be compared.
             where: Phase and update, for the message.

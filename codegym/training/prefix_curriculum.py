@@ -18,7 +18,7 @@ from codegym.sources import parse_uri
 
 
 class PrefixCurriculum(ABC):
-    """Says which share of a reference solution programs begin with.
+    """Chooses the share of a reference solution that programs begin with.
 
     Args:
         start: The share at first, in (0, 1).
@@ -39,7 +39,7 @@ class PrefixCurriculum(ABC):
         return 0
 
     def observe(self, passed: Sequence[bool]) -> None:  # noqa: B027
-        """Take note of which programs passed all tests; the default needs no notes."""
+        """Note which programs passed all tests; the default ignores it."""
 
     def state_dict(self) -> dict[str, Any]:
         """Return what ``load_state_dict`` needs to go on as if never interrupted."""
@@ -54,7 +54,7 @@ class ByProgress(PrefixCurriculum):
 
     Args:
         start: The share at first.
-        until: Share of the budget after which nothing is given any more.
+        until: Share of the budget after which nothing is given.
     """
 
     def __init__(self, *, start: float = 0.8, until: float = 0.5) -> None:
@@ -69,7 +69,7 @@ class ByProgress(PrefixCurriculum):
 
 
 class BySuccess(PrefixCurriculum):
-    """Shortens the prefix by one step whenever enough programs have passed.
+    """Shortens the prefix by a step whenever enough programs have passed.
 
     Args:
         start: The share at first.
@@ -108,7 +108,7 @@ class BySuccess(PrefixCurriculum):
         return self._steps
 
     def observe(self, passed: Sequence[bool]) -> None:
-        """Count the programs; at most one step is taken, and the count then begins anew."""
+        """Count the programs; after a step the count begins anew."""
         self._results.extend(passed)
         full = len(self._results) == self._results.maxlen
         if full and sum(self._results) >= self._up_at * len(self._results):

@@ -1,10 +1,10 @@
-"""RunFolder: the files of one training run, and nothing outside it.
+"""RunFolder: reads and writes the files of a training run.
 
 run/
-  config.yaml          what was asked, with every default filled in
-  metrics.jsonl        one line per update
-  curve.jsonl          one line per evaluation
-  checkpoint-good/     the last state before anything looked like a collapse
+  config.yaml          the settings, with every default filled in
+  metrics.jsonl        a line for each update
+  curve.jsonl          a line for each evaluation
+  checkpoint-good/     the last state before the first sign of a collapse
   checkpoint/          the newest resumable state: policy in Hugging Face layout + trainer/
   tensorboard/         the same metrics for TensorBoard
   report.json          written at the end
@@ -29,7 +29,7 @@ _FOLDERS = ("warm_start", "checkpoint", "checkpoint-good", "tensorboard", "wandb
 
 
 class RunFolder:
-    """Reads and writes the files of one run.
+    """Reads and writes the files of a run.
 
     Args:
         path: The folder; made if it does not exist.
@@ -45,15 +45,15 @@ class RunFolder:
 
     @property
     def exists(self) -> bool:
-        """Whether a run stands here."""
+        """Whether the folder holds a run."""
         return (self.path / "config.yaml").exists()
 
     def create(self, config: dict[str, Any], *, overwrite: bool = False) -> None:
         """Begin a run.
 
         Raises:
-            ConfigError: A run stands here already and ``overwrite`` is False, another process
-                trains here, the folder holds files that are no run's, or it cannot be written.
+            ConfigError: The folder holds a run and ``overwrite`` is False, another process
+                trains here, the folder holds files of something else, or it cannot be written.
         """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
@@ -69,7 +69,7 @@ class RunFolder:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Keep other processes out while this one writes the folder.
+        """Keep other processes out while this process writes the folder.
 
         Raises:
             ConfigError: Another process trains here.
@@ -78,9 +78,9 @@ class RunFolder:
         try:
             folder = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
         except (FileNotFoundError, NotADirectoryError):
-            raise CheckpointError("no run stands in this folder", value=str(self.path)) from None
+            raise CheckpointError("there is no run in this folder", value=str(self.path)) from None
         try:
-            # The kernel lets go of it however the process ends.
+            # The kernel releases the lock however the process ends.
             try:
                 fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -94,7 +94,7 @@ class RunFolder:
             os.close(folder)
 
     def write_config(self, config: dict[str, Any]) -> None:
-        """Write ``config.yaml`` aside and put it in place."""
+        """Write ``config.yaml`` to a temporary file and move it into place."""
         aside = self.path / "config.yaml.new"
         aside.write_text(yaml.safe_dump(config, sort_keys=False))
         aside.replace(self.path / "config.yaml")
@@ -104,7 +104,7 @@ class RunFolder:
         _link(self.checkpoint, self.good)
 
     def restore_good(self) -> None:
-        """Put the last good checkpoint in the place of the newest.
+        """Replace the newest checkpoint by the last good checkpoint.
 
         Raises:
             CheckpointError: None was kept.
@@ -115,13 +115,13 @@ class RunFolder:
         """Return what ``create`` was given.
 
         Raises:
-            CheckpointError: No run stands here.
+            CheckpointError: The folder holds no run.
         """
         try:
             config = yaml.safe_load((self.path / "config.yaml").read_text())
         except (FileNotFoundError, NotADirectoryError):
             raise CheckpointError(
-                "no run stands in this folder", value=str(self.path), expected="config.yaml in it"
+                "there is no run in this folder", value=str(self.path), expected="config.yaml in it"
             ) from None
         except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
             raise CheckpointError(
@@ -132,7 +132,7 @@ class RunFolder:
         return config
 
     def append(self, name: str, row: dict[str, Any]) -> None:
-        """Append one line to ``<name>.jsonl``."""
+        """Append a line to ``<name>.jsonl``."""
         with (self.path / f"{name}.jsonl").open("a") as file:
             file.write(json.dumps(row) + "\n")
 
@@ -144,16 +144,16 @@ class RunFolder:
                 yield json.loads(line)
 
     def sizes(self) -> dict[str, int]:
-        """Return how long the logs are, in bytes, to be cut back to on resuming."""
+        """Return the sizes of the logs in bytes, for ``cut``."""
         return {path.stem: path.stat().st_size for path in self.path.glob("*.jsonl")}
 
     def cut(self, sizes: dict[str, int]) -> None:
-        """Cut the logs back to what ``sizes`` returned: what came later will be done again."""
+        """Cut the logs back to earlier sizes: what came later will be done again."""
         for path in self.path.glob("*.jsonl"):
             os.truncate(path, min(sizes.get(path.stem, 0), path.stat().st_size))
 
     def write_report(self, report: dict[str, Any]) -> None:
-        """Write ``report.json`` aside and put it in place."""
+        """Write ``report.json`` to a temporary file and move it into place."""
         aside = self.path / "report.json.new"
         aside.write_text(json.dumps(report, indent=2) + "\n")
         aside.replace(self.path / "report.json")
@@ -171,14 +171,14 @@ class RunFolder:
             )
         if not overwrite:
             raise ConfigError(
-                "a run stands in the output folder already",
+                "the output folder already holds a run",
                 value=str(self.path),
                 cure=f"codegym train --resume {self.path}, or --overwrite to begin anew",
             )
         self._clear()
 
     def _clear(self) -> None:
-        """Remove what a run writes, and only that."""
+        """Remove the files of a run, and nothing else."""
         for name in _FOLDERS:
             shutil.rmtree(self.path / name, ignore_errors=True)
         for name in ("config.yaml", "report.json", "learning_curve.png", "wandb_id"):
@@ -188,7 +188,7 @@ class RunFolder:
 
 
 def _link(source: Path, target: Path) -> None:
-    """Make a checkpoint that shares another's files, which are never written in place."""
+    """Make a checkpoint from hard links to another's files, which are never written in place."""
     found = resolve(source)
     with replacing(target) as aside:
         shutil.copytree(found, aside, copy_function=os.link, dirs_exist_ok=True)

@@ -96,13 +96,24 @@ def train(
         report = codegym.train(agent="grpo", minutes=2, seed=1)
         policy = codegym.make_policy(report.checkpoint)
     """
-    chosen = make_config(config, **settings)
-    if not chosen.threads:
-        chosen = replace(chosen, threads=torch.get_num_threads())
-    folder = RunFolder(Path(out) if out else Path("runs") / f"{chosen.agent}-{chosen.seed}")
-    trainer = Trainer(chosen, folder, watch=watch)
-    folder.create(chosen.to_mapping(), overwrite=overwrite)
+    trainer = prepare(make_config(config, **settings), out, watch=watch)
+    trainer.folder.create(trainer.config.to_mapping(), overwrite=overwrite)
     return _finish(trainer, complete=trainer.run())
+
+
+def prepare(
+    config: TrainConfig, out: str | Path | None = None, *, watch: Watch | None = None
+) -> Trainer:
+    """Return the trainer of a run, with every name looked up and nothing written.
+
+    Raises:
+        UnknownNameError, ConfigError: A setting names nothing, or cannot be used.
+        MissingExtraError: A tracker's package is not installed.
+    """
+    if not config.threads:
+        config = replace(config, threads=torch.get_num_threads())
+    folder = RunFolder(Path(out) if out else Path("runs") / f"{config.agent}-{config.seed}")
+    return Trainer(config, folder, watch=watch)
 
 
 def make_config(

@@ -1,8 +1,8 @@
-"""Task samplers: which training tasks an update is given.
+"""Task samplers: choose the training tasks of an update.
 
 A sampler is named by ``name[?key=value&...]``: ``uniform``, ``success?floor=0.05``, ``curriculum``.
-What it draws is a pure function of its state and of the generator it is handed, and its state
-changes in ``observe`` alone: a run that was stopped and resumed draws what it would have drawn.
+What it draws is a pure function of its state and of the generator, and its state changes in
+``observe`` alone. A run that is stopped and resumed therefore draws the same tasks.
 """
 
 import inspect
@@ -29,7 +29,7 @@ class TaskSampler(ABC):
         source: The training tasks. Further keyword arguments are the keys of the sampler's name.
 
     Attributes:
-        even: Whether pass rates of different updates can be compared: the tasks of one stage are
+        even: Whether pass rates of different updates can be compared: the tasks of a stage are
             as hard at its end as at its beginning.
     """
 
@@ -40,10 +40,10 @@ class TaskSampler(ABC):
 
     @abstractmethod
     def draw(self, count: int, rng: np.random.Generator) -> list[Task]:
-        """Return ``count`` tasks; one may be drawn several times. Changes nothing but ``rng``."""
+        """Return ``count`` tasks, possibly repeated. Changes nothing but ``rng``."""
 
     def observe(self, task: Task, passed: Sequence[bool]) -> None:  # noqa: B027
-        """Take note of which of a task's programs passed all tests; the default needs no notes."""
+        """Note which of a task's programs passed all tests; the default ignores it."""
 
     @property
     def stage(self) -> int:
@@ -95,8 +95,8 @@ class SuccessSampler(TaskSampler):
 
     Args:
         source: The training tasks.
-        by: What is counted under one key: ``composition`` (tasks that have none stand for
-            themselves) or ``task``.
+        by: What shares a key: ``composition`` (a task without a composition has its own key) or
+            ``task``.
         floor: Weight of a task that is always or never solved; the most is 1 more.
         fade: Share of the older counts that is kept at each look.
         candidates: How many times more tasks are drawn than are chosen.
@@ -221,9 +221,9 @@ class CurriculumSampler(TaskSampler):
         return [self._curriculum.task(int(number)) for number in rng.integers(2**40, size=count)]
 
     def observe(self, task: Task, passed: Sequence[bool]) -> None:
-        """Let the curriculum see every program."""
-        for one in passed:
-            self._curriculum.observe(task, passed=one)
+        """Count every program in the curriculum."""
+        for program_passed in passed:
+            self._curriculum.observe(task, passed=program_passed)
 
     @property
     def stage(self) -> int:

@@ -1,7 +1,7 @@
-"""Trackers: where a run's metrics go beside its own files: TensorBoard, Weights & Biases, trackio.
+"""Trackers: send a run's metrics to TensorBoard, Weights & Biases or trackio.
 
-Each package is imported when its tracker is opened, and not before. The number of programs written
-is the step everywhere, so that runs of different agents lie over one another.
+Each package is imported when its tracker is opened. The step is the number of programs written, so
+that the curves of different agents can be compared.
 """
 
 import os
@@ -20,11 +20,11 @@ class Tracker(ABC):
 
     @abstractmethod
     def log(self, metrics: Mapping[str, float], step: int) -> None:
-        """Take some metrics; ``step`` never falls within a run."""
+        """Log some metrics; ``step`` never falls within a run."""
 
     @abstractmethod
     def close(self) -> None:
-        """Write what is left."""
+        """Write what was not written yet, and close."""
 
 
 class TensorBoard(Tracker):
@@ -33,7 +33,7 @@ class TensorBoard(Tracker):
     Args:
         folder: The run's folder.
         config: Not used.
-        step: Where the run goes on; what a stopped run logged later is replaced.
+        step: First step of this process; what a stopped run logged after it is replaced.
     """
 
     def __init__(self, folder: Path, config: Mapping[str, Any], step: int) -> None:
@@ -42,7 +42,7 @@ class TensorBoard(Tracker):
         self._writer: Any = SummaryWriter(str(folder / "tensorboard"), purge_step=step)
 
     def log(self, metrics: Mapping[str, float], step: int) -> None:
-        """Write one scalar each."""
+        """Write a scalar for each metric."""
         for name, value in metrics.items():
             self._writer.add_scalar(name, value, step)
 
@@ -54,32 +54,32 @@ class TensorBoard(Tracker):
 class WeightsAndBiases(Tracker):
     """A run of Weights & Biases; ``WANDB_MODE=offline`` keeps it on this machine.
 
-    Its files go into the run's folder, its project is ``codegym`` unless ``WANDB_PROJECT`` says
-    otherwise, and a resumed run goes on under its old id.
+    Its files go into the run's folder. Its project is ``codegym`` unless ``WANDB_PROJECT`` is set.
+    A resumed run keeps its id.
 
     Args:
         folder: The run's folder.
         config: Settings to show beside the run.
-        step: Where the run goes on.
+        step: First step of this process.
     """
 
     def __init__(self, folder: Path, config: Mapping[str, Any], step: int) -> None:
         import wandb
 
-        told = folder / "wandb_id"
-        if not told.exists():
-            told.write_text(secrets.token_hex(4))
+        id_file = folder / "wandb_id"
+        if not id_file.exists():
+            id_file.write_text(secrets.token_hex(4))
         self._run: Any = wandb.init(
             project=os.environ.get("WANDB_PROJECT", "codegym"),
             name=folder.resolve().name,
             dir=str(folder),
-            id=told.read_text(),
+            id=id_file.read_text(),
             resume="allow",
             config=dict(config),
         )
 
     def log(self, metrics: Mapping[str, float], step: int) -> None:
-        """Log one row."""
+        """Log the metrics as a row."""
         self._run.log(dict(metrics), step=step)
 
     def close(self) -> None:
@@ -88,16 +88,16 @@ class WeightsAndBiases(Tracker):
 
 
 class Trackio(Tracker):
-    """A run of trackio, whose database stands in the run's folder unless ``TRACKIO_DIR`` is set.
+    """A run of trackio; its database is in the run's folder unless ``TRACKIO_DIR`` is set.
 
     Args:
         folder: The run's folder.
         config: Settings to show beside the run.
-        step: Where the run goes on.
+        step: First step of this process.
     """
 
     def __init__(self, folder: Path, config: Mapping[str, Any], step: int) -> None:
-        # Read when trackio is imported; its default lies in the user's cache.
+        # trackio reads this when it is imported; its default is in the user's cache.
         os.environ.setdefault("TRACKIO_DIR", str((folder / "trackio").resolve()))
         import trackio
 
@@ -110,7 +110,7 @@ class Trackio(Tracker):
         )
 
     def log(self, metrics: Mapping[str, float], step: int) -> None:
-        """Log one row."""
+        """Log the metrics as a row."""
         self._trackio.log(dict(metrics), step=step)
 
     def close(self) -> None:
@@ -126,7 +126,7 @@ _KINDS: dict[str, tuple[Callable[[Path, Mapping[str, Any], int], Tracker], str]]
 
 
 def tracker_names(text: str) -> list[str]:
-    """Split ``tensorboard,wandb``; ``none`` stands for no tracker.
+    """Split ``tensorboard,wandb``; ``none`` means no tracker.
 
     Raises:
         UnknownNameError: No such tracker; names the nearest.
@@ -141,7 +141,7 @@ def tracker_names(text: str) -> list[str]:
 
 
 def require_trackers(text: str) -> None:
-    """Refuse trackers that are unknown or not installed, before anything slow begins.
+    """Check that trackers are known and installed, before anything slow begins.
 
     Raises:
         UnknownNameError: No such tracker; names the nearest.
@@ -153,13 +153,13 @@ def require_trackers(text: str) -> None:
 
 
 class Trackers(Tracker):
-    """Several trackers as one.
+    """Several trackers that receive the same metrics.
 
     Args:
         text: Their names, separated by commas.
         folder: The run's folder.
         config: Settings to show beside the run.
-        step: Where the run goes on.
+        step: First step of this process.
 
     Raises:
         UnknownNameError: No such tracker; names the nearest.
@@ -174,7 +174,7 @@ class Trackers(Tracker):
             self._opened.append(make(folder, config, step))
 
     def log(self, metrics: Mapping[str, float], step: int) -> None:
-        """Tell every tracker."""
+        """Log the metrics to every tracker."""
         for tracker in self._opened:
             tracker.log(metrics, step)
 

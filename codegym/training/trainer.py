@@ -88,7 +88,7 @@ class Trainer:
             agent_config(agent_class, phase, max_new_tokens=config.max_new_tokens)
         self.guard_config = settings_of(GuardConfig, config.guard_settings, "setting of guard")
         require_trackers(config.track)
-        self.reward = make_reward(config.reward)
+        self.reward = make_reward(config.reward) if config.reward else None
         self.train_tasks = load_tasks(config.tasks) if config.tasks else None
         self.eval_tasks = load_tasks(config.eval_tasks) if config.eval_tasks else None
 
@@ -183,7 +183,9 @@ class Trainer:
     def _make_envs(self, policy: Policy) -> None:
         """Make the environment that is learnt in, and the environment of the evaluations."""
         self.env = self._make_env(policy, self.train_tasks, self.reward)
-        self.eval_env = self._make_env(policy, self.eval_tasks, make_reward("pass_rate"))
+        # An environment with a reward of its own is measured by that.
+        measured = make_reward("pass_rate") if self.reward else None
+        self.eval_env = self._make_env(policy, self.eval_tasks, measured)
         self._experience = make_experience(self.config, self.env)
 
     def _make_env(self, policy: Policy, tasks: TaskSource | None, reward: Any) -> Any:
@@ -250,9 +252,10 @@ class Trainer:
         )
         if wanted.demonstrations and not any(each.demonstration for each in trajectories):
             raise TaskError(
-                "none of the reference solutions passed its tests",
+                "none of the reference solutions fits the environment and passed its tests",
                 value=self.config.tasks,
-                cure="codegym check source URI says which tasks are unfit",
+                cure="raise max_new_tokens if they are longer; codegym check source URI says "
+                "which tasks are unfit",
             )
         learning = perf_counter()
         metrics |= agent.update(trajectories, progress=share)

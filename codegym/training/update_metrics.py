@@ -1,4 +1,4 @@
-"""Update metrics: what is logged of every update: its episodes, and where the time went."""
+"""Update metrics: figures of an update's episodes, and shares of its time."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -16,13 +16,13 @@ def update_metrics(
     total_s: float,
     version: int,
 ) -> dict[str, float]:
-    """Return what an update's episodes were like and where its time went.
+    """Return the figures of an update that are logged.
 
     Args:
         trajectories: The episodes.
-        clock: Where the time went before learning.
-        learning_s: How long the agent learnt.
-        total_s: How long the update took in all.
+        clock: Seconds of sampling and of waiting for the grader.
+        learning_s: Seconds of the agent's update.
+        total_s: Seconds of the whole update.
         version: The policy's weight version before it learnt.
     """
     if not trajectories:
@@ -39,7 +39,7 @@ def update_metrics(
         return times
     return times | {
         "reward": float(np.mean([episode.reward for episode in own])),
-        "pass_rate": outcomes["passed"] / len(own),
+        "pass_rate": float(np.mean([episode.passed for episode in own])),
         "tokens": float(np.mean([len(episode) for episode in own])),
         "finished": float(np.mean([episode.finished for episode in own])),
         "sampling_lag": version - float(np.mean([episode.policy_version for episode in own])),

@@ -9,12 +9,12 @@ _TASKS_READ = 20_000
 
 
 def tokenizer_for(source: TaskSource | None, name: str, words: int) -> Tokenizer:
-    """Make a tokenizer as it is shipped, or with the words that a source's tasks use most.
+    """Make a tokenizer with its shipped words, or with the words that a source's tasks use most.
 
     Args:
-        source: Its tasks; of a long source as many as say enough, spread over it.
-        name: Of the tokenizer.
-        words: How many words; 0 for the tokenizer as it is shipped.
+        source: The tasks; of a long source at most about 20,000 are read, spread evenly.
+        name: Name of the tokenizer.
+        words: Number of words; 0 for the shipped words.
 
     Raises:
         ConfigError: Words are asked of a tokenizer that has none.

@@ -79,6 +79,7 @@ def test_uniform_writes_by_chance_whatever_it_is_given() -> None:
     assert len({token for episode in episodes for token in episode.actions.tolist()}) == 7
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "settings"),
     [

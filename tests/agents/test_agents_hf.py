@@ -17,12 +17,27 @@ from codegym.training.trainer import Trainer, Update
 
 TINY: dict[str, dict[str, Any]] = {
     "sft": {"demonstrations": 4, "batch_size": 2},
-    "coderl": {"tasks": 2, "samples": 2, "capacity": 4, "critic_steps": 2, "batch_size": 2},
+    "coderl": {
+        "tasks": 2,
+        "samples": 2,
+        "capacity": 4,
+        "critic_steps": 2,
+        "batch_size": 2,
+        "supervised": "own",
+    },
     "grpo": {"tasks": 2, "samples": 2, "kl_coef": 0.1, "drop_even_groups": False},
-    "ppo": {"tasks": 2, "samples": 2, "batch_size": 2, "kl_coef": 0.1},
-    "rltf": {"tasks": 2, "samples": 2, "capacity": 6, "minimum_fill": 2, "batch_size": 2},
+    "ppo": {"tasks": 2, "samples": 2, "minibatches": 2, "epochs": 1, "kl_coef": 0.1},
+    "rltf": {
+        "tasks": 2,
+        "samples": 2,
+        "capacity": 6,
+        "minimum_fill": 2,
+        "batch_size": 2,
+        "supervised": "own",
+    },
+    "sb3_ppo": {"tasks": 2, "samples": 2, "batch_size": 2},
 }
-ONE = {"tasks": 2, "samples": 2}
+PLAIN = {"tasks": 2, "samples": 2}
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +79,7 @@ def tasks(tmp_path_factory: pytest.TempPathFactory) -> str:
             )
         )
     path = tmp_path_factory.mktemp("tasks") / "twenty.jsonl"
-    path.write_text("".join(json.dumps(one.to_json()) + "\n" for one in rows[:20]))
+    path.write_text("".join(json.dumps(row.to_json()) + "\n" for row in rows[:20]))
     return f"jsonl:{path}"
 
 
@@ -93,7 +108,7 @@ def test_an_agent_trains_a_language_model_and_resumes(
             "max_new_tokens": 8,
             "workers": 1,
             "track": "none",
-            "agent_settings": TINY.get(agent, ONE),
+            "agent_settings": TINY.get(agent, PLAIN),
         }
     )
     policies = []
@@ -114,5 +129,5 @@ def test_an_agent_trains_a_language_model_and_resumes(
             assert Trainer(asked, folder).run(resume=True)
         policies.append(load_policy(folder.checkpoint))
         assert [row["moment"] for row in folder.rows("curve")] == ["before", "after"]
-    weights = [list(one.module.parameters()) for one in policies]
+    weights = [list(policy.module.parameters()) for policy in policies]
     assert all(torch.equal(left, right) for left, right in zip(*weights, strict=True))

@@ -12,23 +12,23 @@ from click.testing import CliRunner
 from codegym.bench.agent_comparison import Variant, command
 from codegym.bench.agent_comparison_report import describe, plot, tables, verdicts
 from codegym.errors import ConfigError, UnknownNameError
-from codegym.training.comparison_run import Trial, alone
+from codegym.training.comparison_run import ComparisonRun, locked_folder
 from codegym.training.run_folder import RunFolder
 
 
 def row(moment: str, train_s: float, programs: int, passed: list[int]) -> dict[str, Any]:
     report = {
         "n": 1,
-        "rows": [{"passed": one} for one in passed],
+        "rows": [{"passed": count} for count in passed],
         "pass_at": {"1": {"mean": float(np.mean(passed)), "low": 0.0, "high": 1.0}},
     }
     return {"moment": moment, "train_s": train_s, "programs": programs,
             "greedy": report, "sampled": report}  # fmt: skip
 
 
-def run(label: str, seed: int, *after: tuple[float, int, list[int]]) -> Trial:
+def run(label: str, seed: int, *after: tuple[float, int, list[int]]) -> ComparisonRun:
     rows = [row("before", 0.0, 0, [0, 0, 1, 0]), *(row("after", *point) for point in after)]
-    return Trial(label, seed, rows)
+    return ComparisonRun(label, seed, rows)
 
 
 def test_a_variant_is_an_agent_with_settings_and_a_budget():
@@ -56,6 +56,9 @@ def test_what_cannot_run_is_refused_before_anything_is_trained(tmp_path):
         (["--agents", "rft"], ConfigError),
         (["--agents", "rft", "--programs", "9", "--minutes", "1"], ConfigError),
         (["--agents", "rft", "--acceptance"], ConfigError),
+        (["--programs", "9", "--env", "CodeGym/Synthesys-v0"], UnknownNameError),
+        (["--programs", "9", "--env-arg", "turnz=3"], UnknownNameError),
+        (["--programs", "9", "--env-arg", "turns"], ConfigError),
     ):
         result = CliRunner().invoke(command, [*arguments, "--out", str(tmp_path / "runs")])
         assert isinstance(result.exception, error), arguments
@@ -63,15 +66,17 @@ def test_what_cannot_run_is_refused_before_anything_is_trained(tmp_path):
 
 
 def test_between_two_evaluations_a_task_is_interpolated():
-    one = run("a", 0, (10.0, 100, [1, 0, 1, 0]), (20.0, 400, [1, 1, 0, 0]))
-    assert one.passed("greedy", "programs", 0).tolist() == [0, 0, 1, 0]
-    assert one.passed("greedy", "programs", 25).tolist() == [0.25, 0, 1, 0]
-    assert one.passed("greedy", "train_s", 15.0).tolist() == [1, 0.5, 0.5, 0]
-    assert one.passed("greedy", "train_s", 99.0).tolist() == [1, 1, 0, 0]
+    compared = run("a", 0, (10.0, 100, [1, 0, 1, 0]), (20.0, 400, [1, 1, 0, 0]))
+    assert compared.passed("greedy", "programs", 0).tolist() == [0, 0, 1, 0]
+    assert compared.passed("greedy", "programs", 25).tolist() == [0.25, 0, 1, 0]
+    assert compared.passed("greedy", "train_s", 15.0).tolist() == [1, 0.5, 0.5, 0]
+    assert compared.passed("greedy", "train_s", 99.0).tolist() == [1, 1, 0, 0]
 
 
 def test_gains_at_the_end_at_equal_minutes_and_at_equal_programs():
-    starts = [Trial("warm start", seed, [row("after", 60.0, 50, [0, 0, 1, 0])]) for seed in (0, 1)]
+    starts = [
+        ComparisonRun("warm start", seed, [row("after", 60.0, 50, [0, 0, 1, 0])]) for seed in (0, 1)
+    ]
     runs = [
         *starts,
         run("slow", 0, (20.0, 100, [1, 1, 1, 0])),
@@ -86,14 +91,14 @@ def test_gains_at_the_end_at_equal_minutes_and_at_equal_programs():
     assert slow["equal_seconds"]["gain"]["mean"] == pytest.approx(0.125)
     assert fast["end"]["gain"]["mean"] == pytest.approx(0.5)
     assert fast["equal_programs"]["gain"]["mean"] == pytest.approx(0.125)
-    seeds = [one["sampled"]["end"]["gain"]["mean"] for one in results["variants"]["fast"]["seeds"]]
+    seeds = [row["sampled"]["end"]["gain"]["mean"] for row in results["variants"]["fast"]["seeds"]]
     assert seeds == [0.75, 0.25]
     # Every task of "slow" gains 1, 1, 0, 0 halves: the interval is that of these four numbers.
     assert (slow["end"]["gain"]["low"], slow["end"]["gain"]["high"]) == (0.0, 0.5)
 
 
 def test_acceptance_holds_results_against_their_bounds(tmp_path):
-    starts = [Trial("warm start", 0, [row("after", 60.0, 50, [0, 0, 1, 0])])]
+    starts = [ComparisonRun("warm start", 0, [row("after", 60.0, 50, [0, 0, 1, 0])])]
     runs = [
         *starts,
         run("actor_critic", 0, (9.0, 9, [1, 0, 1, 0])),
@@ -112,7 +117,7 @@ def test_acceptance_holds_results_against_their_bounds(tmp_path):
 
 def test_keeping_other_comparisons_out_lets_the_trainer_in(tmp_path):
     folder = RunFolder(tmp_path / "runs" / "rft-0")
-    with alone(folder.path):
+    with locked_folder(folder.path):
         folder.create({"seed": 0}, overwrite=True)
         [lock] = folder.path.parent.glob(".*.lock")
         with lock.open() as handle, pytest.raises(BlockingIOError):
@@ -130,6 +135,7 @@ def test_a_comparison_is_run_once_and_then_read(tmp_path: Path):
     assert first.exit_code == 0, first.exception
     results = json.loads(first.stdout)
     assert list(results["variants"]) == ["rft?lr=1e-4"]
+    assert results["departures"]["rft (rft?lr=1e-4)"]["lr"] == [1e-4, 2e-5]
     written = {path: path.stat().st_mtime_ns for path in tmp_path.glob("*/metrics.jsonl")}
     assert len(written) == 2
     again = json.loads(CliRunner().invoke(command, arguments).stdout)

@@ -15,6 +15,7 @@ from codegym.sources import load_tasks
 from codegym.sources.mixture import Mixture
 from codegym.training.config import GROUPS, TrainConfig, phases_of
 from codegym.training.config_file import read_config_file
+from codegym.training.run_folder import RunFolder
 
 
 def shown(*arguments: str) -> dict[str, object]:
@@ -154,3 +155,67 @@ def test_a_single_uri_is_no_mixture_and_bad_mixtures_are_named() -> None:
         load_tasks(f"0*{ONE} + {TWO}")
     with pytest.raises(ConfigError, match="unreadable"):
         load_tasks(f"0.5.5*{ONE} + {TWO}")
+
+
+MINIATURE = [
+    "--agent", "grpo", "--policy", "gpt:tiny@512", "--warm-start-programs", "0", "--updates", "1",
+    "--set", "tasks=4", "--set", "samples=2", "--eval-count", "1", "--curve-points", "0",
+    "--max-new-tokens", "12", "--workers", "1", "--track", "none", "--threads", "1",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("env", "rest"),
+    [
+        ("CodeGym/Repair-v0", ["--env-arg", "turns=2"]),
+        ("CodeGym/Line-v0", ["--env-arg", "max_lines=3"]),
+        ("CodeGym/Program-v0", []),
+    ],
+)
+def test_the_command_trains_in_other_environments(
+    env: str, rest: list[str], tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    done = CliRunner().invoke(command, ["--env", env, *rest, *MINIATURE, "--out", str(out)])
+    if done.exception is not None:
+        raise done.exception
+    kept = RunFolder(out).read_config()
+    given = dict(pair.split("=") for pair in rest[1::2])
+    assert kept["env"] == env
+    assert kept["env_args"] == {name: int(value) for name, value in given.items()}
+    (row,) = RunFolder(out).rows("metrics")
+    if env == "CodeGym/Repair-v0":
+        # Two programs and the message between them are longer than a program may be.
+        assert row["tokens"] > 12
+    # A YAML file says the same.
+    path = tmp_path / "run.yaml"
+    path.write_text((out / "config.yaml").read_text())
+    assert shown("--config", str(path)) == kept
+
+
+def test_arguments_of_the_command_line_are_laid_over_those_of_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "run.yaml"
+    path.write_text("env: CodeGym/Repair-v0\nenv_args:\n  turns: 2\n  max_tokens: 90\n")
+    settings = shown("--config", str(path), "--env-arg", "turns=4")
+    assert settings["env_args"] == {"turns": 4, "max_tokens": 90}
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("env: CodeGym/Repare-v0\n", "'CodeGym/Repair-v0'"),
+        ("env: CodeGym/Repair-v0\nenv_args:\n  turn: 2\n", "'turns'"),
+        ("env_args: 3\n", r"run\.yaml:1: setting 'env_args'"),
+    ],
+)
+def test_unknown_environments_and_arguments_are_named(text: str, hint: str, tmp_path: Path) -> None:
+    path = tmp_path / "run.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=hint):
+        shown("--config", str(path))
+    with pytest.raises(UnknownNameError, match="'CodeGym/Line-v0'"):
+        shown("--env", "CodeGym/Lin-v0")
+    with pytest.raises(UnknownNameError, match="'max_lines'"):
+        shown("--env", "CodeGym/Line-v0", "--env-arg", "max_line=3")
+    with pytest.raises(ConfigError, match="KEY=VALUE"):
+        shown("--env-arg", "turns")

@@ -26,7 +26,6 @@ from codegym.errors import (
     TaskError,
     UnknownNameError,
 )
-from codegym.grading.judge import Judge
 from codegym.grading.verdict import Outcome
 from codegym.rewards import make_reward
 from codegym.sources import load_tasks
@@ -338,27 +337,36 @@ def test_an_episode_depends_neither_on_the_process_nor_on_its_hash_seed():
     assert len(outputs) == 1
 
 
-def test_the_rollout_without_an_environment_gives_the_same_numbers():
-    """Reference solutions and a policy's own, priced by both roads, judged in the sandbox."""
+def test_a_rollout_gives_the_same_numbers_as_steps():
+    """A policy's own programs, written whole by ``collect`` and then stepped token by token."""
     rollout = pytest.importorskip("codegym.rollout.collect")
     gpt = pytest.importorskip("codegym.policies.gpt.gpt_policy")
+    request = pytest.importorskip("codegym.learning.agent").Request
     source = load_tasks("composites?depth=2")
-    tasks = [source[index] for index in range(4)]
     policy = gpt.GPTPolicy.specimen(seed=0)
-    reward = make_reward("rltf")
-    sampling = rollout.Sampling(n=2, budget=12)
-    judge = Judge()
-    written = rollout.collect(policy, tasks, judge=judge, reward=reward, sampling=sampling)
-    env = SynthesisEnv(
-        tasks=source, tokenizer=policy.tokenizer, reward=reward, max_tokens=512, budget=12
+    arguments = {
+        "tasks": source,
+        "tokenizer": policy.tokenizer,
+        "reward": make_reward("rltf"),
+        "max_tokens": 512,
+        "budget": 12,
+    }
+    written = rollout.collect(
+        gym.make_vec("codegym:CodeGym/Synthesis-v0", **arguments),
+        policy,
+        request(samples=2),
+        tasks=[source[index] for index in range(4)],
     )
-    for one in written:
-        obs, _ = env.reset(options={"task_id": one.task_id})
-        assert obs[: len(one.prompt)].tolist() == one.prompt.tolist()
-        for action in one.actions:
+    env = SynthesisEnv(**arguments)
+    assert len(written) == 8
+    for episode in written:
+        obs, _ = env.reset(options={"task_id": episode.task_id})
+        assert obs[: len(episode.prompt)].tolist() == episode.prompt.tolist()
+        for action in episode.actions:
             _, price, terminated, _, info = env.step(int(action))
         assert terminated
-        assert (price, info["program"], info["cut"]) == (one.reward, one.program, not one.finished)
-        assert (info["verdict"], info["feedback"]) == (one.verdict, one.feedback)
-        np.testing.assert_array_equal(np.float32(info["token_rewards"]), one.token_rewards)
+        assert (price, info["program"]) == (episode.reward, episode.program)
+        assert info["cut"] is not episode.finished
+        assert (info["verdict"], info["feedback"]) == (episode.verdict, episode.feedback)
+        np.testing.assert_array_equal(np.float32(info["token_rewards"]), episode.credit)
     assert validate(env.episodes, written[0]).ok

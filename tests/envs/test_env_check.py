@@ -1,4 +1,6 @@
-"""The conformance suites of env, reward and tokenizer pass ours and catch each broken promise."""
+"""Conformance suites of env, reward and tokenizer: codegym's pass, broken promises are caught."""
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,10 +10,13 @@ from codegym import registry
 from codegym.checks.check_env import check_env
 from codegym.checks.check_reward import check_reward
 from codegym.checks.check_tokenizer import check_tokenizer, round_trips
+from codegym.checks.fast_road import check_fast_road
 from codegym.cli.check import command
+from codegym.envs.episodes import PlaysPrograms
 from codegym.envs.synthesis import SynthesisEnv
 from codegym.envs.vector import SynthesisVectorEnv
 from codegym.errors import ConfigError, ConformanceError, UnknownNameError
+from codegym.registration import ENVIRONMENTS
 from codegym.rewards import make_reward
 from codegym.rewards.reward import Reward
 from codegym.tokenizers.bytes import ByteTokenizer
@@ -87,7 +92,7 @@ class Needy(ByteTokenizer):
 
 
 @pytest.mark.parametrize(
-    ("tokenizer", "promise"), [(Lossy, "decode"), (Shifted, "spans"), (Ending, "pad nor end")]
+    ("tokenizer", "promise"), [(Lossy, "decode"), (Shifted, "spans"), (Ending, "pad or end")]
 )
 def test_broken_tokenizers_are_caught(tokenizer, promise):
     with pytest.raises(ConformanceError, match=promise):
@@ -95,7 +100,7 @@ def test_broken_tokenizers_are_caught(tokenizer, promise):
 
 
 def test_real_programs_come_back_and_are_counted():
-    found = {one.origin: one for one in round_trips(ByteTokenizer(), count=5)}
+    found = {counts.origin: counts for counts in round_trips(ByteTokenizer(), count=5)}
     library = found["standard library"]
     assert 3 <= library.texts <= 5
     assert library.tokens >= library.characters > 100
@@ -113,7 +118,7 @@ def test_the_command_counts_what_came_back():
 
 
 def test_a_tokenizer_that_needs_arguments_is_no_broken_one():
-    with pytest.raises(ConfigError, match="made already"):
+    with pytest.raises(ConfigError, match="without arguments"):
         check_tokenizer(Needy)
 
 
@@ -148,3 +153,79 @@ def test_broken_environments_are_caught(tiny, monkeypatch):
     monkeypatch.setattr(SynthesisVectorEnv, "step", impatient)
     with pytest.raises(ConformanceError, match="vector form"):
         check_env(ID, **tiny)
+
+
+@pytest.mark.parametrize("reward", ["binary", "rltf"])
+@pytest.mark.parametrize("name", ENVIRONMENTS)
+def test_the_fast_road_of_every_environment_agrees_with_stepping(name, reward, tiny):
+    assert check_fast_road(name, tasks="tiny", reward=reward, judge=tiny["judge"])
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "promise"),
+    [
+        ("Synthesis", {"reward": 2.0}, "price says what wait says: reward"),
+        ("Repair", {"message": ""}, "a message follows"),
+        ("Line", {"length": 99}, "actions that were written"),
+        ("Program", {"verdict": None}, "has a verdict"),
+    ],
+)
+def test_endings_that_contradict_themselves_are_caught(name, change, promise, tiny, monkeypatch):
+    wait = PlaysPrograms.wait
+
+    def changed(self, tickets):
+        return [replace(ending, **change) for ending in wait(self, tickets)]
+
+    monkeypatch.setattr(PlaysPrograms, "wait", changed)
+    with pytest.raises(ConformanceError, match=promise):
+        check_fast_road(f"CodeGym/{name}-v0", tasks="tiny", judge=tiny["judge"])
+
+
+@pytest.fixture
+def otherwise(monkeypatch):
+    """Return a function that changes every ending of the fast road, and of it alone."""
+    price, wait = PlaysPrograms.price, PlaysPrograms.wait
+
+    def patch(change):
+        monkeypatch.setattr(PlaysPrograms, "price", lambda *given: change(price(*given)))
+        monkeypatch.setattr(
+            PlaysPrograms, "wait", lambda *given: [change(ending) for ending in wait(*given)]
+        )
+
+    return patch
+
+
+@pytest.mark.parametrize("name", ["Synthesis", "Line", "Program", "Repair"])
+def test_a_fast_road_that_pays_otherwise_than_stepping_is_caught(name, tiny, otherwise):
+    otherwise(lambda ending: replace(ending, reward=ending.reward / 2, credit=ending.credit / 2))
+    with pytest.raises(ConformanceError, match=r"agrees with stepping: (reward|credit)"):
+        check_fast_road(f"CodeGym/{name}-v0", tasks="tiny", reward="coderl", judge=tiny["judge"])
+
+
+def test_credit_on_other_tokens_than_in_stepping_is_caught(tiny, otherwise):
+    otherwise(lambda ending: replace(ending, credit=np.roll(ending.credit, 1)))
+    with pytest.raises(ConformanceError, match="agrees with stepping: credit"):
+        check_fast_road(ID, tasks="tiny", reward="rltf", judge=tiny["judge"])
+
+
+def test_a_fast_road_that_opens_or_follows_wrongly_is_caught(tiny, monkeypatch):
+    opened, follow = PlaysPrograms.open, PlaysPrograms.follow
+
+    def shifted(self, tasks, *, given=None):
+        return [replace(opening, prompt=opening.prompt[1:]) for opening in opened(self, tasks)]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(PlaysPrograms, "open", shifted)
+        with pytest.raises(ConformanceError, match="the prompt of reset"):
+            check_fast_road(ID, tasks="tiny", judge=tiny["judge"])
+
+    def forgetful(self, opening, ids):
+        return follow(self, opening, ids[len(opening.prompt) :])
+
+    monkeypatch.setattr(PlaysPrograms, "follow", forgetful)
+    with pytest.raises(ConformanceError, match="follow keeps what was written"):
+        check_fast_road("CodeGym/Repair-v0", tasks="tiny", judge=tiny["judge"])
+
+
+def test_an_environment_without_a_fast_road_is_not_compared():
+    assert not check_fast_road("MountainCar-v0")

@@ -22,6 +22,7 @@ RUNS = {
     "cleanrl_ppo.py --iterations 2": "torch",
     "tree_search.py --limit 200": "lark",
     "repair_dialogue.py": "gymnasium",
+    "own_loop.py --demonstrations 256 --updates 1 --count 2": "torch",
     "torchrl_rollout.py": "torchrl",
     "rllib_ppo.py": "ray",
     "skrl_ppo.py --steps 256": "skrl",
@@ -65,7 +66,7 @@ def test_the_recurrent_ppo_of_sb3_contrib_takes_it(tiny):
     assert model.learn(16).num_timesteps == 16
 
 
-def episode(actions):
+def logged(actions):
     nothing = np.zeros(len(actions), dtype=np.float32)
     return Trajectory(
         task_id="tiny/1",
@@ -81,10 +82,10 @@ def episode(actions):
 
 
 def test_observations_of_a_logged_episode():
-    shown = observations_of(episode([4, 1]), 5, 0)
+    shown = observations_of(logged([4, 1]), 5, 0)
     assert shown.tolist() == [[7, 8, 0, 0, 0], [7, 8, 4, 0, 0], [7, 8, 4, 1, 0]]
     with pytest.raises(ConfigError, match="longer"):
-        observations_of(episode([4, 1]), 3, 0)
+        observations_of(logged([4, 1]), 3, 0)
 
 
 def test_episodes_become_a_minari_dataset(tiny, tmp_path, monkeypatch):
@@ -92,13 +93,16 @@ def test_episodes_become_a_minari_dataset(tiny, tmp_path, monkeypatch):
     env = gym.make("codegym:CodeGym/Synthesis-v0", **tiny)
     if find_spec("minari") is None:
         with pytest.raises(MissingExtraError, match=r"codegym\[minari\]"):
-            record([episode([4, 1])], env, "tiny-v0", description="two episodes")
+            record([logged([4, 1])], env, "tiny-v0", description="two episodes")
         return
     monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path))
     with pytest.warns(UserWarning):  # of Minari's, about what a dataset should say of itself
         made = record(
-            [episode([4, 1]), episode([5, 6, 1])], env, "tiny-v0", description="two episodes"
+            [logged([4, 1]), logged([5, 6, 1])], env, "tiny-v0", description="two episodes"
         )
-    assert [one.actions.tolist() for one in made.iterate_episodes()] == [[4, 1], [5, 6, 1]]
-    assert [one.rewards.tolist() for one in made.iterate_episodes()] == [[0, 0.5], [0, 0, 0.5]]
+    assert [episode.actions.tolist() for episode in made.iterate_episodes()] == [[4, 1], [5, 6, 1]]
+    assert [episode.rewards.tolist() for episode in made.iterate_episodes()] == [
+        [0, 0.5],
+        [0, 0, 0.5],
+    ]
     assert made.recover_environment().spec.kwargs == env.spec.kwargs

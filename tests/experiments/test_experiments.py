@@ -1,4 +1,4 @@
-"""Experiments: that every one could run, and that the verdicts are those of hand-worked figures."""
+"""Experiments: every experiment can run, and verdicts agree with figures worked out by hand."""
 
 import json
 from dataclasses import replace
@@ -11,14 +11,16 @@ from click.testing import CliRunner
 
 from codegym.cli.reproduce import command
 from codegym.errors import ConfigError, UnknownNameError
-from codegym.experiments import every_experiment, train_set_score
-from codegym.experiments import runs as trials_of
+from codegym.experiments import every_experiment
+from codegym.experiments import runs as experiment_runs
+from codegym.experiments import train_set_score as train_set_score_module
 from codegym.experiments.experiment import SCALES, Arm, Contrast, Experiment, Scale
 from codegym.experiments.experiment_report import CAUTION, markdown, plot, tables
 from codegym.experiments.findings import AGREES, CANNOT_TELL, DIFFERS, findings, verdict
-from codegym.experiments.runs import Done, Trials
+from codegym.experiments.runs import ExperimentRuns, FinishedRun
+from codegym.experiments.train_set_score import train_set_score
 from codegym.measuring.statistics import Interval, unpaired_gain
-from codegym.training.comparison_run import Trial
+from codegym.training.comparison_run import ComparisonRun, departures_by_label, train_or_read
 
 ALL = every_experiment.EXPERIMENTS
 FULL, QUICK = SCALES["full"], SCALES["quick"]
@@ -42,50 +44,50 @@ def two(**changes: Any) -> Experiment:
     return replace(sound, **changes)
 
 
-def done(label: str, seed: int, before: list[int], after: list[int]) -> Done:
+def finished(label: str, seed: int, before: list[int], after: list[int]) -> FinishedRun:
     def row(moment: str, passed: list[int]) -> dict[str, Any]:
         return {"moment": moment, "programs": 9, "train_s": 1.0,
                 "greedy": report(passed), "sampled": report(passed)}  # fmt: skip
 
-    trial = Trial(label, seed, [row("before", before), row("after", after)])
-    return Done(trial=trial, folder=Path(label))
+    run = ComparisonRun(label, seed, [row("before", before), row("after", after)])
+    return FinishedRun(run=run, folder=Path(label))
 
 
 def report(passed: list[int]) -> dict[str, Any]:
-    return {"n": 1, "rows": [{"passed": one} for one in passed]}
+    return {"n": 1, "rows": [{"passed": count} for count in passed]}
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_every_experiment_could_run(name: str) -> None:
-    one = ALL[name]
-    assert one.name == name
-    one.check()
+def test_every_experiment_can_run(name: str) -> None:
+    experiment = ALL[name]
+    assert experiment.name == name
+    experiment.check()
     for scale in (FULL, QUICK):
-        assert all(one.budget(arm, scale) > 0 for arm in one.runs)
-    assert one.total(QUICK) < one.total(FULL)
-    assert one.contrasts and one.question.endswith("?")
-    assert any(contrast.sign for contrast in one.contrasts)
+        assert all(experiment.budget(arm, scale) > 0 for arm in experiment.runs)
+    assert experiment.total(QUICK) < experiment.total(FULL)
+    assert experiment.contrasts and experiment.question.endswith("?")
+    assert any(contrast.sign for contrast in experiment.contrasts)
 
 
 @pytest.mark.parametrize("name", ALL)
 def test_a_quick_run_learns_for_half_of_its_budget_at_least(
     name: str,
 ) -> None:
-    one = ALL[name]
-    for arm in one.arms:
+    experiment = ALL[name]
+    for arm in experiment.arms:
         settings = arm.settings
         fill = settings.get("minimum_fill", 0) + 256 * settings.get("critic_updates", 0)
-        assert fill <= one.budget(arm, QUICK) / 2
+        assert fill <= experiment.budget(arm, QUICK) / 2
 
 
 @pytest.mark.parametrize(
     ("name", "named"),
     [
-        ("rltf-ablation", {"coarse", "fine", "adaptive"}),
-        ("rltf-ablation-own", {"coarse", "fine", "adaptive"}),
-        ("rltf-online", {"online", "fine", "adaptive"}),
+        ("rltf-ablation", {"reward"}),
+        ("rltf-ablation-own", {"reward"}),
+        ("rltf-online", {"online", "reward"}),
         ("rltf-temperature", {"temperature"}),
-        ("rltf-fine-penalty", {"fine"}),
+        ("rltf-fine-penalty", {"reward"}),
         ("critic-ablation", {"critic"}),
     ],
 )
@@ -95,13 +97,14 @@ def test_arms_differ_in_what_the_ablation_names_and_in_nothing_else(
     from codegym import registry
     from codegym.training.config import TrainConfig, agent_config, phases_of
 
-    one = ALL[name]
+    experiment = ALL[name]
     runs, settings = [], []
-    for arm in one.arms:
-        config = one.config(arm, FULL)
+    for arm in experiment.arms:
+        config = experiment.config(arm, FULL)
         (phase,) = phases_of(TrainConfig.from_mapping(config))
-        made = agent_config(registry.get("agents", arm.agent), phase)
+        made = agent_config(registry.get("agents", arm.agent), phase, max_new_tokens=64)
         settings.append({key: getattr(made, key) for key in made.__slots__})
+        settings[-1]["reward"] = config.pop("reward")
         runs.append({key: value for key, value in config.items() if key != "agent_settings"})
     assert all(run == runs[0] for run in runs)
     differing = {key for key in settings[0] if len({str(row[key]) for row in settings}) > 1}
@@ -128,19 +131,21 @@ def test_arms_differ_in_what_the_ablation_names_and_in_nothing_else(
          ConfigError),
     ],
 )  # fmt: skip
-def test_what_could_not_run_is_refused(changes: dict[str, Any], error: type[Exception]) -> None:
+def test_experiments_that_cannot_run_are_refused(
+    changes: dict[str, Any], error: type[Exception]
+) -> None:
     two().check()
     with pytest.raises(error):
         two(**changes).check()
 
 
 def test_budgets_by_scale() -> None:
-    one = two()
-    x, start = one.arm("x"), one.arm("start")
-    assert [one.budget(arm, QUICK) for arm in (start, x)] == [60, 250]
-    assert one.total(FULL) == 2100
-    # A budget that is asked for is that of the arms; the start keeps its own.
-    assert [one.budget(arm, FULL, 7) for arm in (start, x)] == [100, 7]
+    experiment = two()
+    x, start = experiment.arm("x"), experiment.arm("start")
+    assert [experiment.budget(arm, QUICK) for arm in (start, x)] == [60, 250]
+    assert experiment.total(FULL) == 2100
+    # A given budget replaces the budget of the arms; the start keeps its own budget.
+    assert [experiment.budget(arm, FULL, 7) for arm in (start, x)] == [100, 7]
 
 
 @pytest.mark.parametrize(
@@ -166,12 +171,12 @@ def test_only_an_interval_without_0_has_a_sign(
 
 def test_differences_are_paired_by_task_and_by_seed() -> None:
     runs = [
-        done("start", 0, [0, 0, 0, 0], [1, 0, 0, 0]),
-        done("x", 0, [1, 0, 0, 0], [1, 1, 1, 1]),
-        done("y", 0, [1, 0, 0, 0], [1, 0, 0, 0]),
-        done("start", 1, [0, 0, 0, 0], [0, 0, 0, 0]),
-        done("x", 1, [0, 0, 0, 0], [1, 1, 1, 0]),
-        done("y", 1, [0, 0, 0, 0], [0, 1, 0, 0]),
+        finished("start", 0, [0, 0, 0, 0], [1, 0, 0, 0]),
+        finished("x", 0, [1, 0, 0, 0], [1, 1, 1, 1]),
+        finished("y", 0, [1, 0, 0, 0], [1, 0, 0, 0]),
+        finished("start", 1, [0, 0, 0, 0], [0, 0, 0, 0]),
+        finished("x", 1, [0, 0, 0, 0], [1, 1, 1, 0]),
+        finished("y", 1, [0, 0, 0, 0], [0, 1, 0, 0]),
     ]
     results = findings(two(), runs)
     x = results["arms"]["x"]["sampled"]
@@ -189,19 +194,19 @@ def test_differences_are_paired_by_task_and_by_seed() -> None:
     assert contrast["name"] == "x minus y"
 
 
-def test_a_gap_is_seen_less_held_out() -> None:
+def test_a_gap_is_train_set_minus_held_out() -> None:
     gap = Contrast(plus="x", minus="y", sign=-1, paper="", measure="gap")
-    experiment = two(starts=(), contrasts=(gap,), seen_tasks="composites")
-    runs = [done("x", 0, [0, 0], [1, 1]), done("y", 0, [0, 0], [0, 0])]
-    on_seen = {
+    experiment = two(starts=(), contrasts=(gap,), train_eval_tasks="composites")
+    runs = [finished("x", 0, [0, 0], [1, 1]), finished("y", 0, [0, 0], [0, 0])]
+    scores = {
         ("x", 0): {kind: report([1, 1, 1, 0]) for kind in ("greedy", "sampled")},
         ("y", 0): {kind: report([1, 1, 1, 1]) for kind in ("greedy", "sampled")},
     }
-    results = findings(experiment, runs, on_seen)
+    results = findings(experiment, runs, scores)
     assert results["arms"]["x"]["greedy"]["gap"]["mean"]["mean"] == pytest.approx(-0.25)
     assert results["arms"]["y"]["greedy"]["gap"]["mean"]["mean"] == pytest.approx(1.0)
     (contrast,) = results["contrasts"]
-    # x less y: 0, 0, 0, -1 on the seen tasks; 1, 1 on the held-out ones.
+    # x minus y: 0, 0, 0, -1 on training tasks; 1, 1 on held-out tasks.
     assert contrast["greedy"]["mean"]["mean"] == pytest.approx(-0.25 - 1.0)
     assert contrast["greedy"]["seeds"] == [pytest.approx(-1.25)]
     assert contrast["greedy"]["verdict"] == AGREES
@@ -218,51 +223,126 @@ def test_sets_of_different_tasks_are_resampled_apart() -> None:
     assert gain.high == pytest.approx(1.96 * 0.0707, abs=0.02)
 
 
-def test_runs_of_other_settings_lie_elsewhere(tmp_path: Path) -> None:
+def test_runs_with_other_settings_have_other_folders(tmp_path: Path) -> None:
     def folders(experiment: Experiment, **rest: Any) -> list[Path]:
-        trials = Trials(experiment=experiment, scale=FULL, seeds=range(1), out=tmp_path, **rest)
-        return [trials.folder(arm, 0) for arm in experiment.runs]
+        runs = ExperimentRuns(
+            experiment=experiment, scale=FULL, seeds=range(1), out=tmp_path, **rest
+        )
+        return [runs.folder(arm, 0) for arm in experiment.runs]
 
     usual, cheap = folders(two()), folders(two(), programs=9)
     assert usual[0] == cheap[0]
     assert not set(usual[1:]) & set(cheap[1:])
-    # Another start is another policy, so whatever begins with it lies elsewhere too.
+    # Another start is another policy, so the runs that begin with it have other folders too.
     start = Arm(label="start", agent="sft", programs=101)
     assert not set(usual) & set(folders(two(starts=(start,))))
+    assert not set(usual) & set(folders(two(env="CodeGym/Repair-v0")))
 
 
 def test_the_report_says_what_a_sign_is_worth(tmp_path: Path) -> None:
-    runs = [done("start", 0, [0], [0]), done("x", 0, [0], [1]), done("y", 0, [0], [1])]
+    runs = [finished("start", 0, [0], [0]), finished("x", 0, [0], [1]), finished("y", 0, [0], [1])]
     results = {
         **findings(two(), runs), "experiment": "two", "paper": "a paper", "question": "x?",
+        "departures": {"rft (x)": {"lr": (1, 2)}},
         "scale": "quick", "seeds": [0], "eval_count": 1, "eval_tasks": "a|b", "notes": ["a note"],
+        "env": "Others/Env-v1",
         "command": "codegym reproduce two", "versions": {"codegym": "0"},
         "machine": {"torch": "0", "threads": 1, "cores": 2, "python": "3"},
     }  # fmt: skip
     text = markdown(results)
     assert CAUTION in text and "a note" in text and "2.0 > 1.0" in text and CANNOT_TELL in text
+    assert "of `a|b` in `Others/Env-v1`" in text
+    assert "- rft (x) differs from the paper in lr=1 (2)" in text
     assert [drawn.row_count for drawn in tables(results)] == [3, 3, 2]
     plot(results, tmp_path / "plot.png")
     assert (tmp_path / "plot.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_what_was_measured_on_training_tasks_is_read_for_the_same_policy(
+def test_a_train_set_score_is_read_for_the_same_policy(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     measured: list[str] = []
 
-    def measure(one: Done, uri: str, count: int) -> dict[str, Any]:
+    def measure(run: FinishedRun, uri: str, count: int) -> dict[str, Any]:
         measured.append(uri)
         return {"greedy": report([count]), "sampled": report([0])}
 
-    monkeypatch.setattr(train_set_score, "_measure", measure)
-    one = replace(done("x", 0, [0], [1]), folder=tmp_path)
-    assert train_set_score.seen(one, "a", 3) == train_set_score.seen(one, "a", 3)
+    monkeypatch.setattr(train_set_score_module, "_measure", measure)
+    run = replace(finished("x", 0, [0], [1]), folder=tmp_path)
+    assert train_set_score(run, "a", 3) == train_set_score(run, "a", 3)
     assert measured == ["a"]
-    train_set_score.seen(replace(done("x", 0, [0], [0]), folder=tmp_path), "a", 3)
+    train_set_score(replace(finished("x", 0, [0], [0]), folder=tmp_path), "a", 3)
     (tmp_path / "train_set_score.json").write_text("{")
-    train_set_score.seen(one, "b", 3)
-    assert measured == ["a", "a", "b"]
+    train_set_score(run, "a", 3)
+    train_set_score(run, "b", 3)
+    assert measured == ["a", "a", "a", "b"]
+
+
+def test_a_train_set_score_is_that_of_the_evaluation(tmp_path: Path) -> None:
+    settings = {"agent": "sft", "programs": 2, "policy": "gpt:tiny", "tasks": "tiny?n=3",
+                "eval_tasks": "tiny?n=3", "eval_count": 2, "max_new_tokens": 24,
+                "warm_start_programs": 0, "workers": 1, "track": "none",
+                "agent_settings": {"demonstrations": 2}}  # fmt: skip
+    curve = train_or_read(tmp_path / "run", settings)
+    assert curve is not None
+    run = FinishedRun(run=ComparisonRun("x", 0, curve), folder=tmp_path / "run")
+    score = train_set_score(run, "tiny?n=3", 2)
+    for kind in ("greedy", "sampled"):
+        # The tasks, the seed and the policy are those of the run's last evaluation.
+        assert score[kind] == curve[-1][kind]
+    assert train_set_score(run, "tiny?n=3", 2) == score
+
+
+def test_departures_name_the_agents_and_their_labels() -> None:
+    experiment = ALL["critic-ablation"]
+    configs = {arm.label: experiment.config(arm, FULL) for arm in experiment.runs}
+    found = departures_by_label(configs)
+    assert found["actor_critic (frozen)"]["critic"] == ("frozen", "synced")
+    assert "critic" not in found["actor_critic (synced)"]
+    assert any(key.startswith("sft (warm start") for key in found)
+    same = {"a": configs["synced"], "b": configs["synced"] | {"seed": 1}}
+    assert list(departures_by_label(same)) == ["actor_critic (a, b)"]
+    paper = configs["synced"] | {"agent_preset": "paper", "agent_settings": {}}
+    assert departures_by_label({"paper": paper}) == {}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        (["--env", "CodeGym/Synthesys-v0"], UnknownNameError),
+        (["--env-arg", "turnz=3"], UnknownNameError),
+        (["--env-arg", "max_tokens=0"], ConfigError),
+        (["--env-arg", "turns"], ConfigError),
+        (["--env", "CartPole-v1"], ConfigError),
+    ],
+)
+def test_an_unusable_environment_is_refused_before_training(
+    arguments: list[str], error: type[Exception], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained = pretend(monkeypatch)
+    shown = CliRunner().invoke(command, ["critic-ablation", *arguments, "--out", str(tmp_path)])
+    assert isinstance(shown.exception, error), shown.exception
+    assert not trained
+
+
+def test_an_experiment_runs_in_another_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained = pretend(monkeypatch)
+    shown = CliRunner().invoke(
+        command, ["critic-ablation", "--scale", "quick", "--env", "CodeGym/Repair-v0", "--env-arg",
+                  "turns=2", "--out", str(tmp_path)]
+    )  # fmt: skip
+    assert shown.exit_code == 0, shown.exception
+    assert {run["env"] for run in trained} == {"CodeGym/Repair-v0"}
+    assert all(run["env_args"] == {"turns": 2} for run in trained)
+    assert "differs from the paper in" in shown.stdout
+    results = json.loads((tmp_path / "results.json").read_text())
+    assert results["command"].endswith("--env CodeGym/Repair-v0 --env-arg turns=2")
+    assert all(
+        f"{agent} differs from the paper in" in (tmp_path / "report.md").read_text()
+        for agent in results["departures"]
+    )
 
 
 def test_the_list_names_every_experiment() -> None:
@@ -281,11 +361,11 @@ def test_an_unknown_experiment_names_the_nearest() -> None:
 
 
 def pretend(monkeypatch: pytest.MonkeyPatch, stop_at: int = -1) -> list[dict[str, Any]]:
-    """Let runs be trained at once: the arms of a later place pass more; one may be stopped."""
+    """Replace training: each later run passes more tasks, and the run ``stop_at`` is stopped."""
     trained: list[dict[str, Any]] = []
 
     def train(
-        path: Path, settings: dict[str, Any], *, start: Trial | None, watch: Any
+        path: Path, settings: dict[str, Any], *, start: ComparisonRun | None, watch: Any
     ) -> list[dict[str, Any]] | None:
         path.mkdir(parents=True, exist_ok=True)
         trained.append({**settings, "folder": path, "start": start and start.label})
@@ -294,10 +374,10 @@ def pretend(monkeypatch: pytest.MonkeyPatch, stop_at: int = -1) -> list[dict[str
             return None
         watch(1.0)
         passed = [int(task < 10 * place) for task in range(100)]
-        return list(done("", 0, [0] * 100, passed).trial.curve)
+        return list(finished("", 0, [0] * 100, passed).run.curve)
 
-    monkeypatch.setattr(trials_of, "train_or_read", train)
-    monkeypatch.setattr(train_set_score, "_measure", lambda one, uri, count: dict.fromkeys(
+    monkeypatch.setattr(experiment_runs, "train_or_read", train)
+    monkeypatch.setattr(train_set_score_module, "_measure", lambda run, uri, count: dict.fromkeys(
         ("greedy", "sampled"), report([1] * 100)))  # fmt: skip
     return trained
 
@@ -311,8 +391,8 @@ def test_the_command_trains_in_order_and_reports(
                   "--out", str(tmp_path), "--json"]
     )  # fmt: skip
     assert shown.exit_code == 0, shown.exception
-    one = ALL["rl-from-scratch"]
-    assert [run["start"] for run in trained] == [arm.start or None for arm in one.runs] * 2
+    experiment = ALL["rl-from-scratch"]
+    assert [run["start"] for run in trained] == [arm.start or None for arm in experiment.runs] * 2
     assert [run["seed"] for run in trained] == [4] * 4 + [5] * 4
     assert [run["programs"] for run in trained[:4]] == [6144, 8192, 512, 512]
     assert trained[3]["policy"] == str(trained[1]["folder"] / "checkpoint")
@@ -334,7 +414,7 @@ def test_a_stopped_run_ends_the_command_without_a_report(
 ) -> None:
     trained = pretend(monkeypatch, stop_at=1)
     shown = CliRunner().invoke(command, ["critic-ablation", "--out", str(tmp_path)])
-    assert shown.exit_code != 0 and "the same command goes on" in shown.stderr
+    assert shown.exit_code != 0 and "the same command continues" in shown.stderr
     assert len(trained) == 2
     assert not (tmp_path / "results.json").exists()
 

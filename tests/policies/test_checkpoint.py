@@ -109,7 +109,7 @@ def test_trainer_state_resumes_every_generator(policy, tmp_path):
         {"a": [None, True, 2**200, -0.0, "x"]},
     ],
 )
-def test_a_state_tree_keeps_values_and_types(value):
+def test_a_nested_state_keeps_values_and_types(value):
     tree, tensors = nested_state.flatten({"x": value})
     back = nested_state.restore(json.loads(json.dumps(tree)), tensors)["x"]
     assert type(back) is type(value)
@@ -122,7 +122,7 @@ def test_a_state_tree_keeps_values_and_types(value):
         assert back == value
 
 
-def test_a_state_tree_refuses_what_it_cannot_rebuild():
+def test_a_nested_state_refuses_what_it_cannot_rebuild():
     with pytest.raises(TypeError, match=r"state\['a'\]\[1\] holds a object"):
         nested_state.flatten({"a": [1, object()]})
     with pytest.raises(ValueError, match="unknown tag"):

@@ -280,6 +280,26 @@ def test_transformers_own_generate_writes_the_same(base):
     assert torch.equal(before, torch.random.get_rng_state())
 
 
+def test_an_engine_is_scored_at_its_temperature_and_top_p(base):
+    policy = adapted(base, moved=True)
+    prompt = policy.tokenizer.encode("def f(x):")
+    ours = policy.generate([prompt], budget=6, temperature=0.6, deterministic=True)
+    policy.engine = TransformersEngine()
+    theirs = policy.generate([prompt], budget=6, temperature=0.6, deterministic=True)
+    np.testing.assert_allclose(theirs.log_probs[0], ours.log_probs[0], atol=1e-4)
+    plain = policy.generate([prompt], budget=6, deterministic=True)
+    assert np.abs(plain.log_probs[0] - ours.log_probs[0]).max() > 0.01
+    rng = torch.Generator().manual_seed(0)
+    written = policy.generate([prompt], n=30, budget=1, temperature=0.6, top_p=0.5, rng=rng)
+    probs = torch.softmax(policy.scores(np.array([prompt]))[0].detach() / 0.6, dim=-1)
+    ranked = probs.sort(descending=True).values
+    kept = ranked[: int((ranked.cumsum(0) < 0.5).sum()) + 1].sum()
+    drawn = np.concatenate(written.actions)
+    assert len(set(drawn.tolist())) > 1
+    expected = (probs[drawn] / kept).log()
+    np.testing.assert_allclose(np.concatenate(written.log_probs), expected, atol=1e-3)
+
+
 class FakeServer(http.server.BaseHTTPRequestHandler):
     """Answers as vLLM does; what it is asked is kept."""
 

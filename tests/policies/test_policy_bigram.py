@@ -63,7 +63,7 @@ def test_agents_train_it(bigram, name):
                     log_probs=written.log_probs[row],
                     values=written.values[row],
                     reward=float(actions[0] % 8 == good % 8),
-                    credit=np.zeros(1, np.float32),
+                    credit=np.array([actions[0] % 8 == good % 8], np.float32),
                     finished=False,
                     program="",
                 )

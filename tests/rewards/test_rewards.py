@@ -11,6 +11,7 @@ from codegym.grading.feedback import Feedback, Granularity
 from codegym.grading.verdict import CaseResult, Outcome, Verdict
 from codegym.rewards import make_reward
 from codegym.rewards.credit import price
+from codegym.tasks.answers import read_program
 from codegym.tasks.task import Task
 from codegym.tokenizers.lexemes import LexemeTokenizer
 
@@ -208,21 +209,35 @@ def test_every_outcome_lies_within_the_bounds_alone_and_multiplied(name):
                 assert reward.low <= bound(verdict, WHOLE) <= reward.high, (text, verdict.outcome)
 
 
+def price_tokens(task, ids, verdict, reward, *, finished):
+    """Price a program that was written in the tokens of the lexeme tokenizer."""
+    tokens = LexemeTokenizer()
+    program, start = read_program(task, tokens.decode(ids), "continuation")
+    return price(
+        task,
+        program,
+        verdict,
+        reward,
+        count=len(ids),
+        spans=lambda: tokens.spans(ids),
+        start=start,
+        finished=finished,
+    )
+
+
 def test_price_joins_feedback_and_reward():
     task = Task.from_calls("def f(x):\n", "f", [((1,), 1), ((2,), 2)])
     tokens = LexemeTokenizer()
     ids = np.array([*tokens.encode("    y = x\n    return z"), tokens.end_id])
     error = CaseResult(outcome=Outcome.RUNTIME_ERROR, error_type="NameError", error_line=3)
     verdict = Verdict.from_cases([error, error])
-    priced = price(
-        task, ids, finished=True, verdict=verdict, tokenizer=tokens, reward=make_reward("rltf")
-    )
+    priced = price_tokens(task, ids, verdict, make_reward("rltf"), finished=True)
     assert priced.reward == -0.6
     assert tokens.decode(ids[slice(*priced.feedback.tokens)]) == "return z"
     # T tokens, two of them in the line: each -0.3 / 2 of the mean, the reward on the last.
-    assert priced.token_rewards.sum() == pytest.approx(-0.6 - 0.3)
+    assert priced.credit.sum() == pytest.approx(-0.6 - 0.3)
     credited = [*range(*priced.feedback.tokens), len(ids) - 1]
-    assert np.flatnonzero(priced.token_rewards).tolist() == credited
+    assert np.flatnonzero(priced.credit).tolist() == credited
 
 
 def test_price_marks_what_the_budget_cut():
@@ -232,9 +247,9 @@ def test_price_marks_what_the_budget_cut():
     verdict = Verdict.syntax_error(
         n_cases=1, error_type="SyntaxError", message="'(' was never closed", line=2
     )
-    options = {"verdict": verdict, "tokenizer": tokens, "reward": make_reward("rltf")}
-    cut = price(task, ids, finished=False, **options)
-    ended = price(task, [*ids, tokens.end_id], finished=True, **options)
+    reward = make_reward("rltf")
+    cut = price_tokens(task, ids, verdict, reward, finished=False)
+    ended = price_tokens(task, [*ids, tokens.end_id], verdict, reward, finished=True)
     assert cut.verdict.cut
     assert not ended.verdict.cut
     assert cut.feedback.granularity is Granularity.GLOBAL
@@ -245,14 +260,7 @@ def priced(text, program, *, solution="    y = x\n    return y\n", finished=True
     task = Task.from_calls("def f(x):\n", "f", [((1,), 1)], canonical_solution=solution)
     tokens = LexemeTokenizer()
     ids = [*tokens.encode(program), tokens.end_id]
-    return price(
-        task,
-        ids,
-        finished=finished,
-        verdict=passed(4),
-        tokenizer=tokens,
-        reward=make_reward(text),
-    ).reward
+    return price_tokens(task, ids, passed(4), make_reward(text), finished=finished).reward
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ import pytest
 import torch
 from gymnasium import spaces
 
-from codegym.episode import ProgramEnv, Request
-from codegym.errors import ConfigError, UnknownNameError
+from codegym.episode import ProgramEnv, Request, Written
+from codegym.errors import ConfigError, SandboxError, UnknownNameError
 from codegym.policies import nested_state
 from codegym.policies.gpt.gpt_policy import GPTPolicy
 from codegym.policies.gpt.transformer import GPTConfig
@@ -210,3 +210,40 @@ def test_what_cannot_be_collected_is_refused_with_its_reason(others, tiny) -> No
         make_env("CodeGym/Repare-v0", made)
     with pytest.raises(ConfigError, match="greedy"):
         collect(make_env("Others/Shouting-v0", made), made, Request(tasks=1, greedy=True))
+
+
+@pytest.mark.parametrize("mode", ["NextStep", "SameStep", "Disabled"])
+@pytest.mark.parametrize("env_id", ["Synthesis", "Line", "Repair"])
+def test_every_autoreset_mode_is_stepped_alike(env_id: str, mode: str, tiny) -> None:
+    made = policy(1)
+    greedy, request = Decoding(deterministic=True), Request(samples=1)
+    env = env_for(env_id, made, tiny, num_envs=4, autoreset_mode=mode)
+    tasks = [env.source[number] for number in (0, 1, 2, 4, 5, 8)]
+    fast = collect(env, made, request, tasks=tasks, decoding=greedy)
+    stepped = collect(env, made, request, tasks=tasks, decoding=greedy, stepwise=True)
+    same(fast, stepped)
+
+
+def test_a_program_that_breaks_the_sandbox_loses_no_other(tiny) -> None:
+    made = policy(0)
+
+    def judge(pairs):
+        return [
+            SandboxError("broke")
+            if task.task_id == "tiny/4"
+            else tiny["judge"]([(program, task)])[0]
+            for program, task in pairs
+        ]
+
+    env = env_for("Synthesis", made, tiny, judge=judge)
+    openings = env.open([env.source[number] for number in (3, 4, 5)])
+    tickets = env.submit(
+        [Written(opening, [made.tokenizer.end_id], finished=True) for opening in openings]
+    )
+    with pytest.raises(SandboxError, match="broke"):
+        env.wait(tickets)
+    assert [ending.program for ending in env.wait([tickets[0], tickets[2]])] == [
+        env.source[number].prompt for number in (3, 5)
+    ]
+    with pytest.raises(ConfigError, match="no such programs"):
+        env.wait(tickets)

@@ -139,7 +139,7 @@ def test_a_run_that_diverges_keeps_its_last_good_state(tmp_path: Path) -> None:
     message = str(caught.value)
     assert "of actor_critic" in message and f"--resume {folder.path} --good" in message
     good = load_trainer(folder.good)
-    assert good["position"]["phase"] == 1
+    assert good["progress"]["phase"] == 1
     done = len(list(folder.rows("metrics")))
     # A smaller learning rate goes on from there to the end.
     calmer = config(**{**asked.to_mapping(), "updates": done + 3}

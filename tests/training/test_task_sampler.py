@@ -11,18 +11,20 @@ import pytest
 import torch
 
 from codegym import registry
-from codegym.episode import Request
+from codegym.episode import Written
 from codegym.errors import ConfigError, TaskError, UnknownNameError
 from codegym.grading.judge import Judge
+from codegym.grading.verdict import CaseResult, Outcome, Verdict
+from codegym.learning.agent import Request
 from codegym.policies.checkpoint import load_policy
 from codegym.policies.gpt.gpt_policy import GPTConfig, GPTPolicy
-from codegym.rewards import make_reward
-from codegym.rollout.collect import Clock, Programs, Sampling, collect
-from codegym.sandbox import make_sandbox
+from codegym.rollout.collect import Clock, Rollout
+from codegym.rollout.environments import make_env
+from codegym.sandbox import Sandbox, make_sandbox
 from codegym.sources import TaskSource, load_tasks
 from codegym.tasks.task import Task
 from codegym.training.config import TrainConfig
-from codegym.training.experience import Gatherer
+from codegym.training.experience import Experience
 from codegym.training.prefix_curriculum import ByProgress, BySuccess, make_prefix_curriculum
 from codegym.training.run_folder import RunFolder
 from codegym.training.task_sampler import SuccessSampler, TaskSampler, make_sampler
@@ -60,27 +62,27 @@ def test_success_prefers_what_is_sometimes_solved() -> None:
     sampler.observe(tasks[1], [True, False] * 4)
     sampler.observe(tasks[2], [True] * 8)
     # p = (0 + 1) / (8 + 2) = 0.1: 0.1 + 4 * 0.1 * 0.9 = 0.46; p = 0.5: 1.1; p = 0.9: 0.46.
-    weights = [sampler.weight(one) for one in tasks]
+    weights = [sampler.weight(task) for task in tasks]
     assert weights == pytest.approx([0.46, 1.1, 0.46, 1.1])
     # One candidate in four is kept, so the shares lie between the weights' and equal ones.
-    drawn = Counter(one.task_id for one in sampler.draw(4000, rng()))
+    drawn = Counter(task.task_id for task in sampler.draw(4000, rng()))
     assert drawn["half"] > 1.5 * drawn["never"] and drawn["new"] > 1.5 * drawn["always"]
 
 
 def test_older_results_fade() -> None:
-    one = task("a")
-    sampler = SuccessSampler(Listed(one), fade=0.5)
-    sampler.observe(one, [True, True, True, True])
-    sampler.observe(one, [False, False])
+    only = task("a")
+    sampler = SuccessSampler(Listed(only), fade=0.5)
+    sampler.observe(only, [True, True, True, True])
+    sampler.observe(only, [False, False])
     # passes 0.5 * 4 + 0 = 2, programs 0.5 * 4 + 2 = 4: p = 3 / 6.
-    assert sampler.weight(one) == pytest.approx(0.1 + 1.0)
+    assert sampler.weight(only) == pytest.approx(0.1 + 1.0)
     assert sampler.metrics() == {"sampler/keys": 1.0, "sampler/success": 0.5}
 
 
 def test_compositions_share_one_key_and_other_tasks_have_their_own() -> None:
     composed = [task("x", metadata={"key": "a|b"}), task("y", metadata={"key": "a|b"}), task("z")]
     sampler = SuccessSampler(Listed(*composed))
-    assert [sampler.key(one) for one in composed] == ["a|b", "a|b", "z"]
+    assert [sampler.key(each) for each in composed] == ["a|b", "a|b", "z"]
     assert SuccessSampler(Listed(*composed), by="task").key(composed[0]) == "x"
 
 
@@ -90,25 +92,24 @@ def test_drawing_changes_no_state_and_states_are_restored(uri: str) -> None:
     sampler, again = make_sampler(uri, source), make_sampler(uri, source)
     for update in range(3):
         drawn = sampler.draw(8, rng(update))
-        assert [one.task_id for one in sampler.draw(8, rng(update))] == [
-            one.task_id for one in drawn
-        ]
-        for number, one in enumerate(drawn):
-            sampler.observe(one, [number % 4 > 0])
+        again_drawn = sampler.draw(8, rng(update))
+        assert [each.task_id for each in again_drawn] == [each.task_id for each in drawn]
+        for number, each in enumerate(drawn):
+            sampler.observe(each, [number % 4 > 0])
     again.load_state_dict(json.loads(json.dumps(sampler.state_dict())))
-    assert [one.task_id for one in again.draw(16, rng(9))] == [
-        one.task_id for one in sampler.draw(16, rng(9))
+    assert [each.task_id for each in again.draw(16, rng(9))] == [
+        each.task_id for each in sampler.draw(16, rng(9))
     ]
     assert again.metrics() == sampler.metrics() and again.stage == sampler.stage
 
 
 def test_the_curriculum_moves_through_the_depths_of_its_source() -> None:
     sampler = make_sampler("curriculum?window=8&up_at=0.75&review=0", load_tasks(COMPOSED))
-    assert {one.metadata["depth"] for one in sampler.draw(20, rng())} == {1}
-    for one in sampler.draw(2, rng(1)):
-        sampler.observe(one, [True, True, True, False])
+    assert {each.metadata["depth"] for each in sampler.draw(20, rng())} == {1}
+    for each in sampler.draw(2, rng(1)):
+        sampler.observe(each, [True, True, True, False])
     assert sampler.stage == 1 and sampler.metrics() == {"sampler/lesson": 1.0}
-    assert {one.metadata["depth"] for one in sampler.draw(40, rng(2))} == {1, 2}
+    assert {each.metadata["depth"] for each in sampler.draw(40, rng(2))} == {1, 2}
 
 
 @pytest.mark.parametrize(
@@ -128,7 +129,7 @@ def test_bad_samplers_are_named(uri: str, error: type[Exception], hint: str) -> 
         make_sampler(uri, Listed(task("a")))
 
 
-def test_a_sampler_of_ones_own_is_found_by_name() -> None:
+def test_a_registered_sampler_is_found_by_name() -> None:
     class First(TaskSampler):
         def draw(self, count: int, rng: np.random.Generator) -> list[Task]:
             return [self.source[0]] * count
@@ -136,7 +137,7 @@ def test_a_sampler_of_ones_own_is_found_by_name() -> None:
     registry.register("samplers", "first", First)
     try:
         drawn = make_sampler("first", Listed(task("a"), task("b"))).draw(3, rng())
-        assert [one.task_id for one in drawn] == ["a"] * 3
+        assert [each.task_id for each in drawn] == ["a"] * 3
     finally:
         del registry._registered["samplers"]["first"]
 
@@ -178,14 +179,22 @@ def test_bad_prefix_curricula_are_named(uri: str, error: type[Exception], hint: 
     assert make_prefix_curriculum("none") is None
 
 
-def tiny_wide() -> GPTPolicy:
-    shape = GPTConfig(d_model=16, n_layers=1, n_heads=1, max_tokens=512)
+def tiny(max_tokens: int = 96) -> GPTPolicy:
+    shape = GPTConfig(d_model=16, n_layers=1, n_heads=1, max_tokens=max_tokens)
     return GPTPolicy(registry.get("tokenizers", "lexemes")(), shape, seed=0)
 
 
-def tiny() -> GPTPolicy:
-    shape = GPTConfig(d_model=16, n_layers=1, n_heads=1, max_tokens=96)
-    return GPTPolicy(registry.get("tokenizers", "lexemes")(), shape, seed=0)
+def env_for(
+    policy: GPTPolicy, source: TaskSource, sandbox: Sandbox | None, *, budget: int = 12
+) -> Any:
+    return make_env(
+        "CodeGym/Synthesis-v0",
+        policy,
+        tasks=source,
+        reward="rltf",
+        budget=budget,
+        judge=Judge(sandbox) if sandbox else None,
+    )
 
 
 CODE = Task.from_calls(
@@ -198,32 +207,33 @@ def test_the_given_part_is_prompt_and_the_rest_is_written() -> None:
     policy = tiny()
     solution = policy.tokenizer.encode(CODE.canonical_solution or "")
     prompt = policy.encode_prompt(CODE.prompt)
+    half = len(solution) // 2
     with make_sandbox(workers=1) as sandbox:
-        got = collect(
+        rollout = Rollout(
+            env_for(policy, Listed(CODE), sandbox, budget=half + 6),
             policy,
             [CODE],
-            judge=Judge(sandbox),
-            reward=make_reward("rltf"),
-            sampling=Sampling(n=2, budget=6, prefix=0.5, greedy=True),
+            Request(tasks=1, samples=2, greedy=True),
             rng=torch.Generator().manual_seed(0),
+            given=[solution[:half]],
         )
-    half = len(solution) // 2
-    for one in got:
-        assert one.prompt.tolist() == prompt + solution[:half]
-        assert one.given == half and len(one) <= 6
-        assert len(one.log_probs) == len(one.token_rewards) == len(one)
-        text = policy.tokenizer.decode([*solution[:half], *one.actions.tolist()])
-        assert one.program == CODE.prompt + text
-        assert one.feedback is not None and one.feedback.n_tokens == len(one)
-        start, end = one.feedback.tokens
-        assert 0 <= start <= end <= len(one)
+        got = rollout.wait()
+    assert [episode.greedy for episode in got] == [False, False, True]
+    for episode in got:
+        length = len(episode)
+        assert episode.prompt.tolist() == prompt + solution[:half]
+        assert episode.given == half and length <= half + 6
+        assert len(episode.log_probs) == len(episode.credit) == length
+        text = policy.tokenizer.decode([*solution[:half], *episode.actions.tolist()])
+        assert episode.program == CODE.prompt + text
+        assert episode.feedback is not None and episode.feedback.n_tokens == length
+        start, end = episode.feedback.tokens
+        assert 0 <= start <= end <= length
 
 
 def test_a_fault_in_the_given_part_blames_no_action() -> None:
-    from codegym.grading.verdict import CaseResult, Outcome, Verdict
-    from codegym.rewards.credit import price
-
     policy = tiny()
+    env = env_for(policy, Listed(CODE), None)
     given = policy.tokenizer.encode("    y = x / 0\n")
     written = [*policy.tokenizer.encode("    return y\n"), policy.tokenizer.end_id]
 
@@ -231,12 +241,11 @@ def test_a_fault_in_the_given_part_blames_no_action() -> None:
         case = CaseResult(
             outcome=Outcome.RUNTIME_ERROR, error_type="ZeroDivisionError", error_line=line
         )
-        priced = price(
-            CODE, written, given=given, finished=True, verdict=Verdict.from_cases([case]),
-            tokenizer=policy.tokenizer, reward=make_reward("rltf"),
-        )  # fmt: skip
-        assert priced.feedback.n_tokens == len(written) == len(priced.token_rewards)
-        return priced.feedback.tokens
+        (opening,) = env.open([CODE], given=[given])
+        ending = env.price(Written(opening, written, finished=True), Verdict.from_cases([case]))
+        assert ending.feedback is not None
+        assert ending.feedback.n_tokens == len(written) == len(ending.credit)
+        return ending.feedback.tokens
 
     assert blamed(2) == (0, 0)
     start, end = blamed(3)
@@ -245,9 +254,12 @@ def test_a_fault_in_the_given_part_blames_no_action() -> None:
 
 def test_a_task_without_a_solution_cannot_be_begun() -> None:
     bare = Task.from_calls("def f(x):\n", "f", [((1,), 2)], task_id="bare")
-    with make_sandbox(workers=1) as sandbox:
-        with pytest.raises(TaskError, match=r"'bare' has no reference .*prefix curriculum"):
-            Programs(tiny(), [bare], judge=Judge(sandbox), sampling=Sampling(budget=4, prefix=0.5))
+    policy = tiny()
+    experience = Experience(
+        config(prefix_curriculum="progress"), env_for(policy, Listed(bare), None)
+    )
+    with pytest.raises(TaskError, match=r"'bare' has no reference .*prefix curriculum"):
+        experience.gather(policy, Request(tasks=1), phase=0, update=0, progress=0.0, clock=Clock())
 
 
 def config(**settings: Any) -> TrainConfig:
@@ -296,6 +308,7 @@ def train(folder: Path, asked: TrainConfig, *, stop_after: int = 0, resume: bool
         {"ahead": 1, "agent": "actor_critic", "task_sampler": "success",
              "prefix_curriculum": "success?window=8"},
         {"ahead": 1, "agent": "rltf", "task_sampler": "curriculum?window=8&up_at=0.1",
+         "max_new_tokens": 24,
          "agent_settings": {"tasks": 4, "samples": 2, "capacity": 12, "minimum_fill": 4,
                             "batch_size": 4, "supervised": "reference", "baseline": "greedy"}},
     ],
@@ -305,19 +318,21 @@ def test_a_resumed_run_draws_what_it_would_have_drawn(
     settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # An untrained policy passes nothing: let samplers and prefixes see what moves them.
-    def observe(self: Gatherer, tasks: Sequence[Task], programs: Sequence[Trajectory]) -> None:
-        for number, one in enumerate(tasks):
-            self.sampler.observe(one, [number % 2 == 0, True])
+    def observe(
+        self: Experience, tasks: Sequence[Task], groups: Sequence[Sequence[Trajectory]]
+    ) -> None:
+        for number, drawn in enumerate(tasks):
+            self.sampler.observe(drawn, [number % 2 == 0, True])
         if self.prefix is not None:
-            self.prefix.observe([len(one) % 2 == 0 for one in programs])
+            self.prefix.observe([len(episode) % 2 == 0 for group in groups for episode in group])
 
-    monkeypatch.setattr(Gatherer, "_observe", observe)
+    monkeypatch.setattr(Experience, "_observe", observe)
     asked = config(**settings)
     assert train(tmp_path / "whole", asked)
     assert not train(tmp_path / "split", asked, stop_after=4)
     assert train(tmp_path / "split", asked, resume=True)
     policies = [load_policy(tmp_path / name / "checkpoint") for name in ("whole", "split")]
-    for left, right in zip(*(one.module.parameters() for one in policies), strict=True):
+    for left, right in zip(*(policy.module.parameters() for policy in policies), strict=True):
         assert torch.equal(left, right)
 
     def rows(name: str) -> list[dict[str, Any]]:
@@ -336,14 +351,12 @@ def test_a_resumed_run_draws_what_it_would_have_drawn(
 
 def test_programs_count_under_the_stage_they_were_written_at() -> None:
     asked = config(prefix_curriculum="success?window=1&up_at=0.1", tasks="atoms?topic=strings")
+    policy, wanted = tiny(512), Request(tasks=1, samples=1)
     with make_sandbox(workers=1) as sandbox:
-        gatherer = Gatherer(
-            asked, sandbox, reward=make_reward("binary"), tasks=load_tasks(asked.tasks)
-        )
-        assert gatherer.prefix is not None
-        policy, wanted = tiny_wide(), Request(tasks=1, samples=1)
+        experience = Experience(asked, env_for(policy, load_tasks(asked.tasks), sandbox))
+        assert experience.prefix is not None
         for update in range(2):
-            gatherer.gather(policy, wanted, phase=0, update=update, progress=0.0, clock=Clock())
+            experience.gather(policy, wanted, phase=0, update=update, progress=0.0, clock=Clock())
             # The prefix moves on what was gathered; that was written before.
-            assert gatherer.stage == (0, update)
-            gatherer.prefix.observe([True])
+            assert experience.stage == (0, update)
+            experience.prefix.observe([True])

@@ -80,7 +80,10 @@ def test_tensorboard_writes_events_that_can_be_read(tmp_path: Path) -> None:
     trackers.close()
     events = EventAccumulator(str(tmp_path / "tensorboard"))
     events.Reload()
-    assert [(one.step, one.value) for one in events.Scalars("rft/loss")] == [(10, 1.5), (20, 0.5)]
+    assert [(event.step, event.value) for event in events.Scalars("rft/loss")] == [
+        (10, 1.5),
+        (20, 0.5),
+    ]
 
 
 @pytest.mark.slow

@@ -32,7 +32,7 @@ def config(**settings: Any) -> TrainConfig:
             "eval_count": 2,
             "curve_count": 2,
             "curve_points": 0,
-            "max_new_tokens": 8,
+            "max_new_tokens": 32,
             "workers": 1,
             "track": "none",
             "agent_settings": {"demonstrations": 8, "batch_size": 8},
@@ -67,12 +67,17 @@ def test_the_held_out_loss_falls_while_learning(tmp_path: Path) -> None:
     assert losses == sorted(losses, reverse=True) and len(set(losses)) == len(losses)
 
 
+def test_solutions_that_are_all_too_long_are_an_error(tmp_path: Path) -> None:
+    with pytest.raises(TaskError, match=r"none of the reference .* raise max_new_tokens"):
+        run(tmp_path / "run", config(max_new_tokens=1))
+
+
 def test_solutions_that_all_fail_are_an_error(tmp_path: Path) -> None:
     bad = Task.from_calls("def f(x):\n", "f", [((1,), 2)], canonical_solution="    return 0\n")
     path = tmp_path / "bad.jsonl"
     path.write_text(json.dumps(bad.to_json()) + "\n")
     uri = f"jsonl:{path}"
-    with pytest.raises(TaskError, match="none of the reference solutions passed"):
+    with pytest.raises(TaskError, match=r"none of the reference solutions .* passed its tests"):
         run(tmp_path / "run", config(tasks=uri, eval_tasks=uri))
 
 
@@ -111,7 +116,7 @@ class Plain(Learner):
         return {"loss": float(loss.detach())}
 
 
-def test_an_agent_of_ones_own_trains(tmp_path: Path) -> None:
+def test_a_registered_agent_trains(tmp_path: Path) -> None:
     registry.plugin("agents", "plain")(Plain)
     try:
         asked = config(agent="plain", updates=2, warm_start_programs=0, reward="rltf",
@@ -179,7 +184,7 @@ def test_a_run_killed_at_any_moment_resumes_to_the_last_bit(agent: str, tmp_path
     trainer = Trainer(asked, split, watch=lambda update: trainer.stop())
     assert not trainer.run()
     subprocess.run([sys.executable, "-c", DRIVER, str(split.path)], check=True)
-    pairs = zip(*(load_policy(one.checkpoint).module.parameters() for one in (whole, split)),
+    pairs = zip(*(load_policy(folder.checkpoint).module.parameters() for folder in (whole, split)),
                 strict=True)  # fmt: skip
     assert all(torch.equal(left, right) for left, right in pairs)
     assert len(list(split.rows("metrics"))) == len(list(whole.rows("metrics")))

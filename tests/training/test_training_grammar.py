@@ -26,9 +26,10 @@ SMALL: dict[str, dict[str, Any]] = {
     "actor_critic": {"tasks": 4, "samples": 2, "critic_updates": 0, "replay": 16, "replayed": 4},
     "coderl": {"tasks": 4, "samples": 2, "capacity": 8, "critic_steps": 2, "batch_size": 4},
     "grpo": {"tasks": 4, "samples": 2, "kl_coef": 0.1, "drop_even_groups": False, "epochs": 2},
-    "ppo": {"tasks": 4, "samples": 2, "batch_size": 4, "epochs": 2},
+    "ppo": {"tasks": 4, "samples": 2, "minibatches": 2, "epochs": 2},
     "rloo": {"tasks": 4, "samples": 2},
     "rltf": {"tasks": 4, "samples": 2, "capacity": 12, "minimum_fill": 4, "batch_size": 4},
+    "sb3_ppo": {"tasks": 4, "samples": 2, "batch_size": 4, "epochs": 2},
     "uniform": {"tasks": 4, "samples": 2},
 }  # fmt: skip
 
@@ -53,10 +54,10 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Batch, torch.Tensor]]:
         update = cls.update
 
         def looking(self: Any, trajectories: Sequence[Trajectory], **rest: Any) -> Any:
-            written = [one for one in trajectories if not one.demonstration]
-            for one in written:
-                ast.parse(one.program)
-                assert one.finished
+            written = [episode for episode in trajectories if not episode.demonstration]
+            for episode in written:
+                ast.parse(episode.program)
+                assert episode.finished
             if written:
                 batch = Batch.from_trajectories(written, pad_id=self.policy.tokenizer.pad_id)
                 with torch.no_grad():
@@ -104,7 +105,7 @@ def test_programs_written_ahead_keep_their_masks_over_a_stop(tmp_path: Path) -> 
     trainer = Trainer(asked, split, watch=lambda update: trainer.stop())
     assert not trainer.run()
     assert Trainer(asked, split).run(resume=True)
-    pairs = zip(*(load_policy(one.checkpoint).module.parameters() for one in (whole, split)),
+    pairs = zip(*(load_policy(folder.checkpoint).module.parameters() for folder in (whole, split)),
                 strict=True)  # fmt: skip
     assert all(torch.equal(left, right) for left, right in pairs)
 

@@ -1,1 +1,1 @@
-"""Decoding: how tokens are drawn and programs are written, whatever the network."""
+"""Decoding: draws tokens, writes programs and scores actions, with any network."""

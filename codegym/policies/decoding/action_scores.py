@@ -1,8 +1,10 @@
-"""What policies share around a forward pass: lengths of rows before it, scores of actions after.
+"""Action scores: log-probabilities and entropies of the policy's actions in a batch.
 
-Scores are computed flat over the actions of a batch, then padded: never over prompts and padding.
+Only the places where ``Batch.mask`` is True are scored, flat, and then padded: neither prompts nor
+padding nor what the environment wrote.
 
-In shapes, K is the number of actions in the batch, (B, T) its padded form, row by row.
+In shapes, K is the number of the policy's actions in a batch, row by row, (B, T) their padded form,
+V the vocabulary, d the width.
 """
 
 from collections.abc import Callable

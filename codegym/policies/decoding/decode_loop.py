@@ -43,7 +43,7 @@ class Decoder(Protocol):
         """
 
     def step(self, ids: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Read (R,) tokens; return (R, V) scores of the next ones and (R,) values."""
+        """Read (R,) tokens; return (R, V) scores of the next tokens and (R,) values."""
 
     def keep(self, rows: torch.Tensor) -> None:
         """Drop all rows but these."""
@@ -272,7 +272,7 @@ def _check_constraint(constraint: Constraint | None, prompts: Sequence[Sequence[
 def check_prompts(
     prompts: Sequence[Sequence[int]], *, n: int, budget: int, max_tokens: int
 ) -> None:
-    """Refuse what no policy can generate from.
+    """Refuse prompts and settings that no policy can generate from.
 
     Raises:
         PromptTooLongError: A prompt leaves no room for a program.

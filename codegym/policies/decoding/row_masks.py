@@ -1,7 +1,7 @@
-"""Constraining: which tokens each row of the decode loop may write next, read along as it writes.
+"""RowMasks: which tokens each row of the decode loop may write next.
 
-A ``Constraint`` of ``codegym.policy`` says what is allowed; here its states follow the rows of a
-chunk, and what was allowed is kept in bits, so that ``evaluate`` scores under the same masks.
+A ``Constraint`` of ``codegym.policy`` says what is allowed; its states follow the rows of a chunk,
+and the masks are kept in bits, so that ``evaluate`` scores under the same masks.
 
 In shapes, R is the rows still written, T the longest program, V the vocabulary.
 """
@@ -52,7 +52,7 @@ class RowMasks:
         )
 
     def next(self, at: int) -> NDArray[np.bool_]:
-        """Return (R, V) what may be written at step ``at``, and remember it."""
+        """Return (R, V) which tokens may be written at step ``at``, and keep it in ``bits``."""
         with self._lock:
             rows = [
                 self._anything

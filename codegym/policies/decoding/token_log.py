@@ -50,7 +50,7 @@ class TokenLog:
         self._start = 0
 
     def add(self, *columns: torch.Tensor) -> None:
-        """Take up one step: the tokens of the rows left, their log-probabilities and values.
+        """Add one step: the tokens of the rows left, their log-probabilities and values.
 
         Where stop sequences are looked for, the end token's log-probabilities follow.
         """

@@ -1,1 +1,1 @@
-"""gpt: the tiny transformer, trained from nothing on a laptop."""
+"""gpt: a tiny transformer, trained from fresh weights on a laptop."""

@@ -59,7 +59,7 @@ class ActState:
         longest = int(lengths.max())
         differs = obs[:, :longest] != self._ids[:, :longest]
         common = np.where(differs.any(axis=1), differs.argmax(axis=1), longest)
-        # The last token is read again even where it is known: its hidden state is what is wanted.
+        # The last token is read again even where it is known: the caller wants its hidden state.
         first = np.minimum(common, np.minimum(self._lengths, lengths - 1))
         hidden = self._reader.read(obs, first, lengths)
         self._ids[:, :longest] = obs[:, :longest]

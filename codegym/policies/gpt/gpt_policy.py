@@ -19,9 +19,10 @@ from codegym import registry
 from codegym.errors import CheckpointError, ConfigError
 from codegym.policies import checkpoint
 from codegym.policies.decoding import decode_loop
+from codegym.policies.decoding.act_step import choose_step
 from codegym.policies.decoding.action_scores import row_lengths, score
 from codegym.policies.decoding.decode_loop import SamplingConfig
-from codegym.policies.decoding.token_sampling import TokenSampler, prepare_sampling, uniforms
+from codegym.policies.decoding.token_sampling import TokenSampler, prepare_sampling
 from codegym.policies.gpt.act_state import ActState, RowReader
 from codegym.policies.gpt.compiled_rows import CompiledDecoder, CompiledRows, can_read
 from codegym.policies.gpt.network import GPTModule
@@ -39,19 +40,19 @@ _PREFIX = "gpt_neox."
 
 
 class GPTPolicy(Policy):
-    """A transformer trained from nothing, small enough to learn on one core.
+    """A transformer trained from fresh weights, small enough to learn on one core.
 
     Args:
-        tokenizer: What its ids mean; sets the size of the vocabulary.
-        config: Its shape; ``GPTConfig.preset("tiny")`` if None.
-        seed: Of the first weights and of the policy's own generator.
+        tokenizer: The tokenizer; sets the size of the vocabulary.
+        config: Shape of the transformer; ``GPTConfig.preset("tiny")`` if None.
+        seed: Seed of the first weights and of the policy's generator.
         sampling_config: How ``generate`` runs; never changes what it draws.
-        device: Where the weights live.
+        device: Where the weights are.
 
     Attributes:
-        config: Its shape.
+        config: Shape of the transformer.
         sampling_config: How ``generate`` runs.
-        rng: The policy's own source of randomness, used where a call brings none.
+        rng: Source of randomness where a call brings none.
     """
 
     name = "gpt"
@@ -71,7 +72,7 @@ class GPTPolicy(Policy):
         self.max_tokens = self.config.max_tokens
         self.version = 0
         self.rng = torch.Generator().manual_seed(seed)
-        # Modules draw weights from torch's global generator when made; ours come from ``rng`` next.
+        # Modules are made with weights of torch's global generator; those of ``rng`` replace them.
         with torch.random.fork_rng(devices=[]):
             module = GPTModule(
                 self.config, vocab_size=tokenizer.vocab_size, pad_id=tokenizer.pad_id
@@ -85,10 +86,10 @@ class GPTPolicy(Policy):
         """Make a new policy of a preset shape; ``tiny`` where none is named.
 
         Args:
-            variant: A preset, with its context where the preset's own will not do: ``small@512``;
-                ``?value_hidden=128`` behind it gives the value head a hidden layer.
-            tokenizer: What its ids mean.
-            seed: Of the first weights.
+            variant: A preset; ``small@512`` sets another context than the preset's,
+                ``?value_hidden=128`` after it gives the value head a hidden layer.
+            tokenizer: The tokenizer.
+            seed: Seed of the first weights.
 
         Raises:
             UnknownNameError: No such preset.
@@ -108,7 +109,7 @@ class GPTPolicy(Policy):
         return cls(registry.get("tokenizers", "lexemes")(), shape, seed=seed)
 
     def prepare(self) -> None:
-        """Compile the kernels, or read them from where they are kept."""
+        """Compile the kernels, or read them from their cache."""
         prepare_sampling(self.device)
         if not self._compiled():
             return
@@ -125,7 +126,7 @@ class GPTPolicy(Policy):
 
     @property
     def device(self) -> torch.device:
-        """Where the weights live."""
+        """Where the weights are."""
         return self._module.value_head.bias.device
 
     def value_parameters(self) -> list[nn.Parameter]:
@@ -149,7 +150,7 @@ class GPTPolicy(Policy):
     ) -> Step:
         """Choose the next token of each row.
 
-        Only what the cache does not hold of a row is read, checked token by token.
+        Of each row only the tokens that the cache does not hold are read.
 
         Args:
             obs: (B, T) prompt and program so far, padded on the right with the pad id.
@@ -176,21 +177,14 @@ class GPTPolicy(Policy):
                 stamp=stamp,
             )
         hidden = state.read(obs)
-        logits = self._module.transformer.logits(hidden)
-        if mask is not None:
-            if not mask.any(axis=1).all():
-                raise ConfigError("a row of the mask allows no token")
-            logits.masked_fill_(torch.from_numpy(~mask).to(self.device), -torch.inf)
-        random = None
-        if not deterministic:
-            random = uniforms((rows, 1), rng or self.rng, self.device)
-        sampler = TokenSampler(temperature=temperature, deterministic=deterministic)
-        tokens, log_probs, _ = sampler.choose(logits, random)
-        return Step(
-            actions=tokens.cpu().numpy(),
-            log_probs=log_probs.cpu().numpy(),
-            values=self._module.value_head(hidden).cpu().numpy(),
-            state=state,
+        return choose_step(
+            self._module.transformer.logits(hidden),
+            self._module.value_head(hidden),
+            state,
+            temperature=temperature,
+            deterministic=deterministic,
+            mask=mask,
+            rng=rng or self.rng,
         )
 
     def scores(self, obs: NDArray[np.integer[Any]]) -> torch.Tensor:

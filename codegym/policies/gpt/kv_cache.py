@@ -1,9 +1,9 @@
-"""Key-value caches of the tiny transformer: what it has read, so that a step reads one token.
+"""Key-value caches of the tiny transformer, so that a step reads one token.
 
-Three shapes of one idea. Sampled rows advance together, so that a step writes one column of all of
-them: rows of one prompt share its keys (``SharedCache``), or each has its own copy
-(``AlignedCache``). Rows played in an env are at different positions, and each writes at its own
-(``RaggedCache``). Memory is allocated once; reading it is most of the cost of a step.
+Sampled rows advance together, so that a step writes the same column of all rows: rows of one prompt
+share its keys (``SharedCache``), or each has its own copy (``AlignedCache``). Rows played in an
+environment are at different positions, and each writes at its own (``RaggedCache``). Memory is
+allocated once; reading it is most of the cost of a step.
 
 In shapes, L is layers, B rows, U prompts, H heads, T positions, P the longest prompt, e the size of
 a head.
@@ -19,19 +19,19 @@ _LEAST_COLUMNS = 16
 
 
 class KeyValueCache(Protocol):
-    """What the transformer asks of a cache."""
+    """The cache that the transformer reads and writes."""
 
     def fill(self, layer: int, key: torch.Tensor, value: torch.Tensor) -> None:
-        """Take up (B, H, T, e) keys and values of a prefill from position 0."""
+        """Store (B, H, T, e) keys and values of a prefill from position 0."""
 
     def attend(
         self, layer: int, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor
     ) -> torch.Tensor:
-        """Take up one token's (B, H, e) key and value; return what its query finds, (B, H, e)."""
+        """Store one token's (B, H, e) key and value; return its query's (B, H, e) attention."""
 
 
 class PromptCache:
-    """Keys and values of one prefill, as they come; it takes no steps."""
+    """Keys and values of one prefill; it takes no steps."""
 
     def __init__(self) -> None:
         self.layers: list[tuple[torch.Tensor, torch.Tensor]] = []
@@ -143,7 +143,7 @@ class AlignedCache:
 
 
 class SharedCache:
-    """Rows of one prompt read the same keys; only what each wrote is its own.
+    """Rows of one prompt read the same keys; each has its own keys only of the tokens it wrote.
 
     The queries of a prompt's rows are gathered into one matrix, so that its keys are read once
     for all of them; the scores of both parts then go through one softmax.

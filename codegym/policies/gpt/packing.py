@@ -1,10 +1,10 @@
 """Packing: the distinct tokens of a batch, each read once, without padding.
 
-Programs written for one prompt begin with the same tokens, and rows are of different lengths. What
-a transformer does token by token is done on the packed tokens; only attention wants rows.
+Programs written for one prompt begin with the same tokens, and rows are of different lengths. The
+operations of a transformer on single tokens run on the packed tokens; only attention needs rows.
 
 In shapes, N is packed tokens, (B, L) the rows of the batch without their last token, which is only
-ever predicted, K actions, M the distinct tokens from which actions were drawn.
+predicted, K the policy's actions, M the distinct tokens from which they were drawn.
 """
 
 from dataclasses import dataclass
@@ -19,13 +19,13 @@ from codegym.trajectory import Batch
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Packed:
-    """Where the tokens of a batch stand, packed and in rows.
+    """The places of a batch's tokens, packed and in rows.
 
     Attributes:
         ids: (N,) tokens.
-        rows: (B, L) which packed token stands at each place; the first one on padding, which no
-            token of a row looks at.
-        places: (N,) where each packed token stands in ``rows``, flattened; in the first of the rows
+        rows: (B, L) number of the packed token at each place; 0 on padding, which no token of a row
+            looks at.
+        places: (N,) place of each packed token in ``rows``, flattened; in the first of the rows
             that share it.
         sources: (M,) the packed tokens from which actions were drawn, ascending.
         actions: (K,) for each action, row by row, which of ``sources`` it was drawn from.
@@ -82,5 +82,5 @@ class Packed:
 
 
 def take(x: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
-    """Return ``x[index]``; as an embedding, whose backward pass is the fastest there is."""
+    """Return ``x[index]``; as an embedding, which has the fastest backward pass."""
     return F.embedding(index, x)

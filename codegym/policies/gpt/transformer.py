@@ -2,8 +2,8 @@
 
 A pre-norm decoder with rotary positions, a fused query-key-value projection and a tied head. It is
 GPT-NeoX with sequential residuals, parameter for parameter and name for name, so that what it
-saves opens in transformers and gives the same logits there. Which token to take is decided in
-``sampling``; nothing here draws random numbers except ``initialize``.
+saves opens in transformers and gives the same logits there. Nothing here draws random numbers
+except ``initialize``.
 
 In shapes, B is rows, T positions, H heads, d the width, e = d / H, V the vocabulary.
 """
@@ -163,7 +163,7 @@ class Attention(nn.Module):
 
 
 class MLP(nn.Module):
-    """Two linear maps around a GELU, the exact one: on CPUs it is faster than its tanh form."""
+    """Two linear maps around an exact GELU, which is faster on CPUs than its tanh form."""
 
     def __init__(self, config: GPTConfig) -> None:
         super().__init__()
@@ -241,7 +241,7 @@ class Transformer(nn.Module):
 
         Args:
             ids: (B, T).
-            cache: Takes up the keys and values of every layer, if given.
+            cache: Stores the keys and values of every layer, if given.
         """
         width = ids.shape[1]
         cos, sin = self.cos[:width, None, None], self.sin[:width, None, None]
@@ -285,8 +285,8 @@ class Transformer(nn.Module):
 
         Args:
             ids: (B,) the new tokens.
-            positions: (B,) where they stand in their rows.
-            cache: All tokens before them; takes up these.
+            positions: (B,) their positions in the rows.
+            cache: Holds all tokens before them; stores these.
         """
         cos, sin = self.cos[positions][:, None, None], self.sin[positions][:, None, None]
         x = self.embed_in(ids)

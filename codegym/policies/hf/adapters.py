@@ -14,9 +14,9 @@ from codegym.policies.hf.hf_model import HFModule, hide_renames
 
 
 class Adapters:
-    """The LoRA adapters of a module; a module without any is left as it is by every method.
+    """The LoRA adapters of a module; without adapters, no method changes the module.
 
-    While sampling they are folded into the weights. The original tensors are kept and put back, so
+    While sampling, they are folded into the weights. The original tensors are kept and put back, so
     that no rounding is left behind.
 
     Args:
@@ -84,10 +84,10 @@ def add_lora(model: Any, *, rank: int, alpha: int, seed: int) -> nn.Module:
     """Freeze a model and put LoRA adapters on all its linear layers.
 
     Args:
-        model: What to adapt; it is changed in place.
-        rank: Of the adapters.
-        alpha: Their scale is ``alpha / rank``.
-        seed: Of their first weights.
+        model: The model; it is changed in place.
+        rank: Rank of the adapters.
+        alpha: The adapters' scale is ``alpha / rank``.
+        seed: Seed of the adapters' first weights.
 
     Source: Hu et al. 2021 (2106.09685).
     """
@@ -109,7 +109,7 @@ def read_lora(model: Any, folder: Path) -> nn.Module:
 
 
 def fingerprint(module: HFModule) -> str:
-    """Return a hash of all frozen weights, to find the same base again."""
+    """Return a hash of all frozen weights, which identifies the base model."""
     digest = hashlib.sha256()
     for _, weight in sorted(module.causal.named_parameters()):
         if not weight.requires_grad:

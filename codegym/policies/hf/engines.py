@@ -86,7 +86,7 @@ class TransformersEngine:
         sampler: TokenSampler,
     ) -> list[list[int]]:
         width = max(len(prompt) for prompt in prompts)
-        # Left padding is masked, so any id of the model will do; ours may be none of them.
+        # Left padding is masked: any id of the model will do, and our pad id may not be among them.
         ids = torch.zeros(len(prompts), width, dtype=torch.int64)
         mask = torch.zeros_like(ids)
         for row, prompt in enumerate(prompts):

@@ -1,7 +1,9 @@
 """Key-value caches of transformers models, padded on the left so that all rows end together.
 
-``HFDecoder`` is what the decode loop reads through; ``HFActState`` is what ``act`` carries from one
-step to the next, where rows start anew at any time.
+``HFDecoder`` reads for the decode loop; ``HFActState`` is the state that ``act`` carries from step
+to step, where rows start anew at any time.
+
+In shapes, B is rows, d the width.
 """
 
 from collections.abc import Callable, Sequence
@@ -30,7 +32,7 @@ class Reader:
 
     Args:
         trunk: The model without its head.
-        device: Where it lives.
+        device: Where the model is.
     """
 
     def __init__(self, trunk: Trunk, device: torch.device) -> None:
@@ -77,12 +79,12 @@ class Reader:
             self._cache.batch_select_indices(rows)
 
     def replace(self, rows: torch.Tensor, other: "Reader") -> None:
-        """Put the rows of another reader in the place of these."""
+        """Replace these rows by the rows of another reader."""
         mine, theirs = self._mask.shape[1], other._mask.shape[1]
         width = max(mine, theirs)
         mask = F.pad(self._mask, (width - mine, 0))
         mask[rows] = F.pad(other._mask, (width - theirs, 0))
-        # Leading columns that no row uses any more are dropped, or the cache would only grow.
+        # Leading columns that no row uses any more are dropped: the cache would only grow.
         used = mask.any(dim=0).nonzero()
         first = int(used[0]) if len(used) else width
         pairs = []
@@ -113,7 +115,7 @@ class HFDecoder:
     Args:
         trunk: The model without its head.
         score: Hidden states -> scores and values.
-        device: Where the model lives.
+        device: Where the model is.
     """
 
     def __init__(self, trunk: Trunk, score: Score, device: torch.device) -> None:
@@ -139,16 +141,16 @@ class HFDecoder:
 
 
 class HFActState:
-    """The cache of ``act`` and the rows it stands for.
+    """The cache of ``act`` and the rows it holds.
 
     Args:
         trunk: The model without its head.
-        device: Where it lives.
-        stamp: Stands for the weights that fill the cache.
+        device: Where the model is.
+        stamp: Identifies the weights that fill the cache; compared by ``is``.
         rows: Number of rows.
 
     Attributes:
-        stamp: Stands for the weights that fill the cache.
+        stamp: Identifies the weights that fill the cache.
     """
 
     def __init__(self, trunk: Trunk, device: torch.device, *, stamp: object, rows: int) -> None:

@@ -31,7 +31,7 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch
 
 
 def positions(name: str) -> int | None:
-    """Return how many positions a model has; None where its configuration does not say.
+    """Return how many positions a model has; None if its configuration does not say.
 
     Args:
         name: A folder, or a name on the hub.
@@ -63,15 +63,15 @@ def open_model(name: str, *, dtype: str, device: torch.device | str) -> Any:
     Args:
         name: A folder, or a name on the hub.
         dtype: ``float32``, ``bfloat16`` or ``float16``.
-        device: Where to put it.
+        device: Where to put the model.
 
     Raises:
-        ConfigError: There is no such model, or it cannot be scored by its head alone.
+        ConfigError: There is no such model, or its scores are changed after the head.
     """
     with _opening(name):
         config = AutoConfig.from_pretrained(name)
         for field, value in config.to_dict().items():
-            # Dropout would make evaluation differ from what was sampled.
+            # With dropout, evaluation would differ from sampling.
             if ("dropout" in field or "pdrop" in field) and isinstance(value, float):
                 setattr(config, field, 0.0)
         with quiet():
@@ -126,7 +126,7 @@ class HFModule(nn.Module):
 
     Args:
         model: The language model, a ``peft`` model if it has adapters.
-        vocab_size: Ids of the tokenizer; the model may have more rows, which are never written.
+        vocab_size: Number of the tokenizer's ids; the model may have more, which are never written.
         pad_id: The id that is never written.
         value_hidden: Units of the value head's hidden layer; 0 for none.
     """
@@ -157,7 +157,7 @@ class HFModule(nn.Module):
         return trunk_of(self.causal)
 
     def logits(self, hidden: torch.Tensor) -> torch.Tensor:
-        """Return (..., V) float32 scores of the next token; those never written are excluded."""
+        """Return (..., V) float32 scores of the next token; ids never written have ``NEVER``."""
         head = self.causal.get_output_embeddings()
         scores: torch.Tensor = head(hidden)[..., : self._vocab_size].float()
         missing = self._vocab_size - scores.shape[-1]

@@ -19,9 +19,10 @@ from torch import nn
 from codegym.errors import ConfigError
 from codegym.policies import checkpoint
 from codegym.policies.decoding import decode_loop
+from codegym.policies.decoding.act_step import choose_step
 from codegym.policies.decoding.action_scores import gather_actions, row_lengths, score_by_parts
 from codegym.policies.decoding.decode_loop import SamplingConfig
-from codegym.policies.decoding.token_sampling import TokenSampler, prepare_sampling, uniforms
+from codegym.policies.decoding.token_sampling import TokenSampler, prepare_sampling
 from codegym.policies.hf.adapters import Adapters, add_lora
 from codegym.policies.hf.engines import Engine
 from codegym.policies.hf.hf_cache import HFActState, HFDecoder
@@ -49,16 +50,16 @@ class HFPolicy(Policy):
     Args:
         model: The language model; with adapters if ``config`` asks for them.
         tokenizer: Its tokenizer.
-        config: How it is trained.
-        seed: Of the policy's own generator.
-        base: Name the frozen model can be opened by again; needed to save adapters.
+        config: How the model is trained.
+        seed: Seed of the policy's generator.
+        base: Name by which the frozen model opens again; needed to save adapters.
         sampling_config: How ``generate`` runs.
-        engine: What generates instead of this process.
+        engine: Generates in place of this process.
 
     Attributes:
-        config: How it is trained.
-        rng: The policy's own source of randomness.
-        engine: What generates instead of this process, or None.
+        config: How the model is trained.
+        rng: Source of randomness where a call brings none.
+        engine: Generates in place of this process; None for this process.
         sampling_config: How ``generate`` runs.
     """
 
@@ -128,14 +129,14 @@ class HFPolicy(Policy):
 
     @classmethod
     def create(cls, variant: str, *, tokenizer: Tokenizer, seed: int) -> Self:
-        """Open the model a name like ``hf:smollm2`` or ``hf:/models/qwen`` stands for.
+        """Open the model that a name like ``hf:smollm2`` or ``hf:/models/qwen`` means.
 
         Args:
-            variant: ``smollm2``, a folder or a hub name; behind it ``?lora=8`` asks for adapters,
-                ``value_hidden=128`` for a hidden layer in the value head, ``max_tokens=512`` for
-                another context than 1,024 or what the model has.
-            tokenizer: Not used: the model brings its own.
-            seed: Of the adapters and the policy's generator.
+            variant: ``smollm2``, a folder or a hub name, then options: ``?lora=8`` asks for
+                adapters, ``value_hidden=128`` for a hidden layer in the value head,
+                ``max_tokens=512`` for another context than 1,024 or the model's.
+            tokenizer: Not used: the model has a tokenizer.
+            seed: Seed of the adapters and of the policy's generator.
 
         Raises:
             ConfigError: There is no such model, or an option is unusable.
@@ -152,7 +153,7 @@ class HFPolicy(Policy):
         return cls(model, tokenizer, config, seed=seed)
 
     def prepare(self) -> None:
-        """Compile what tokens are drawn with, or read it from where it is kept."""
+        """Compile the kernel that draws tokens, or read it from its cache."""
         prepare_sampling(self.device)
 
     @property
@@ -163,7 +164,7 @@ class HFPolicy(Policy):
 
     @property
     def device(self) -> torch.device:
-        """Where the weights live."""
+        """Where the weights are."""
         return self._module.value_head.bias.device
 
     def value_parameters(self) -> list[nn.Parameter]:
@@ -177,7 +178,7 @@ class HFPolicy(Policy):
 
     @contextmanager
     def reference(self) -> Iterator[None]:
-        """Be the model that the adapters started from, for the KL to it.
+        """Make the policy the model that the adapters started from, for the KL to it.
 
         Raises:
             ConfigError: Every weight is trained, so nothing is left of the first model.
@@ -212,20 +213,14 @@ class HFPolicy(Policy):
             state = HFActState(trunk, self.device, stamp=self._adapters.stamp, rows=len(obs))
         hidden = state.read(obs, pad_id=self.tokenizer.pad_id, max_tokens=self.max_tokens)
         logits, values = self._module.score(hidden)
-        if mask is not None:
-            if not mask.any(axis=1).all():
-                raise ConfigError("a row of the mask allows no token")
-            logits = logits.masked_fill(torch.from_numpy(~mask).to(self.device), -torch.inf)
-        random = None
-        if not deterministic:
-            random = uniforms((len(obs), 1), rng or self.rng, self.device)
-        sampler = TokenSampler(temperature=temperature, deterministic=deterministic)
-        tokens, log_probs, _ = sampler.choose(logits, random)
-        return Step(
-            actions=tokens.cpu().numpy(),
-            log_probs=log_probs.cpu().numpy(),
-            values=values.cpu().numpy(),
-            state=state,
+        return choose_step(
+            logits,
+            values,
+            state,
+            temperature=temperature,
+            deterministic=deterministic,
+            mask=mask,
+            rng=rng or self.rng,
         )
 
     def generate(
@@ -243,8 +238,8 @@ class HFPolicy(Policy):
         """Write ``n`` programs for each prompt, at most ``budget`` tokens each, end included.
 
         With ``top_p`` below 1 the log-probabilities are of the distribution that was drawn from,
-        renormalised over the tokens kept. ``evaluate`` scores whole distributions and cannot
-        reproduce them.
+        renormalised over the tokens kept. ``evaluate``, as learning calls it, scores whole
+        distributions and cannot reproduce them.
 
         Raises:
             PromptTooLongError: A prompt leaves no room for a program.
@@ -282,11 +277,13 @@ class HFPolicy(Policy):
     def folded(self) -> Iterator[Any]:
         """Give the language model itself with its adapters folded in, for engines."""
         self._adapters.fold()
-        yield self._module.causal
-        self._adapters.unfold()
+        try:
+            yield self._module.causal
+        finally:
+            self._adapters.unfold()
 
     def first_stop(self, actions: Sequence[int]) -> int:
-        """Return how many actions stand before the first stop sequence, -1 if there is none."""
+        """Return how many actions come before the first stop sequence, -1 if there is none."""
         return self.config.prompting.first_stop(actions, self.tokenizer)
 
     def evaluate(
@@ -329,7 +326,7 @@ class HFPolicy(Policy):
         return torch.log_softmax(module.logits(hidden), dim=-1)
 
     def save(self, folder: Path) -> None:
-        """Write the model, or its adapters, in Hugging Face's layout, with our files beside.
+        """Write the model, or its adapters, in Hugging Face's layout, and our files.
 
         Raises:
             CheckpointError: The folder cannot be written, or holds something else.

@@ -49,7 +49,7 @@ def convert(gguf: Path, folder: Path) -> None:
         read = AutoModelForCausalLM.from_pretrained(
             gguf.parent, gguf_file=gguf.name, dtype=torch.float32
         )
-    # A model that was read from GGUF refuses to be saved: its weights go into a plain one.
+    # A model that was read from GGUF refuses to be saved: its weights go into a plain model.
     config: Any = LlamaConfig.from_dict(
         {key: value for key, value in read.config.to_dict().items() if key != "quantization_config"}
     )

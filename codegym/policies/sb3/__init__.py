@@ -1,1 +1,1 @@
-"""sb3: any Policy as a stable-baselines3 policy, with the buffer and the vector env it needs."""
+"""sb3: any Policy as a policy of stable-baselines3, with a buffer and a vector environment."""

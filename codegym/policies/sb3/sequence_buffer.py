@@ -1,8 +1,8 @@
 """SequenceRolloutBuffer: stable-baselines3's rollout buffer, read by whole sequences.
 
 The plain buffer hands out single steps, each with its whole prefix, so that a program of 30 tokens
-is read 30 times per epoch. This one cuts the rollout into segments of one episode and hands out
-packed sequences: the trunk runs once over each. ``batch_size`` then counts sequences.
+is read 30 times per epoch. This buffer cuts the rollout into segments of one episode and hands out
+packed sequences, over each of which the trunk runs once. ``batch_size`` then counts sequences.
 
 A packed row is ``[start, length, W, K, temperature, W ids ..., masks ...]``: ``length`` actions
 follow the ``start`` ids that were there before the segment; the temperature is the bits of a
@@ -94,7 +94,7 @@ def unpack(packed: NDArray[np.int64], *, pad_id: int) -> Batch:
 
 @dataclass(frozen=True, slots=True)
 class _Sequences:
-    """Packed rows and, for each, where its actions stand in the flat arrays."""
+    """Packed rows and, for each, the places of its actions in the flat arrays."""
 
     packed: NDArray[np.int64]
     cells: list[NDArray[np.int64]]
@@ -107,9 +107,9 @@ class SequenceRolloutBuffer(RolloutBuffer):
         buffer_size: Steps per env.
         observation_space: A box of ids, one row of ``max_tokens``.
         action_space: The ids.
-        device, gae_lambda, gamma, n_envs: As of stable-baselines3.
+        device, gae_lambda, gamma, n_envs: As in stable-baselines3.
         pad_id: Fills observations on the right.
-        seed: Of the order in which sequences are handed out.
+        seed: Seed of the order in which sequences are handed out.
     """
 
     def __init__(
@@ -225,7 +225,7 @@ class SequenceRolloutBuffer(RolloutBuffer):
         """Cut every env's column of steps where an episode starts."""
         starts = self.episode_starts.astype(bool)
         starts[0] = True
-        # Column-major, so that a segment ends where the next one of the same env starts.
+        # Column-major, so that a segment ends where the next segment of the same env starts.
         envs, first = np.nonzero(starts.T)
         after = np.append(first[1:], 0)
         after[np.append(envs[1:] != envs[:-1], True)] = len(starts)

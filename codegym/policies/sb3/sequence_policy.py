@@ -100,7 +100,7 @@ class SequencePolicy(ActorCriticPolicy):
         ]
         make = cast("Any", self.optimizer_class)
         self.optimizer = make(groups, lr=lr_schedule(1), **self.optimizer_kwargs)
-        # The algorithms set one learning rate for all groups, so ours apply within the step.
+        # The algorithms set the same learning rate for all groups; ours apply within the step.
         rates: list[float] = []
 
         def scale(optimizer: torch.optim.Optimizer, *_: Any) -> None:
@@ -143,7 +143,7 @@ class SequencePolicy(ActorCriticPolicy):
     def predict_values(self, obs: PyTorchObs) -> torch.Tensor:
         """Return (B, 1) values of observations."""
         assert isinstance(obs, torch.Tensor)
-        # A rollout's last observations are one token further than its cache holds.
+        # The last observations of a rollout have one token more than the cache holds.
         state = self._state if len(obs) == self._rows else None
         step = self.source.act(obs.cpu().numpy(), state, deterministic=True)
         return torch.from_numpy(step.values).to(obs.device)[:, None]
@@ -279,7 +279,7 @@ def load_rollout(
 
 
 def ppo_state(ppo: PPO) -> dict[str, Any]:
-    """Return what resuming PPO needs beside the policy's weights."""
+    """Return the state that resuming PPO needs in addition to the policy's weights."""
     assert isinstance(ppo.rollout_buffer, SequenceRolloutBuffer)
     return {
         "optimizer": ppo.policy.optimizer.state_dict(),

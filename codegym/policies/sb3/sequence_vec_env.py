@@ -1,4 +1,4 @@
-"""SequenceVecEnv: a Gymnasium vector env as stable-baselines3 wants it, without a copy per env."""
+"""SequenceVecEnv: a Gymnasium vector environment for stable-baselines3's algorithms."""
 
 from typing import Any
 
@@ -12,15 +12,15 @@ from codegym.errors import ConfigError, EnvError
 
 
 class SequenceVecEnv(VecEnv):
-    """Hands a native vector env to stable-baselines3's algorithms.
+    """Makes a native vector environment one of stable-baselines3's, without a copy per environment.
 
     Args:
-        envs: A vector env that resets in the same step, as stable-baselines3's own do:
+        envs: A vector environment that resets in the same step, as stable-baselines3's do:
             ``gym.make_vec("codegym:CodeGym/Synthesis-v0", num_envs=64,
             autoreset_mode="SameStep")``.
 
     Raises:
-        ConfigError: The vector env resets in another way.
+        ConfigError: The vector environment resets in another way.
     """
 
     def __init__(self, envs: VectorEnv[Any, Any, Any]) -> None:
@@ -53,7 +53,7 @@ class SequenceVecEnv(VecEnv):
         self._actions = actions
 
     def step_wait(self) -> VecEnvStepReturn:
-        """Step every env; ended ones already show their next episode's first observation."""
+        """Step every environment; where an episode ended, show the next one's first observation."""
         obs, rewards, terminated, truncated, infos = self.envs.step(self._actions)
         dones = terminated | truncated
         self._returns += rewards
@@ -96,12 +96,12 @@ class SequenceVecEnv(VecEnv):
         raise EnvError("the envs of a native vector env have no methods of their own")
 
     def env_is_wrapped(self, wrapper_class: Any, indices: VecEnvIndices = None) -> list[bool]:
-        """Return False for each: wrappers of single envs cannot be here."""
+        """Return False for each: single environments cannot be wrapped here."""
         return [False] * len(list(self._get_indices(indices)))
 
 
 def _row(infos: dict[str, Any], index: int) -> dict[str, Any]:
-    """Return one env's share of a vector env's infos, where ``_key`` marks who has ``key``."""
+    """Return the infos of one environment; ``_key`` marks the environments that have ``key``."""
     found: dict[str, Any] = {}
     for key, value in infos.items():
         if key.startswith("_") or not infos.get(f"_{key}", np.ones(index + 1, bool))[index]:

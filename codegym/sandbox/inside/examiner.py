@@ -79,6 +79,7 @@ def serve(fd: int, hello: bytes, lock: confine.Lock) -> None:
 
 
 def _receive(line: socket.socket) -> tuple[int | None, int, int, int]:
+    """Return what comes with a request: a descriptor, if any, its number and its limits."""
     data, ancillary, _, _ = line.recvmsg(EXAMINE.size, socket.CMSG_SPACE(4))
     if not data:
         os._exit(0)
