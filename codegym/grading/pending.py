@@ -1,5 +1,8 @@
 """Pending: a program under way in a judge, and the tickets that wait for its verdict."""
 
+from functools import partial
+
+from codegym.grading.read_result import goes_on
 from codegym.grading.run_plan import Plan
 from codegym.grading.verdict import Verdict
 from codegym.sandbox.job import Job, Ticket
@@ -36,5 +39,7 @@ class Pending:
             mode=plan.form,
             payload=plan.payload,
             limits=plan.limits,
+            n_cases=plan.n_cases,
+            goes_on=partial(goes_on, plan) if plan.limits.stop == "first_failure" else None,
             reseeded=reseeded,
         )

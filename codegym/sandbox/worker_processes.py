@@ -9,7 +9,7 @@ from typing import Protocol
 
 from codegym.errors import SandboxError
 from codegym.sandbox.examiner_client import ExaminerClient
-from codegym.sandbox.job import Job
+from codegym.sandbox.job import Job, Limit
 from codegym.sandbox.launcher import Launcher, Process
 from codegym.sandbox.program_process import ProgramProcess, Status
 from codegym.sandbox.run import Run
@@ -137,10 +137,27 @@ class WorkerProcesses:
             self.examiner.give_up(run)
         self.close_process(run)
 
-    def stop_program(self, process: ProgramProcess) -> None:
-        """Ask the zygote to kill a program."""
+    def stop_program(self, process: ProgramProcess, *, out_of_time: bool = False) -> None:
+        """Ask the zygote to kill a program; see ``ZygoteClient.stop``."""
         if self.zygote is not None:
-            self.zygote.stop(process)
+            self.zygote.stop(process, out_of_time=out_of_time)
+
+    def look_at_clock(self, run: Run, now: float) -> tuple[Limit, float]:
+        """Compare a run's clock with its limits; see ``CaseClock.look``."""
+        case: int | None = run.first
+        pids = []
+        if run.process is not None:
+            if run.job.mode == "call":
+                run.process.drain()
+                case = run.first + run.process.answered
+            pids.append(self.zygote.fork_pid if self.zygote is not None else None)
+        if run.job.mode == "assertion":
+            assert self.examiner is not None
+            case = self.examiner.case_under_way(run)
+            pids.append(self.examiner.fork_pid)
+        if case is None:  # the test has not begun, so that the program waits for the grader
+            case, pids = run.first, []
+        return run.clock().look(now, case, [pid for pid in pids if pid is not None])
 
     def recall(self, run: Run) -> None:
         """Take back the request of a run that waits at the zygote."""

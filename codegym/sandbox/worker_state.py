@@ -25,8 +25,11 @@ class State(Enum):
     CLOSED     Everything was killed.
     ========== ================================================== ============================
 
-    A program of several parts (mode ``stdio``) passes from each part to ALONE or RUNNING. A
-    request that waited becomes the program that runs as soon as its predecessor is finished.
+    A job of several processes (one for each case in the mode ``stdio``, one more after a hang or a
+    crash in the others) passes from each process to ALONE or RUNNING; a request that waits then is
+    given back. Otherwise a request that waited becomes the program that runs as soon as its
+    predecessor is finished. In SLOW, and in REPORTING once no request waits, the program's clock is
+    read from time to time.
     """
 
     IDLE = "idle"
@@ -44,17 +47,20 @@ class Deadlines:
     """When a worker must act, in seconds of the monotonic clock; infinity for never.
 
     Attributes:
-        listen_at: When a request that waits is given back, and the program's socket is read.
+        listen_at: When a request that waits is given back, the program's socket is read, and its
+            clock for the first time.
+        check_at: When the program's clock is read again.
         leave_at: When a candidate whose test is over is stopped.
         wedged_at: When the zygote should long have reported the program's end.
         report_by: When the examiner must have reported.
     """
 
     listen_at: float = NEVER
+    check_at: float = NEVER
     leave_at: float = NEVER
     wedged_at: float = NEVER
     report_by: float = NEVER
 
     def first(self) -> float:
         """Return the earliest deadline."""
-        return min(self.listen_at, self.leave_at, self.wedged_at, self.report_by)
+        return min(self.listen_at, self.check_at, self.leave_at, self.wedged_at, self.report_by)

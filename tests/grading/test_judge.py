@@ -239,7 +239,9 @@ def test_many_are_judged_in_the_order_given(sandbox):
 
 def test_submit_and_collect_overlap(sandbox):
     judge = Judge(sandbox)
-    slow = judge.submit("    import time; time.sleep(1); return x + 1\n", ADD_ONE)
+    sleepy = dataclasses.replace(ADD_ONE, tests=dataclasses.replace(
+        ADD_ONE.tests, limits=Limits(case_s=4.0)))  # fmt: skip
+    slow = judge.submit("    import time; time.sleep(1); return x + 1\n", sleepy)
     quick = judge.submit("    return x + 1\n", ADD_ONE)
     blank = judge.submit("", ADD_ONE)
     seen = []

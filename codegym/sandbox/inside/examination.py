@@ -56,14 +56,15 @@ class Examination:
         self._setup = compile(setup, "<setup>", "exec")
         self._code = compile_per_case(code, self._check)
 
-    def run(self, line: CandidateLine, notebook: Notebook) -> None:
+    def run(self, line: CandidateLine, notebook: Notebook, first: int = 0) -> None:
         """Run the test against the candidate at the other end of ``line``.
 
         Args:
             line: The candidate.
             notebook: Where the results go.
+            first: Number of the first case to run.
         """
-        cases = Cases(line, self._n_cases, notebook)
+        cases = Cases(line, self._n_cases, notebook, first)
         module = ModuleType("examination")
         sys.modules[module.__name__] = module
         try:
@@ -90,6 +91,7 @@ class Examination:
         if self._entry not in space:
             return {"load": ["NameError", "", f"name {self._entry!r} is not defined", None]}
         candidate = space[self._entry]
+        cases.loaded = True
         if self._helpers is not None:
             exec(self._helpers, space)
         exec(self._setup, space)
@@ -100,34 +102,49 @@ class Examination:
         return None
 
 
+class NotRun(BaseException):
+    """A case that is left to another process: it was run before, or the candidate is gone."""
+
+
 class Cases:
     """The results of the cases of one run.
+
+    A candidate whose process is gone fails the case under way. The later cases are not run: a fresh
+    process runs them.
 
     Args:
         line: The candidate.
         count: How many cases the test has.
         notebook: Memory in which each result is recorded at once.
+        first: Number of the first case to run.
+
+    Attributes:
+        loaded: Whether the program was loaded. One that is gone before fails all cases.
     """
 
-    def __init__(self, line: CandidateLine, count: int, notebook: Notebook) -> None:
+    def __init__(self, line: CandidateLine, count: int, notebook: Notebook, first: int = 0) -> None:
         self._line = line
         self._notebook = notebook
         self._count = count
-        self._current = -1
+        self._first = first
+        self._current = first - 1
+        self.loaded = False
         self._faults: dict[int, list[Any]] = {}
         self._recorded: set[int] = set()
 
     def enter(self, index: int) -> None:
         """Begin a case."""
         self._settle()
+        if self._line.gone or index < self._first:
+            raise NotRun
         self._current = index
         self._line.last = None
-        if self._line.gone:
-            raise CandidateGone(self._line.gone)
         self._notebook.turn_to(index)
 
     def failed(self, index: int, error: BaseException) -> None:
         """Record how a case failed."""
+        if isinstance(error, NotRun):
+            return
         self._faults[index] = self._row(index, error)
         if not self._line.gone:
             self._notebook.add(self._faults[index], index)
@@ -136,7 +153,7 @@ class Cases:
     def stop(self, error: BaseException | None) -> None:
         """End the run; an error outside the cases fails all cases that did not begin."""
         self._settle()
-        if error is not None:
+        if error is not None and not self._left_to_another:
             for index in range(self._current + 1, self._count):
                 self._faults[index] = self._row(index, error)
             if self._current + 1 >= self._count and not self._faults:
@@ -146,14 +163,19 @@ class Cases:
         """Record the results that are missing from the notebook, once the run has ended."""
         for index in sorted(self._faults.keys() - self._recorded):
             self._notebook.add(self._faults[index], index)
-        self._notebook.turn_to(self._count)
+        if not self._left_to_another:
+            self._notebook.turn_to(self._count)
+
+    @property
+    def _left_to_another(self) -> bool:
+        return bool(self._line.gone) and self.loaded
 
     def _settle(self) -> None:
         # A test that swallows every exception must not pass a candidate whose process is gone.
-        if self._line.gone and self._current >= 0:
-            for index in range(self._current, self._count):
-                if index not in self._faults:
-                    self._faults[index] = self._row(index, CandidateGone(self._line.gone))
+        if self._line.gone and self.loaded:
+            index = max(self._current, self._first)
+            if index not in self._faults:
+                self._faults[index] = self._row(index, CandidateGone(self._line.gone))
 
     def _row(self, index: int, error: BaseException) -> list[Any]:
         fault = self._line.fault

@@ -164,20 +164,20 @@ class Zygote:
             self._ahead = None
             self._run(header, fds)
 
-    def _receive(self) -> int:
-        """Read one message: keep a request; return the number of a run to stop, else 0."""
+    def _receive(self) -> tuple[int, int]:
+        """Read one message: keep a request; return the run to stop, else 0, and the reason."""
         message, ancillary, _, _ = self._ctl.recvmsg(HEADER.size, _CONTROL_SPACE)
         if not message:
             self._leave()
         if len(message) == HEADER.size:
             self._ahead = HEADER.unpack(message), list(memoryview(ancillary[0][2]).cast("i"))
-            return 0
-        (run_id,) = STOP.unpack(message)
+            return 0, NOT_STOPPED
+        run_id, reason = STOP.unpack(message)
         if self._ahead is not None and self._ahead[0][0] == run_id:
             for fd in self._ahead[1]:
                 os.close(fd)
             self._ahead = None
-        return int(run_id)
+        return run_id, reason
 
     def _leave(self) -> None:
         """End, since the driver is gone; leave no child for another process to reap."""
@@ -233,7 +233,7 @@ class Zygote:
         clock = ((~pid) << 3) | 2  # the child's processor clock, see clock_getcpuclockid(3)
         used, why = 0.0, NOT_STOPPED
         try:
-            while True:
+            while not why:
                 left = end - time.monotonic()
                 if left <= 0:
                     why = STOPPED_WALL
@@ -245,8 +245,11 @@ class Zygote:
                 events = self._poll.poll(wait * 1000 + 1)
                 if any(fd == pidfd for fd, _ in events):
                     return NOT_STOPPED
-                if events and self._receive() == run_id:
-                    return STOPPED_ON_REQUEST
+                if events:
+                    stopped, reason = self._receive()
+                    why = reason if stopped == run_id else NOT_STOPPED
+                    if why == STOPPED_ON_REQUEST:
+                        return why
                 with contextlib.suppress(OSError):
                     used = time.clock_gettime(clock)
             os.kill(pid, signal.SIGALRM)  # faulthandler writes the line that was running
