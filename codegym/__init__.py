@@ -6,6 +6,7 @@ What writes programs and learns needs ``pip install 'codegym[agents]'``.
 """
 
 import importlib
+import os
 from typing import TYPE_CHECKING, Any
 
 from codegym.errors import CodegymError, MissingExtraError
@@ -34,6 +35,10 @@ if TYPE_CHECKING:
     from codegym.trajectory import Batch, Trajectory
 
 register_environments()
+
+# torch's OpenMP reads this when it is loaded. Its threads spin while they wait for one another,
+# which takes several times the processor time wherever another process wants the same cores.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 # Name -> the module that defines it.
 _LAZY = {

@@ -2,6 +2,7 @@
 
 import ast
 import importlib
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -52,6 +53,20 @@ def test_type_checkers_and_the_interpreter_see_the_same() -> None:
     assert typed_imports().keys() <= set(codegym.__all__)
     assert codegym.__all__ == sorted(codegym.__all__)
     assert (SOURCE.parent / "py.typed").exists()
+
+
+@pytest.mark.parametrize(("set_by_user", "expected"), [(None, "PASSIVE"), ("ACTIVE", "ACTIVE")])
+def test_threads_sleep_while_they_wait_unless_the_user_decides(
+    set_by_user: str | None, expected: str
+) -> None:
+    code = "import codegym, os; print(os.environ['OMP_WAIT_POLICY'])"
+    env = {key: value for key, value in os.environ.items() if key != "OMP_WAIT_POLICY"}
+    if set_by_user:
+        env["OMP_WAIT_POLICY"] = set_by_user
+    out = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=env
+    )
+    assert out.stdout.strip() == expected
 
 
 @pytest.mark.parametrize("name", codegym.__all__)

@@ -128,6 +128,36 @@ LEAKS = (
         outcomes=_EXHAUSTS,
     ),
     _given(
+        "the environment",
+        "import os\nos.environ.clear()\nassert solve(dict(os.environ)) == 1",
+        "return 1",
+    ),
+    _given(
+        "warnings as errors",
+        "import warnings\nwarnings.simplefilter('error')\nassert solve(warnings.filters) == 1",
+        "return 1",
+    ),
+    _given(
+        "functions of the grader",
+        "import sys\nfor name, module in [*sys.modules.items()]:\n"
+        "    if name.endswith('.wire'):\n        module.loads = lambda data: {'r': 1}\n"
+        "    if name.endswith('.candidate_line'):\n        module.MAX_SIGNS = 0\n"
+        "sys.modules.clear()\nassert solve(1) == 1",
+        "return x",
+    ),
+    _given(
+        "closed descriptors",
+        "import os\nassert solve(1) == 1\n"
+        "for fd in range(3, 64):\n"
+        "    try:\n        os.close(fd)\n    except OSError:\n        pass",
+        "return x",
+    ),
+    _given(
+        "a timer",
+        "import signal\nsignal.setitimer(signal.ITIMER_REAL, 0.02)\nassert solve(1) == 1",
+        "return x",
+    ),
+    _given(
         "a signal handler",
         "import signal\nsignal.signal(signal.SIGPIPE, signal.SIG_DFL)\nassert solve(1) == 1",
         "return x",
@@ -163,6 +193,10 @@ _HONEST = (
         "def solve(n):\n    return 0 if n == 0 else solve(n - 1)\n",
         "def deep(n):\n    return 0 if n == 0 else deep(n - 1)\n"
         "assert solve(300) == deep(300) == 0",
+    ),
+    (
+        "def solve(n):\n    return n\n",
+        "import os, warnings\nwarnings.warn('harmless')\nassert 0 < solve(3) <= len(os.environ)",
     ),
     (
         "def solve():\n    return '0.3333333333333333333333333333'\n",

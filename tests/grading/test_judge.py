@@ -412,6 +412,9 @@ LUCKY = {
     "file name": "import tempfile\ndef f(x):\n    next(tempfile._get_candidate_names())\n"
     "    return x + 1\n",
     "usage": "import resource\ndef f(x):\n    resource.getrusage(0)\n    return x + 1\n",
+    "times of a file": "import os\ndef f(x):\n    return x + 1 + 0 * os.fstat(1).st_mtime_ns\n",
+    "times by another name": "import posix\ndef f(x):\n    posix.stat('/')\n    return x + 1\n",
+    "address": "def f(x):\n    return x + 1 + 0 * id([])\n",
     "thread": "import threading\ndef f(x):\n    threading.Thread(target=int).start()\n"
     "    return x + 1\n",
 }
@@ -426,7 +429,10 @@ def test_the_cache_files_no_luck(sandbox, form):
     else:
         given = Task.from_assertions("", "f", "assert f(1) == 2\n", limits=LIMITS)
     tail = "print(f(int(input())))\n" if form == "stdio" else ""
-    honest = "import random, json\nr = random.Random(5)\ndef f(x):\n    return x + 1\n" + tail
+    honest = (
+        "import random, json, copy, textwrap, dataclasses, heapq\nr = random.Random(5)\n"
+        "copy.deepcopy([[1]])\ndef f(x):\n    return x + 1\n" + tail
+    )
     wrong = "def f(x):\n    return x - 1\n" + tail
     cache = VerdictCache()
     verdicts = codegym.judge_many([(honest, given), (wrong, given)], sandbox=sandbox, cache=cache)

@@ -60,4 +60,10 @@ ATTACKS = (
         "the number of its parent",
         "import os\ndraw = os.getppid",
     ),
+    _lucky(
+        "n13_times_of_a_file",
+        "the times of its standard output",
+        "import os\ndraw = lambda: os.fstat(1).st_mtime_ns",
+    ),
+    _lucky("n14_address", "an address", "draw = lambda: id([])"),
 )

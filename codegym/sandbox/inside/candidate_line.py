@@ -73,9 +73,9 @@ class CandidateLine:
         self.fault: tuple[BaseException, list[Any]] | None = None
         self.last: list[Any] | None = None
 
-    def greet(self, names: list[str]) -> dict[str, Any]:
-        """Ask which of the names the program defines; return the complete first reply."""
-        return self._exchange(wire.dumps(names))
+    def greet(self, names: bytes) -> dict[str, Any]:
+        """Ask which of the names (JSON) the program defines; return the complete first reply."""
+        return self._exchange(names)
 
     def offered(self, trees: Any, wanted: dict[str, str]) -> dict[str, Any]:
         """Build the values of the names that the program defines.

@@ -1,13 +1,16 @@
-"""Clockless: makes reading a clock end this process, a fork whose result shall be no luck.
+"""Clockless: makes a fork whose result shall be no luck end when it reads a clock or an address.
 
-The system-call filter cannot do that, since the C library reads clocks without a system call, and
-the interpreter reads them whenever it takes a lock.
+The system-call filter cannot do that: the C library reads clocks without a system call, the
+interpreter reads them whenever it takes a lock, and it reads the times of files to import modules.
 """
 
+import builtins
 import os
+import posix
 import sys
 import time
 from collections.abc import Callable
+from types import ModuleType
 from typing import Any
 
 READ_CLOCK_EXIT = 95
@@ -16,6 +19,29 @@ _CLOCKS = (
 ).split()
 # Functions that read the clock unless they are given a time, and the number of that argument.
 _FORMATS = {"localtime": 0, "gmtime": 0, "ctime": 0, "asctime": 0, "strftime": 1}
+
+
+_FILE_TIMES = ("stat", "lstat", "fstat", "scandir")
+# Modules that tell objects apart by their addresses, and let no program see these.
+_MAY_USE_ID = (
+    "copy reprlib codegym.sandbox.inside.candidate codegym.sandbox.inside.candidate_objects"
+).split()
+
+
+def forbid_luck() -> None:
+    """Forbid clocks, the times of files and ``id``."""
+    forbid_clocks()
+    imports = sys.modules["_frozen_importlib_external"]
+    own = ModuleType("posix")
+    vars(own).update(vars(posix))
+    vars(imports)["_os"] = own
+    for name in _FILE_TIMES:
+        setattr(os, name, _end)
+        setattr(posix, name, _end)
+    for name in _MAY_USE_ID:
+        if name in sys.modules:
+            vars(sys.modules[name])["id"] = builtins.id
+    vars(builtins)["id"] = _end
 
 
 def forbid_clocks() -> None:
@@ -29,7 +55,7 @@ def forbid_clocks() -> None:
         sys.modules["_datetime"] = None  # type: ignore[assignment]
 
 
-def _end(*arguments: Any) -> None:
+def _end(*arguments: Any, **named: Any) -> None:
     os._exit(READ_CLOCK_EXIT)
 
 

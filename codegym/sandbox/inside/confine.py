@@ -131,7 +131,7 @@ class Lock:
     Args:
         locked: The system-call filter that the fork installs before untrusted code runs, if any.
         isolation: Name of the isolation; decides how to clean up after a fork.
-        clockless: Whether reading a clock ends the fork.
+        clockless: Whether reading a clock, the times of a file or an address ends the fork.
     """
 
     def __init__(self, locked: Filter | None, isolation: str, *, clockless: bool) -> None:
@@ -139,13 +139,24 @@ class Lock:
         self.isolation = isolation
         self._clockless = clockless
 
+    def follow(self, parent: int) -> bool:
+        """Make this process, a new fork, die with its parent; return False if that is dead.
+
+        Args:
+            parent: The parent's process id.
+        """
+        if parent == 1:  # its death ends the namespace
+            return True
+        die_with_parent()  # a fork does not inherit this
+        return os.getppid() == parent
+
     def close(self) -> None:
         """Confine this process, a new fork."""
         if self._clockless:
             # Imported only here: the forks of an ordinary zygote do not need it.
-            from codegym.sandbox.inside.clockless import forbid_clocks
+            from codegym.sandbox.inside.clockless import forbid_luck
 
-            forbid_clocks()
+            forbid_luck()
         if self._filter is not None:
             self._filter.install()
 

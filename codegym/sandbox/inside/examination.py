@@ -53,7 +53,8 @@ class Examination:
         self._wanted = {
             name: names[name] for name in sorted(wanted | {self._entry}) if name in names
         }
-        self._setup = compile(setup, "<setup>", "exec")
+        self._greeting = wire.dumps(list(self._wanted))
+        self._setup = compile(setup, "<setup>", "exec") if setup.body else None
         self._code = compile_per_case(code, self._check)
 
     def run(self, line: CandidateLine, notebook: Notebook, first: int = 0) -> None:
@@ -83,7 +84,7 @@ class Examination:
         self, space: dict[str, Any], line: CandidateLine, cases: "Cases"
     ) -> dict[str, Any] | None:
         """Run the test in a namespace; return a complete report if no case could begin."""
-        reply = line.greet(list(self._wanted))
+        reply = line.greet(self._greeting)
         if "r" not in reply:
             return {name: described(reply[name]) for name in ("load", "syntax") if name in reply}
         space.update(import_library(self._library))
@@ -94,7 +95,8 @@ class Examination:
         cases.loaded = True
         if self._helpers is not None:
             exec(self._helpers, space)
-        exec(self._setup, space)
+        if self._setup is not None:
+            exec(self._setup, space)
         space["__enter_case__"], space["__failed_case__"] = cases.enter, cases.failed
         exec(self._code, space)
         if self._check:

@@ -60,8 +60,7 @@ def serve(fd: int, hello: bytes, lock: confine.Lock) -> None:
         hello: Announcement, sent first.
         lock: Confinement of the forks.
     """
-    _, hard = resource.getrlimit(resource.RLIMIT_AS)
-    resource.setrlimit(resource.RLIMIT_AS, (EXAMINER_BYTES, hard))
+    _limit_memory(EXAMINER_BYTES)
     frames.write_frame(fd, hello)
     line = socket.socket(fileno=fd)
     notebook_fd, *_ = _receive(line)
@@ -107,10 +106,12 @@ class Examiner:
         confine.share_one_arena()
         _thread.stack_size(STACK_BYTES)
         self._kept: dict[bytes, Examination] = {}
-        rehearse(Notebook(mmap.mmap(-1, NOTEBOOK.size + REHEARSED_BYTES)))
+        scratch = Notebook(mmap.mmap(-1, NOTEBOOK.size + REHEARSED_BYTES))
+        rehearse(scratch)
         confine.rehearse()
         gc.collect()
         gc.freeze()
+        rehearse(scratch)  # fills the free lists again, which the collection emptied
         self._own_bytes = self._taken_bytes = _address_space()
 
     def compiled(self, payload: bytes) -> Examination:
@@ -145,16 +146,15 @@ class Examiner:
         """
         # The limit is the task's; kept tests and the notebook do not count.
         memory_bytes += self._taken_bytes - self._own_bytes + NOTEBOOK_BYTES
+        # Set here, since a fork inherits it and would pay page faults to set it.
+        _limit_memory(memory_bytes)
         parent = os.getpid()
         pid = os.fork()
         if pid == 0:
             status = _NOT_READY_EXIT
             try:
-                # A fork does not inherit this; without a namespace nothing else ends it.
-                confine.die_with_parent()
-                if os.getppid() == parent:
+                if self._lock.follow(parent):
                     os.close(self._driver_fd)
-                    confine.set_limit(resource.RLIMIT_AS, memory_bytes, memory_bytes)
                     self._lock.close()
                     status = _BROKEN_EXIT
                     gc.enable()
@@ -165,6 +165,7 @@ class Examiner:
                 status = _MEMORY_EXIT if status == _BROKEN_EXIT else status
             finally:
                 os._exit(status)
+        _limit_memory(EXAMINER_BYTES)
         os.close(candidate_fd)
         _, status = os.waitpid(pid, 0)
         aftermath.clean_up(self._lock.isolation)
@@ -180,6 +181,11 @@ def _end(status: int) -> str:
     if code == _MEMORY_EXIT:
         return "memory"
     return f"the test's process ended with status {code}" if code >= 0 else f"signal {-code}"
+
+
+def _limit_memory(bound: int) -> None:
+    _, hard = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (bound, hard))
 
 
 def _address_space() -> int:

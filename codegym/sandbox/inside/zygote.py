@@ -97,6 +97,7 @@ def main(text: str) -> None:
     confine.rehearse()
     gc.collect()
     gc.freeze()
+    candidate.rehearse()  # fills the free lists again, which the collection emptied
     Zygote(lock).serve(hello)
 
 
@@ -194,9 +195,7 @@ class Zygote:
         pid = os.fork()
         if pid == 0:
             try:
-                # A fork does not inherit this; without a namespace nothing else ends the program.
-                confine.die_with_parent()
-                if os.getppid() != zygote:
+                if not self._lock.follow(zygote):
                     os._exit(NOT_READY_EXIT)
                 self._ctl.detach()
                 os.close(CTL_FD)
