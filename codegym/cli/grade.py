@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import click
 from rich.console import Console
@@ -45,9 +46,11 @@ SHOWN_FAILURES = 10
 @click.option("--workers", type=int, help="Programs run in parallel.  [default: two per core]")
 @click.option("--package", "packages", multiple=True, help="Installed package to offer inside.")
 @click.option("--cache", type=click.Path(path_type=Path), help="File of cached verdicts.")
+@click.option("--case-s", type=float, help="Seconds allowed per test case.")
 @click.option("--wall-s", type=float, help="Seconds allowed per program.")
 @click.option("--cpu-s", type=float, help="Processor seconds allowed per program.")
 @click.option("--memory-mb", type=float, help="Megabytes allowed per program.")
+@click.option("--first-failure", is_flag=True, help="Stop a program at its first failing case.")
 def command(
     source: str,
     canonical: bool,
@@ -60,9 +63,11 @@ def command(
     workers: int | None,
     packages: tuple[str, ...],
     cache: Path | None,
+    case_s: float | None,
     wall_s: float | None,
     cpu_s: float | None,
     memory_mb: float | None,
+    first_failure: bool,
 ) -> None:
     """Run programs against their tests and print a summary.
 
@@ -82,8 +87,9 @@ def command(
     chosen = _choose(tasks, canonical, samples, program)
     if not chosen:
         raise ConfigError("nothing to grade", value=source, expected="at least one program")
-    changes = {"wall_s": wall_s, "cpu_s": cpu_s}
+    changes: dict[str, Any] = {"case_s": case_s, "wall_s": wall_s, "cpu_s": cpu_s}
     changes["memory_bytes"] = None if memory_mb is None else int(memory_mb * (1 << 20))
+    changes["stop"] = "first_failure" if first_failure else None
     chosen = list(_limited(chosen, {k: v for k, v in changes.items() if v is not None}))
     summary = Summary()
     with ExitStack() as stack:
@@ -116,7 +122,7 @@ def _choose(
     return list(same_program(tasks, program or ""))
 
 
-def _limited(samples: Iterable[Sample], changes: dict[str, float]) -> Iterator[Sample]:
+def _limited(samples: Iterable[Sample], changes: dict[str, Any]) -> Iterator[Sample]:
     changed: dict[int, Sample] = {}
     for sample in samples:
         if not changes:
@@ -126,7 +132,7 @@ def _limited(samples: Iterable[Sample], changes: dict[str, float]) -> Iterator[S
         known = changed.get(id(sample.task))
         if known is None:
             suite = sample.task.tests
-            limits: Limits = replace(suite.limits, **changes)  # type: ignore[arg-type]
+            limits: Limits = replace(suite.limits, **changes)
             task = replace(sample.task, tests=replace(suite, limits=limits))
             known = changed[id(sample.task)] = replace(sample, task=task)
         yield replace(sample, task=known.task)

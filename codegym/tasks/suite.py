@@ -45,7 +45,8 @@ class TestSuite:
         output_rule: Comparison of printed text (stdio form): ``trailing`` ignores white space at
             line ends and at the end, ``exact`` ignores nothing, ``tokens`` splits at any white
             space.
-        limits: Bounds of a run of a program over all cases.
+        limits: Bounds of a run of a program: of each case, and of the whole run. They also say
+            whether the run stops at the first failure.
     """
 
     __test__: ClassVar[bool] = False

@@ -120,7 +120,7 @@ class Task:
             canonical_solution: A reference: a whole program, or the continuation of the prompt.
             metadata: Anything else, as JSON values.
             float_tolerance: Relative tolerance between floats.
-            limits: Bounds of a run over all cases.
+            limits: Bounds of a run, and of each of its cases.
 
         Raises:
             TaskError: A case is not a pair, or holds a value that cannot cross the sandbox line.
@@ -160,7 +160,7 @@ class Task:
             task_id: Stable name.
             canonical_solution: A reference: a whole program, or the continuation of the prompt.
             metadata: Anything else, as JSON values.
-            limits: Bounds of a run over all cases.
+            limits: Bounds of a run, and of each of its cases.
 
         Raises:
             TaskError: The test code does not parse, or asserts nothing.
@@ -195,7 +195,7 @@ class Task:
             canonical_solution: A whole reference program.
             metadata: Anything else, as JSON values.
             output_rule: Comparison of printed text; see ``TestSuite``.
-            limits: Bounds of a run over all cases.
+            limits: Bounds of a run, and of each of its cases.
 
         Raises:
             TaskError: A case is not a pair of texts, or there is no case.
