@@ -24,7 +24,6 @@ from codegym.sandbox.worker_state import State
 from codegym.sandbox.zygote_client import Lost
 
 LIMITS = Limits(wall_s=2.0, cpu_s=0.3)
-CLOCK_AGAIN_S = 5.0
 
 
 def job(program="", mode="call", limits=LIMITS):
@@ -58,7 +57,7 @@ class FakeProcesses:
         self.starts = 0
         self.run_ids = 0
         self.stopped, self.out_of_time, self.recalled, self.listened = [], [], [], []
-        self.limit, self.firsts = "", []
+        self.limit, self.clock_again_s, self.firsts = "", 600.0, []
         self.loaded, self.replies = True, None
 
     def prepare(self, run):
@@ -116,7 +115,7 @@ class FakeProcesses:
         (self.out_of_time if out_of_time else self.stopped).append(process.run_id)
 
     def look_at_clock(self, run, now):
-        return self.limit, CLOCK_AGAIN_S
+        return self.limit, self.clock_again_s
 
     def recall(self, run):
         self.recalled.append(run.process.run_id)
@@ -355,11 +354,12 @@ CALLS = wire.dumps({"function": "f", "calls": [[[], {}]] * 3})
 
 
 def test_a_slow_program_is_stopped_by_its_clock(scene):
+    scene.processes.clock_again_s = 5.0
     scene.take("a")
     scene.wait_for(LISTEN_AFTER_S)
     assert scene.processes.out_of_time == []
     scene.processes.limit = "case"
-    scene.wait_for(CLOCK_AGAIN_S)
+    scene.wait_for(5.0)
     assert scene.processes.out_of_time == [1] and scene.processes.stopped == []
     assert scene.state is State.SLOW
     scene.end(1, STOPPED_WALL)
