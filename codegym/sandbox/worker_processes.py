@@ -83,6 +83,8 @@ class WorkerProcesses:
             self._listen(self.zygote.fileno(), _READ, self._hear_zygote)
         if run.job.mode != "assertion":
             return True
+        if self.examiner is not None and self.examiner.unsent:
+            self.stop_examiner()  # a test that was given up is still on its way
         if self.examiner is None:
             self.examiner = ExaminerClient(self._start("examiner"))
         if self.examiner.knows(run.job.payload):

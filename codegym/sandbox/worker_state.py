@@ -18,7 +18,7 @@ class State(Enum):
     RUNNING    A program runs; a request may wait behind it.      HOLDING, ALONE, SLOW,
                                                                   REPORTING, IDLE
     HOLDING    A program runs and a request waits behind it.      RUNNING, SLOW, REPORTING
-    SLOW       A program runs and its socket is read.             REPORTING, IDLE
+    SLOW       A program runs; its socket and clock are read.     REPORTING, IDLE
     REPORTING  The program has ended; its report is still to      RUNNING, ALONE, IDLE
                come. A request that waits goes on waiting for a
                moment.
@@ -26,10 +26,10 @@ class State(Enum):
     ========== ================================================== ============================
 
     A job of several processes (one for each case in the mode ``stdio``, one more after a hang or a
-    crash in the others) passes from each process to ALONE or RUNNING; a request that waits then is
-    given back. Otherwise a request that waited becomes the program that runs as soon as its
-    predecessor is finished. In SLOW, and in REPORTING once no request waits, the program's clock is
-    read from time to time.
+    crash in the others) passes from the end of each process to ALONE, RUNNING or COMPILING; a
+    request that waits then is given back. Otherwise a request that waited becomes the program that
+    runs as soon as its predecessor is finished. In REPORTING the clock of the test is read as in
+    SLOW, once no request waits.
     """
 
     IDLE = "idle"
