@@ -115,6 +115,7 @@ def test_a_few_verdicts_do_not_depend_on_load(busy):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 @pytest.mark.skipif(not waits_are_known(), reason="this kernel counts no waits")
 @pytest.mark.parametrize("busy", [0, BUSY_PER_CORE])
 def test_verdicts_do_not_depend_on_load(busy):
