@@ -9,8 +9,8 @@ from codegym.errors import ConfigError
 Stop = Literal["never", "first_failure"]
 # Without ``case_s``, a case may take this share of the whole run.
 CASE_SHARE = 0.25
-# A machine that is this many times too slow ends a program by elapsed time.
-PATIENCE = 10.0
+# Elapsed time ends a program that has this many times its time, or so many seconds more.
+PATIENCE, MOST_WAITS_S = 10.0, 120.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,7 +20,7 @@ class Limits:
     Time is read from the program's clock (``codegym.sandbox.program_clock``). It counts the seconds
     in which the program computes or sleeps, and none in which it waits for a processor that other
     work has, so that a verdict does not depend on the machine's load. Elapsed time decides only on
-    a machine that is ten times too slow.
+    a machine that is far too slow: at ten times ``wall_s``, or two minutes more.
 
     After a case that reached its limit, or that ended the process, the remaining cases run in a
     fresh process. The limits of the whole run bound the sum.
@@ -65,4 +65,4 @@ class Limits:
     @property
     def elapsed_s(self) -> float:
         """Elapsed seconds after which the run ends on any machine."""
-        return PATIENCE * self.wall_s
+        return min(PATIENCE * self.wall_s, self.wall_s + MOST_WAITS_S)
