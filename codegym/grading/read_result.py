@@ -89,7 +89,7 @@ def goes_on(plan: Plan, case: int, result: ExecutionResult) -> bool:
 
 def _not_run(last: CaseResult, plan: Plan) -> CaseResult:
     """Return the result of a case that was not run, by the last case that was."""
-    if plan.limits.stop == "first_failure":
+    if plan.limits.stop == "first_failure" and not last.passed:
         return _after_failure(last)
     limits = plan.limits
     return _timeout(

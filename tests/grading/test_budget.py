@@ -1,12 +1,14 @@
 """Every case has its own limit: a hang or a crash costs one case, wherever it comes."""
 
+from dataclasses import replace
+
 import pytest
 
 import codegym
 from codegym import Limits, Outcome, Task
 from codegym.grading.feedback import Feedback, Granularity
 from codegym.rewards.rltf import RLTF
-from codegym.sandbox.job import Job
+from codegym.sandbox.job import ExecutionResult, FakeSandbox, Job
 from codegym.sandbox.wire import dumps
 
 LIMITS = Limits(case_s=0.1, wall_s=2.0, cpu_s=2.0)
@@ -161,6 +163,22 @@ def test_an_answer_that_hangs_while_it_is_read_costs_its_case(sandbox):
     verdict = codegym.judge(text, lazy, sandbox=sandbox)
     assert [case.passed for case in verdict.cases] == [True, False, True, True]
     assert verdict.cases[1].outcome is Outcome.TIMEOUT
+
+
+@pytest.mark.parametrize("stop", ["never", "first_failure"])
+@pytest.mark.parametrize("form", FORMS)
+def test_cases_that_were_not_run_do_not_pass(form, stop):
+    good = {
+        "call": ExecutionResult(replies=(b'{"r":0}',), loaded=True),
+        "stdio": ExecutionResult(output=b"0\n"),
+        "assertion": ExecutionResult(replies=(b'{"until":1,"cases":[]}',)),
+    }
+    part = replace(good[form], limit="" if form == "stdio" else "wall")
+    sandbox = FakeSandbox(lambda job: ExecutionResult(parts=(part,)))
+    limits = Limits(stop=stop)
+    verdict = codegym.judge(program(form, "pass"), task(form, 4, limits), sandbox=sandbox)
+    assert [case.passed for case in verdict.cases] == [True, False, False, False]
+    assert verdict.outcome is Outcome.TIMEOUT
 
 
 def test_limits_of_a_case():
