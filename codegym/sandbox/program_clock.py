@@ -103,7 +103,8 @@ class ProgramClock:
 
         Args:
             now: The monotonic clock.
-            pids: The processes that are alive, as the host numbers them.
+            pids: The processes that are alive, as the host numbers them. The clock stands still
+                while there is none.
         """
         for pid in pids:
             try:
@@ -113,13 +114,10 @@ class ProgramClock:
                 self._waited[pid] = waited_s(pid) if waits_are_known() else inf
             except OSError:
                 continue  # it has just ended, and keeps its last reading
-        self.shows = max(self.shows, self._at(now), sum(self._computed.values()))
+        if pids and self._computed:
+            slept_too = now - self._began - sum(self._waited.values())
+            self.shows = max(self.shows, slept_too, sum(self._computed.values()))
         return self.shows
-
-    def _at(self, now: float) -> float:
-        if not self._computed:
-            return 0.0  # nothing has been forked yet
-        return now - self._began - sum(self._waited.values())
 
 
 class CaseClock:

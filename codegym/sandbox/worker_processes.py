@@ -146,19 +146,19 @@ class WorkerProcesses:
 
     def look_at_clock(self, run: Run, now: float) -> tuple[Limit, float]:
         """Compare a run's clock with its limits; see ``CaseClock.look``."""
-        case: int | None = run.first
+        case = run.first
         pids = []
         if run.process is not None:
             if run.job.mode == "call":
                 run.process.drain()
-                case = run.first + run.process.answered
+                case += run.process.answered
             pids.append(self.zygote.fork_pid if self.zygote is not None else None)
         if run.job.mode == "assertion":
             assert self.examiner is not None
-            case = self.examiner.case_under_way(run)
-            pids.append(self.examiner.fork_pid)
-        if case is None:  # the test has not begun, so that the program waits for the grader
-            case, pids = run.first, []
+            reached, test = self.examiner.case_under_way(run), self.examiner.fork_pid
+            case = max(case, reached or 0)
+            # Before its test begins, and after it, the program waits for the grader.
+            pids = [] if reached is None or test is None else [*pids, test]
         return run.clock().look(now, case, [pid for pid in pids if pid is not None])
 
     def recall(self, run: Run) -> None:

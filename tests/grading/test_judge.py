@@ -422,12 +422,13 @@ LUCKY = {
 
 @pytest.mark.parametrize("form", ["call", "stdio", "assertion"])
 def test_the_cache_files_no_luck(sandbox, form):
+    wide = Limits(case_s=5.0)  # a run that took half of its time is not filed
     if form == "call":
-        given = ADD_ONE
+        given = Task.from_calls("", "f", [((1,), 2), ((5,), 6)], limits=wide)
     elif form == "stdio":
-        given = Task.from_stdio("", [("1\n", "2\n")], limits=LIMITS)
+        given = Task.from_stdio("", [("1\n", "2\n")], limits=wide)
     else:
-        given = Task.from_assertions("", "f", "assert f(1) == 2\n", limits=LIMITS)
+        given = Task.from_assertions("", "f", "assert f(1) == 2\n", limits=wide)
     tail = "print(f(int(input())))\n" if form == "stdio" else ""
     honest = (
         "import random, json, copy, textwrap, dataclasses, heapq\nr = random.Random(5)\n"
