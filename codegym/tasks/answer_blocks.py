@@ -10,20 +10,17 @@ import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from codegym.tasks.program_text import defined, has_code, mended, tree_of
+from codegym.tasks.program_text import cuts_string, defined, has_code, mended, tree_of
 from codegym.tasks.prose import code_segments, is_prose, typed_lines
 
 _FENCE = re.compile(
     r"^(?P<indent>[ \t>]*(?:(?:[-*+\u2022]|\d{1,3}[.)])[ \t]+)?)(?P<mark>`{3,}|~{3,})[ \t]*"
     r"(?P<info>[^`\n]*)$"
 )
-# A fence behind prose on its line, and a fence behind the last line of code.
-_LATE_FENCE = re.compile(
-    r"^(?P<before>[^`\n]*[^`\s][^`\n]*?)[ \t]*```[ \t]*(?P<info>[\w.+-]*)[ \t]*$"
-)
 _PYTHON = re.compile(r"(?:language-|lang-)?(?:python|i?py|ipython|python-repl|pycon|sage)[\d.]*$")
 _INLINE = re.compile(r"(?<!`)(`{1,3})(?!`)[ ]?(?:(?:python3?|py)[ \t]+)?([^`\n]+?)[ ]?\1(?!`)")
-_MOST_CLOSERS = 40
+_MOST_CLOSERS, _MOST_BLOCKS, _MOST_FENCES, _MOST_LATE = 40, 64, 400, 20
+_LABEL = re.compile(r"[\w.+-]{0,20}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +42,17 @@ class Block:
     @property
     def is_python(self) -> bool:
         """Whether the block's label says Python, or nothing."""
-        return not self.language or bool(_PYTHON.match(self.language))
+        return _is_python(self.language)
+
+
+def _is_python(language: str) -> bool:
+    return not language or bool(_PYTHON.match(language))
 
 
 def has_fence(text: str) -> bool:
     """Return whether a line of a text is a fence, or ends with one."""
     lines = text.split("\n")
-    return any(_FENCE.match(line) or _LATE_FENCE.match(line) for line in lines)
+    return any(_FENCE.match(line) or _late(line) for line in lines)
 
 
 def inline_code(text: str) -> list[str]:
@@ -63,21 +64,18 @@ def inline_code(text: str) -> list[str]:
 def blocks_of(answer: str) -> list[Block]:
     """Return the fenced blocks of an answer and the code outside them, in order."""
     lines = _on_separate_lines(answer.replace("\r\n", "\n").split("\n"))
+    matches = ((number, _FENCE.match(line)) for number, line in enumerate(lines))
+    fences = [(number, fence) for number, fence in matches if fence is not None]
     found: list[Block] = []
-    outside: list[str] = []
     at = 0
-    while at < len(lines):
-        opening = _FENCE.match(lines[at])
-        if opening is None:
-            outside.append(lines[at])
-            at += 1
+    for number, opening in fences[-_MOST_FENCES:]:
+        if number < at:  # inside a block
             continue
-        end, after = _end_of(lines, at, opening)
-        found += _segments(outside)
-        outside = []
-        found.append(_block(lines[at + 1 : end], opening))
-        at = after
-    return found + _segments(outside)
+        found += _segments(lines[at:number])
+        behind = [(n, fence) for n, fence in fences if n > number]
+        end, at = _end_of(lines, number, opening, behind)
+        found.append(_block(lines[number + 1 : end], opening))
+    return (found + _segments(lines[at:]))[-_MOST_BLOCKS:]
 
 
 def _segments(lines: Sequence[str]) -> list[Block]:
@@ -87,21 +85,29 @@ def _segments(lines: Sequence[str]) -> list[Block]:
     ]
 
 
+def _late(line: str) -> tuple[str, str] | None:
+    """Split a line that ends with a fence into what stands before it and its label."""
+    before, mark, info = line.rpartition("```")
+    if not mark or "`" in before or not before.strip() or not _LABEL.fullmatch(info.strip()):
+        return None
+    return before.rstrip(), info.strip()
+
+
 def _on_separate_lines(lines: Sequence[str]) -> list[str]:
     """Give a fence that shares its line with prose or code a separate line."""
     found: list[str] = []
     opened: re.Match[str] | None = None
-    start = 0  # of the open block's lines
+    start = late = 0  # of the open block's lines; number of fences behind code
     for line in lines:
         fence = _FENCE.match(line)
-        late = _LATE_FENCE.match(line) if fence is None else None
-        if late is not None and opened is None and is_prose(line):
-            found.append(late["before"])
-            fence = _FENCE.match(f"```{late['info']}")
-        elif late is not None and opened is not None and not late["info"]:
-            code = [*found[start:], late["before"]]
-            if tree_of(textwrap.dedent("\n".join(code))) is not None:
-                found.append(late["before"])
+        before, info = (_late(line) if fence is None else None) or ("", "")
+        if before and opened is None and is_prose(line):
+            found.append(before)
+            fence = _FENCE.match(f"```{info}")
+        elif before and opened is not None and not info and late < _MOST_LATE:
+            late += 1
+            if tree_of(textwrap.dedent("\n".join([*found[start:], before]))) is not None:
+                found.append(before)
                 fence = _FENCE.match(opened["indent"] + opened["mark"])
         elif fence is not None and opened is None and _is_code(fence["info"]):
             found += [fence["indent"] + fence["mark"], fence["indent"] + fence["info"]]
@@ -126,42 +132,32 @@ def _closes(fence: re.Match[str], opening: re.Match[str]) -> bool:
     return mark[0] == wanted[0] and len(mark) >= len(wanted) and not fence["info"].strip()
 
 
-def _end_of(lines: Sequence[str], at: int, opening: re.Match[str]) -> tuple[int, int]:
+def _end_of(
+    lines: Sequence[str],
+    at: int,
+    opening: re.Match[str],
+    behind: Sequence[tuple[int, re.Match[str]]],
+) -> tuple[int, int]:
     """Return the line behind a block's last line, and the line where reading goes on.
 
     The block ends at the first fence that closes it and with which it parses, else at the first
     that closes it. Where a fence with a label comes earlier, the block was never closed.
     """
-    language = _language(opening)
-    python = not language or bool(_PYTHON.match(language))
-    first = opener = None
-    closers = 0
-    for number in range(at + 1, len(lines)):
-        fence = _FENCE.match(lines[number])
-        if fence is None:
-            continue
-        if not _closes(fence, opening):
-            if opener is None and first is None and _language(fence):
-                opener = number
-            continue
-        first = number if first is None else first
-        closers += 1
-        if python and _parses(lines[at + 1 : number], opening):
+    python = _is_python(_language(opening))
+    closers = [number for number, fence in behind if _closes(fence, opening)]
+    for number in closers[:_MOST_CLOSERS] if python else ():
+        if _parses(lines[at + 1 : number], opening):
             return number, number + 1
-        if not python or closers == _MOST_CLOSERS:
+        # A fence inside a string cuts the string off.
+        if not cuts_string("\n".join(lines[at + 1 : number])):
             break
-    if opener is not None and (python or bool(_PYTHON.match(_language(_fence(lines[opener]))))):
-        if first is not None or not _parses(lines[at + 1 :], opening):
+    first = closers[0] if closers else len(lines)
+    labels = ((number, _language(fence)) for number, fence in behind if number < first)
+    opener, label = next(((number, label) for number, label in labels if label), (first, ""))
+    if opener < first and (python or _is_python(label)):
+        if closers or not _parses(lines[at + 1 :], opening):
             return opener, opener
-    if first is None:
-        return len(lines), len(lines)
     return first, first + 1
-
-
-def _fence(line: str) -> re.Match[str]:
-    fence = _FENCE.match(line)
-    assert fence is not None
-    return fence
 
 
 def _parses(lines: Sequence[str], opening: re.Match[str]) -> bool:

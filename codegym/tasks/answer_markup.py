@@ -5,6 +5,7 @@ mark is taken for a part of a program's string and left alone.
 """
 
 import re
+from bisect import bisect_left
 from collections.abc import Iterator
 
 _NO_QUOTE_BEFORE = r"(?<![\"'])(?<!(?<!``)`)"
@@ -135,7 +136,7 @@ def _before_end(text: str) -> str:
     """Return the text before the first end token; a token inside a closed fence is code."""
     fences = [fence.start() for fence in _FENCE_LINE.finditer(text)]
     for end in _END.finditer(text):
-        before = sum(place < end.start() for place in fences)
+        before = bisect_left(fences, end.start())
         if before % 2 and before < len(fences):
             continue
         if text[: end.start()].strip():
@@ -165,7 +166,7 @@ _TAGS = re.compile(
     r"(?:\[[^\]\n]{0,80}\]|\{[^}\n]{0,80}\})*(?P<set>.*?)(?:\\end\{(?P=latex)\}|\Z))",
     re.DOTALL | re.IGNORECASE,
 )
-_MOST_SECTIONS = 50
+_MOST_SECTIONS = 12
 
 
 def sections(text: str) -> Iterator[str]:

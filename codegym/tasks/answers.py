@@ -35,7 +35,7 @@ Form = Literal["continuation", "program", "answer"]
 
 # This many last characters of a program are assumed to occur only once in an answer.
 _ENOUGH = 40
-_MOST_DEPTH = 3
+_MOST_DEPTH = 2
 _INDENT = " " * 4
 
 
@@ -160,7 +160,7 @@ def _continued(task: Task, answer: str) -> str:
     may surround it.
     """
     body = _body_in(answer)
-    if not body or mentions(body, task.entry_point):
+    if not body.strip() or mentions(answer, task.entry_point):
         return ""
     first, _, rest = body.partition("\n")
     dedented = textwrap.dedent(mended(body))

@@ -7,6 +7,7 @@ import ast
 import builtins
 import html
 import re
+import textwrap
 from collections.abc import Iterator
 from functools import lru_cache
 
@@ -31,7 +32,7 @@ _ODD_SPACES = re.compile(
 )
 _MAGIC = re.compile(r"^[!%]\s*\w[^\n]*(?:\n|\Z)", re.MULTILINE)
 # Text longer than this is read without attempts to mend it.
-MOST_CHARS = 200_000
+MOST_CHARS = 20_000
 
 
 @lru_cache(maxsize=128)
@@ -52,6 +53,17 @@ def _parsed(text: str) -> tuple[ast.Module | None, int]:
         return None, max(1, error.lineno or 1)
     except (ValueError, RecursionError, MemoryError):
         return None, 1
+
+
+def cuts_string(text: str) -> bool:
+    """Return whether a text ends inside a string of several lines."""
+    try:
+        ast.parse(textwrap.dedent(text))
+    except SyntaxError as error:
+        return error.msg.startswith("unterminated triple-quoted")
+    except (ValueError, RecursionError, MemoryError):
+        return False
+    return False
 
 
 def names_of(statement: ast.stmt, *, imports: bool = True) -> Iterator[str]:

@@ -33,7 +33,8 @@ _STATEMENT = re.compile(
 _CERTAIN = re.compile(
     r"import [\w., ]+$|from [\w.]+ import |(?:async )?def \w+ *\(|class \w+.*:|@\w"
 )
-_MOST_STARTS, _MOST_ENDS = 200, 60
+# So much text may be parsed in search of the ends of a program.
+_MOST_PARSED, _MOST_TRIES = 1_000_000, 100
 
 
 def is_prose(line: str) -> bool:
@@ -66,9 +67,10 @@ def code_segments(text: str) -> list[str]:
     code follows that does not parse, the piece holds it too: a broken program is not cut short.
     """
     lines = text.split("\n")
+    tries = max(5, min(_MOST_TRIES, _MOST_PARSED // (len(text) + 1)))
     found: list[str] = []
     at = starts = 0
-    while at < len(lines) and starts < _MOST_STARTS:
+    while at < len(lines) and starts < tries:
         line = lines[at]
         if line.lstrip().startswith(">>>"):
             taken = _session(lines[at:])
@@ -81,7 +83,7 @@ def code_segments(text: str) -> list[str]:
         starts += 1
         indent = line[: len(line) - len(line.lstrip())]
         region = _region(lines[at:], indent)
-        taken = _longest(region)
+        taken = _longest(region, tries)
         if taken and (rest := _broken(region[taken:])):
             taken += rest
         elif not taken and _CERTAIN.match(line.strip()):
@@ -117,10 +119,10 @@ def _region(lines: Sequence[str], indent: str) -> list[str]:
     return textwrap.dedent("\n".join(lines[:end])).split("\n")
 
 
-def _longest(lines: Sequence[str]) -> int:
+def _longest(lines: Sequence[str], tries: int) -> int:
     """Return how many lines parse together; what follows begins at the margin."""
     end = len(lines)
-    for _ in range(_MOST_ENDS):
+    for _ in range(tries):
         if end <= 0:
             return 0
         wrong = error_line("\n".join(lines[:end]))

@@ -6,6 +6,7 @@ import io
 
 import pytest
 
+from codegym.sources import load_tasks
 from codegym.tasks.answers import extract_program, program_from_answer, read_program
 from codegym.tasks.task import Task
 from tests.tasks.answer_shapes import CODE, NONE, SHAPES
@@ -71,3 +72,57 @@ def test_a_broken_program_is_not_cut_to_a_whole_one():
         program, _ = read_program(TASKS["prompt"], f"    return x + 1\n\n\n{tail}\n", "answer")
         with pytest.raises(SyntaxError):
             ast.parse(program)
+
+
+@pytest.mark.parametrize("uri", ["humaneval", "composites?size=60", "atoms"])
+def test_reference_programs_stay_unchanged(uri):
+    for task, _ in zip(load_tasks(uri), range(164), strict=False):
+        program = task.program(task.canonical_solution)
+        assert extract_program(program, task.entry_point) == program
+        for form in ("program", "answer"):
+            assert read_program(task, task.canonical_solution, form)[0] == program
+            assert read_program(task, program, form)[0] == program
+        text = f"<think>Hm.</think>Here:\n\n```python\n{program}\n```\n\nThat is all."
+        assert read_program(task, text, "answer")[0].strip() == program.strip()
+
+
+PIECES = st.lists(
+    st.sampled_from(
+        ["```", "```python", "~~~", "<|im_end|>", "<think>", "</think>", "</s>", "[DONE]", "x = 0",
+         "\u00a0", "&lt;", "<answer>", ">>> f(1)", "def f(x):", "Done.", "[PYTHON]", "\\\\begin{code}"]
+    ),
+    max_size=6,
+)  # fmt: skip
+
+
+@settings(max_examples=150, deadline=None)
+@given(PIECES, PIECES, PIECES)
+def test_marks_in_strings_and_comments_are_no_marks(doc, text, comments):
+    lines = [f"    # {piece}" for piece in comments]
+    program = "\n".join(
+        [
+            "def f(x):",
+            '    """Doc.',
+            *doc,
+            '    """',
+            *lines,
+            f"    mark = {text!r}",
+            "    return x + 1",
+        ]
+    )
+    for task in TASKS.values():
+        if task.entry_point:
+            assert program_from_answer(task, program) == program
+    assert extract_program(program, "f") == program
+    assert extract_program(program) == program
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.lists(st.sampled_from([CODE, "Done.", "```", "```python", "<think>", "</think>", "", "x ="]))
+)
+def test_any_text_is_read_and_reading_it_again_changes_nothing_that_parses(lines):
+    program = extract_program("\n".join(lines), "f")
+    with contextlib.suppress(SyntaxError):
+        ast.parse(program)
+        assert extract_program(program, "f") == program
