@@ -5,6 +5,8 @@ import contextlib
 import io
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from codegym.sources import load_tasks
 from codegym.tasks.answers import extract_program, program_from_answer, read_program
@@ -89,7 +91,7 @@ def test_reference_programs_stay_unchanged(uri):
 PIECES = st.lists(
     st.sampled_from(
         ["```", "```python", "~~~", "<|im_end|>", "<think>", "</think>", "</s>", "[DONE]", "x = 0",
-         "\u00a0", "&lt;", "<answer>", ">>> f(1)", "def f(x):", "Done.", "[PYTHON]", "\\\\begin{code}"]
+         "\u00a0", "&lt;", "<answer>", ">>> f(1)", "def f(x):", "Done.", "[PYTHON]"]
     ),
     max_size=6,
 )  # fmt: skip
