@@ -37,7 +37,8 @@ def render_chat(
     from transformers.utils.chat_template_utils import render_jinja_template
 
     try:
-        texts, _ = render_jinja_template(
+        # Annotated as text; in fact a list of texts, and the places of generated tokens.
+        rendered: Any = render_jinja_template(
             [[dict(message) for message in messages]],
             chat_template=tokenizer.chat_template,
             add_generation_prompt=add_generation_prompt,
@@ -54,7 +55,7 @@ def render_chat(
             if any(message.get("role") == "system" for message in messages)
             else "style code, or another template",
         ) from error
-    return str(texts[0])
+    return str(rendered[0][0])
 
 
 def _special_tokens(tokenizer: HFTokenizer) -> dict[str, Any]:
