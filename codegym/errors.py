@@ -19,7 +19,7 @@ A wrong program is none of these: it is data, a Verdict.
 """
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 # Survives pickling as itself, which an object of ours would not.
@@ -163,6 +163,50 @@ class SandboxError(CodegymError):
     """
 
     ticket: int | None = None
+
+
+class MissingVerdictsError(SandboxError):
+    """Some programs of a batch have no verdict, because the sandbox broke on them.
+
+    Args:
+        verdicts: The verdicts in the order of the batch; None where there is none.
+        errors: What happened, by the place in the batch.
+
+    Attributes:
+        verdicts, errors: As given.
+    """
+
+    def __init__(self, verdicts: Sequence[Any], errors: Mapping[int, SandboxError]) -> None:
+        self.verdicts = list(verdicts)
+        self.errors = dict(errors)
+        first = next(iter(self.errors.values()), "")
+        super().__init__(
+            f"{len(self.errors)} of {len(self.verdicts)} programs have no verdict ({first})",
+            value=sorted(self.errors),
+            cure='use judge_many(..., missing="none"), or the verdicts that this error holds',
+        )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.verdicts, self.errors)
+
+
+class NotCopiedError(ConfigError, TypeError):
+    """A judge or a sandbox was pickled or copied: it holds processes that belong to this process.
+
+    Args:
+        kind: What was copied, in words.
+        maker: The call that makes another.
+    """
+
+    def __init__(self, kind: str, maker: str) -> None:
+        self.kind, self.maker = kind, maker
+        super().__init__(
+            f"a {kind} cannot be pickled or copied, because its programs run under this process",
+            cure=f"make one per worker: {maker} inside the worker",
+        )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.kind, self.maker)
 
 
 class SandboxUnavailableError(SandboxError):

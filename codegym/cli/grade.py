@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 
 import click
@@ -36,8 +37,15 @@ SHOWN_FAILURES = 10
 @click.command()
 @click.argument("source")
 @click.option("--canonical", is_flag=True, help="Grade the tasks' reference solutions.")
-@click.option("--samples", type=click.Path(path_type=Path), help="JSONL of task_id and program.")
+@click.option(
+    "--samples", type=click.Path(path_type=Path), help="JSONL of task_id and program or answer."
+)
 @click.option("--program", help="Grade this text against every task.")
+@click.option(
+    "--only-sampled",
+    is_flag=True,
+    help="Count pass@1 over the tasks that have samples.  [default: over all tasks]",
+)
 @click.option("--out", type=click.Path(path_type=Path), help="Write verdicts to this JSONL file.")
 @click.option("--resume", is_flag=True, help="Continue an interrupted --out file.")
 @click.option("--repeat", "times", default=1, show_default=True, help="Runs of each program.")
@@ -53,6 +61,7 @@ def command(
     canonical: bool,
     samples: Path | None,
     program: str | None,
+    only_sampled: bool,
     out: Path | None,
     resume: bool,
     times: int,
@@ -67,15 +76,12 @@ def command(
     """Run programs against their tests and print a summary.
 
     SOURCE is a task URI (humaneval, mbpp?split=test, jsonl:/tasks.jsonl) or a file of tasks. Give
-    one of --canonical, --samples, --program. Exit code 0: all passed; 1: some did not, or varied
-    between runs (--repeat); 2: bad input.
+    one of --canonical, --samples, --program. A sample may be a program, the continuation of its
+    prompt, or a chat model's answer with fences and thoughts. A task without samples counts as
+    failed in pass@1 unless --only-sampled is given. Exit code 0: all passed; 1: some did not,
+    varied between runs (--repeat), or had no sample; 2: bad input.
     """
-    if sum((canonical, samples is not None, program is not None)) != 1:
-        raise click.UsageError("give exactly one of --canonical, --samples, --program")
-    if resume and out is None:
-        raise click.UsageError("--resume needs --out")
-    if times < 1:
-        raise ConfigError("unusable --repeat", value=times, expected="1 or more")
+    _check_options(canonical, samples, program, out=out, resume=resume, times=times)
     # A bare file name is a file of tasks; a URI such as jsonl:/f or mbpp:/f names its reader.
     bare = ":" not in source and source.endswith((".jsonl", ".jsonl.gz"))
     tasks = load_tasks(f"jsonl:{source}" if bare else source)
@@ -86,6 +92,8 @@ def command(
     changes["memory_bytes"] = None if memory_mb is None else int(memory_mb * (1 << 20))
     chosen = list(_limited(chosen, {k: v for k, v in changes.items() if v is not None}))
     summary = Summary()
+    if samples is not None and not only_sampled:
+        summary.miss(tasks, chosen)
     with ExitStack() as stack:
         file = stack.enter_context(VerdictFile(out, resume=resume)) if out else None
         sandbox = make_sandbox(isolation, workers=workers, packages=packages)
@@ -104,6 +112,23 @@ def command(
         summary.isolation = sandbox.isolation
     summary.print(Console())
     raise SystemExit(0 if summary.all_good else 1)
+
+
+def _check_options(
+    canonical: bool,
+    samples: Path | None,
+    program: str | None,
+    *,
+    out: Path | None,
+    resume: bool,
+    times: int,
+) -> None:
+    if sum((canonical, samples is not None, program is not None)) != 1:
+        raise click.UsageError("give exactly one of --canonical, --samples, --program")
+    if resume and out is None:
+        raise click.UsageError("--resume needs --out")
+    if times < 1:
+        raise ConfigError("unusable --repeat", value=times, expected="1 or more")
 
 
 def _choose(
@@ -157,7 +182,7 @@ def _graded(
             if sample is None:
                 exhausted = True
             else:
-                in_progress[judge.submit(sample.program, sample.task)] = sample
+                in_progress[judge.submit(sample.whole, sample.task)] = sample
         for ticket, verdict in judge.collect():
             yield in_progress.pop(ticket), [verdict]
 
@@ -166,7 +191,7 @@ def _repeated(
     samples: list[Sample], times: int, sandbox: Sandbox
 ) -> Iterator[tuple[Sample, list[Verdict]]]:
     for sample in samples:
-        yield sample, list(repeat(sample.program, sample.task, times, sandbox=sandbox))
+        yield sample, list(repeat(sample.whole, sample.task, times, sandbox=sandbox))
 
 
 def _with_progress(
@@ -191,16 +216,30 @@ def _with_progress(
 
 @dataclass
 class Summary:
-    """Counts of graded programs, and their table."""
+    """Counts of graded programs, and their table.
+
+    Attributes:
+        missing: Number of tasks without a sample, which count as failed in pass@1.
+        named: The first of these tasks.
+    """
 
     isolation: str = ""
     resumed: int = 0
     tasks: dict[str, list[bool]] = field(default_factory=dict)
     outcomes: Counter[Outcome] = field(default_factory=Counter)
     pass_rates: float = 0.0
-    failures: list[tuple[str, Verdict]] = field(default_factory=list)
+    failures: list[tuple[str, Verdict, str]] = field(default_factory=list)
+    missing: int = 0
+    named: list[str] = field(default_factory=list)
     varying: list[tuple[str, list[Verdict]]] = field(default_factory=list)
     started: float = field(default_factory=time.monotonic)
+
+    def miss(self, tasks: TaskSource, samples: Iterable[Sample]) -> None:
+        """Count the tasks that have no sample."""
+        sampled = {sample.task.task_id for sample in samples}
+        self.missing = len(tasks) - len(sampled)
+        missing = (task.task_id for task in tasks if task.task_id not in sampled)
+        self.named = list(islice(missing, min(self.missing, SHOWN_FAILURES)))
 
     def add(self, sample: Sample, verdicts: list[Verdict]) -> None:
         """Count a program, judged once or several times."""
@@ -211,7 +250,9 @@ class Summary:
         self.outcomes[first.outcome] += 1
         self.pass_rates += first.pass_rate
         if not first.passed and len(self.failures) < SHOWN_FAILURES:
-            self.failures.append((sample.task.task_id, first))
+            unread = first.outcome in (Outcome.SYNTAX_ERROR, Outcome.NO_PROGRAM)
+            hint = sample.hint if unread else ""
+            self.failures.append((sample.task.task_id, first, hint))
         if any(verdict != first for verdict in verdicts):
             self.varying.append((sample.task.task_id, verdicts))
 
@@ -222,8 +263,9 @@ class Summary:
 
     @property
     def all_good(self) -> bool:
-        """Whether every program passed, every time."""
-        return self.outcomes[Outcome.PASSED] == self.programs and not self.varying
+        """Whether every program passed, every time, and every task has one."""
+        passed = self.outcomes[Outcome.PASSED] == self.programs
+        return passed and not self.varying and not self.missing
 
     def print(self, console: Console) -> None:
         """Print the table, then the failures and the programs that varied."""
@@ -231,8 +273,11 @@ class Summary:
         pass_at_1 = sum(pass_at_k(len(passed), sum(passed), 1) for passed in self.tasks.values())
         table = Table(title="verdicts", title_justify="left", show_header=False)
         table.add_row("passed", f"{self.outcomes[Outcome.PASSED]}/{programs}")
-        table.add_row("tasks", str(len(self.tasks)))
-        table.add_row("pass@1", f"{pass_at_1 / len(self.tasks):.4f}")
+        asked = len(self.tasks) + self.missing
+        table.add_row("tasks", str(asked))
+        if self.missing:
+            table.add_row("tasks without a sample", f"{self.missing} (counted as failed)")
+        table.add_row("pass@1", f"{pass_at_1 / asked:.4f}")
         table.add_row("mean share of cases passed", f"{self.pass_rates / programs:.4f}")
         for outcome in Outcome:
             if outcome is not Outcome.PASSED and self.outcomes[outcome]:
@@ -242,12 +287,18 @@ class Summary:
         table.add_row("isolation", self.isolation)
         table.add_row("seconds", f"{seconds:.2f}")
         console.print(table)
-        for task_id, verdict in self.failures:
+        for task_id, verdict, hint in self.failures:
             line = f" (line {verdict.error_line})" if verdict.error_line else ""
             text = f"{verdict.error_type} {verdict.error_message}".strip()
             console.print(f"  {escape(task_id)}: {verdict.outcome}{line} {escape(text)}")
+            if hint:
+                console.print(f"    {hint}")
         if programs - self.outcomes[Outcome.PASSED] > len(self.failures):
             console.print("  ...")
+        if self.missing:
+            shown = ", ".join(self.named)
+            more = ", ..." if self.missing > len(self.named) else ""
+            console.print(f"  no sample: {escape(shown + more)}")
         for task_id, verdicts in self.varying:
             counts = Counter(str(verdict.outcome) for verdict in verdicts)
             shown = ", ".join(f"{name} {count}" for name, count in counts.items())
