@@ -1,0 +1,360 @@
+"""``codegym bench training-soak``: trains while sandbox workers are killed and stopped.
+
+A run is disturbed for some minutes: every few seconds a process of the sandbox gets SIGKILL or
+SIGSTOP, while other processes keep the cores busy. The same run is then repeated undisturbed, for
+as many updates. Rewards and weights must be equal, and memory must not grow.
+"""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.progress import Progress
+
+from codegym.bench.soak import descendants, resident_bytes
+from codegym.errors import ConfigError
+
+# More growth than this after the first fifth of the time counts as a leak.
+RSS_SLACK_BYTES = 48 << 20
+SAMPLE_EVERY_S = 5.0
+# Figures of an update that depend on the clock.
+TIMES = frozenset(
+    ("programs_per_s", "train_s", "share_sampling", "share_waiting_for_grader", "share_learning")
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingSoakReport:
+    """The result of a training soak.
+
+    Attributes:
+        updates: Number of updates, of the warm start and of the agent.
+        programs: Number of programs that were judged while the sandbox was disturbed.
+        seconds: Duration of the disturbed run.
+        signals: Number of signals that were sent, by name and process.
+        different: Numbers of the updates whose figures differ from the undisturbed run's.
+        same_weights: Whether both runs end with the same weights, bit for bit.
+        rss_bytes: (seconds since the start, resident memory) during the disturbed run.
+        left: Number of descendant processes afterwards.
+    """
+
+    updates: int
+    programs: int
+    seconds: float
+    signals: Mapping[str, int]
+    different: tuple[int, ...]
+    same_weights: bool
+    rss_bytes: tuple[tuple[float, int], ...]
+    left: int
+
+    @property
+    def rss_growth_bytes(self) -> int:
+        """Growth of memory from the end of the first fifth to its later maximum."""
+        settled = [size for at, size in self.rss_bytes if at >= self.seconds / 5]
+        return max(settled) - settled[0] if settled else 0
+
+    @property
+    def faults(self) -> list[str]:
+        """The failures of the soak, in words."""
+        found = []
+        if self.different:
+            found.append(f"{len(self.different)} updates differ, the first is {self.different[0]}")
+        if not self.same_weights:
+            found.append("the weights differ")
+        if self.rss_growth_bytes > RSS_SLACK_BYTES:
+            found.append(f"the driver grew by {self.rss_growth_bytes >> 20} MiB")
+        if self.left:
+            found.append(f"{self.left} processes left behind")
+        return found
+
+
+class Disturber(threading.Thread):
+    """Sends SIGKILL or SIGSTOP to a random process of this process's sandboxes, again and again.
+
+    Programs themselves are spared: the end of a program is a verdict, and no fault of the sandbox.
+
+    Args:
+        every_s: Mean seconds between two signals.
+        seed: Seed of the moments and the choices.
+
+    Attributes:
+        sent: Number of signals by name and process.
+    """
+
+    def __init__(self, *, every_s: float, seed: int) -> None:
+        super().__init__(daemon=True)
+        self.sent: Counter[str] = Counter()
+        self._every_s = every_s
+        self._random = random.Random(seed)
+        self._over = threading.Event()
+
+    def run(self) -> None:
+        """Disturb until ``stop``."""
+        while not self._over.wait(self._random.uniform(0.0, 2.0 * self._every_s)):
+            found = sandbox_processes(os.getpid())
+            if not found:
+                continue
+            pid, name = self._random.choice(found)
+            number = self._random.choice((signal.SIGKILL, signal.SIGKILL, signal.SIGSTOP))
+            try:
+                os.kill(pid, number)
+            except ProcessLookupError:
+                continue
+            self.sent[f"{number.name} of {name}"] += 1
+
+    def stop(self) -> None:
+        """End the disturbance."""
+        self._over.set()
+        self.join()
+
+
+def sandbox_processes(pid: int) -> list[tuple[int, str]]:
+    """Return a process's sandbox processes without the programs in them: (pid, name).
+
+    Args:
+        pid: Process that uses sandboxes.
+    """
+    found = []
+    for child in _children(pid):
+        if _is_bubblewrap(child):
+            found.append((child, "bubblewrap"))
+            found += [(inner, "zygote") for inner in _children(child) if _is_zygote(inner)]
+        elif _is_zygote(child):
+            found.append((child, "zygote"))
+    return found
+
+
+def training_soak(
+    settings: Mapping[str, Any],
+    *,
+    minutes: float,
+    every_s: float,
+    busy: int,
+    seed: int,
+    folder: Path,
+    watch: Callable[[float, str], None] | None = None,
+) -> TrainingSoakReport:
+    """Train disturbed, train undisturbed for as many updates, and compare.
+
+    Args:
+        settings: Settings of the run, with a budget that the minutes do not reach.
+        minutes: Duration of the disturbed run.
+        every_s: Mean seconds between two signals.
+        busy: Number of processes that keep the cores busy meanwhile.
+        seed: Seed of the signals.
+        folder: Where both runs are written.
+        watch: Called with the share of the soak that is done, and a line about it.
+
+    Raises:
+        SandboxError: The sandbox broke twice on the same program.
+    """
+    began = time.monotonic()
+    disturber = Disturber(every_s=every_s, seed=seed)
+    memory: list[tuple[float, int]] = []
+    updates = 0
+
+    def disturbed(update: Any) -> bool:
+        nonlocal updates
+        updates += 1
+        now = time.monotonic() - began
+        if not memory or now > memory[-1][0] + SAMPLE_EVERY_S:
+            memory.append((now, resident_bytes()))
+        if watch is not None:
+            watch(now / (60.0 * minutes) / 2, f"{disturber.sent.total()} signals")
+        return now >= 60.0 * minutes
+
+    with _busy(busy):
+        disturber.start()
+        try:
+            _train(settings, folder / "disturbed", disturbed)
+        finally:
+            disturber.stop()
+    seconds, done = time.monotonic() - began, 0
+
+    def undisturbed(update: Any) -> bool:
+        nonlocal done
+        done += 1
+        if watch is not None:
+            watch(0.5 + done / updates / 2, "undisturbed")
+        return done == updates
+
+    _train(settings, folder / "undisturbed", undisturbed)
+    different, programs = _compared(folder / "disturbed", folder / "undisturbed")
+    return TrainingSoakReport(
+        updates=updates,
+        programs=programs,
+        seconds=seconds,
+        signals=dict(disturber.sent),
+        different=different,
+        same_weights=_weights(folder / "disturbed") == _weights(folder / "undisturbed"),
+        rss_bytes=tuple(memory),
+        left=len(descendants(os.getpid())),
+    )
+
+
+def _train(settings: Mapping[str, Any], folder: Path, over: Callable[[Any], bool]) -> None:
+    """Train until ``over`` says so after an update."""
+    from codegym.training.session import make_config, prepare
+
+    def watch(update: Any) -> None:
+        if over(update):
+            trainer.stop()
+
+    trainer = prepare(make_config(settings), folder, watch=watch)
+    trainer.folder.create(trainer.config.to_mapping())
+    trainer.run()
+
+
+def _compared(left: Path, right: Path) -> tuple[tuple[int, ...], int]:
+    """Return the numbers of the updates that differ, and the number of programs."""
+    from codegym.training.run_folder import RunFolder
+
+    pairs = zip(RunFolder(left).rows("metrics"), RunFolder(right).rows("metrics"), strict=True)
+    rows = [tuple(map(_untimed, pair)) for pair in pairs]
+    programs: Counter[str] = Counter()
+    for row, _ in rows:
+        programs[row["phase"]] = max(programs[row["phase"]], row["programs"])
+    different = tuple(
+        number for number, (left_row, right_row) in enumerate(rows) if left_row != right_row
+    )
+    return different, programs.total()
+
+
+def _untimed(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in row.items() if name not in TIMES}
+
+
+def _weights(folder: Path) -> bytes:
+    return (folder / "checkpoint" / "model.safetensors").read_bytes()
+
+
+@contextmanager
+def _busy(count: int) -> Iterator[None]:
+    """Keep cores busy with so many processes."""
+    command = [sys.executable, "-S", "-c", "while True: pass"]
+    burning = [subprocess.Popen(command) for _ in range(count)]
+    try:
+        yield
+    finally:
+        for process in burning:
+            process.kill()
+            process.wait()
+
+
+def _children(pid: int) -> list[int]:
+    try:
+        tasks = os.listdir(f"/proc/{pid}/task")
+        texts = [Path(f"/proc/{pid}/task/{task}/children").read_text() for task in tasks]
+    except OSError:
+        return []
+    return [int(child) for text in texts for child in text.split()]
+
+
+def _command(pid: int) -> list[bytes]:
+    """Return the words of a process's command line; none if the process is gone."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return []
+
+
+def _is_bubblewrap(pid: int) -> bool:
+    command = _command(pid)
+    return bool(command) and os.path.basename(command[0]) == b"bwrap" and b"--" in command
+
+
+def _is_zygote(pid: int) -> bool:
+    return any(word.endswith(b"/sandbox/inside/start.py") for word in _command(pid))
+
+
+def show(report: TrainingSoakReport, console: Console) -> None:
+    """Print the figures and the failures."""
+    sizes = [size / (1 << 20) for _, size in report.rss_bytes]
+    signals = ", ".join(f"{count} {name}" for name, count in sorted(report.signals.items()))
+    console.print(
+        f"{report.updates} updates, {report.programs} programs in {report.seconds:.0f} s\n"
+        f"signals: {signals or 'none'}\n"
+        f"updates that differ: {len(report.different)}; "
+        f"weights {'equal' if report.same_weights else 'differ'}\n"
+        f"memory {min(sizes):.0f} to {max(sizes):.0f} MiB, growth after the first fifth "
+        f"{report.rss_growth_bytes / (1 << 20):.1f} MiB; processes left {report.left}",
+        highlight=False,
+    )
+    for fault in report.faults:
+        console.print(f"[bold red]{fault}")
+
+
+@click.command()
+@click.option("--minutes", default=60.0, show_default=True, help="Minutes of disturbed training.")
+@click.option(
+    "--every",
+    "every_s",
+    default=3.0,
+    show_default=True,
+    help="Mean seconds between two signals to the sandbox's processes.",
+)
+@click.option("--busy", default=2, show_default=True, help="Processes that keep cores busy.")
+@click.option("--agent", default="grpo", show_default=True, help="Learning agent.")
+@click.option("--ahead", default=1, show_default=True, help="As of codegym train.")
+@click.option("--workers", default=2, show_default=True, help="Number of sandbox workers.")
+@click.option("--isolation", default="auto", show_default=True, help="Kind of sandbox.")
+@click.option("--seed", default=0, show_default=True, help="Seed of the run and of the signals.")
+@click.option("--json", "as_json", is_flag=True, help="Write the report as a JSON object.")
+def command(
+    minutes: float,
+    every_s: float,
+    busy: int,
+    agent: str,
+    ahead: int,
+    workers: int,
+    isolation: str,
+    seed: int,
+    as_json: bool,
+) -> None:
+    """Train while the sandbox's processes are killed and stopped, then compare.
+
+    The same run is repeated undisturbed. Exit code 1: rewards or weights differ, memory grew, or
+    processes were left behind. Takes up to twice the minutes.
+    """
+    for name, value in {"--minutes": minutes, "--every": every_s}.items():
+        if not value > 0:
+            raise ConfigError(f"{name} is unusable", value=value, expected="> 0")
+    settings = {
+        "agent": agent, "seed": seed, "ahead": ahead, "workers": workers, "isolation": isolation,
+        "threads": 1, "updates": 10_000_000, "warm_start_programs": 2_048, "curve_points": 0,
+        "eval_count": 16, "track": "none", "guard": False,
+    }  # fmt: skip
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        Progress(console=Console(stderr=True), transient=True) as progress,
+    ):
+        bar = progress.add_task("training", total=1.0)
+        report = training_soak(
+            settings,
+            minutes=minutes,
+            every_s=every_s,
+            busy=busy,
+            seed=seed,
+            folder=Path(folder),
+            watch=lambda share, text: progress.update(bar, completed=share, description=text),
+        )
+    if as_json:
+        click.echo(json.dumps(asdict(report) | {"faults": report.faults}))
+    else:
+        show(report, Console())
+    if report.faults:
+        sys.exit(1)
