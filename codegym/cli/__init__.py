@@ -5,7 +5,9 @@ import sys
 
 import click
 
+from codegym.cli.stopping import end
 from codegym.errors import CodegymError, UnknownNameError
+from codegym.interrupts import Interrupted, raising_on_signals
 from codegym.version import __version__
 
 COMMANDS = {
@@ -76,9 +78,16 @@ def root() -> None:
 
 
 def main() -> None:
-    """Run the command line; an error of ours is one clear message and exit code 2."""
+    """Run the command line.
+
+    An error of ours is one clear message and exit code 2. A command that signal n ended says what
+    was saved and how to go on, and exits with 128 + n.
+    """
     try:
-        root.main(standalone_mode=False)
+        with raising_on_signals():
+            root.main(standalone_mode=False)
+    except Interrupted as interrupted:
+        end(interrupted)
     except click.exceptions.Abort:
         sys.exit(130)
     except click.ClickException as error:

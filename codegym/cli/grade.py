@@ -3,7 +3,7 @@
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from codegym.cli.stopping import explained, this_command
 from codegym.errors import ConfigError
 from codegym.grading.judge import Judge, repeat
 from codegym.grading.verdict import Outcome, Verdict
@@ -95,6 +96,7 @@ def command(
             stack.callback(kept.close)
         left = _skip_done(chosen, file, summary)
         graded = _graded(left, sandbox, kept) if times == 1 else _repeated(left, times, sandbox)
+        stack.enter_context(_explained(out, summary))
         for sample, verdicts in _with_progress(graded, len(left)):
             summary.add(sample, verdicts)
             if file is not None:
@@ -104,6 +106,13 @@ def command(
         summary.isolation = sandbox.isolation
     summary.print(Console())
     raise SystemExit(0 if summary.all_good else 1)
+
+
+def _explained(out: Path | None, summary: "Summary") -> AbstractContextManager[None]:
+    """Say of a signal how many verdicts the file holds."""
+    if out is None:
+        return explained("")
+    return explained(lambda: f"{summary.programs} verdicts in {out}", this_command("--resume"))
 
 
 def _choose(

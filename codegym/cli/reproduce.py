@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from codegym.cli.stopping import explained, this_command
 from codegym.errors import MissingExtraError
 from codegym.experiments.every_experiment import EXPERIMENTS, load_experiment
 from codegym.experiments.experiment import SCALES, Experiment, Scale
@@ -122,7 +123,8 @@ def _run(
     from codegym.training.comparison_run import departures_by_label
 
     runs = ExperimentRuns(experiment=chosen, scale=scale, seeds=seeds, programs=programs, out=out)
-    finished, train_set_scores = _train(runs)
+    with explained(f"finished runs, and the checkpoint of the last one, in {out}", this_command()):
+        finished, train_set_scores = _train(runs)
     configs = {arm.label: chosen.config(arm, scale, programs) for arm in chosen.runs}
     results = {
         "experiment": chosen.name,
@@ -178,9 +180,6 @@ def _train(
             progress.update(all_runs, advance=1, text=text)
             if progress.disable:
                 click.echo(f"{label}, seed {seed}: done, {text}", err=True)
-    if len(finished) < len(runs):
-        click.echo("stopped; the same command continues", err=True)
-        raise click.Abort
     return finished, scores
 
 

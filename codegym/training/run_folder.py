@@ -4,6 +4,8 @@ run/
   config.yaml          the settings, with every default filled in
   metrics.jsonl        a line for each update
   curve.jsonl          a line for each evaluation
+  numerics.jsonl       versions, processor and threads that the numbers depend on; a line more for
+                       each time that the run was resumed with other ones
   checkpoint-good/     the last state before the first sign of a collapse
   checkpoint/          the newest resumable state: policy in Hugging Face layout + trainer/
   tensorboard/         the same metrics for TensorBoard
