@@ -127,7 +127,7 @@ class Trainer:
         """
         with ExitStack() as stack:
             stack.enter_context(self.folder.held())
-            before = next(reversed([{}, *self.folder.rows("numerics")])) if resume else {}
+            before = self.folder.last("numerics") if resume else {}
             # Sums depend on how many threads share them: the number is part of the run.
             stack.callback(torch.set_num_threads, torch.get_num_threads())
             torch.set_num_threads(
@@ -170,7 +170,7 @@ class Trainer:
 
     def _record_numerics(self) -> None:
         """Append what the numbers depend on to the run's record, unless it is the last entry."""
-        if next(reversed([{}, *self.folder.rows("numerics")])) != self._numerics:
+        if self.folder.last("numerics") != self._numerics:
             self.folder.append("numerics", self._numerics)
 
     def _run_phases(self, policy: Policy, progress: Progress, state: dict[str, Any] | None) -> bool:
