@@ -15,7 +15,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -26,11 +26,16 @@ from rich.console import Console
 from rich.progress import Progress
 
 from codegym.bench.soak import descendants, resident_bytes
-from codegym.errors import ConfigError
+from codegym.errors import ConfigError, SandboxError
+from codegym.interrupts import Interrupted
 
 # More growth than this after the first fifth of the time counts as a leak.
 RSS_SLACK_BYTES = 48 << 20
 SAMPLE_EVERY_S = 5.0
+# So many ends without an update in between are no accident.
+_FAILURES = 20
+# A stopped process costs seconds until it is replaced, so it is less probable.
+SIGNALS = (signal.SIGKILL, signal.SIGKILL, signal.SIGSTOP)
 # Figures of an update that depend on the clock.
 TIMES = frozenset(
     ("programs_per_s", "train_s", "share_sampling", "share_waiting_for_grader", "share_learning")
@@ -46,6 +51,8 @@ class TrainingSoakReport:
         programs: Number of programs that were judged while the sandbox was disturbed.
         seconds: Duration of the disturbed run.
         signals: Number of signals that were sent, by name and process.
+        ends: How often the run ended with a SandboxError, because a program's sandbox was killed at
+            both tries; it was then resumed.
         different: Numbers of the updates whose figures differ from the undisturbed run's.
         same_weights: Whether both runs end with the same weights, bit for bit.
         rss_bytes: (seconds since the start, resident memory) during the disturbed run.
@@ -56,6 +63,7 @@ class TrainingSoakReport:
     programs: int
     seconds: float
     signals: Mapping[str, int]
+    ends: int
     different: tuple[int, ...]
     same_weights: bool
     rss_bytes: tuple[tuple[float, int], ...]
@@ -90,13 +98,17 @@ class Disturber(threading.Thread):
     Args:
         every_s: Mean seconds between two signals.
         seed: Seed of the moments and the choices.
+        signals: The signals, each as probable as the others.
 
     Attributes:
         sent: Number of signals by name and process.
     """
 
-    def __init__(self, *, every_s: float, seed: int) -> None:
+    def __init__(
+        self, *, every_s: float, seed: int, signals: Sequence[signal.Signals] = SIGNALS
+    ) -> None:
         super().__init__(daemon=True)
+        self._signals = signals
         self.sent: Counter[str] = Counter()
         self._every_s = every_s
         self._random = random.Random(seed)
@@ -109,7 +121,7 @@ class Disturber(threading.Thread):
             if not found:
                 continue
             pid, name = self._random.choice(found)
-            number = self._random.choice((signal.SIGKILL, signal.SIGKILL, signal.SIGSTOP))
+            number = self._random.choice(self._signals)
             try:
                 os.kill(pid, number)
             except ProcessLookupError:
@@ -146,6 +158,7 @@ def training_soak(
     busy: int,
     seed: int,
     folder: Path,
+    signals: Sequence[signal.Signals] = SIGNALS,
     watch: Callable[[float, str], None] | None = None,
 ) -> TrainingSoakReport:
     """Train disturbed, train undisturbed for as many updates, and compare.
@@ -157,19 +170,18 @@ def training_soak(
         busy: Number of processes that keep the cores busy meanwhile.
         seed: Seed of the signals.
         folder: Where both runs are written.
+        signals: The signals, each as probable as the others.
         watch: Called with the share of the soak that is done, and a line about it.
 
     Raises:
-        SandboxError: The sandbox broke twice on the same program.
+        Interrupted: A signal stopped the soak.
+        SandboxError: The sandbox ended the run again and again.
     """
-    began = time.monotonic()
-    disturber = Disturber(every_s=every_s, seed=seed)
+    began, ends = time.monotonic(), 0
+    disturber = Disturber(every_s=every_s, seed=seed, signals=signals)
     memory: list[tuple[float, int]] = []
-    updates = 0
 
     def disturbed(update: Any) -> bool:
-        nonlocal updates
-        updates += 1
         now = time.monotonic() - began
         if not memory or now > memory[-1][0] + SAMPLE_EVERY_S:
             memory.append((now, resident_bytes()))
@@ -180,10 +192,11 @@ def training_soak(
     with _busy(busy):
         disturber.start()
         try:
-            _train(settings, folder / "disturbed", disturbed)
+            ends = _train(settings, folder / "disturbed", disturbed)
         finally:
             disturber.stop()
     seconds, done = time.monotonic() - began, 0
+    updates = _updates(folder / "disturbed")
 
     def undisturbed(update: Any) -> bool:
         nonlocal done
@@ -199,6 +212,7 @@ def training_soak(
         programs=programs,
         seconds=seconds,
         signals=dict(disturber.sent),
+        ends=ends,
         different=different,
         same_weights=_weights(folder / "disturbed") == _weights(folder / "undisturbed"),
         rss_bytes=tuple(memory),
@@ -206,8 +220,13 @@ def training_soak(
     )
 
 
-def _train(settings: Mapping[str, Any], folder: Path, over: Callable[[Any], bool]) -> None:
-    """Train until ``over`` says so after an update."""
+def _train(settings: Mapping[str, Any], folder: Path, over: Callable[[Any], bool]) -> int:
+    """Train until ``over`` says so after an update; return how often the sandbox ended the run.
+
+    Raises:
+        Interrupted: A signal stopped the run.
+        SandboxError: The sandbox ended the run again and again without an update in between.
+    """
     from codegym.training.session import make_config, prepare
 
     def watch(update: Any) -> None:
@@ -216,7 +235,26 @@ def _train(settings: Mapping[str, Any], folder: Path, over: Callable[[Any], bool
 
     trainer = prepare(make_config(settings), folder, watch=watch)
     trainer.folder.create(trainer.config.to_mapping())
-    trainer.run()
+    ends, failures, updates = 0, 0, 0
+    while True:
+        try:
+            trainer.run(resume=ends > 0)
+            break
+        except SandboxError:
+            failures = 0 if _updates(folder) > updates else failures + 1
+            if failures == _FAILURES or not trainer.folder.checkpoint.is_dir():
+                raise
+            ends, updates = ends + 1, _updates(folder)
+    if trainer.stopped_by:
+        raise Interrupted(trainer.stopped_by)
+    return ends
+
+
+def _updates(folder: Path) -> int:
+    """Return the number of updates in a run's log."""
+    from codegym.training.run_folder import RunFolder
+
+    return sum(1 for _ in RunFolder(folder).rows("metrics"))
 
 
 def _compared(left: Path, right: Path) -> tuple[tuple[int, ...], int]:
@@ -287,7 +325,7 @@ def show(report: TrainingSoakReport, console: Console) -> None:
     signals = ", ".join(f"{count} {name}" for name, count in sorted(report.signals.items()))
     console.print(
         f"{report.updates} updates, {report.programs} programs in {report.seconds:.0f} s\n"
-        f"signals: {signals or 'none'}\n"
+        f"signals: {signals or 'none'}; the sandbox ended the run {report.ends} times\n"
         f"updates that differ: {len(report.different)}; "
         f"weights {'equal' if report.same_weights else 'differ'}\n"
         f"memory {min(sizes):.0f} to {max(sizes):.0f} MiB, growth after the first fifth "
