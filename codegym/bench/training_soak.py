@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
@@ -28,6 +28,9 @@ from rich.progress import Progress
 from codegym.bench.soak import descendants, resident_bytes
 from codegym.errors import ConfigError, SandboxError
 from codegym.interrupts import Interrupted
+
+if TYPE_CHECKING:
+    from codegym.training.trainer import Trainer
 
 # More growth than this after the first fifth of the time counts as a leak.
 RSS_SLACK_BYTES = 48 << 20
@@ -91,11 +94,12 @@ class TrainingSoakReport:
 
 
 class Disturber(threading.Thread):
-    """Sends SIGKILL or SIGSTOP to a random process of this process's sandboxes, again and again.
+    """Sends SIGKILL or SIGSTOP to a random process of a sandbox, again and again.
 
     Programs themselves are spared: the end of a program is a verdict, and no fault of the sandbox.
 
     Args:
+        sandbox: Returns the sandbox to disturb, or None while there is none.
         every_s: Mean seconds between two signals.
         seed: Seed of the moments and the choices.
         signals: The signals, each as probable as the others.
@@ -105,9 +109,15 @@ class Disturber(threading.Thread):
     """
 
     def __init__(
-        self, *, every_s: float, seed: int, signals: Sequence[signal.Signals] = SIGNALS
+        self,
+        sandbox: Callable[[], Any],
+        *,
+        every_s: float,
+        seed: int,
+        signals: Sequence[signal.Signals] = SIGNALS,
     ) -> None:
         super().__init__(daemon=True)
+        self._sandbox = sandbox
         self._signals = signals
         self.sent: Counter[str] = Counter()
         self._every_s = every_s
@@ -117,7 +127,7 @@ class Disturber(threading.Thread):
     def run(self) -> None:
         """Disturb until ``stop``."""
         while not self._over.wait(self._random.uniform(0.0, 2.0 * self._every_s)):
-            found = sandbox_processes(os.getpid())
+            found = sandbox_processes(self._sandbox())
             if not found:
                 continue
             pid, name = self._random.choice(found)
@@ -134,19 +144,25 @@ class Disturber(threading.Thread):
         self.join()
 
 
-def sandbox_processes(pid: int) -> list[tuple[int, str]]:
-    """Return a process's sandbox processes without the programs in them: (pid, name).
+def sandbox_processes(sandbox: Any) -> list[tuple[int, str]]:
+    """Return the processes of a sandbox that have started, without the programs: (pid, name).
+
+    A process that is still starting is left out: a worker gives up after two starts that fail, and
+    a busy machine may need seconds for one.
 
     Args:
-        pid: Process that uses sandboxes.
+        sandbox: A sandbox of worker processes; None for none.
     """
     found = []
-    for child in _children(pid):
-        if _is_bubblewrap(child):
-            found.append((child, "bubblewrap"))
-            found += [(inner, "zygote") for inner in _children(child) if _is_zygote(inner)]
-        elif _is_zygote(child):
-            found.append((child, "zygote"))
+    for worker in getattr(sandbox, "workers", ()):
+        zygote = worker.processes.zygote
+        if zygote is None or not zygote.greeted:
+            continue
+        if sandbox.isolation == "namespace":
+            found += [(zygote.pid, "bubblewrap")]
+            found += [(inner, "zygote") for inner in _children(zygote.pid)]
+        else:
+            found.append((zygote.pid, "zygote"))
     return found
 
 
@@ -178,7 +194,6 @@ def training_soak(
         SandboxError: The sandbox ended the run again and again.
     """
     began, ends = time.monotonic(), 0
-    disturber = Disturber(every_s=every_s, seed=seed, signals=signals)
     memory: list[tuple[float, int]] = []
 
     def disturbed(update: Any) -> bool:
@@ -189,10 +204,12 @@ def training_soak(
             watch(now / (60.0 * minutes) / 2, f"{disturber.sent.total()} signals")
         return now >= 60.0 * minutes
 
+    trainer = _trainer(settings, folder / "disturbed", disturbed)
+    disturber = Disturber(lambda: trainer.sandbox, every_s=every_s, seed=seed, signals=signals)
     with _busy(busy):
         disturber.start()
         try:
-            ends = _train(settings, folder / "disturbed", disturbed)
+            ends = _train(trainer)
         finally:
             disturber.stop()
     seconds, done = time.monotonic() - began, 0
@@ -205,7 +222,7 @@ def training_soak(
             watch(0.5 + done / updates / 2, "undisturbed")
         return done == updates
 
-    _train(settings, folder / "undisturbed", undisturbed)
+    _train(_trainer(settings, folder / "undisturbed", undisturbed))
     different, programs = _compared(folder / "disturbed", folder / "undisturbed")
     return TrainingSoakReport(
         updates=updates,
@@ -220,13 +237,8 @@ def training_soak(
     )
 
 
-def _train(settings: Mapping[str, Any], folder: Path, over: Callable[[Any], bool]) -> int:
-    """Train until ``over`` says so after an update; return how often the sandbox ended the run.
-
-    Raises:
-        Interrupted: A signal stopped the run.
-        SandboxError: The sandbox ended the run again and again without an update in between.
-    """
+def _trainer(settings: Mapping[str, Any], folder: Path, over: Callable[[Any], bool]) -> "Trainer":
+    """Begin a run that ends when ``over`` says so after an update."""
     from codegym.training.session import make_config, prepare
 
     def watch(update: Any) -> None:
@@ -235,16 +247,27 @@ def _train(settings: Mapping[str, Any], folder: Path, over: Callable[[Any], bool
 
     trainer = prepare(make_config(settings), folder, watch=watch)
     trainer.folder.create(trainer.config.to_mapping())
+    return trainer
+
+
+def _train(trainer: "Trainer") -> int:
+    """Train; return how often the sandbox ended the run, which was then resumed.
+
+    Raises:
+        Interrupted: A signal stopped the run.
+        SandboxError: The sandbox ended the run again and again without an update in between.
+    """
+    folder = trainer.folder
     ends, failures, updates = 0, 0, 0
     while True:
         try:
             trainer.run(resume=ends > 0)
             break
         except SandboxError:
-            failures = 0 if _updates(folder) > updates else failures + 1
-            if failures == _FAILURES or not trainer.folder.checkpoint.is_dir():
+            failures = 0 if _updates(folder.path) > updates else failures + 1
+            if failures == _FAILURES or not folder.checkpoint.is_dir():
                 raise
-            ends, updates = ends + 1, _updates(folder)
+            ends, updates = ends + 1, _updates(folder.path)
     if trainer.stopped_by:
         raise Interrupted(trainer.stopped_by)
     return ends
@@ -300,23 +323,6 @@ def _children(pid: int) -> list[int]:
     except OSError:
         return []
     return [int(child) for text in texts for child in text.split()]
-
-
-def _command(pid: int) -> list[bytes]:
-    """Return the words of a process's command line; none if the process is gone."""
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-    except OSError:
-        return []
-
-
-def _is_bubblewrap(pid: int) -> bool:
-    command = _command(pid)
-    return bool(command) and os.path.basename(command[0]) == b"bwrap" and b"--" in command
-
-
-def _is_zygote(pid: int) -> bool:
-    return any(word.endswith(b"/sandbox/inside/start.py") for word in _command(pid))
 
 
 def show(report: TrainingSoakReport, console: Console) -> None:

@@ -31,7 +31,7 @@ from codegym.policy import Policy
 from codegym.rewards import make_reward
 from codegym.rollout.collect import Clock
 from codegym.rollout.environments import make_env
-from codegym.sandbox import make_sandbox
+from codegym.sandbox import Sandbox, make_sandbox
 from codegym.settings import settings_of
 from codegym.sources import load_tasks
 from codegym.tasks.task_source import TaskSource
@@ -70,6 +70,7 @@ class Trainer:
 
     Attributes:
         stopped_by: Number of the signal that asked the run to stop; 0 for none.
+        sandbox: Where programs run while the run is on; closed after it.
 
     Raises:
         UnknownNameError, ConfigError: A setting names nothing, or cannot be used.
@@ -87,6 +88,7 @@ class Trainer:
         self.watch = watch
         self._stop = threading.Event()
         self.stopped_by = 0
+        self.sandbox: Sandbox | None = None
         self.phases = phases_of(config)
         # Names are looked up before anything slow begins.
         for phase in self.phases:
@@ -133,7 +135,7 @@ class Trainer:
             torch.set_num_threads(
                 self.config.threads or before.get("threads", 0) or torch.get_num_threads()
             )
-            self._sandbox = stack.enter_context(
+            self.sandbox = stack.enter_context(
                 make_sandbox(self.config.isolation, workers=self.config.workers or None)
             )
             self._check_numerics(before, elsewhere=elsewhere)
@@ -157,7 +159,7 @@ class Trainer:
         Raises:
             ConfigError: The numbers would not be those of the unbroken run.
         """
-        self._numerics = numerics(self._sandbox)
+        self._numerics = numerics(self.sandbox)
         if not before:
             return
         if elsewhere:
@@ -236,7 +238,7 @@ class Trainer:
             tasks=tasks,
             reward=reward,
             budget=config.max_new_tokens,
-            judge=Judge(self._sandbox),
+            judge=Judge(self.sandbox),
             num_envs=config.num_envs,
             env_args=config.env_args,
         )

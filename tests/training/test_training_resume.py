@@ -144,7 +144,7 @@ def stop_and_resume(folder: Path, asked: dict[str, Any], *, stops: int) -> None:
 
 def test_stops_at_random_moments_among_other_threads(tmp_path: Path) -> None:
     # Another agent each day would hide a fault for days; this one has most state.
-    stop_and_resume(tmp_path, config("rltf", updates=8), stops=3)
+    stop_and_resume(tmp_path, config("rltf", updates=6), stops=2)
 
 
 @pytest.mark.slow
