@@ -5,7 +5,9 @@ ended by signal n says what was saved and how to go on, and exits with 128 + n: 
 143 after SIGTERM, 129 after SIGHUP, so that ``codegym train && codegym eval`` stops.
 """
 
+import shlex
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -96,3 +98,25 @@ def stopping_on_signals(stop: Callable[[int], None]) -> Iterator[None]:
 
     with _handlers(request) as restore:
         yield
+
+
+def this_command(*extra: str) -> str:
+    """Return the command line of this process, with words added that it lacks."""
+    words = ["codegym", *sys.argv[1:]]
+    return shlex.join([*words, *(word for word in extra if word not in words)])
+
+
+@contextmanager
+def explained(saved: str | Callable[[], str], again: str = "") -> Iterator[None]:
+    """Say of a signal in this block what was saved, and how to go on.
+
+    Args:
+        saved: What was saved, in words; "" if nothing was.
+        again: The command that goes on.
+    """
+    try:
+        yield
+    except Interrupted as interrupted:
+        interrupted.saved = saved if isinstance(saved, str) else saved()
+        interrupted.again = again if interrupted.saved else ""
+        raise

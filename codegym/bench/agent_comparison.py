@@ -26,8 +26,8 @@ from rich.progress import Progress
 
 from codegym import registry
 from codegym.bench.agent_comparison_report import describe, plot, tables, verdicts
-from codegym.cli.stopping import explained, this_command
 from codegym.errors import ConfigError
+from codegym.interrupts import explained, this_command
 from codegym.measuring.run_report import departure_lines
 from codegym.rollout.environments import DEFAULT_ENV
 from codegym.settings import env_args

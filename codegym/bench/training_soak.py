@@ -7,12 +7,10 @@ as many updates. Rewards and weights must be equal, and memory must not grow.
 
 import json
 import os
-import random
 import signal
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -25,6 +23,7 @@ import click
 from rich.console import Console
 from rich.progress import Progress
 
+from codegym.bench.disturber import SIGNALS, Disturber
 from codegym.bench.soak import descendants, resident_bytes
 from codegym.errors import ConfigError, SandboxError
 from codegym.interrupts import Interrupted
@@ -37,8 +36,6 @@ RSS_SLACK_BYTES = 48 << 20
 SAMPLE_EVERY_S = 5.0
 # So many ends without an update in between are no accident.
 _FAILURES = 20
-# A stopped process costs seconds until it is replaced, so it is less probable.
-SIGNALS = (signal.SIGKILL, signal.SIGKILL, signal.SIGSTOP)
 # Figures of an update that depend on the clock.
 TIMES = frozenset(
     ("programs_per_s", "train_s", "share_sampling", "share_waiting_for_grader", "share_learning")
@@ -93,79 +90,6 @@ class TrainingSoakReport:
         return found
 
 
-class Disturber(threading.Thread):
-    """Sends SIGKILL or SIGSTOP to a random process of a sandbox, again and again.
-
-    Programs themselves are spared: the end of a program is a verdict, and no fault of the sandbox.
-
-    Args:
-        sandbox: Returns the sandbox to disturb, or None while there is none.
-        every_s: Mean seconds between two signals.
-        seed: Seed of the moments and the choices.
-        signals: The signals, each as probable as the others.
-
-    Attributes:
-        sent: Number of signals by name and process.
-    """
-
-    def __init__(
-        self,
-        sandbox: Callable[[], Any],
-        *,
-        every_s: float,
-        seed: int,
-        signals: Sequence[signal.Signals] = SIGNALS,
-    ) -> None:
-        super().__init__(daemon=True)
-        self._sandbox = sandbox
-        self._signals = signals
-        self.sent: Counter[str] = Counter()
-        self._every_s = every_s
-        self._random = random.Random(seed)
-        self._over = threading.Event()
-
-    def run(self) -> None:
-        """Disturb until ``stop``."""
-        while not self._over.wait(self._random.uniform(0.0, 2.0 * self._every_s)):
-            found = sandbox_processes(self._sandbox())
-            if not found:
-                continue
-            pid, name = self._random.choice(found)
-            number = self._random.choice(self._signals)
-            try:
-                os.kill(pid, number)
-            except ProcessLookupError:
-                continue
-            self.sent[f"{number.name} of {name}"] += 1
-
-    def stop(self) -> None:
-        """End the disturbance."""
-        self._over.set()
-        self.join()
-
-
-def sandbox_processes(sandbox: Any) -> list[tuple[int, str]]:
-    """Return the processes of a sandbox that have started, without the programs: (pid, name).
-
-    A process that is still starting is left out: a worker gives up after two starts that fail, and
-    a busy machine may need seconds for one.
-
-    Args:
-        sandbox: A sandbox of worker processes; None for none.
-    """
-    found = []
-    for worker in getattr(sandbox, "workers", ()):
-        zygote = worker.processes.zygote
-        if zygote is None or not zygote.greeted:
-            continue
-        if sandbox.isolation == "namespace":
-            found += [(zygote.pid, "bubblewrap")]
-            found += [(inner, "zygote") for inner in _children(zygote.pid)]
-        else:
-            found.append((zygote.pid, "zygote"))
-    return found
-
-
 def training_soak(
     settings: Mapping[str, Any],
     *,
@@ -175,51 +99,42 @@ def training_soak(
     seed: int,
     folder: Path,
     signals: Sequence[signal.Signals] = SIGNALS,
-    watch: Callable[[float, str], None] | None = None,
+    watch: Callable[[float, str], None] = lambda share, text: None,
 ) -> TrainingSoakReport:
     """Train disturbed, train undisturbed for as many updates, and compare.
 
     Args:
         settings: Settings of the run, with a budget that the minutes do not reach.
         minutes: Duration of the disturbed run.
-        every_s: Mean seconds between two signals.
-        busy: Number of processes that keep the cores busy meanwhile.
+        every_s, busy: Mean seconds between two signals; processes that keep the cores busy.
         seed: Seed of the signals.
         folder: Where both runs are written.
         signals: The signals, each as probable as the others.
-        watch: Called with the share of the soak that is done, and a line about it.
+        watch: Called with the share that is done, and a line about it.
 
     Raises:
-        Interrupted: A signal stopped the soak.
-        SandboxError: The sandbox ended the run again and again.
+        Interrupted, SandboxError: As of ``_train``.
     """
-    began, ends = time.monotonic(), 0
+    began = time.monotonic()
     memory: list[tuple[float, int]] = []
 
     def disturbed(update: Any) -> bool:
         now = time.monotonic() - began
         if not memory or now > memory[-1][0] + SAMPLE_EVERY_S:
             memory.append((now, resident_bytes()))
-        if watch is not None:
-            watch(now / (60.0 * minutes) / 2, f"{disturber.sent.total()} signals")
+        watch(now / (60.0 * minutes) / 2, f"{disturber.sent.total()} signals")
         return now >= 60.0 * minutes
 
     trainer = _trainer(settings, folder / "disturbed", disturbed)
     disturber = Disturber(lambda: trainer.sandbox, every_s=every_s, seed=seed, signals=signals)
-    with _busy(busy):
-        disturber.start()
-        try:
-            ends = _train(trainer)
-        finally:
-            disturber.stop()
-    seconds, done = time.monotonic() - began, 0
-    updates = _updates(folder / "disturbed")
+    with _busy(busy), disturber:
+        ends = _train(trainer)
+    seconds, done, updates = time.monotonic() - began, 0, _updates(folder / "disturbed")
 
     def undisturbed(update: Any) -> bool:
         nonlocal done
         done += 1
-        if watch is not None:
-            watch(0.5 + done / updates / 2, "undisturbed")
+        watch(0.5 + done / updates / 2, "undisturbed")
         return done == updates
 
     _train(_trainer(settings, folder / "undisturbed", undisturbed))
@@ -314,15 +229,6 @@ def _busy(count: int) -> Iterator[None]:
         for process in burning:
             process.kill()
             process.wait()
-
-
-def _children(pid: int) -> list[int]:
-    try:
-        tasks = os.listdir(f"/proc/{pid}/task")
-        texts = [Path(f"/proc/{pid}/task/{task}/children").read_text() for task in tasks]
-    except OSError:
-        return []
-    return [int(child) for text in texts for child in text.split()]
 
 
 def show(report: TrainingSoakReport, console: Console) -> None:

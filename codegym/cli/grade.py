@@ -13,11 +13,11 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from codegym.cli.stopping import explained, this_command
 from codegym.errors import ConfigError
 from codegym.grading.judge import Judge, repeat
 from codegym.grading.verdict import Outcome, Verdict
 from codegym.grading.verdict_cache import VerdictCache
+from codegym.interrupts import explained, this_command
 from codegym.measuring.sample_files import (
     Sample,
     VerdictFile,

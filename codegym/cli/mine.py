@@ -19,9 +19,8 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from codegym.cli.stopping import this_command
 from codegym.errors import CodegymError, ConfigError
-from codegym.interrupts import Interrupted
+from codegym.interrupts import Interrupted, explained, this_command
 from codegym.mining.contamination import BENCHMARKS, Benchmarks
 from codegym.mining.funnel import Funnel
 from codegym.mining.log import Log
@@ -94,8 +93,7 @@ def command(
         seed=seed, min_strength=min_strength, licences=licences, hypothesis=hypothesis
     )
     settings = {"seed": seed, "min_strength": min_strength, "licences": list(licences)}
-    settings["hypothesis"] = hypothesis
-    settings |= {"targets": list(targets), "benchmarks": list(benchmarks)}
+    settings |= {"hypothesis": hypothesis, "targets": list(targets), "benchmarks": list(benchmarks)}
     started, began = time.monotonic(), time.process_time()
     funnel = Funnel()
     with make_sandbox(isolation, workers=workers) as sandbox:
@@ -111,12 +109,12 @@ def command(
     elapsed, own = time.monotonic() - started, time.process_time() - began
     kept_now = funnel.kept - sum(fate.stage == "kept" for fate in log.done)
     if interrupted is not None:
-        interrupted.saved = f"{funnel.kept} tasks in {out}, with {left} functions left"
-        interrupted.again = this_command("--resume")
+        saved = f"{funnel.kept} tasks in {out}, with {left} functions left"
         # After SIGHUP there may be no terminal to write to.
-        with suppress(OSError):
-            _show(funnel, modules, console)
-        raise interrupted
+        with explained(saved, this_command("--resume")):
+            with suppress(OSError):
+                _show(funnel, modules, console)
+            raise interrupted
     _show(funnel, modules, console)
     inside = miner.costs.cpu_s
     console.print(

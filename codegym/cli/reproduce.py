@@ -12,10 +12,10 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from codegym.cli.stopping import explained, this_command
 from codegym.errors import MissingExtraError
 from codegym.experiments.every_experiment import EXPERIMENTS, load_experiment
 from codegym.experiments.experiment import SCALES, Experiment, Scale
+from codegym.interrupts import explained, this_command
 from codegym.rollout.environments import DEFAULT_ENV
 from codegym.settings import env_args
 from codegym.version import __version__

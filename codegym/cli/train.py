@@ -1,7 +1,7 @@
 """``codegym train``: a warm start, reinforcement learning, and a report in a run folder."""
 
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -11,9 +11,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from codegym.cli.stopping import explained
 from codegym.errors import ConfigError, MissingExtraError, UnknownNameError
-from codegym.interrupts import Interrupted
+from codegym.interrupts import Interrupted, explained
 from codegym.measuring.run_report import departure_lines
 from codegym.settings import env_args
 
@@ -187,11 +186,7 @@ def command(
         given["env_args"] = env_args(env_assignments)
     watcher = _Watcher(console)
     if resume is None:
-        for option, chosen in (("--good", good), ("--elsewhere", elsewhere)):
-            if chosen:
-                raise ConfigError(
-                    f"{option} goes with --resume", value=option, cure=f"--resume FOLDER {option}"
-                )
+        _refuse_without_resume({"--good": good, "--elsewhere": elsewhere})
         config = session.make_config(_merge(preset, config_file, given, assignments))
         _announce(console, config, session.departures_of(config))
         if dry_run:
@@ -204,14 +199,9 @@ def command(
         changed = {name: value for name, value in given.items() if name == "guard"} if good else {}
         others = {"preset": preset, "config": config_file, "out": out, "dry_run": dry_run}
         others |= {"overwrite": overwrite, "set": () if good else assignments}
-        refused = {*(given.keys() - changed), *(name for name, value in others.items() if value)}
-        if refused:
-            raise ConfigError(
-                "--resume takes no other setting",
-                value=sorted("--" + name.replace("_", "-") for name in refused),
-                expected="the settings in the run's own config.yaml",
-                cure="leave them out; after a collapse, --good allows --set and --no-guard",
-            )
+        _refuse_with_resume(
+            {*(given.keys() - changed), *(name for name, value in others.items() if value)}
+        )
         with watcher.shown(), _resumable(resume):
             report = session.resume(
                 resume,
@@ -224,6 +214,24 @@ def command(
         with _resumable(report.folder):
             raise Interrupted(report.stopped_by)
     _print(report)
+
+
+def _refuse_without_resume(options: Mapping[str, bool]) -> None:
+    for option, chosen in options.items():
+        if chosen:
+            raise ConfigError(
+                f"{option} goes with --resume", value=option, cure=f"--resume FOLDER {option}"
+            )
+
+
+def _refuse_with_resume(names: Iterable[str]) -> None:
+    if refused := sorted("--" + name.replace("_", "-") for name in names):
+        raise ConfigError(
+            "--resume takes no other setting",
+            value=refused,
+            expected="the settings in the run's own config.yaml",
+            cure="leave them out; after a collapse, --good allows --set and --no-guard",
+        )
 
 
 def _resumable(folder: Path) -> AbstractContextManager[None]:

@@ -7,11 +7,10 @@ from typing import Any
 
 import pytest
 
+from codegym.bench.disturber import Disturber, sandbox_processes
 from codegym.bench.training_soak import (
     RSS_SLACK_BYTES,
-    Disturber,
     TrainingSoakReport,
-    sandbox_processes,
     training_soak,
 )
 from codegym.sandbox import Job, make_sandbox, wire
