@@ -106,17 +106,17 @@ def training_soak(
     Args:
         settings: Settings of the run, with a budget that the minutes do not reach.
         minutes: Duration of the disturbed run.
-        every_s, busy: Mean seconds between two signals; processes that keep the cores busy.
+        every_s: Mean seconds between two signals.
+        busy: Number of processes that keep the cores busy.
         seed: Seed of the signals.
         folder: Where both runs are written.
-        signals: The signals, each as probable as the others.
+        signals: Those that are sent.
         watch: Called with the share that is done, and a line about it.
 
     Raises:
         Interrupted, SandboxError: As of ``_train``.
     """
-    began = time.monotonic()
-    memory: list[tuple[float, int]] = []
+    began, memory, done = time.monotonic(), list[tuple[float, int]](), Counter[str]()
 
     def disturbed(update: Any) -> bool:
         now = time.monotonic() - began
@@ -129,13 +129,12 @@ def training_soak(
     disturber = Disturber(lambda: trainer.sandbox, every_s=every_s, seed=seed, signals=signals)
     with _busy(busy), disturber:
         ends = _train(trainer)
-    seconds, done, updates = time.monotonic() - began, 0, _updates(folder / "disturbed")
+    seconds, updates = time.monotonic() - began, _updates(trainer.folder.path)
 
     def undisturbed(update: Any) -> bool:
-        nonlocal done
-        done += 1
-        watch(0.5 + done / updates / 2, "undisturbed")
-        return done == updates
+        done["updates"] += 1
+        watch(0.5 + done["updates"] / updates / 2, "undisturbed")
+        return done["updates"] == updates
 
     _train(_trainer(settings, folder / "undisturbed", undisturbed))
     different, programs = _compared(folder / "disturbed", folder / "undisturbed")
@@ -146,7 +145,7 @@ def training_soak(
         signals=dict(disturber.sent),
         ends=ends,
         different=different,
-        same_weights=_weights(folder / "disturbed") == _weights(folder / "undisturbed"),
+        same_weights=len({_weights(folder / name) for name in ("disturbed", "undisturbed")}) == 1,
         rss_bytes=tuple(memory),
         left=len(descendants(os.getpid())),
     )
