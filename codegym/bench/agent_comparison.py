@@ -27,7 +27,6 @@ from rich.progress import Progress
 from codegym import registry
 from codegym.bench.agent_comparison_report import describe, plot, tables, verdicts
 from codegym.errors import ConfigError
-from codegym.interrupts import explained, this_command
 from codegym.measuring.run_report import departure_lines
 from codegym.rollout.environments import DEFAULT_ENV
 from codegym.settings import env_args
@@ -37,6 +36,7 @@ from codegym.training.comparison_run import (
     departures_by_label,
     train_or_read,
 )
+from codegym.training.interrupts import explained, this_command
 
 _AGENTS = "rft,actor_critic,ppo,rltf,grpo"
 _ACCEPTANCE = "rft@2,actor_critic@1.5,ppo@3,rltf@3,grpo@3"

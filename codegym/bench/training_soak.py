@@ -26,7 +26,7 @@ from rich.progress import Progress
 from codegym.bench.disturber import SIGNALS, Disturber
 from codegym.bench.soak import descendants, resident_bytes
 from codegym.errors import ConfigError, SandboxError
-from codegym.interrupts import Interrupted
+from codegym.training.interrupts import Interrupted
 
 if TYPE_CHECKING:
     from codegym.training.trainer import Trainer

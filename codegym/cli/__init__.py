@@ -7,7 +7,7 @@ import sys
 import click
 
 from codegym.errors import CodegymError, UnknownNameError
-from codegym.interrupts import Interrupted, raising_on_signals
+from codegym.training.interrupts import Interrupted, raising_on_signals
 from codegym.version import __version__
 
 COMMANDS = {

@@ -17,7 +17,6 @@ from codegym.errors import ConfigError
 from codegym.grading.judge import Judge, repeat
 from codegym.grading.verdict import Outcome, Verdict
 from codegym.grading.verdict_cache import VerdictCache
-from codegym.interrupts import explained, this_command
 from codegym.measuring.sample_files import (
     Sample,
     VerdictFile,
@@ -29,6 +28,7 @@ from codegym.measuring.statistics import pass_at_k
 from codegym.sandbox import Sandbox, make_sandbox
 from codegym.sandbox.limits import Limits
 from codegym.sources import TaskSource, load_tasks
+from codegym.training.interrupts import explained, this_command
 
 IN_PROGRESS = 512
 SHOWN_FAILURES = 10

@@ -20,7 +20,6 @@ from rich.progress import (
 from rich.table import Table
 
 from codegym.errors import CodegymError, ConfigError
-from codegym.interrupts import Interrupted, explained, this_command
 from codegym.mining.contamination import BENCHMARKS, Benchmarks
 from codegym.mining.funnel import Funnel
 from codegym.mining.log import Log
@@ -29,6 +28,7 @@ from codegym.mining.module_tree import Module, find_modules
 from codegym.mining.pipeline import Miner
 from codegym.sources import load_tasks
 from codegym.tasks.task import Task
+from codegym.training.interrupts import Interrupted, explained, this_command
 
 
 @click.command()

@@ -15,9 +15,9 @@ from rich.table import Table
 from codegym.errors import MissingExtraError
 from codegym.experiments.every_experiment import EXPERIMENTS, load_experiment
 from codegym.experiments.experiment import SCALES, Experiment, Scale
-from codegym.interrupts import explained, this_command
 from codegym.rollout.environments import DEFAULT_ENV
 from codegym.settings import env_args
+from codegym.training.interrupts import explained, this_command
 from codegym.version import __version__
 
 if TYPE_CHECKING:

@@ -12,9 +12,9 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from codegym.errors import ConfigError, MissingExtraError, UnknownNameError
-from codegym.interrupts import Interrupted, explained
 from codegym.measuring.run_report import departure_lines
 from codegym.settings import env_args
+from codegym.training.interrupts import Interrupted, explained
 
 
 class _Watcher:

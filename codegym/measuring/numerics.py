@@ -10,13 +10,13 @@ import platform
 import re
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from codegym.errors import ConfigError
-from codegym.policies.decoding.token_sampling import kernels_available
 from codegym.sandbox import Sandbox
 from codegym.version import __version__
 
@@ -51,7 +51,7 @@ def numerics(sandbox: Sandbox | None = None) -> dict[str, Any]:
         "torch": torch.__version__,
         "math": _math_libraries(),
         "packages": {name: found for name in _PACKAGES if (found := _version(name))},
-        "kernels": "compiled" if kernels_available() else "plain",
+        "kernels": "compiled" if find_spec("numba") else "plain",
         "processor": platform.machine(),
         "capability": torch.backends.cpu.get_cpu_capability(),
         "instructions": _instructions(),

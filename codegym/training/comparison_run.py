@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codegym import registry
-from codegym.interrupts import Interrupted
 from codegym.learning.agent import departures
 from codegym.training.config import TrainConfig, agent_config, phases_of
+from codegym.training.interrupts import Interrupted
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,6 @@ import torch
 from codegym import registry
 from codegym.errors import TaskError, TrainingDivergedError
 from codegym.grading.judge import Judge
-from codegym.interrupts import stopping_on_signals
 from codegym.learning.agent import Agent
 from codegym.measuring.evaluation import evaluate, held_out, reference_loss
 from codegym.measuring.numerics import changed, numerics, refuse_changes
@@ -38,6 +37,7 @@ from codegym.tasks.task_source import TaskSource
 from codegym.training.config import Phase, TrainConfig, agent_config, phases_of
 from codegym.training.divergence import DivergenceGuard, GuardConfig
 from codegym.training.experience import make_experience
+from codegym.training.interrupts import stopping_on_signals
 from codegym.training.progress import Progress
 from codegym.training.run_folder import RunFolder
 from codegym.training.tracking import Trackers, require_trackers

@@ -11,7 +11,12 @@ from typing import Any
 import pytest
 
 from codegym import cli
-from codegym.interrupts import SIGNALS, Interrupted, raising_on_signals, stopping_on_signals
+from codegym.training.interrupts import (
+    SIGNALS,
+    Interrupted,
+    raising_on_signals,
+    stopping_on_signals,
+)
 
 ATOMS = "composites?domain=small&depth=1&split=train"
 

@@ -20,9 +20,9 @@ from codegym.experiments.experiment_report import CAUTION, markdown, plot, table
 from codegym.experiments.findings import AGREES, CANNOT_TELL, DIFFERS, findings, verdict
 from codegym.experiments.runs import ExperimentRuns, FinishedRun
 from codegym.experiments.train_set_score import train_set_score
-from codegym.interrupts import Interrupted
 from codegym.measuring.statistics import Interval, unpaired_gain
 from codegym.training.comparison_run import ComparisonRun, departures_by_label, train_or_read
+from codegym.training.interrupts import Interrupted
 
 ALL = every_experiment.EXPERIMENTS
 FULL, QUICK = SCALES["full"], SCALES["quick"]
