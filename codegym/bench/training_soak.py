@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 # More growth than this after the first fifth of the time counts as a leak.
 RSS_SLACK_BYTES = 48 << 20
 SAMPLE_EVERY_S = 5.0
+_SHOWN, _WRITTEN = {"demonstrations": 64, "batch_size": 32}, {"tasks": 16, "samples": 4}
 # So many ends without an update in between are no accident.
 _FAILURES = 20
 # Figures of an update that depend on the clock.
@@ -284,8 +285,10 @@ def command(
             raise ConfigError(f"{name} is unusable", value=value, expected="> 0")
     settings = {
         "agent": agent, "seed": seed, "ahead": ahead, "workers": workers, "isolation": isolation,
-        "threads": 1, "updates": 10_000_000, "warm_start_programs": 2_048, "curve_points": 0,
+        "threads": 1, "updates": 10_000_000, "warm_start_programs": 512, "curve_points": 0,
         "eval_count": 16, "track": "none", "guard": False,
+        # Small updates, so that many are compared.
+        "warm_start_settings": _SHOWN, "agent_settings": _SHOWN if agent == "sft" else _WRITTEN,
     }  # fmt: skip
     with (
         tempfile.TemporaryDirectory() as folder,
