@@ -162,6 +162,7 @@ def test_the_command_leaves_a_report_and_a_plot(tmp_path: Path) -> None:
     assert json.loads(written.read_text())["outcomes"] == after[0]["greedy"]["outcomes"]
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize(
     "number",
     [
@@ -179,11 +180,11 @@ def test_a_signal_leaves_a_run_that_resumes(number: signal.Signals, tmp_path: Pa
         stderr=subprocess.PIPE,
         text=True,
     )
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while not list(RunFolder(out).rows("metrics")) and time.monotonic() < deadline:
         time.sleep(0.05)
     process.send_signal(number)
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=120)
     assert process.returncode == 128 + number, errors
     assert errors.endswith(
         f"stopped by {number.name}; saved: the checkpoint in {out}/checkpoint; "
