@@ -36,6 +36,7 @@ from codegym.training.comparison_run import (
     departures_by_label,
     train_or_read,
 )
+from codegym.training.interrupts import explained, this_command
 
 _AGENTS = "rft,actor_critic,ppo,rltf,grpo"
 _ACCEPTANCE = "rft@2,actor_critic@1.5,ppo@3,rltf@3,grpo@3"
@@ -235,9 +236,11 @@ def command(as_json: bool, threads: int | None, acceptance: bool, **options: Any
         total = len(comparison.seeds) * (len(comparison.configs) + 1)
         bar = progress.add_task("runs", total=total)
         runs = []
-        for run in comparison.runs():
-            runs.append(run)
-            progress.advance(bar)
+        saved = f"finished runs, and the checkpoint of the last one, in {options['out']}"
+        with explained(saved, this_command()):
+            for run in comparison.runs():
+                runs.append(run)
+                progress.advance(bar)
     results = describe(runs) | {"options": {**options, "out": str(options["out"])}}
     results["departures"] = comparison.departures()
     if acceptance:
@@ -321,9 +324,6 @@ def _train(
     """Train or read a run.
 
     Raises:
-        click.Abort: The run was stopped.
+        Interrupted: A signal stopped the run, which can be continued.
     """
-    curve = train_or_read(path, settings, start=start)
-    if curve is None:
-        raise click.Abort
-    return ComparisonRun(label, seed, curve)
+    return ComparisonRun(label, seed, train_or_read(path, settings, start=start))

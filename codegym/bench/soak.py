@@ -292,14 +292,19 @@ def _task(form: Form, limits: Limits) -> Task:
 
 
 def _sample(done: int) -> Sample:
-    with open("/proc/self/statm") as file:
-        pages = int(file.read().split()[1])
     return Sample(
         done=done,
-        rss_bytes=pages * os.sysconf("SC_PAGE_SIZE"),
+        rss_bytes=resident_bytes(),
         fds=len(os.listdir("/proc/self/fd")),
         processes=len(descendants(os.getpid())),
     )
+
+
+def resident_bytes() -> int:
+    """Return this process's resident memory in bytes."""
+    with open("/proc/self/statm") as file:
+        pages = int(file.read().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
 
 
 def descendants(pid: int) -> list[int]:

@@ -1,11 +1,13 @@
 """The command line: one file per command, imported when it is called."""
 
 import importlib
+import os
 import sys
 
 import click
 
 from codegym.errors import CodegymError, UnknownNameError
+from codegym.training.interrupts import Interrupted, raising_on_signals
 from codegym.version import __version__
 
 COMMANDS = {
@@ -76,9 +78,16 @@ def root() -> None:
 
 
 def main() -> None:
-    """Run the command line; an error of ours is one clear message and exit code 2."""
+    """Run the command line.
+
+    An error of ours is one clear message and exit code 2. A command that signal n ended says what
+    was saved and how to go on, and exits with 128 + n.
+    """
     try:
-        root.main(standalone_mode=False)
+        with raising_on_signals():
+            root.main(standalone_mode=False)
+    except Interrupted as interrupted:
+        _end(interrupted)
     except click.exceptions.Abort:
         sys.exit(130)
     except click.ClickException as error:
@@ -87,6 +96,22 @@ def main() -> None:
     except CodegymError as error:
         click.echo(f"{type(error).__name__}: {error}", err=True)
         sys.exit(2)
+
+
+def _end(interrupted: Interrupted) -> None:
+    """Say what happened and exit.
+
+    Raises:
+        SystemExit: With 128 + the signal's number.
+    """
+    try:
+        click.echo(interrupted.message, err=True)
+    except OSError:
+        # The terminal is gone. Python would end with another exit code if it could not flush.
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        for fd in (sys.stdout.fileno(), sys.stderr.fileno()):
+            os.dup2(nowhere, fd)
+    sys.exit(interrupted.exit_code)
 
 
 if __name__ == "__main__":

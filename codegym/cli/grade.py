@@ -3,7 +3,7 @@
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
@@ -29,6 +29,7 @@ from codegym.measuring.statistics import pass_at_k
 from codegym.sandbox import Sandbox, make_sandbox
 from codegym.sandbox.limits import Limits
 from codegym.sources import TaskSource, load_tasks
+from codegym.training.interrupts import explained, this_command
 
 IN_PROGRESS = 512
 SHOWN_FAILURES = 10
@@ -103,6 +104,7 @@ def command(
             stack.callback(kept.close)
         left = _skip_done(chosen, file, summary)
         graded = _graded(left, sandbox, kept) if times == 1 else _repeated(left, times, sandbox)
+        stack.enter_context(_explained(out, summary))
         for sample, verdicts in _with_progress(graded, len(left)):
             summary.add(sample, verdicts)
             if file is not None:
@@ -129,6 +131,13 @@ def _check_options(
         raise click.UsageError("--resume needs --out")
     if times < 1:
         raise ConfigError("unusable --repeat", value=times, expected="1 or more")
+
+
+def _explained(out: Path | None, summary: "Summary") -> AbstractContextManager[None]:
+    """Say of a signal how many verdicts the file holds."""
+    if out is None:
+        return explained("")
+    return explained(lambda: f"{summary.programs} verdicts in {out}", this_command("--resume"))
 
 
 def _choose(

@@ -28,6 +28,7 @@ from codegym.mining.module_tree import Module, find_modules
 from codegym.mining.pipeline import Miner
 from codegym.sources import load_tasks
 from codegym.tasks.task import Task
+from codegym.training.interrupts import Interrupted, explained, this_command
 
 
 @click.command()
@@ -92,8 +93,7 @@ def command(
         seed=seed, min_strength=min_strength, licences=licences, hypothesis=hypothesis
     )
     settings = {"seed": seed, "min_strength": min_strength, "licences": list(licences)}
-    settings["hypothesis"] = hypothesis
-    settings |= {"targets": list(targets), "benchmarks": list(benchmarks)}
+    settings |= {"hypothesis": hypothesis, "targets": list(targets), "benchmarks": list(benchmarks)}
     started, began = time.monotonic(), time.process_time()
     funnel = Funnel()
     with make_sandbox(isolation, workers=workers) as sandbox:
@@ -105,12 +105,17 @@ def command(
             miner = Miner(modules, sandbox, config=config, benchmarks=known, done=log.done)
             for fate in log.done:
                 funnel.add(fate)
-            left = _mine(miner, log, funnel, progress, limit)
+            left, interrupted = _mine(miner, log, funnel, progress, limit)
     elapsed, own = time.monotonic() - started, time.process_time() - began
     kept_now = funnel.kept - sum(fate.stage == "kept" for fate in log.done)
+    if interrupted is not None:
+        saved = f"{funnel.kept} tasks in {out}, with {left} functions left"
+        # After SIGHUP there may be no terminal to write to.
+        with explained(saved, this_command("--resume")):
+            with suppress(OSError):
+                _show(funnel, modules, console)
+            raise interrupted
     _show(funnel, modules, console)
-    if left and (limit is None or funnel.kept < limit):
-        console.print(f"stopped with {left} functions left; --resume continues")
     inside = miner.costs.cpu_s
     console.print(
         f"{funnel.kept} tasks in {out}; {kept_now} of them in {elapsed:.0f} s "
@@ -124,11 +129,17 @@ def command(
     )
 
 
-def _mine(miner: Miner, log: Log, funnel: Funnel, progress: Progress, limit: int | None) -> int:
-    """Mine until all functions are tried, the limit is reached or Ctrl-C; return those left."""
+def _mine(
+    miner: Miner, log: Log, funnel: Funnel, progress: Progress, limit: int | None
+) -> tuple[int, Interrupted | None]:
+    """Mine until all functions are tried, the limit is reached or a signal comes.
+
+    Returns:
+        The number of functions left, and the signal.
+    """
     left = len(miner.candidates())
     bar = progress.add_task("mining", total=left, kept=funnel.kept)
-    with suppress(KeyboardInterrupt):
+    try:
         for fate, task in miner.mine():
             log.write(fate, task)
             funnel.add(fate)
@@ -136,7 +147,9 @@ def _mine(miner: Miner, log: Log, funnel: Funnel, progress: Progress, limit: int
             progress.update(bar, advance=1, kept=funnel.kept)
             if limit is not None and funnel.kept >= limit:
                 break
-    return left
+    except Interrupted as interrupted:
+        return left, interrupted
+    return left, None
 
 
 def read_benchmarks(uris: Sequence[str]) -> dict[str, Sequence[Task] | str]:

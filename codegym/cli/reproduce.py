@@ -17,6 +17,7 @@ from codegym.experiments.every_experiment import EXPERIMENTS, load_experiment
 from codegym.experiments.experiment import SCALES, Experiment, Scale
 from codegym.rollout.environments import DEFAULT_ENV
 from codegym.settings import env_args
+from codegym.training.interrupts import explained, this_command
 from codegym.version import __version__
 
 if TYPE_CHECKING:
@@ -122,7 +123,8 @@ def _run(
     from codegym.training.comparison_run import departures_by_label
 
     runs = ExperimentRuns(experiment=chosen, scale=scale, seeds=seeds, programs=programs, out=out)
-    finished, train_set_scores = _train(runs)
+    with explained(f"finished runs, and the checkpoint of the last one, in {out}", this_command()):
+        finished, train_set_scores = _train(runs)
     configs = {arm.label: chosen.config(arm, scale, programs) for arm in chosen.runs}
     results = {
         "experiment": chosen.name,
@@ -178,9 +180,6 @@ def _train(
             progress.update(all_runs, advance=1, text=text)
             if progress.disable:
                 click.echo(f"{label}, seed {seed}: done, {text}", err=True)
-    if len(finished) < len(runs):
-        click.echo("stopped; the same command continues", err=True)
-        raise click.Abort
     return finished, scores
 
 

@@ -1,6 +1,8 @@
 """``codegym train``: a warm start, reinforcement learning, and a report in a run folder."""
 
-from collections.abc import Mapping
+import shlex
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from codegym.errors import ConfigError, MissingExtraError, UnknownNameError
 from codegym.measuring.run_report import departure_lines
 from codegym.settings import env_args
+from codegym.training.interrupts import Interrupted, explained
 
 
 class _Watcher:
@@ -32,6 +35,11 @@ class _Watcher:
 
     def __call__(self, update: Any) -> None:
         text = _line(update)
+        # A terminal that is gone must not end the run before it is saved.
+        with suppress(OSError):
+            self._show(update, text)
+
+    def _show(self, update: Any, text: str) -> None:
         if self._console.is_terminal:
             if update.phase not in self._bars:
                 self._bars[update.phase] = self.progress.add_task(update.phase, total=1.0, text="")
@@ -41,6 +49,17 @@ class _Watcher:
         if tenth != self._shown:
             self._shown = tenth
             self._console.print(f"{update.phase:<12} {update.progress:4.0%}  {text}")
+
+    @contextmanager
+    def shown(self) -> Iterator[None]:
+        """Show the bar; a terminal that is gone does no harm."""
+        with suppress(OSError):
+            self.progress.start()
+        try:
+            yield
+        finally:
+            with suppress(OSError):
+                self.progress.stop()
 
 
 @click.command()
@@ -124,12 +143,19 @@ class _Watcher:
 @click.option(
     "--resume",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Continue the run in this folder; takes no other setting.",
+    help="Continue the run in this folder with its own settings, threads included; another "
+    "option than --good and --elsewhere is refused.",
 )
 @click.option(
     "--good",
     is_flag=True,
     help="With --resume: go on from the last good checkpoint; --set and --no-guard may be given.",
+)
+@click.option(
+    "--elsewhere",
+    is_flag=True,
+    help="With --resume: go on although versions or the processor differ from the run's; numbers "
+    "may then differ from the unbroken run's, and the report says what changed.",
 )
 def command(
     preset: str | None,
@@ -141,11 +167,13 @@ def command(
     overwrite: bool,
     resume: Path | None,
     good: bool,
+    elsewhere: bool,
     **settings: Any,
 ) -> None:
     """Train a policy: warm start, reinforcement learning from unit tests, evaluation.
 
-    Ctrl-C saves the run and ends it; --resume continues it.
+    Ctrl-C, SIGTERM and SIGHUP save the run after the update under way and end it, with exit code
+    128 + the signal's number; --resume continues it. A second signal ends it at once.
     """
     console = Console(stderr=True)
     with console.status("loading torch"):
@@ -158,38 +186,68 @@ def command(
         given["env_args"] = env_args(env_assignments)
     watcher = _Watcher(console)
     if resume is None:
-        if good:
-            raise ConfigError(
-                "--good goes with --resume", value="--good", cure="--resume FOLDER --good"
-            )
+        _refuse_without_resume({"--good": good, "--elsewhere": elsewhere})
         config = session.make_config(_merge(preset, config_file, given, assignments))
         _announce(console, config, session.departures_of(config))
         if dry_run:
             trainer = session.prepare(config, out)
             _show(trainer.config, trainer.folder.path)
             return
-        with watcher.progress:
+        with watcher.shown(), _resumable(session.run_path(config, out)):
             report = session.train(config, out=out, overwrite=overwrite, watch=watcher)
     else:
         changed = {name: value for name, value in given.items() if name == "guard"} if good else {}
-        refused = given.keys() - changed or (assignments and not good)
-        if refused or preset or config_file or out or dry_run or overwrite:
-            raise ConfigError(
-                "--resume takes no other setting",
-                value=sorted(given),
-                cure="the run's own config.yaml is used; after a collapse, --good allows --set",
-            )
-        with watcher.progress:
+        others: dict[str, Any] = {
+            "preset": preset,
+            "config": config_file,
+            "out": out,
+            "dry_run": dry_run,
+        }
+        others |= {"overwrite": overwrite, "set": () if good else assignments}
+        _refuse_with_resume(
+            {*(given.keys() - changed), *(name for name, value in others.items() if value)}
+        )
+        with watcher.shown(), _resumable(resume):
             report = session.resume(
                 resume,
                 good=good,
+                elsewhere=elsewhere,
                 watch=watcher,
                 change=lambda kept: _assign(kept | changed, assignments),
             )
     if not report.complete:
-        console.print(f"stopped; continue with: codegym train --resume {report.folder}")
-        return
+        with _resumable(report.folder):
+            raise Interrupted(report.stopped_by)
     _print(report)
+
+
+def _refuse_without_resume(options: Mapping[str, bool]) -> None:
+    for option, chosen in options.items():
+        if chosen:
+            raise ConfigError(
+                f"{option} goes with --resume", value=option, cure=f"--resume FOLDER {option}"
+            )
+
+
+def _refuse_with_resume(names: Iterable[str]) -> None:
+    if refused := sorted("--" + name.replace("_", "-") for name in names):
+        raise ConfigError(
+            "--resume takes no other setting",
+            value=refused,
+            expected="the settings in the run's own config.yaml",
+            cure="leave them out; after a collapse, --good allows --set and --no-guard",
+        )
+
+
+def _resumable(folder: Path) -> AbstractContextManager[None]:
+    """Say of a signal that the run's checkpoint can be gone on with, if there is one."""
+    from codegym.training.run_folder import RunFolder
+
+    def saved() -> str:
+        checkpoint = RunFolder(folder).checkpoint
+        return f"the checkpoint in {checkpoint}" if checkpoint.is_dir() else ""
+
+    return explained(saved, shlex.join(["codegym", "train", "--resume", str(folder)]))
 
 
 def _announce(console: Console, config: Any, departures: Mapping[str, Any]) -> None:

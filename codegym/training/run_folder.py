@@ -4,6 +4,8 @@ run/
   config.yaml          the settings, with every default filled in
   metrics.jsonl        a line for each update
   curve.jsonl          a line for each evaluation
+  numerics.jsonl       versions, processor and threads that the numbers depend on; a line more for
+                       each time that the run was resumed with other ones
   checkpoint-good/     the last state before the first sign of a collapse
   checkpoint/          the newest resumable state: policy in Hugging Face layout + trainer/
   tensorboard/         the same metrics for TensorBoard
@@ -16,7 +18,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -142,6 +144,16 @@ class RunFolder:
         if path.exists():
             for line in path.read_text().splitlines():
                 yield json.loads(line)
+
+    def last(self, name: str) -> dict[str, Any]:
+        """Return the last readable line of ``<name>.jsonl``; empty if there is none."""
+        path = self.path / f"{name}.jsonl"
+        for line in reversed(path.read_text().splitlines() if path.exists() else []):
+            # A full disk can leave half a line.
+            with suppress(ValueError):
+                row: dict[str, Any] = json.loads(line)
+                return row
+        return {}
 
     def sizes(self) -> dict[str, int]:
         """Return the sizes of the logs in bytes, for ``cut``."""

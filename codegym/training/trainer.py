@@ -7,6 +7,7 @@ at any update and resumed equals the run that was not.
 
 import dataclasses
 import threading
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from codegym.errors import TaskError, TrainingDivergedError
 from codegym.grading.judge import Judge
 from codegym.learning.agent import Agent
 from codegym.measuring.evaluation import evaluate, held_out, reference_loss
+from codegym.measuring.numerics import changed, numerics, refuse_changes
 from codegym.measuring.run_report import KINDS
 from codegym.policies.checkpoint import load_policy, load_trainer, save_policy
 from codegym.policies.factory import make_policy
@@ -28,7 +30,7 @@ from codegym.policy import Policy
 from codegym.rewards import make_reward
 from codegym.rollout.collect import Clock
 from codegym.rollout.environments import make_env
-from codegym.sandbox import make_sandbox
+from codegym.sandbox import Sandbox, make_sandbox
 from codegym.settings import settings_of
 from codegym.sources import load_tasks
 from codegym.tasks.task_source import TaskSource
@@ -66,6 +68,10 @@ class Trainer:
         folder: Where its files go; ``RunFolder.create`` has been called.
         watch: Called after each update.
 
+    Attributes:
+        stopped_by: Number of the signal that asked the run to stop; 0 for none.
+        sandbox: Where programs run while the run is on; closed after it.
+
     Raises:
         UnknownNameError, ConfigError: A setting names nothing, or cannot be used.
     """
@@ -81,6 +87,8 @@ class Trainer:
         self.folder = folder
         self.watch = watch
         self._stop = threading.Event()
+        self.stopped_by = 0
+        self.sandbox: Sandbox | None = None
         self.phases = phases_of(config)
         # Names are looked up before anything slow begins.
         for phase in self.phases:
@@ -92,35 +100,45 @@ class Trainer:
         self.train_tasks = load_tasks(config.tasks) if config.tasks else None
         self.eval_tasks = load_tasks(config.eval_tasks) if config.eval_tasks else None
 
-    def stop(self) -> None:
-        """Ask the run to save itself and end after the update under way."""
+    def stop(self, signal_number: int = 0) -> None:
+        """Ask the run to save itself and end after the update under way.
+
+        Args:
+            signal_number: The signal that asks, if one does.
+        """
+        self.stopped_by = signal_number
         self._stop.set()
 
-    def run(self, *, resume: bool = False, good: bool = False) -> bool:
+    def run(self, *, resume: bool = False, good: bool = False, elsewhere: bool = False) -> bool:
         """Train to the end of the budget, or until ``stop``.
 
         Args:
             resume: Continue from the folder's checkpoint.
             good: Continue from the last good checkpoint instead, after a run has diverged.
+            elsewhere: Continue although versions or the processor differ from the run's.
 
         Returns:
             True if the run is complete, False if it was stopped and can be resumed.
 
         Raises:
             CheckpointError: There is nothing to resume, or it is damaged.
-            ConfigError: Another process trains in the folder.
+            ConfigError: Another process trains in the folder, or versions or the processor differ
+                from those that the run was begun with.
             SandboxError: The sandbox broke.
             TrainingDivergedError: The policy collapsed; the last good checkpoint is kept.
         """
         with ExitStack() as stack:
             stack.enter_context(self.folder.held())
-            if self.config.threads:
-                # Sums depend on how many threads share them: the number is part of the run.
-                stack.callback(torch.set_num_threads, torch.get_num_threads())
-                torch.set_num_threads(self.config.threads)
-            self._sandbox = stack.enter_context(
+            before = self.folder.last("numerics") if resume else {}
+            # Sums depend on how many threads share them: the number is part of the run.
+            stack.callback(torch.set_num_threads, torch.get_num_threads())
+            torch.set_num_threads(
+                self.config.threads or before.get("threads", 0) or torch.get_num_threads()
+            )
+            self.sandbox = stack.enter_context(
                 make_sandbox(self.config.isolation, workers=self.config.workers or None)
             )
+            self._check_numerics(before, elsewhere=elsewhere)
             stack.enter_context(stopping_on_signals(self.stop))
             policy, progress, state = self._begin(resume, good)
             if progress.phase >= len(self.phases):
@@ -134,6 +152,28 @@ class Trainer:
             )
             stack.callback(self._trackers.close)
             return self._run_phases(policy, progress, state)
+
+    def _check_numerics(self, before: Mapping[str, Any], *, elsewhere: bool) -> None:
+        """Find out what the numbers depend on, and compare it with the run's last record.
+
+        Raises:
+            ConfigError: The numbers would not be those of the unbroken run.
+        """
+        self._numerics = numerics(self.sandbox)
+        if not before:
+            return
+        if elsewhere:
+            differing = changed(before, self._numerics)
+        else:
+            differing = refuse_changes(before, self._numerics, folder=self.folder.path)
+        if differing:
+            text = ", ".join(f"{name} {old} -> {new}" for name, (old, new) in differing.items())
+            warnings.warn(f"the run goes on with other surroundings: {text}", stacklevel=3)
+
+    def _record_numerics(self) -> None:
+        """Append what the numbers depend on to the run's record, unless it is the last entry."""
+        if self.folder.last("numerics") != self._numerics:
+            self.folder.append("numerics", self._numerics)
 
     def _run_phases(self, policy: Policy, progress: Progress, state: dict[str, Any] | None) -> bool:
         """Run the phases that are left; False if the run was stopped."""
@@ -171,11 +211,13 @@ class Trainer:
             self._make_envs(policy)
             saved = load_trainer(self.folder.checkpoint)
             self.folder.cut(saved["log_sizes"])
+            self._record_numerics()
             self._experience.load_state_dict(saved["experience"], policy)
             return policy, Progress(**saved["progress"]), saved if saved["agent"] else None
         tokenizer = tokenizer_for(self.train_tasks, self.config.tokenizer, self.config.words)
         policy = make_policy(self.config.policy, tokenizer=tokenizer, seed=self.config.seed)
         self._make_envs(policy)
+        self._record_numerics()
         # So that even a run killed in its first minute can be resumed.
         self._save(policy, None, Progress())
         return policy, Progress(), None
@@ -196,7 +238,7 @@ class Trainer:
             tasks=tasks,
             reward=reward,
             budget=config.max_new_tokens,
-            judge=Judge(self._sandbox),
+            judge=Judge(self.sandbox),
             num_envs=config.num_envs,
             env_args=config.env_args,
         )
