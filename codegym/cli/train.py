@@ -197,13 +197,9 @@ def command(
             report = session.train(config, out=out, overwrite=overwrite, watch=watcher)
     else:
         changed = {name: value for name, value in given.items() if name == "guard"} if good else {}
-        others: dict[str, Any] = {
-            "preset": preset,
-            "config": config_file,
-            "out": out,
-            "dry_run": dry_run,
-        }
-        others |= {"overwrite": overwrite, "set": () if good else assignments}
+        others: dict[str, Any] = {"preset": preset, "config": config_file, "out": out}
+        others |= {"dry_run": dry_run, "overwrite": overwrite}
+        others["set"] = () if good else assignments
         _refuse_with_resume(
             {*(given.keys() - changed), *(name for name, value in others.items() if value)}
         )
