@@ -21,13 +21,15 @@ too much wall time or processor time               TIMEOUT         TimeLimit
 =================================================  ==============  ============================
 """
 
+import builtins
 import os
 import signal
 from dataclasses import replace
 from typing import Any
 
-from codegym.grading.compare import outsized, same, same_output, show, too_deep
+from codegym.grading.compare import outsized, same, show, too_deep
 from codegym.grading.run_plan import Plan
+from codegym.grading.text_rules import same_output
 from codegym.grading.verdict import MESSAGE_CHARS, CaseResult, Outcome, Usage, Verdict
 from codegym.sandbox import wire
 from codegym.sandbox.job import ExecutionResult
@@ -87,7 +89,8 @@ def _read_call(result: ExecutionResult, plan: Plan, usage: Usage, lines: int) ->
 def _answer(tree: dict[str, Any], plan: Plan, index: int, lines: int) -> CaseResult:
     wanted = plan.raises[index]
     if "r" in tree:
-        if not wanted and same(tree["r"], plan.expected[index], plan.float_tolerance):
+        expected = plan.expected[index]
+        if not wanted and same(tree["r"], expected, plan.float_tolerance, plan.match):
             return _PASSED
         message = f"expected {wanted} to be raised" if wanted else ""
         return CaseResult(outcome=Outcome.FAILED, error_message=message, got=show(tree["r"]))
@@ -98,9 +101,25 @@ def _answer(tree: dict[str, Any], plan: Plan, index: int, lines: int) -> CaseRes
             error_message=f"the answer cannot cross the sandbox line: {tree['u']}"[:MESSAGE_CHARS],
         )
     fault = tree.get("e")
-    if wanted and type(fault) is list and wanted in fault[:2]:
+    if wanted and type(fault) is list and _catches(wanted, fault[:2]):
         return _PASSED
     return _error(fault, lines)
+
+
+def _catches(wanted: str, raised: list[Any]) -> bool:
+    """Say whether ``except wanted`` catches an exception, by its class name and built-in base."""
+    if wanted in raised:
+        return True
+    caught = _exception(wanted)
+    return caught is not None and any(
+        found is not None and issubclass(found, caught) for found in map(_exception, raised)
+    )
+
+
+def _exception(name: Any) -> type[BaseException] | None:
+    found = vars(builtins).get(name) if type(name) is str else None
+    is_exception = isinstance(found, type) and issubclass(found, BaseException)
+    return found if is_exception else None
 
 
 def _read_stdio(result: ExecutionResult, plan: Plan, usage: Usage, lines: int) -> Verdict:

@@ -29,7 +29,7 @@ class Plan:
         answers: Reply frames that pass without being parsed, one per case (call).
         n_cases: Number of cases.
         limits: Bounds of one run.
-        float_tolerance, output_rule: Rules of the test suite.
+        float_tolerance, match, output_rule: Rules of the test suite.
         digest: SHA-256 of the fields above on which a verdict depends.
     """
 
@@ -41,6 +41,7 @@ class Plan:
     n_cases: int
     limits: Limits
     float_tolerance: float
+    match: str
     output_rule: str
     digest: str
 
@@ -99,7 +100,7 @@ def _make(task: Task) -> Plan:
             }
         )
     parts: list[object] = [suite.form, payload, expected, raises, suite.limits]
-    parts += [suite.float_tolerance, suite.output_rule]
+    parts += [suite.float_tolerance, suite.match, suite.output_rule]
     return Plan(
         form=suite.form,
         payload=payload,
@@ -109,6 +110,7 @@ def _make(task: Task) -> Plan:
         n_cases=len(suite),
         limits=suite.limits,
         float_tolerance=suite.float_tolerance,
+        match=suite.match,
         output_rule=suite.output_rule,
         digest=hashlib.sha256(repr(parts).encode("utf-8", "surrogatepass")).hexdigest(),
     )

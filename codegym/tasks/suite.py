@@ -22,9 +22,10 @@ from codegym.tasks.cases import (
 )
 
 Form = Literal["call", "stdio", "assertion"]
-OutputRule = Literal["trailing", "exact", "tokens"]
+Match = Literal["python", "strict", "livecodebench", "apps", "apps_rltf"]
+OutputRule = Literal["trailing", "exact", "tokens", "decimals", "allclose", "numbers", "apps_rltf"]
 _FIELDS: dict[str, tuple[str, ...]] = {
-    "call": ("cases", "float_tolerance"),
+    "call": ("cases", "float_tolerance", "match"),
     "stdio": ("cases", "output_rule"),
     "assertion": ("setup_code", "test_code"),
 }
@@ -41,10 +42,14 @@ class TestSuite:
         test_code: The whole trusted test program (assertion form).
         check: Name of the function in ``test_code`` that takes the candidate, or "" for bare
             assertions (assertion form).
-        float_tolerance: Relative tolerance between floats (call form).
+        float_tolerance: Relative tolerance where a float is expected, absolute where 0.0 is (call
+            form).
+        match: Comparison of values (call form): ``python`` is Python's ``==`` on plain values,
+            ``strict`` wants the same types, the others are the rules of data sets.
         output_rule: Comparison of printed text (stdio form): ``trailing`` ignores white space at
             line ends and at the end, ``exact`` ignores nothing, ``tokens`` splits at any white
-            space.
+            space; ``decimals``, ``allclose``, ``numbers`` and ``apps_rltf`` are the rules of data
+            sets. docs/grader.md describes all rules.
         limits: Bounds of a run of a program over all cases.
     """
 
@@ -55,6 +60,7 @@ class TestSuite:
     test_code: str = ""
     check: str = ""
     float_tolerance: float = 1e-9
+    match: Match = "python"
     output_rule: OutputRule = "trailing"
     limits: Limits = field(default_factory=Limits)
 
@@ -67,6 +73,7 @@ class TestSuite:
         cases: Sequence[CallCase | tuple[Sequence[Any], Any]],
         *,
         float_tolerance: float = 1e-9,
+        match: Match = "python",
         limits: Limits | None = None,
     ) -> "TestSuite":
         """Make a suite whose cases call the entry point; see ``Task.from_calls``."""
@@ -75,11 +82,13 @@ class TestSuite:
             raise TaskError(
                 "unusable", field="float_tolerance", value=float_tolerance, expected="a number >= 0"
             )
+        _known("match", match, get_args(Match))
         made = tuple(call_case(case, number) for number, case in enumerate(_listed(cases)))
         return cls(
             form="call",
             cases=_some(made),
             float_tolerance=float_tolerance,
+            match=match,
             limits=_limits(limits),
         )
 
@@ -92,13 +101,7 @@ class TestSuite:
         limits: Limits | None = None,
     ) -> "TestSuite":
         """Make a suite whose cases feed standard input; see ``Task.from_stdio``."""
-        if output_rule not in get_args(OutputRule):
-            raise TaskError(
-                "unknown output rule",
-                field="output_rule",
-                value=output_rule,
-                expected=", ".join(get_args(OutputRule)),
-            )
+        _known("output_rule", output_rule, get_args(OutputRule))
         made = tuple(stdio_case(case, number) for number, case in enumerate(_listed(cases)))
         return cls(form="stdio", cases=_some(made), output_rule=output_rule, limits=_limits(limits))
 
@@ -152,6 +155,7 @@ class TestSuite:
             cases = [_fields(case) for case in self.cases]
             return row | {"output_rule": self.output_rule, "cases": cases}
         cases = [call_to_json(case, number) for number, case in enumerate(self.cases)]
+        row |= {} if self.match == "python" else {"match": self.match}
         return row | {"float_tolerance": self.float_tolerance, "cases": cases}
 
     @classmethod
@@ -194,6 +198,7 @@ class TestSuite:
         return cls.of_calls(
             [call_from_json(case, number) for number, case in enumerate(cases)],
             float_tolerance=row.get("float_tolerance", 1e-9),
+            match=row.get("match", "python"),
             limits=limits,
         )
 
@@ -205,6 +210,12 @@ def _source(lines: Sequence[bytes], node: ast.stmt) -> str:
     part[-1] = part[-1][: node.end_col_offset]
     part[0] = part[0][node.col_offset :]
     return b"".join(part).decode()
+
+
+def _known(field_name: str, value: Any, names: Sequence[str]) -> None:
+    if value not in names:
+        text = f"unknown {field_name.replace('_', ' ')}"
+        raise TaskError(text, field=field_name, value=value, expected=", ".join(names))
 
 
 def _listed(cases: Any) -> Iterable[Any]:

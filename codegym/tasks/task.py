@@ -15,7 +15,7 @@ from codegym.errors import TaskError
 from codegym.sandbox.limits import Limits
 from codegym.tasks.cases import AssertionCase, CallCase, StdioCase, TestCase, take
 from codegym.tasks.contest import call_method, holds_method, imports_of
-from codegym.tasks.suite import OutputRule, TestSuite
+from codegym.tasks.suite import Match, OutputRule, TestSuite
 
 __all__ = ["AssertionCase", "CallCase", "StdioCase", "Task", "TestCase", "TestSuite"]
 
@@ -107,6 +107,7 @@ class Task:
         canonical_solution: str | None = None,
         metadata: Mapping[str, Any] | None = None,
         float_tolerance: float = 1e-9,
+        match: Match = "python",
         limits: Limits | None = None,
     ) -> "Task":
         """Make a task whose cases call a function.
@@ -119,7 +120,8 @@ class Task:
             task_id: Stable name.
             canonical_solution: A reference: a whole program, or the continuation of the prompt.
             metadata: Anything else, as JSON values.
-            float_tolerance: Relative tolerance between floats.
+            float_tolerance: Relative tolerance where a float is expected, absolute where 0.0 is.
+            match: Comparison of values; see ``TestSuite``.
             limits: Bounds of a run over all cases.
 
         Raises:
@@ -129,7 +131,9 @@ class Task:
             task_id=task_id,
             prompt=prompt,
             entry_point=entry_point,
-            tests=TestSuite.of_calls(cases, float_tolerance=float_tolerance, limits=limits),
+            tests=TestSuite.of_calls(
+                cases, float_tolerance=float_tolerance, match=match, limits=limits
+            ),
             canonical_solution=canonical_solution,
             metadata=_mapping(metadata),
         )

@@ -4,6 +4,8 @@ from collections.abc import Callable
 from typing import Any
 
 Decode = Callable[[Any], Any]
+# Tags of dicts and their relatives; see ``wire``.
+_PAIRS = frozenset("dCOG")
 
 
 def patch_all(values: list[Any], trees: list[Any], decode: Decode) -> None:
@@ -22,8 +24,9 @@ def _patch(value: Any, tree: Any, decode: Decode) -> None:
         ]
     elif type(tree) is not dict:
         return
-    elif isinstance(value, dict) and "d" in tree:
-        fresh = [(decode(key), item) for key, item in tree["d"]]
+    elif isinstance(value, dict) and not _PAIRS.isdisjoint(tree):
+        ((tag, body),) = tree.items()
+        fresh = [(decode(key), item) for key, item in (body[1] if tag == "G" else body)]
         items = [(key, _patched(value.get(key), item, decode)) for key, item in fresh]
         value.clear()
         value.update(items)
