@@ -1,7 +1,9 @@
 """``codegym bench soak``: judges many mixed programs and watches the driver for leaks.
 
 Programs that pass, fail, crash, hang, fork and flood come in a seeded random order, in all three
-test forms. The correct verdict of each is known. Memory, descriptors and processes must not grow.
+test forms. Some are pairs: a program and a test that try to leave something in the examiner, then
+an honest program of another task. The correct verdict of each is known. Memory, descriptors and
+processes must not grow.
 """
 
 import json
@@ -11,13 +13,14 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import click
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
+from codegym.bench.leaks import LEAKS, honest_after
 from codegym.errors import ConfigError
 from codegym.grading.judge import Judge
 from codegym.grading.verdict import Outcome
@@ -32,6 +35,8 @@ SHORT = Limits(wall_s=0.3, cpu_s=5.0, memory_bytes=256 << 20, output_bytes=1 << 
 RSS_SLACK_BYTES = 16 << 20
 FD_SLACK = 4
 SAMPLES = 20
+# Weight of the pairs in the mixture; the other weights sum up to 100.
+PAIR_SHARE = 6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -207,17 +212,16 @@ def soak(
     done, every = 0, max(1, programs // SAMPLES)
     with make_sandbox(isolation=isolation, workers=workers) as sandbox:
         judge = Judge(sandbox)
-        pending: dict[int, tuple[Kind, Form]] = {}
+        pending: dict[int, Drawn] = {}
         stream = _mixture(programs, rng)
         while done < programs:
             while len(pending) < 8 * workers and (drawn := next(stream, None)) is not None:
-                kind, form, text, task = drawn
-                pending[judge.submit(text, task)] = (kind, form)
+                pending[judge.submit(drawn.text, drawn.task)] = drawn
             for ticket, verdict in judge.collect():
-                kind, form = pending.pop(ticket)
+                drawn = pending.pop(ticket)
                 done += 1
-                if verdict.outcome not in kind.outcomes:
-                    wrong[f"{kind.name} ({form}) was {verdict.outcome}"] += 1
+                if verdict.outcome not in drawn.outcomes:
+                    wrong[f"{drawn.name} ({drawn.task.tests.form}) was {verdict.outcome}"] += 1
                 if done % every == 0:
                     samples.append(_sample(done))
                 if progress and bar is not None:
@@ -237,16 +241,40 @@ def soak(
     )
 
 
-def _mixture(programs: int, rng: random.Random) -> Iterator[tuple[Kind, Form, str, Task]]:
-    shares = [kind.share for kind in KINDS]
-    tasks = {(form, limits): _task(form, limits) for form in _FORMS for limits in (LIMITS, SHORT)}
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """A program of the mixture, its task, and the outcomes that are right for it."""
+
+    name: str
+    text: str
+    task: Task
+    outcomes: tuple[Outcome, ...]
+
+
+def _mixture(programs: int, rng: random.Random) -> Iterator[Drawn]:
+    stream = _endless_mixture(rng)
     for number in range(programs):
-        kind = rng.choices(KINDS, shares)[0]
+        drawn = next(stream)
+        yield replace(drawn, text=f"# {number}\n{drawn.text}")
+
+
+def _endless_mixture(rng: random.Random) -> Iterator[Drawn]:
+    shares = [*(kind.share for kind in KINDS), PAIR_SHARE]
+    tasks = {(form, limits): _task(form, limits) for form in _FORMS for limits in (LIMITS, SHORT)}
+    leaks = [(leak, leak.task()) for leak in LEAKS]
+    while True:
+        kind = rng.choices((*KINDS, None), shares)[0]
+        if kind is None:
+            leak, task = rng.choice(leaks)
+            yield Drawn(f"leak: {leak.name}", leak.program, task, leak.outcomes)
+            program, task = honest_after(rng)
+            yield Drawn("honest after a leak", program, task, (Outcome.PASSED,))
+            continue
         form = rng.choice(kind.forms)
-        text = f"# {number}\ndef solve(x):\n    {kind.body}\n"
+        text = f"def solve(x):\n    {kind.body}\n"
         if form == "stdio":
             text += "print(solve(int(input())))\n"
-        yield kind, form, text, tasks[form, kind.limits]
+        yield Drawn(kind.name, text, tasks[form, kind.limits], kind.outcomes)
 
 
 _FORMS: tuple[Form, ...] = ("call", "assertion", "stdio")

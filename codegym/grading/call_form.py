@@ -20,6 +20,7 @@ from typing import Any
 from codegym.errors import TaskError
 from codegym.grading.judge import default_sandbox
 from codegym.sandbox import wire
+from codegym.sandbox.inside.bounds import signs, too_deep
 from codegym.sandbox.job import ExecutionResult, Job, Sandbox
 from codegym.sandbox.limits import Limits
 from codegym.tasks.cases import CallCase
@@ -29,6 +30,7 @@ from codegym.tasks.task import Task
 LEAST_TOLERANCE = 1e-9
 LARGEST_TOLERANCE = 0.1
 MAX_RECORDING_BYTES = 16 << 20
+MAX_RECORDED_SIGNS = 1_000_000
 _PROGRAM = "from codegym.sandbox.inside.recorder import record\n"
 _TOLERANT_CALLS = ("isclose", "allclose", "approx", "assertAlmostEqual", "assert_allclose")
 
@@ -148,10 +150,15 @@ def _made(task: Task, first: ExecutionResult, second: ExecutionResult) -> Task |
 def _read(result: ExecutionResult) -> dict[str, Any]:
     if not result.replies:
         return {"refused": f"the reference did not end ({result.limit or 'its process died'})"}
+    if signs(result.replies[0]) > MAX_RECORDED_SIGNS or too_deep(result.replies[0]):
+        return {"refused": "the recording of the reference has too many values"}
     reply: dict[str, Any] = wire.loads(result.replies[0])
     if "r" not in reply:
         return {"refused": f"the reference fails: {reply}"[:300]}
-    recording: dict[str, Any] = wire.loads(reply["r"].encode())
+    text = reply["r"].encode()
+    if too_deep(text):  # the reply held it as a string, so its signs are counted already
+        return {"refused": "the recording of the reference is nested too deeply"}
+    recording: dict[str, Any] = wire.loads(text)
     return recording
 
 

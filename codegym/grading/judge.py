@@ -11,10 +11,12 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from codegym.errors import ConfigError, SandboxError, SandboxUnavailableError
+from codegym.grading.pending import Pending
 from codegym.grading.read_result import read
-from codegym.grading.run_plan import Plan, plan_for
+from codegym.grading.run_plan import plan_for
+from codegym.grading.surroundings import surroundings
 from codegym.grading.verdict import Verdict
-from codegym.grading.verdict_cache import VerdictCache
+from codegym.grading.verdict_cache import VerdictCache, setting
 from codegym.sandbox.choice import make_sandbox
 from codegym.sandbox.job import ExecutionResult, Job, Sandbox, Ticket
 from codegym.tasks.task import Task
@@ -166,9 +168,9 @@ class Judge:
         self._channel: Sandbox | None = None
         self._ready: list[tuple[Ticket, Graded]] = []
         self._waiting: list[tuple[Ticket, str, Task]] = []
-        self._running: dict[Ticket, _Pending] = {}
-        # Twins are found by the identity of the task; ``_Pending`` keeps it alive meanwhile.
-        self._twins: dict[tuple[str, int], _Pending] = {}
+        self._running: dict[Ticket, Pending] = {}
+        # Twins are found by the identity of the task; ``Pending`` keeps it alive meanwhile.
+        self._twins: dict[tuple[str, int], Pending] = {}
 
     def _open(self) -> Sandbox:
         if self._process != os.getpid():
@@ -217,15 +219,16 @@ class Judge:
             return ticket
         plan = plan_for(task)
         key = None
-        if self._cache is not None:
-            key = self._cache.key(text, plan.digest, channel.isolation)
+        # Without isolation a program sees the whole host, which no key can hold.
+        if self._cache is not None and channel.isolation != "unsafe" and setting(task) != "never":
+            around = surroundings(channel.isolation, channel.packages)
+            key = self._cache.key(text, plan.digest, around)
             known = self._cache.get(key)
             if known is not None:
                 self._ready.append((ticket, known))
                 return ticket
-        pending = _Pending(text, task, plan, key, ticket)
-        job = Job(program=text, mode=plan.form, payload=plan.payload, limits=plan.limits)
-        self._running[channel.submit(job)] = pending
+        pending = Pending(text, task, plan, key, ticket)
+        self._running[channel.submit(pending.job())] = pending
         self._twins[text, id(task)] = pending
         return ticket
 
@@ -273,33 +276,49 @@ class Judge:
         ready, self._ready = self._ready, []
         if self._waiting:
             return ready + self._stood_in()
-        if not self._running or self._channel is None:
-            return ready
-        try:
-            done = self._channel.collect(0.0 if ready else timeout_s)
-        except SandboxError as error:
-            lost = self._running.pop(error.ticket) if error.ticket in self._running else None
-            if lost is None:
-                self._ready = ready
-                raise
-            del self._twins[lost.text, id(lost.task)]
-            error.ticket = lost.tickets[0]
-            if isinstance(error, SandboxUnavailableError):
-                self._ready = ready
-                raise
-            return [*ready, *((ticket, error) for ticket in lost.tickets)]
-        for ticket, result in done:
-            pending = self._running.pop(ticket)
-            del self._twins[pending.text, id(pending.task)]
-            verdict = self._judged(pending, result)
-            ready.extend((each, verdict) for each in pending.tickets)
+        while self._running and self._channel is not None:
+            try:
+                done = self._channel.collect(0.0 if ready else timeout_s)
+            except SandboxError as error:
+                self._lose(error, ready)
+                return ready
+            for ticket, result in done:
+                self._take(self._running.pop(ticket), result, ready)
+            if ready or timeout_s is not None:
+                break
         return ready
 
-    def _judged(self, pending: "_Pending", result: ExecutionResult) -> Verdict:
-        verdict = read(result, pending.plan, pending.text)
+    def _lose(self, error: SandboxError, ready: list[tuple[Ticket, Graded]]) -> None:
+        """Deliver the error of a run, or raise it if it concerns no single program."""
+        lost = self._running.pop(error.ticket) if error.ticket in self._running else None
+        if lost is not None:
+            del self._twins[lost.text, id(lost.task)]
+            if lost.first is not None:  # only the confirmation is lost
+                found = lost.first
+                ready.extend((ticket, found) for ticket in lost.tickets)
+                return
+            error.ticket = lost.tickets[0]
+        if lost is None or isinstance(error, SandboxUnavailableError):
+            self._ready = ready
+            raise error
+        ready.extend((ticket, error) for ticket in lost.tickets)
+
+    def _take(
+        self, pending: Pending, result: ExecutionResult, ready: list[tuple[Ticket, Graded]]
+    ) -> None:
+        """Deliver the verdict of a run, or run the program again to confirm it for the cache."""
+        verdict, limits = read(result, pending.plan, pending.text), pending.plan.limits
         if self._cache is not None and pending.key is not None:
-            self._cache.put(pending.key, pending.text, verdict)
-        return verdict
+            if pending.first is None and self._cache.wants(pending.key, verdict, limits):
+                assert self._channel is not None
+                pending.first = verdict
+                self._running[self._channel.submit(pending.job(reseeded=True))] = pending
+                return
+            if pending.first is not None:
+                self._cache.put(pending.key, pending.first, verdict, limits)
+                verdict = pending.first
+        del self._twins[pending.text, id(pending.task)]
+        ready.extend((ticket, verdict) for ticket in pending.tickets)
 
     @property
     def under_way(self) -> int:
@@ -312,17 +331,6 @@ class Judge:
         if self._channel is not None and self._process == os.getpid():
             self._channel.close()
         self._forget()
-
-
-class _Pending:
-    """A program under way, and who asked for it."""
-
-    def __init__(self, text: str, task: Task, plan: Plan, key: str | None, ticket: Ticket) -> None:
-        self.text = text
-        self.task = task
-        self.plan = plan
-        self.key = key
-        self.tickets = [ticket]
 
 
 def repeat(

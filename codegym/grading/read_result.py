@@ -15,7 +15,8 @@ an exception, ``SystemExit`` included              RUNTIME_ERROR   its class nam
 the entry point is not defined                     RUNTIME_ERROR   NameError
 a crash, ``os._exit``                              RUNTIME_ERROR   ProcessDied
 an invalid reply                                   RUNTIME_ERROR   ProtocolError
-MemoryError                                        MEMORY          MemoryError
+MemoryError, in the program or in its test         MEMORY          MemoryError
+a test whose process dies of an answer             FAILED          TestDied
 too much output                                    OUTPUT_LIMIT    OutputLimit
 too much wall time or processor time               TIMEOUT         TimeLimit
 =================================================  ==============  ============================
@@ -27,13 +28,18 @@ import signal
 from dataclasses import replace
 from typing import Any
 
-from codegym.grading.compare import outsized, same, show, too_deep
+from codegym.grading.compare import same, show
 from codegym.grading.run_plan import Plan
 from codegym.grading.text_rules import same_output
 from codegym.grading.verdict import MESSAGE_CHARS, CaseResult, Outcome, Usage, Verdict
 from codegym.sandbox import wire
+from codegym.sandbox.inside.bounds import outsized, too_deep
 from codegym.sandbox.job import ExecutionResult
 
+# A script replies with the description of an exception, and with nothing else.
+MAX_STDIO_REPLY_BYTES = 1 << 14
+# Room for each case in an examiner's report, which bounds its rows.
+_ROW_SIGNS = 2_000
 _PASSED = CaseResult(outcome=Outcome.PASSED)
 _STOPS = {
     "wall": (Outcome.TIMEOUT, "TimeLimit"),
@@ -71,7 +77,7 @@ def _read_call(result: ExecutionResult, plan: Plan, usage: Usage, lines: int) ->
             cases.append(CaseResult(outcome=Outcome.FAILED, got=shown))
             continue
         try:
-            tree = _parse(reply)
+            tree = _parse(reply, plan.answers[index])
             if "syntax" in tree:
                 return _syntax(tree["syntax"], plan.n_cases, usage, lines)
             if "load" in tree:
@@ -128,7 +134,8 @@ def _read_stdio(result: ExecutionResult, plan: Plan, usage: Usage, lines: int) -
     for part, expected in zip(parts, plan.expected, strict=False):
         tree: dict[str, Any] = {}
         try:
-            tree = _parse(part.replies[0]) if part.replies else {}
+            if part.replies and len(part.replies[0]) <= MAX_STDIO_REPLY_BYTES:
+                tree = _parse(part.replies[0])
         except Unreadable:
             tree = {}  # a script may write anything to the reply descriptor
         if "syntax" in tree:
@@ -156,23 +163,22 @@ def _read_assertion(result: ExecutionResult, plan: Plan, usage: Usage, lines: in
         cases = [_stopped(result, plan, lines)] * plan.n_cases
         return Verdict.from_cases(cases, usage)
     try:
-        report = _parse(result.replies[0])
+        report = _parse(result.replies[0], b"," * _ROW_SIGNS * plan.n_cases)
         if "syntax" in report:
             return _syntax(report["syntax"], plan.n_cases, usage, lines)
         if "cases" not in report:
             return Verdict.from_cases([_error(report.get("load"), lines)] * plan.n_cases, usage)
     except Unreadable as error:
         return Verdict.from_cases([_protocol_error(error)] * plan.n_cases, usage)
-    until = report.get(
-        "until", plan.n_cases
-    )  # first case without a result, if the examiner was killed
-    cases = [_PASSED] * until
-    cases += [_stopped(result, plan, lines)] * (plan.n_cases - until)
+    until = report["until"]  # first case without a result, if the test was killed or died
+    cases = [_PASSED] * until + [_unended(report, result, plan, lines)] * (plan.n_cases - until)
     for index, kind, name, message, line, got in report["cases"]:
         if kind == "gone":
             cases[index] = _gone(result, plan, message, lines)
         elif kind == "error":
             cases[index] = _error([name, name, message, line], lines)
+        elif kind == "memory":
+            cases[index] = _memory(message)
         else:
             cases[index] = CaseResult(
                 outcome=Outcome.FAILED,
@@ -183,7 +189,24 @@ def _read_assertion(result: ExecutionResult, plan: Plan, usage: Usage, lines: in
     return Verdict.from_cases(cases, usage)
 
 
-def _parse(reply: bytes) -> dict[str, Any]:
+def _unended(report: dict[str, Any], result: ExecutionResult, plan: Plan, lines: int) -> CaseResult:
+    """Return the result of the cases that a test left open because it was killed or died."""
+    end = report.get("end", "")
+    if end == "memory":
+        return _memory("the test exhausted its memory on the answers")
+    if end:
+        return CaseResult(outcome=Outcome.FAILED, error_type="TestDied", error_message=end)
+    return _stopped(result, plan, lines)
+
+
+def _memory(message: str) -> CaseResult:
+    return CaseResult(outcome=Outcome.MEMORY, error_type="MemoryError", error_message=message)
+
+
+def _parse(reply: bytes, expected: bytes = b"") -> dict[str, Any]:
+    """Parse a reply that is not much larger than an expected one."""
+    if outsized(reply, expected):
+        raise Unreadable(f"a reply of {len(reply)} bytes with far too many values")
     if too_deep(reply):
         raise Unreadable("a reply nested too deeply")
     try:

@@ -7,6 +7,7 @@ import os
 import socket
 from collections import deque
 
+from codegym.sandbox.inside import notebook
 from codegym.sandbox.inside.frames import HEAD_BYTES
 from codegym.sandbox.inside.protocol import EXAMINE, NOTEBOOK, NOTEBOOK_BYTES
 from codegym.sandbox.launcher import Process
@@ -22,7 +23,7 @@ _MAX_REPORT_BYTES = 1 << 26
 class ExaminerClient:
     """The trusted process that runs test code, the stream to it, and its notebook.
 
-    The notebook is memory that both processes share. The examiner writes the result of each case
+    The notebook is memory that both processes share. Each test's fork writes the results of cases
     there, so that the driver knows it even when it must kill the examiner in the middle of a test.
 
     Args:
@@ -65,7 +66,7 @@ class ExaminerClient:
         Raises:
             Lost: The examiner is gone.
         """
-        self._request(None, 0, run.job.payload)
+        self._request(None, run)
         self._examined.append((self._requests, run))
 
     def examine(self, run: Run) -> int:
@@ -76,7 +77,7 @@ class ExaminerClient:
         """
         ours, theirs = socket.socketpair()
         try:
-            self._request(ours, run.job.limits.output_bytes, run.job.payload)
+            self._request(ours, run)
         except BaseException:
             theirs.close()
             raise
@@ -102,14 +103,15 @@ class ExaminerClient:
         _, run = self._examined.popleft()
         return run
 
-    def _request(self, rpc: socket.socket | None, max_frame_bytes: int, payload: bytes) -> None:
+    def _request(self, rpc: socket.socket | None, run: Run) -> None:
+        payload, limits = run.job.payload, run.job.limits
         if len(payload) > LONG_TEST_BYTES:
             if len(self._compiled) >= KEPT_LONG_TESTS:
                 self._compiled.clear()
             self._compiled.add(payload)
         try:
             self._requests += 1
-            head = EXAMINE.pack(self._requests, max_frame_bytes)
+            head = EXAMINE.pack(self._requests, limits.output_bytes, limits.memory_bytes)
             fds = [] if rpc is None else [rpc.fileno()]
             socket.send_fds(self._process.line, [head], fds)
         except OSError as error:
@@ -182,9 +184,9 @@ class ExaminerClient:
         number, until, used = NOTEBOOK.unpack(head)
         if (number, run) not in self._examined:
             # The notebook still holds the results of an earlier test.
-            return b'{"cases":[],"until":0}'
+            return notebook.report(0, b"")
         rows = os.pread(self._notebook, used, NOTEBOOK.size)
-        return b'{"cases":[%b],"until":%d}' % (rows.rstrip(b","), until)
+        return notebook.report(until, rows)
 
     def close(self) -> None:
         """Kill the process."""

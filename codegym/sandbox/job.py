@@ -34,6 +34,9 @@ class Job:
         limits: Bounds of the run.
         packages: Packages that the program may import beside the standard library; the sandbox
             must offer them.
+        reseeded: Whether ``random`` and hashing have other seeds than usual, and the program (or
+            its test) is killed if it uses what differs from run to run: entropy, a clock, a
+            process number, threads. Such a run shows whether a result is luck.
     """
 
     program: str
@@ -41,6 +44,7 @@ class Job:
     payload: bytes
     limits: Limits = field(default_factory=Limits)
     packages: tuple[str, ...] = ()
+    reseeded: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,9 +86,14 @@ class Sandbox(Protocol):
             ticket = sandbox.submit(job)
             for ticket, result in sandbox.collect(timeout_s=1.0):
                 ...
+
+    Attributes:
+        isolation: Name of the isolation.
+        packages: Import names of the packages that it offers inside.
     """
 
     isolation: str
+    packages: tuple[str, ...]
 
     def submit(self, job: Job) -> Ticket:
         """Queue a job; return at once, or block while the queue is full."""
@@ -138,6 +147,7 @@ class FakeSandbox:
     """
 
     isolation = "fake"
+    packages: tuple[str, ...] = ()
 
     def __init__(self, answer: Callable[[Job], ExecutionResult]) -> None:
         self._answer = answer

@@ -5,7 +5,8 @@ import socket
 import subprocess
 from typing import Protocol
 
-from codegym.sandbox.runtime import ENVIRONMENT
+from codegym.sandbox.ending import descendants, end
+from codegym.sandbox.runtime import environment
 
 STOP_WAIT_S = 10.0
 
@@ -19,11 +20,12 @@ class Launcher(Protocol):
 
     isolation: str
 
-    def start(self, role: str) -> "Process":
+    def start(self, role: str, *, reseeded: bool = False) -> "Process":
         """Start a zygote.
 
         Args:
             role: ``candidate`` (a SEQPACKET socket) or ``examiner`` (a STREAM socket).
+            reseeded: Whether its forks have other seeds and die of luck; see ``Job.reseeded``.
 
         Raises:
             SandboxUnavailableError: This machine lacks a requirement of the isolation.
@@ -39,6 +41,7 @@ class Process:
         line: The driver's end of the socket.
         theirs: The other end; closed here once the process has it.
         pass_fds: More descriptors that the process inherits; closed here too.
+        reseeded: See ``Launcher.start``.
     """
 
     def __init__(
@@ -47,6 +50,8 @@ class Process:
         line: socket.socket,
         theirs: socket.socket,
         pass_fds: tuple[int, ...] = (),
+        *,
+        reseeded: bool = False,
     ) -> None:
         self.line = line
         self._log = os.memfd_create("codegym-stderr", os.MFD_CLOEXEC)
@@ -56,7 +61,7 @@ class Process:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=self._log,
-                env=ENVIRONMENT,
+                env=environment(reseeded=reseeded),
                 cwd="/",
                 pass_fds=(theirs.fileno(), *pass_fds),
                 start_new_session=True,
@@ -81,13 +86,15 @@ class Process:
 
     def stop(self) -> None:
         """Kill and reap it, and close the socket; harmless when called again."""
+        running = self._process.returncode is None
+        # Listed before the socket is closed: a process that sees its end leaves at once.
+        below = descendants(self._process.pid) if running else []
         self.line.close()
         if self._log >= 0:
             os.close(self._log)
             self._log = -1
-        if self._process.returncode is None:
-            self._process.kill()
-            self._process.wait(STOP_WAIT_S)
+        if running:
+            end(self._process, below, STOP_WAIT_S)
 
     def forget(self) -> None:
         """Close this process's copies after a fork: the process belongs to the parent."""

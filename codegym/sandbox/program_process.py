@@ -89,6 +89,8 @@ class ProgramProcess:
         self._inbox = bytearray()
         self._frames: list[bytes] = []
         self._received = 0
+        # Empty frames would cost fifty times their bytes, so no more are split off than count.
+        self._max_frames = 2 if mode != "call" else 2 + data.count(b"{")
         self._stdin = stdin
         self._rpc_fd = rpc_fd
         self._stdout = -1
@@ -170,7 +172,7 @@ class ProgramProcess:
     def _split(self) -> None:
         start = 0
         inbox = self._inbox
-        while len(inbox) - start >= HEAD_BYTES:
+        while len(inbox) - start >= HEAD_BYTES and len(self._frames) < self._max_frames:
             end = start + HEAD_BYTES
             end += int.from_bytes(inbox[start:end], "little")
             if end > len(inbox):
@@ -183,6 +185,7 @@ class ProgramProcess:
     def _oversize(self) -> bool:
         return (
             len(self._inbox) >= HEAD_BYTES
+            and len(self._frames) < self._max_frames
             and int.from_bytes(self._inbox[:HEAD_BYTES], "little") > self.limits.output_bytes
         )
 

@@ -23,12 +23,12 @@ INSIDE_FILES = (
     *sorted((_CODEGYM / "sandbox" / "inside").glob("*.py")),
 )
 START_SCRIPT = _CODEGYM / "sandbox" / "inside" / "start.py"
-ENVIRONMENT = {
+_ENVIRONMENT = {
     "LC_ALL": "C.UTF-8",
-    "PYTHONHASHSEED": "0",
     "OPENBLAS_NUM_THREADS": "1",
     "OMP_NUM_THREADS": "1",
 }
+SEED, OTHER_SEED = 0, 20_231
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +98,15 @@ def runtime() -> Runtime:
     )
 
 
+def environment(*, reseeded: bool = False) -> dict[str, str]:
+    """Return the environment variables inside.
+
+    Args:
+        reseeded: Whether hashing has another seed; see ``Job.reseeded``.
+    """
+    return _ENVIRONMENT | {"PYTHONHASHSEED": str(OTHER_SEED if reseeded else SEED)}
+
+
 def packages(names: tuple[str, ...]) -> tuple[Package, ...]:
     """Find installed packages by import name, with the libraries their wheels carry.
 
@@ -130,6 +139,7 @@ def settings(
     readable: tuple[str, ...] = (),
     listable: tuple[str, ...] = (),
     offered: tuple[Package, ...] = (),
+    reseeded: bool = False,
 ) -> str:
     """Write the settings that ``codegym.sandbox.inside.zygote`` reads."""
     return json.dumps(
@@ -141,6 +151,8 @@ def settings(
             "base_filter": base_filter.hex(),
             "readable": list(readable),
             "listable": list(listable),
+            "seed": int(environment(reseeded=reseeded)["PYTHONHASHSEED"]),
+            "clockless": reseeded,
             "packages": [package.name for package in offered],
             "package_folders": sorted({package.folder for package in offered}),
             # In a mount namespace the folder holds nothing else, so it can stay importable.

@@ -44,19 +44,23 @@ class Worker:
         launcher: Starts its processes.
         listen: ``listen(fd, epoll mask, callback)``: listen to a descriptor; mask 0 stops it.
         give_back: ``give_back(job, done)``: returns a job that was taken but not begun.
+        reseeded: Whether it runs reseeded jobs, and no others.
 
     Attributes:
         processes: The zygote and the examiner.
         restarts: Number of times that they were replaced because of a failure.
     """
 
-    def __init__(self, launcher: Launcher, listen: Listen, give_back: GiveBack) -> None:
+    def __init__(
+        self, launcher: Launcher, listen: Listen, give_back: GiveBack, *, reseeded: bool = False
+    ) -> None:
         self._give_back = give_back
         self._state = State.IDLE
         self._deadlines = Deadlines()
         self._run: Run | None = None
         self._next: Run | None = None
-        self.processes = WorkerProcesses(launcher, listen, self)
+        self.processes = WorkerProcesses(launcher, listen, self, reseeded=reseeded)
+        self.reseeded = reseeded
         self.restarts = 0
 
     @property

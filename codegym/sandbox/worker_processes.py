@@ -10,7 +10,7 @@ from typing import Protocol
 from codegym.errors import SandboxError
 from codegym.sandbox.examiner_client import ExaminerClient
 from codegym.sandbox.job import Job
-from codegym.sandbox.launcher import Launcher
+from codegym.sandbox.launcher import Launcher, Process
 from codegym.sandbox.program_process import ProgramProcess, Status
 from codegym.sandbox.run import Run
 from codegym.sandbox.zygote_client import Lost, ZygoteClient
@@ -43,14 +43,18 @@ class WorkerProcesses:
         launcher: Starts the processes.
         listen: ``listen(fd, epoll mask, callback)``: listen to a descriptor; mask 0 stops it.
         events: The worker.
+        reseeded: Whether the processes run reseeded jobs.
 
     Attributes:
         zygote: None until the first program, and after a failure.
         examiner: None until the first test, and after a failure.
     """
 
-    def __init__(self, launcher: Launcher, listen: Listen, events: Events) -> None:
+    def __init__(
+        self, launcher: Launcher, listen: Listen, events: Events, *, reseeded: bool = False
+    ) -> None:
         self._launcher = launcher
+        self._reseeded = reseeded
         self._listen = listen
         self._events = events
         self.zygote: ZygoteClient | None = None
@@ -60,6 +64,9 @@ class WorkerProcesses:
     def isolation(self) -> str:
         """Name of the isolation."""
         return self._launcher.isolation
+
+    def _start(self, role: str) -> Process:
+        return self._launcher.start(role, reseeded=self._reseeded)
 
     def prepare(self, run: Run) -> bool:
         """Start the processes that a run needs; return whether it may begin at once.
@@ -72,12 +79,12 @@ class WorkerProcesses:
             SandboxError: A process cannot be started on this machine.
         """
         if self.zygote is None:
-            self.zygote = ZygoteClient(self._launcher.start("candidate"))
+            self.zygote = ZygoteClient(self._start("candidate"))
             self._listen(self.zygote.fileno(), _READ, self._hear_zygote)
         if run.job.mode != "assertion":
             return True
         if self.examiner is None:
-            self.examiner = ExaminerClient(self._launcher.start("examiner"))
+            self.examiner = ExaminerClient(self._start("examiner"))
         if self.examiner.knows(run.job.payload):
             return True
         self.examiner.compile(run)

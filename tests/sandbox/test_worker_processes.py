@@ -140,7 +140,7 @@ class Broken:
         self.script = script
         self.started = 0
 
-    def start(self, role):
+    def start(self, role, *, reseeded=False):
         self.started += 1
         line, theirs = socket_pair(role)
         return Process([sys.executable, "-c", self.script, str(theirs.fileno())], line, theirs)

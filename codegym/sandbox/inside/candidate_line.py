@@ -4,13 +4,15 @@ It sends operations on the candidate's objects, answers the candidate's calls to
 test, and turns the replies into plain values and stand-ins (``stand_ins``).
 """
 
+import _thread
 import builtins
 import sys
+import time
 from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import Any
 
 from codegym.sandbox import wire
-from codegym.sandbox.inside import frames
+from codegym.sandbox.inside import bounds, frames
 from codegym.sandbox.inside.candidate_objects import BUILTIN_HOMES
 from codegym.sandbox.inside.mutation import patch_all
 from codegym.sandbox.inside.stand_ins import StandIn, generator, stand_in_class
@@ -30,6 +32,9 @@ RAISED: dict[str, type[Exception]] = {
     and name not in _NOT_RAISED
 }
 _SHAPES = ("", "class", "generator")
+_PAUSE_S = 0.001
+# Brackets and commas of one reply: they take half a second and 100 MB to parse and decode.
+MAX_SIGNS = 500_000
 
 
 class CandidateError(Exception):
@@ -55,6 +60,10 @@ class CandidateLine:
     """
 
     def __init__(self, fd: int, max_frame_bytes: int) -> None:
+        # Threads of a test take turns: the candidate answers one request at a time. While it waits
+        # for a function of the test it accepts further requests, and answers those first.
+        self._turn = _thread.allocate_lock()
+        self._depth = 0
         self._fd = fd
         self._max = max_frame_bytes
         self._functions: list[Any] = []
@@ -93,9 +102,12 @@ class CandidateLine:
         """
         trees = [self._encode(value) for value in args]
         named = {key: self._encode(value) for key, value in kwargs.items()}
-        reply = self._exchange(wire.dumps([name, handle, trees, named]))
-        while "c" in reply:
-            reply = self._exchange(self._call_back(reply["c"]))
+        request = wire.dumps([name, handle, trees, named])
+        # Only the exchange is a turn: reading and writing trees can ask the candidate again.
+        with self._turn:
+            reply = self._exchange(request)
+            while "c" in reply:
+                reply = self._exchange(self._call_back(reply["c"]))
         if "r" in reply:
             if type(reply.get("a")) is list:
                 try:
@@ -116,7 +128,10 @@ class CandidateLine:
             raise CandidateGone(self.gone)
         try:
             frames.write_frame(self._fd, request)
-            reply = wire.loads(frames.read_frame(self._fd, self._max))
+            data = frames.read_frame(self._fd, self._max)
+            if bounds.signs(data) > MAX_SIGNS or bounds.too_deep(data):
+                raise ValueError("too many values")
+            reply = wire.loads(data)
         except (OSError, EOFError):
             raise self._lost("the program's process ended") from None
         except frames.FrameError:
@@ -148,6 +163,21 @@ class CandidateLine:
         return error
 
     def _call_back(self, body: Any) -> bytes:
+        """Run a function of the test, and give other requests their turn meanwhile."""
+        self._depth = depth = self._depth + 1
+        self._turn.release()
+        try:
+            return self._called(body)
+        finally:
+            self._turn.acquire()
+            while self._depth > depth and not self.gone:
+                # A later request of another thread waits for a function too, and goes first.
+                self._turn.release()
+                time.sleep(_PAUSE_S)
+                self._turn.acquire()
+            self._depth = depth - 1
+
+    def _called(self, body: Any) -> bytes:
         try:
             number, trees, named = body
             function = self._functions[number]
@@ -170,11 +200,10 @@ class CandidateLine:
         if name:
             return {"builtin": name}
         if kind in (FunctionType, MethodType) or type(value).__name__ == "partial":
-            for number, known in enumerate(self._functions):
-                if known is value:
-                    return {"()": number}
-            self._functions.append(value)
-            return {"()": len(self._functions) - 1}
+            if all(known is not value for known in self._functions):
+                self._functions.append(value)
+            known_as = (number for number, f in enumerate(self._functions) if f is value)
+            return {"()": next(known_as)}
         if hasattr(kind, "__next__"):
             return wire.encode_iterator(value, 0, self._hand_over)
         return wire.encode_library(value, 0, self._hand_over)
@@ -194,11 +223,11 @@ class CandidateLine:
         types = (type(handle), type(abilities), type(title), type(home))
         if types != (int, str, str, int) or shape not in _SHAPES:
             raise ValueError("not a handle")
-        if handle not in self._stand_ins:
+        stand = self._stand_ins.get(handle)
+        if stand is None:
             known = home in self.known_classes or handle in self.known_classes
             kind = stand_in_class(abilities, known=known)
-            self._stand_ins[handle] = kind(self, handle, title[:100], known)
-        stand = self._stand_ins[handle]
+            stand = self._stand_ins.setdefault(handle, kind(self, handle, title[:100], known))
         return stand if shape != "generator" else generator(stand)
 
 

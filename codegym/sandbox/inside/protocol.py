@@ -12,12 +12,13 @@ HEADER = struct.Struct("<IBddQQ")
 STOP = struct.Struct("<I")
 # run id, wait status, seconds of wall and processor, peak KiB, reason of a stop
 STATUS = struct.Struct("<IiddQB")
-# A request to an examiner: its number, bytes of a frame at most; the test follows.
-EXAMINE = struct.Struct("<QQ")
+# A request to an examiner: its number, longest reply of the candidate, bytes of memory; the test
+# follows.
+EXAMINE = struct.Struct("<QQQ")
 # An examiner's notebook: number of the request that it is about, number of the current case, bytes
 # of rows (JSON, each with a comma).
 NOTEBOOK = struct.Struct("<QQQ")
-NOTEBOOK_BYTES = 1 << 20
+NOTEBOOK_BYTES = 1 << 24
 NOT_STOPPED, STOPPED_WALL, STOPPED_CPU, STOPPED_ON_REQUEST = range(4)
 # Untrusted code is compiled under this name.
 FILENAME = "<candidate>"

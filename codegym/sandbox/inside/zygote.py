@@ -12,7 +12,6 @@ import gc
 import importlib
 import json
 import os
-import random
 import resource
 import select
 import signal
@@ -21,7 +20,7 @@ import sys
 import time
 from typing import Any
 
-from codegym.sandbox.inside import candidate, confine
+from codegym.sandbox.inside import aftermath, candidate, confine
 from codegym.sandbox.inside.protocol import (
     FILENAME,
     HEADER,
@@ -39,12 +38,10 @@ LAST_WORDS_S = 0.02
 NOT_READY_EXIT = 98
 MAX_FDS = 64
 STACK_BYTES = 8 << 20
-EXAMINER_BYTES = 4 << 30
 PRELOADED = (
     "math collections itertools re typing heapq string random functools bisect copy operator"
 ).split()
-# The signal module's wrapper builds enums, which costs twenty page faults in a fork.
-_unblock = vars(importlib.import_module("_signal"))["pthread_sigmask"]
+_ALARM = confine.SignalSet(signal.SIGALRM)
 
 
 def main(text: str) -> None:
@@ -52,9 +49,9 @@ def main(text: str) -> None:
 
     Args:
         text: JSON: ``ctl_fd``, ``role`` (candidate or examiner), ``isolation``, ``base_filter`` and
-            ``child_filter`` (hex, "" for none), ``readable`` and ``listable`` paths (Landlock),
-            ``packages``, ``package_folders`` from which they are imported, and
-            ``package_folders_stay`` (whether these stay importable).
+            ``child_filter`` (hex, "" for none), ``seed`` and ``clockless`` (see ``confine.Lock``),
+            ``readable`` and ``listable`` paths (Landlock), ``packages``, ``package_folders`` from
+            which they are imported, and ``package_folders_stay`` (whether these stay importable).
     """
     settings = json.loads(text)
     os.dup2(settings["ctl_fd"], CTL_FD)
@@ -65,8 +62,7 @@ def main(text: str) -> None:
         signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     gc.disable()
-    for name in PRELOADED:
-        importlib.import_module(name)
+    _preload()
     sys.path[:0] = settings["package_folders"]
     for name in settings["packages"]:
         importlib.import_module(name)
@@ -81,27 +77,34 @@ def main(text: str) -> None:
     quiet = os.open("/dev/null", os.O_RDWR)
     os.dup2(quiet, 2)  # until here the driver reads complaints
     os.close(quiet)
+    lock = confine.Lock(locked, facts["isolation"], clockless=settings["clockless"])
+    importlib.import_module("random").seed(settings["seed"])
     del settings, text
+    hello = json.dumps(facts).encode()
     if facts["role"] == "examiner":
-        gc.enable()
-        gc.freeze()
-        if locked is not None:
-            locked.install()
         # A candidate that hangs up must not end the examiner.
         signal.signal(signal.SIGPIPE, signal.SIG_IGN)
-        resource.setrlimit(resource.RLIMIT_AS, (EXAMINER_BYTES, EXAMINER_BYTES))
         # Imported only here: modules that a candidate's zygote has loaded slow down its forks.
         from codegym.sandbox.inside import examiner
 
-        examiner.serve(CTL_FD, json.dumps(facts).encode())
+        examiner.serve(CTL_FD, hello, lock)
         return
     # Only children unblock it, so no child can wake the zygote with it.
     signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGALRM,))
     faulthandler.register(signal.SIGALRM, file=1, all_threads=False, chain=False)
     candidate.rehearse()
+    confine.rehearse()
     gc.collect()
     gc.freeze()
-    Zygote(locked, facts["isolation"]).serve(json.dumps(facts).encode())
+    Zygote(lock).serve(hello)
+
+
+def _preload() -> None:
+    # The module random would reseed itself in every fork, and every fork shall begin alike.
+    register, os.register_at_fork = os.register_at_fork, lambda **hooks: None
+    for name in PRELOADED:
+        importlib.import_module(name)
+    os.register_at_fork = register
 
 
 def _look_like_a_script() -> None:
@@ -118,7 +121,7 @@ def _confine(settings: dict[str, Any]) -> dict[str, Any]:
     facts: dict[str, Any] = {"role": settings["role"], "isolation": settings["isolation"]}
     if settings["isolation"] == "namespace":
         return facts
-    confine.die_with_parent(signal.SIGKILL)
+    confine.die_with_parent()
     if settings["isolation"] == "landlock":
         facts["landlock_abi"] = confine.landlock(settings["readable"], settings["listable"])
         confine.forbid_tracing()
@@ -139,17 +142,16 @@ class Zygote:
     """Serves run requests one at a time.
 
     Args:
-        locked: The filter that each child installs before it reads its program, if any.
-        isolation: Name of the isolation; decides how to clean up after a child.
+        lock: Confinement of each child, in place before it reads its program.
     """
 
-    def __init__(self, locked: confine.Filter | None, isolation: str) -> None:
-        self._locked = locked
+    def __init__(self, lock: confine.Lock) -> None:
+        self._lock = lock
         self._ctl = socket.socket(fileno=CTL_FD)
         self._poll = select.poll()
         self._poll.register(CTL_FD, select.POLLIN)
-        self._clean = _CLEANERS[isolation]
         self._ahead: tuple[tuple[Any, ...], list[int]] | None = None
+        self._child = 0
 
     def serve(self, hello: bytes) -> None:
         """Announce the zygote and serve the driver's requests until the driver hangs up."""
@@ -166,7 +168,7 @@ class Zygote:
         """Read one message: keep a request; return the number of a run to stop, else 0."""
         message, ancillary, _, _ = self._ctl.recvmsg(HEADER.size, _CONTROL_SPACE)
         if not message:
-            os._exit(0)  # the driver is gone
+            self._leave()
         if len(message) == HEADER.size:
             self._ahead = HEADER.unpack(message), list(memoryview(ancillary[0][2]).cast("i"))
             return 0
@@ -177,6 +179,13 @@ class Zygote:
             self._ahead = None
         return int(run_id)
 
+    def _leave(self) -> None:
+        """End, since the driver is gone; leave no child for another process to reap."""
+        if self._child:
+            os.kill(self._child, signal.SIGKILL)
+            os.waitpid(self._child, 0)
+        os._exit(0)
+
     def _run(self, header: tuple[Any, ...], fds: list[int]) -> None:
         run_id, mode, wall_s, cpu_s, memory_bytes, output_bytes = header
         started = time.monotonic()
@@ -185,37 +194,37 @@ class Zygote:
         if pid == 0:
             try:
                 # A fork does not inherit this; without a namespace nothing else ends the program.
-                confine.die_with_parent(signal.SIGKILL)
+                confine.die_with_parent()
                 if os.getppid() != zygote:
                     os._exit(NOT_READY_EXIT)
                 self._ctl.detach()
                 os.close(CTL_FD)
                 self._lock_in(cpu_s, memory_bytes, output_bytes)
-                random.seed(0)  # the module reseeds itself in every fork
                 candidate.serve(mode, fds)
             finally:
                 os._exit(NOT_READY_EXIT)
+        self._child = pid
         for fd in fds:
             os.close(fd)
         stopped = self._watch(pid, run_id, started + wall_s, cpu_s)
         if stopped:
             os.kill(pid, signal.SIGKILL)
         _, status, usage = os.wait4(pid, 0)
+        self._child = 0
         wall = time.monotonic() - started
-        self._clean()
+        aftermath.clean_up(self._lock.isolation)
         cpu = usage.ru_utime + usage.ru_stime
         if not stopped and os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGXCPU:
             stopped = STOPPED_CPU
         self._ctl.send(STATUS.pack(run_id, status, wall, cpu, usage.ru_maxrss, stopped))
 
     def _lock_in(self, cpu_s: float, memory_bytes: int, output_bytes: int) -> None:
-        _unblock(signal.SIG_UNBLOCK, (signal.SIGALRM,))
+        _ALARM.unblock()
         whole = int(cpu_s) + 2  # a safety net: the zygote watches the exact limit
-        resource.setrlimit(resource.RLIMIT_CPU, (whole, whole + 1))
-        resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
-        resource.setrlimit(resource.RLIMIT_FSIZE, (output_bytes, output_bytes))
-        if self._locked is not None:
-            self._locked.install()
+        confine.set_limit(resource.RLIMIT_CPU, whole, whole + 1)
+        confine.set_limit(resource.RLIMIT_AS, memory_bytes, memory_bytes)
+        confine.set_limit(resource.RLIMIT_FSIZE, output_bytes, output_bytes)
+        self._lock.close()
 
     def _watch(self, pid: int, run_id: int, end: float, cpu_s: float) -> int:
         """Wait for the child or a limit; return the reason for which the child must be stopped."""
@@ -248,36 +257,3 @@ class Zygote:
         finally:
             self._poll.unregister(pidfd)
             os.close(pidfd)
-
-
-def _kill_the_rest() -> None:
-    # Outside a process namespace, -1 would mean every process of the user.
-    if os.getpid() != 1:
-        return
-    try:
-        os.kill(-1, signal.SIGKILL)
-    except ProcessLookupError:
-        return
-    with contextlib.suppress(ChildProcessError):
-        while True:
-            os.waitpid(-1, 0)
-
-
-def _kill_children() -> None:
-    """Kill all descendants, in the mode in which a child may fork."""
-    try:
-        while True:
-            with open(f"/proc/self/task/{os.getpid()}/children") as listing:
-                for pid in listing.read().split():
-                    with contextlib.suppress(ProcessLookupError):
-                        os.kill(int(pid), signal.SIGKILL)
-            os.waitpid(-1, 0)
-    except ChildProcessError:
-        return
-
-
-def _nothing_left() -> None:
-    """Do nothing: a child that may not fork leaves no process."""
-
-
-_CLEANERS = {"namespace": _kill_the_rest, "landlock": _nothing_left, "unsafe": _kill_children}
