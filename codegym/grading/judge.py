@@ -18,7 +18,7 @@ from codegym.grading.surroundings import surroundings
 from codegym.grading.verdict import Verdict
 from codegym.grading.verdict_cache import VerdictCache, setting
 from codegym.sandbox.choice import make_sandbox
-from codegym.sandbox.job import ExecutionResult, Job, Sandbox, Ticket
+from codegym.sandbox.job import ExecutionResult, Sandbox, Ticket
 from codegym.tasks.task import Task
 
 # A verdict, or why there is none.
@@ -343,5 +343,5 @@ def repeat(
     if not program.strip():
         return [Verdict.no_program(n_cases=len(task.tests))] * times
     text, plan = task.program(program), plan_for(task)
-    job = Job(program=text, mode=plan.form, payload=plan.payload, limits=plan.limits)
+    job = Pending(text, task, plan, None, 0).job()
     return [read(result, plan, text) for result in channel.run([job] * times)]

@@ -36,5 +36,6 @@ class Pending:
             mode=plan.form,
             payload=plan.payload,
             limits=plan.limits,
+            site=plan.site,
             reseeded=reseeded,
         )

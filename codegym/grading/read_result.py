@@ -34,6 +34,7 @@ from codegym.grading.text_rules import same_output
 from codegym.grading.verdict import MESSAGE_CHARS, CaseResult, Outcome, Usage, Verdict
 from codegym.sandbox import wire
 from codegym.sandbox.inside.bounds import outsized, too_deep
+from codegym.sandbox.inside.sites import SITES
 from codegym.sandbox.job import ExecutionResult
 
 # A script replies with the description of an exception, and with nothing else.
@@ -81,7 +82,11 @@ def _read_call(result: ExecutionResult, plan: Plan, usage: Usage, lines: int) ->
             if "syntax" in tree:
                 return _syntax(tree["syntax"], plan.n_cases, usage, lines)
             if "load" in tree:
-                cases.append(_error(tree["load"], lines))
+                fault = tree["load"]
+                if SITES[plan.site].load_is_syntax and type(fault) is list and len(fault) == 4:
+                    described = [fault[0], fault[2], fault[3], None]
+                    return _syntax(described, plan.n_cases, usage, lines)
+                cases.append(_error(fault, lines))
                 cases += [cases[-1]] * (plan.n_cases - len(cases))
             else:
                 cases.append(_answer(tree, plan, index, lines))
@@ -89,7 +94,7 @@ def _read_call(result: ExecutionResult, plan: Plan, usage: Usage, lines: int) ->
             cases.append(_protocol_error(error))
     if len(cases) < plan.n_cases:
         cases += [_stopped(result, plan, lines)] * (plan.n_cases - len(cases))
-    return Verdict.from_cases(cases[: plan.n_cases], usage)
+    return _judged(cases[: plan.n_cases], plan, usage)
 
 
 def _answer(tree: dict[str, Any], plan: Plan, index: int, lines: int) -> CaseResult:
@@ -155,7 +160,11 @@ def _read_stdio(result: ExecutionResult, plan: Plan, usage: Usage, lines: int) -
         last = parts[-1]
         left = cases[-1] if last.limit else _timeout(f"{plan.limits.wall_s:g} s were used up")
         cases += [left] * (plan.n_cases - len(cases))
-    return Verdict.from_cases(cases, usage)
+    return _judged(cases, plan, usage)
+
+
+def _judged(cases: list[CaseResult], plan: Plan, usage: Usage) -> Verdict:
+    return Verdict.from_cases(cases, usage, first_failure=SITES[plan.site].first_failure)
 
 
 def _read_assertion(result: ExecutionResult, plan: Plan, usage: Usage, lines: int) -> Verdict:

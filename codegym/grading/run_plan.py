@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from codegym.errors import TaskError
@@ -10,10 +10,11 @@ from codegym.sandbox import wire
 from codegym.sandbox.limits import Limits
 from codegym.tasks.cases import CallCase, StdioCase
 from codegym.tasks.required_names import interface_of
-from codegym.tasks.suite import Form
+from codegym.tasks.suite import Form, TestSuite
 from codegym.tasks.task import Task
 
 KEPT_PLANS = 4096
+OUTPUT_MARGIN_BYTES = 1 << 16
 _plans: OrderedDict[int, tuple[Task, "Plan"]] = OrderedDict()
 
 
@@ -29,7 +30,7 @@ class Plan:
         answers: Reply frames that pass without being parsed, one per case (call).
         n_cases: Number of cases.
         limits: Bounds of one run.
-        float_tolerance, match, output_rule: Rules of the test suite.
+        float_tolerance, match, output_rule, site: Rules of the test suite.
         digest: SHA-256 of the fields above on which a verdict depends.
     """
 
@@ -43,6 +44,7 @@ class Plan:
     float_tolerance: float
     match: str
     output_rule: str
+    site: str
     digest: str
 
 
@@ -71,7 +73,11 @@ def _make(task: Task) -> Plan:
         cases = [case for case in suite.cases if isinstance(case, CallCase)]
         try:
             payload = wire.dumps(
-                {"function": task.entry_point, "calls": [_arguments(case) for case in cases]}
+                {
+                    "function": task.entry_point,
+                    "calls": [_arguments(case) for case in cases],
+                    "site": suite.site,
+                }
             )
             expected = tuple(wire.encode(case.expected) for case in cases)
         except wire.UnencodableError as error:
@@ -100,7 +106,7 @@ def _make(task: Task) -> Plan:
             }
         )
     parts: list[object] = [suite.form, payload, expected, raises, suite.limits]
-    parts += [suite.float_tolerance, suite.match, suite.output_rule]
+    parts += [suite.float_tolerance, suite.match, suite.output_rule, suite.site]
     return Plan(
         form=suite.form,
         payload=payload,
@@ -108,12 +114,25 @@ def _make(task: Task) -> Plan:
         raises=raises,
         answers=answers,
         n_cases=len(suite),
-        limits=suite.limits,
+        limits=_limits(suite, expected, answers),
         float_tolerance=suite.float_tolerance,
         match=suite.match,
         output_rule=suite.output_rule,
+        site=suite.site,
         digest=hashlib.sha256(repr(parts).encode("utf-8", "surrogatepass")).hexdigest(),
     )
+
+
+def _limits(suite: TestSuite, texts: tuple[Any, ...], answers: tuple[bytes, ...]) -> Limits:
+    """Return the limits of a suite, with room for twice the expected output."""
+    if suite.form == "stdio":
+        longest = max(len(text.encode("utf-8", "surrogatepass")) for text in texts)
+    else:
+        longest = sum(map(len, answers))
+    room = OUTPUT_MARGIN_BYTES + 2 * longest
+    if room <= suite.limits.output_bytes or longest <= suite.limits.output_bytes // 2:
+        return suite.limits
+    return replace(suite.limits, output_bytes=room)
 
 
 def _arguments(case: CallCase) -> list[Any]:

@@ -36,13 +36,13 @@ class Contract:
         """Yield each rule as a label and its text."""
         site = SITES[self.site]
         names = f"{len(site.imports)} names, if used" if site.imports else "none"
-        digits = {None: "4,300, as in this Python", 0: "any number"}
+        digits = "4,300" if site.digits is None else f"{site.digits:,}" if site.digits else "any"
         yield "grader", self.grader
         yield "printed text", self.output_rule
         yield "values", self.match
         yield "float tolerance", f"{self.float_tolerance:g}"
         yield "imports before every program", names
-        yield "digits of an integer", digits.get(site.digits, f"{site.digits:,}")
+        yield "digits of an integer", digits
         yield "return outside functions", "ends the program" if site.wrapped else "a syntax error"
         yield "limits", self.limits
         yield "the published grader stops", self.stop

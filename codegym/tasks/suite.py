@@ -7,6 +7,7 @@ from math import inf
 from typing import Any, ClassVar, Literal, get_args
 
 from codegym.errors import ConfigError, TaskError
+from codegym.sandbox.inside.sites import SITES
 from codegym.sandbox.limits import Limits
 from codegym.tasks.cases import (
     AssertionCase,
@@ -50,7 +51,10 @@ class TestSuite:
             line ends and at the end, ``exact`` ignores nothing, ``tokens`` splits at any white
             space; ``decimals``, ``allclose``, ``numbers`` and ``apps_rltf`` are the rules of data
             sets. docs/grader.md describes all rules.
-        limits: Bounds of a run of a program over all cases.
+        site: What a data set's own grader does around a program: the imports that it adds, the
+            digits that it allows; a name of ``codegym.sandbox.inside.sites.SITES``, "" for nothing.
+        limits: Bounds of a run of a program over all cases. The bound on output is raised to twice
+            the expected output.
     """
 
     __test__: ClassVar[bool] = False
@@ -62,7 +66,11 @@ class TestSuite:
     float_tolerance: float = 1e-9
     match: Match = "python"
     output_rule: OutputRule = "trailing"
+    site: str = ""
     limits: Limits = field(default_factory=Limits)
+
+    def __post_init__(self) -> None:
+        _known("site", self.site, list(SITES))
 
     def __len__(self) -> int:
         return len(self.cases)
@@ -74,6 +82,7 @@ class TestSuite:
         *,
         float_tolerance: float = 1e-9,
         match: Match = "python",
+        site: str = "",
         limits: Limits | None = None,
     ) -> "TestSuite":
         """Make a suite whose cases call the entry point; see ``Task.from_calls``."""
@@ -89,6 +98,7 @@ class TestSuite:
             cases=_some(made),
             float_tolerance=float_tolerance,
             match=match,
+            site=site,
             limits=_limits(limits),
         )
 
@@ -98,16 +108,28 @@ class TestSuite:
         cases: Sequence[StdioCase | tuple[str, str]],
         *,
         output_rule: OutputRule = "trailing",
+        site: str = "",
         limits: Limits | None = None,
     ) -> "TestSuite":
         """Make a suite whose cases feed standard input; see ``Task.from_stdio``."""
         _known("output_rule", output_rule, get_args(OutputRule))
         made = tuple(stdio_case(case, number) for number, case in enumerate(_listed(cases)))
-        return cls(form="stdio", cases=_some(made), output_rule=output_rule, limits=_limits(limits))
+        return cls(
+            form="stdio",
+            cases=_some(made),
+            output_rule=output_rule,
+            site=site,
+            limits=_limits(limits),
+        )
 
     @classmethod
     def of_assertions(
-        cls, test_code: str, setup_code: str = "", *, limits: Limits | None = None
+        cls,
+        test_code: str,
+        setup_code: str = "",
+        *,
+        site: str = "",
+        limits: Limits | None = None,
     ) -> "TestSuite":
         """Make a suite of test code; see ``Task.from_assertions``."""
         for name, text in (("setup_code", setup_code), ("test_code", test_code)):
@@ -139,6 +161,7 @@ class TestSuite:
             setup_code=setup_code,
             test_code=test_code,
             check="check" if checks else "",
+            site=site,
             limits=_limits(limits),
         )
 
@@ -149,6 +172,7 @@ class TestSuite:
             TaskError: A case holds a value that cannot cross the sandbox line.
         """
         row: dict[str, Any] = {"form": self.form, "limits": _fields(self.limits)}
+        row |= {"site": self.site} if self.site else {}
         if self.form == "assertion":
             return row | {"setup_code": self.setup_code, "test_code": self.test_code}
         if self.form == "stdio":
@@ -173,7 +197,7 @@ class TestSuite:
                 value=form,
                 expected=", ".join(get_args(Form)),
             )
-        refuse_unknown(row, ("form", "limits", *_FIELDS[form]), "tests")
+        refuse_unknown(row, ("form", "limits", "site", *_FIELDS[form]), "tests")
         try:
             limits = Limits(**row.get("limits", {}))
         except (ConfigError, TypeError) as error:
@@ -181,9 +205,12 @@ class TestSuite:
         if form == "assertion":
             setup = take(row, "setup_code", str, "tests.setup_code") if "setup_code" in row else ""
             return cls.of_assertions(
-                take(row, "test_code", str, "tests.test_code"), setup, limits=limits
+                take(row, "test_code", str, "tests.test_code"),
+                setup,
+                site=row.get("site", ""),
+                limits=limits,
             )
-        cases = take(row, "cases", list, "tests.cases")
+        cases, site = take(row, "cases", list, "tests.cases"), row.get("site", "")
         if form == "stdio":
             pairs = [
                 (
@@ -193,12 +220,13 @@ class TestSuite:
                 for number, case in enumerate(cases)
             ]
             return cls.of_stdio(
-                pairs, output_rule=row.get("output_rule", "trailing"), limits=limits
+                pairs, output_rule=row.get("output_rule", "trailing"), site=site, limits=limits
             )
         return cls.of_calls(
             [call_from_json(case, number) for number, case in enumerate(cases)],
             float_tolerance=row.get("float_tolerance", 1e-9),
             match=row.get("match", "python"),
+            site=site,
             limits=limits,
         )
 

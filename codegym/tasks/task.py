@@ -108,6 +108,7 @@ class Task:
         metadata: Mapping[str, Any] | None = None,
         float_tolerance: float = 1e-9,
         match: Match = "python",
+        site: str = "",
         limits: Limits | None = None,
     ) -> "Task":
         """Make a task whose cases call a function.
@@ -122,6 +123,7 @@ class Task:
             metadata: Anything else, as JSON values.
             float_tolerance: Relative tolerance where a float is expected, absolute where 0.0 is.
             match: Comparison of values; see ``TestSuite``.
+            site: What a data set's own grader does around a program; see ``TestSuite``.
             limits: Bounds of a run over all cases.
 
         Raises:
@@ -132,7 +134,7 @@ class Task:
             prompt=prompt,
             entry_point=entry_point,
             tests=TestSuite.of_calls(
-                cases, float_tolerance=float_tolerance, match=match, limits=limits
+                cases, float_tolerance=float_tolerance, match=match, site=site, limits=limits
             ),
             canonical_solution=canonical_solution,
             metadata=_mapping(metadata),
@@ -149,6 +151,7 @@ class Task:
         task_id: str = "task",
         canonical_solution: str | None = None,
         metadata: Mapping[str, Any] | None = None,
+        site: str = "",
         limits: Limits | None = None,
     ) -> "Task":
         """Make a task from test code: HumanEval's ``check(candidate)`` form or bare asserts.
@@ -164,6 +167,7 @@ class Task:
             task_id: Stable name.
             canonical_solution: A reference: a whole program, or the continuation of the prompt.
             metadata: Anything else, as JSON values.
+            site: What a data set's own grader does around a program; see ``TestSuite``.
             limits: Bounds of a run over all cases.
 
         Raises:
@@ -173,7 +177,7 @@ class Task:
             task_id=task_id,
             prompt=prompt,
             entry_point=entry_point,
-            tests=TestSuite.of_assertions(test_code, setup_code, limits=limits),
+            tests=TestSuite.of_assertions(test_code, setup_code, site=site, limits=limits),
             canonical_solution=canonical_solution,
             metadata=_mapping(metadata),
         )
@@ -188,6 +192,7 @@ class Task:
         canonical_solution: str | None = None,
         metadata: Mapping[str, Any] | None = None,
         output_rule: OutputRule = "trailing",
+        site: str = "",
         limits: Limits | None = None,
     ) -> "Task":
         """Make a task whose cases are pairs of standard input and expected output.
@@ -199,6 +204,7 @@ class Task:
             canonical_solution: A whole reference program.
             metadata: Anything else, as JSON values.
             output_rule: Comparison of printed text; see ``TestSuite``.
+            site: What a data set's own grader does around a program; see ``TestSuite``.
             limits: Bounds of a run over all cases.
 
         Raises:
@@ -208,7 +214,7 @@ class Task:
             task_id=task_id,
             prompt=prompt,
             entry_point="",
-            tests=TestSuite.of_stdio(cases, output_rule=output_rule, limits=limits),
+            tests=TestSuite.of_stdio(cases, output_rule=output_rule, site=site, limits=limits),
             canonical_solution=canonical_solution,
             metadata=_mapping(metadata),
         )

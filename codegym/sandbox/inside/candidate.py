@@ -16,10 +16,12 @@ from types import ModuleType
 from typing import Any
 
 from codegym.sandbox import wire
-from codegym.sandbox.inside import candidate_objects, frames
+from codegym.sandbox.inside import candidate_objects, frames, sites
 from codegym.sandbox.inside.protocol import ASSERTION, CALL, FILENAME, MESSAGE_CHARS, READY, STDIO
 
 MAX_JOB_BYTES = 1 << 30
+FILE = "main.py"
+RETURN_OUTSIDE = "'return' outside function"
 REHEARSALS = 40
 
 
@@ -45,7 +47,8 @@ def serve(mode: int, fds: list[int]) -> None:
     text = frames.read_frame(driver, MAX_JOB_BYTES).decode("utf-8", "surrogatepass")
     job = wire.loads(frames.read_frame(driver, MAX_JOB_BYTES))
     frames.write_frame(driver, READY)
-    code, fault = _compile(text)
+    site = sites.SITES[job.get("site", "")]
+    code, fault = _compile(text, wrapped=site.wrapped and mode == STDIO)
     replies = rest[0] if mode == ASSERTION else driver
     if code is None:
         if mode == ASSERTION:
@@ -55,6 +58,8 @@ def serve(mode: int, fds: list[int]) -> None:
     gc.enable()
     module = ModuleType("__main__" if mode == STDIO else "candidate")
     sys.modules[module.__name__] = module
+    _describe_source(module, text)
+    sites.prepare(site, code, module.__dict__)
     if mode == STDIO:
         _serve_stdio(code, module, driver)
     elif mode == CALL:
@@ -86,11 +91,32 @@ def rehearse() -> None:
     os.close(right)
 
 
-def _compile(text: str) -> tuple[Any, bytes]:
+class _Source:
+    """The loader of a program's module, for ``inspect`` and ``linecache``."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def get_source(self, name: str) -> str:
+        """Return the program's text."""
+        return self._text
+
+
+def _describe_source(module: ModuleType, text: str) -> None:
+    module.__file__ = FILE
+    module.__dict__["__loader__"] = _Source(text)
+
+
+def _compile(text: str, *, wrapped: bool = False) -> tuple[Any, bytes]:
     try:
         # Python ignores a byte order mark at the start of a program file.
         text = text.removeprefix("\ufeff")
-        return compile(text, FILENAME, "exec", dont_inherit=True), b""
+        try:
+            return compile(text, FILENAME, "exec", dont_inherit=True), b""
+        except SyntaxError as error:
+            if not wrapped or error.msg != RETURN_OUTSIDE:
+                raise
+            return sites.compile_wrapped(text, FILENAME), b""
     except SyntaxError as error:
         text = str(error.msg)[:MESSAGE_CHARS]
         fault = [type(error).__name__, text, error.lineno, error.offset]

@@ -33,8 +33,10 @@ RAISED: dict[str, type[Exception]] = {
 }
 _SHAPES = ("", "class", "generator")
 _PAUSE_S = 0.001
-# Brackets and commas of one reply: they take half a second and 100 MB to parse and decode.
+# Brackets and commas of one reply: they take half a second and 100 MB to parse and decode. A task
+# that allows more output than usual allows more of them, a value for every so many bytes.
 MAX_SIGNS = 500_000
+BYTES_PER_SIGN = 32
 
 
 class CandidateError(Exception):
@@ -66,6 +68,7 @@ class CandidateLine:
         self._depth = 0
         self._fd = fd
         self._max = max_frame_bytes
+        self._max_signs = max(MAX_SIGNS, max_frame_bytes // BYTES_PER_SIGN)
         self._functions: list[Any] = []
         self._stand_ins: dict[int, Any] = {}
         self.known_classes: set[int] = set()
@@ -129,7 +132,7 @@ class CandidateLine:
         try:
             frames.write_frame(self._fd, request)
             data = frames.read_frame(self._fd, self._max)
-            if bounds.signs(data) > MAX_SIGNS or bounds.too_deep(data):
+            if bounds.signs(data) > self._max_signs or bounds.too_deep(data):
                 raise ValueError("too many values")
             reply = wire.loads(data)
         except (OSError, EOFError):

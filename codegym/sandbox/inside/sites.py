@@ -4,19 +4,16 @@ A grader's imports go before every program, reference and sample alike. Only tho
 program uses are carried out, since importing a dozen modules takes longer than most programs.
 """
 
-import ast
 import importlib
 import sys
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from types import CodeType
-from typing import Any
+from collections.abc import Iterator, Mapping
+from types import CodeType, MappingProxyType
+from typing import Any, NamedTuple
 
 _FUNCTION = "__whole_program__"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Site:
+class Site(NamedTuple):
     """What a data set's own grader does around a program.
 
     Attributes:
@@ -33,7 +30,7 @@ class Site:
             (call form).
     """
 
-    imports: dict[str, tuple[str, str]] = field(default_factory=dict)
+    imports: Mapping[str, tuple[str, str]] = MappingProxyType({})
     digits: int | None = None
     wrapped: bool = False
     recursion: int = 0
@@ -197,6 +194,8 @@ def compile_wrapped(text: str, filename: str) -> CodeType:
     Raises:
         SyntaxError: It does not compile in this form either.
     """
+    import ast  # loaded for few programs: modules in the zygote slow down its forks
+
     tree = ast.parse(text, filename)
     imports = [node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
     rest = [node for node in tree.body if not isinstance(node, ast.Import | ast.ImportFrom)]
