@@ -12,13 +12,12 @@ from typing import Any
 
 from codegym.errors import ConfigError, SandboxError, SandboxUnavailableError
 from codegym.grading.pending import Pending
-from codegym.grading.read_result import read
 from codegym.grading.run_plan import plan_for
 from codegym.grading.surroundings import surroundings
 from codegym.grading.verdict import Verdict
 from codegym.grading.verdict_cache import VerdictCache, setting
 from codegym.sandbox.choice import make_sandbox
-from codegym.sandbox.job import ExecutionResult, Sandbox, Ticket
+from codegym.sandbox.job import ExecutionResult, Job, Sandbox, Ticket
 from codegym.tasks.task import Task
 
 # A verdict, or why there is none.
@@ -220,7 +219,7 @@ class Judge:
         plan = plan_for(task)
         key = None
         # Without isolation a program sees the whole host, which no key can hold.
-        if self._cache is not None and channel.isolation != "unsafe" and setting(task) != "never":
+        if self._cache is not None and self._may_file(channel, task):
             around = surroundings(channel.isolation, channel.packages)
             key = self._cache.key(text, plan.digest, around)
             known = self._cache.get(key)
@@ -231,6 +230,10 @@ class Judge:
         self._running[channel.submit(pending.job())] = pending
         self._twins[text, id(task)] = pending
         return ticket
+
+    @staticmethod
+    def _may_file(channel: Sandbox, task: Task) -> bool:
+        return channel.isolation != "unsafe" and not task.tests.checker and setting(task) != "never"
 
     def _stood_in(self) -> list[tuple[Ticket, Graded]]:
         """Judge what was submitted, together, by the stand-in."""
@@ -307,8 +310,12 @@ class Judge:
         self, pending: Pending, result: ExecutionResult, ready: list[tuple[Ticket, Graded]]
     ) -> None:
         """Deliver the verdict of a run, or run the program again to confirm it for the cache."""
-        verdict, limits = read(result, pending.plan, pending.text), pending.plan.limits
-        if self._cache is not None and pending.key is not None:
+        verdict, limits = pending.take(result), pending.plan.limits
+        if isinstance(verdict, Job):
+            assert self._channel is not None
+            self._running[self._channel.submit(verdict)] = pending
+            return
+        if self._cache is not None and pending.key is not None and isinstance(verdict, Verdict):
             if pending.first is None and self._cache.wants(pending.key, verdict, limits):
                 assert self._channel is not None
                 pending.first = verdict
@@ -344,4 +351,17 @@ def repeat(
         return [Verdict.no_program(n_cases=len(task.tests))] * times
     text, plan = task.program(program), plan_for(task)
     job = Pending(text, task, plan, None, 0).job()
-    return [read(result, plan, text) for result in channel.run([job] * times)]
+    return [
+        _settled(Pending(text, task, plan, None, 0), result, channel)
+        for result in channel.run([job] * times)
+    ]
+
+
+def _settled(pending: Pending, result: ExecutionResult, channel: Sandbox) -> Verdict:
+    """Return the verdict of a run after the runs that follow it."""
+    found = pending.take(result)
+    while isinstance(found, Job):
+        found = pending.take(channel.run([found])[0])
+    if isinstance(found, SandboxError):
+        raise found
+    return found

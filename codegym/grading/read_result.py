@@ -11,6 +11,7 @@ another answer                                     FAILED
 an answer of a type that cannot cross              FAILED          UnencodableError
 no exception where one is expected                 FAILED
 a failed assertion, or a test broken by an answer  FAILED          AssertionError, TypeError...
+a test that fails by itself                        FaultyTestError, and no verdict
 an exception, ``SystemExit`` included              RUNTIME_ERROR   its class name
 the entry point is not defined                     RUNTIME_ERROR   NameError
 a crash, ``os._exit``                              RUNTIME_ERROR   ProcessDied
@@ -28,6 +29,7 @@ import signal
 from dataclasses import replace
 from typing import Any
 
+from codegym.errors import FaultyTestError
 from codegym.grading.compare import same, show
 from codegym.grading.run_plan import Plan
 from codegym.grading.text_rules import same_output
@@ -54,17 +56,26 @@ class Unreadable(Exception):
     """An invalid reply; no honest child writes such a reply."""
 
 
-def read(result: ExecutionResult, plan: Plan, text: str) -> Verdict:
+def read(
+    result: ExecutionResult, plan: Plan, text: str, *, blames_program: bool = False
+) -> Verdict:
     """Return the verdict on one run.
 
     Args:
         result: The raw result from the sandbox.
         plan: The plan of the task.
         text: The complete program, in which lines are counted.
+        blames_program: Whether a test that failed by itself is the program's fault, as it is
+            where the reference solution passes.
+
+    Raises:
+        FaultyTestError: The test failed by itself (assertion form).
     """
-    reader = {"call": _read_call, "stdio": _read_stdio, "assertion": _read_assertion}[plan.form]
     usage = Usage(wall_s=result.wall_s, cpu_s=result.cpu_s, memory_bytes=result.memory_bytes)
-    return reader(result, plan, usage, text.count("\n") + 1)
+    lines = text.count("\n") + 1
+    if plan.form == "assertion":
+        return _read_assertion(result, plan, usage, lines, blames_program=blames_program)
+    return {"call": _read_call, "stdio": _read_stdio}[plan.form](result, plan, usage, lines)
 
 
 def _read_call(result: ExecutionResult, plan: Plan, usage: Usage, lines: int) -> Verdict:
@@ -78,7 +89,7 @@ def _read_call(result: ExecutionResult, plan: Plan, usage: Usage, lines: int) ->
             cases.append(CaseResult(outcome=Outcome.FAILED, got=shown))
             continue
         try:
-            tree = _parse(reply, plan.answers[index])
+            tree = parse(reply, plan.answers[index])
             if "syntax" in tree:
                 return _syntax(tree["syntax"], plan.n_cases, usage, lines)
             if "load" in tree:
@@ -140,7 +151,7 @@ def _read_stdio(result: ExecutionResult, plan: Plan, usage: Usage, lines: int) -
         tree: dict[str, Any] = {}
         try:
             if part.replies and len(part.replies[0]) <= MAX_STDIO_REPLY_BYTES:
-                tree = _parse(part.replies[0])
+                tree = parse(part.replies[0])
         except Unreadable:
             tree = {}  # a script may write anything to the reply descriptor
         if "syntax" in tree:
@@ -167,12 +178,14 @@ def _judged(cases: list[CaseResult], plan: Plan, usage: Usage) -> Verdict:
     return Verdict.from_cases(cases, usage, first_failure=SITES[plan.site].first_failure)
 
 
-def _read_assertion(result: ExecutionResult, plan: Plan, usage: Usage, lines: int) -> Verdict:
+def _read_assertion(
+    result: ExecutionResult, plan: Plan, usage: Usage, lines: int, *, blames_program: bool
+) -> Verdict:
     if not result.replies:
         cases = [_stopped(result, plan, lines)] * plan.n_cases
         return Verdict.from_cases(cases, usage)
     try:
-        report = _parse(result.replies[0], b"," * _ROW_SIGNS * plan.n_cases)
+        report = parse(result.replies[0], b"," * _ROW_SIGNS * plan.n_cases)
         if "syntax" in report:
             return _syntax(report["syntax"], plan.n_cases, usage, lines)
         if "cases" not in report:
@@ -182,6 +195,11 @@ def _read_assertion(result: ExecutionResult, plan: Plan, usage: Usage, lines: in
     until = report["until"]  # first case without a result, if the test was killed or died
     cases = [_PASSED] * until + [_unended(report, result, plan, lines)] * (plan.n_cases - until)
     for index, kind, name, message, line, got in report["cases"]:
+        if kind in ("test", "early") and not blames_program:
+            raise FaultyTestError(
+                f"the test failed by itself in case {index}: {name}: {message}",
+                is_certain=kind == "early",
+            )
         if kind == "gone":
             cases[index] = _gone(result, plan, message, lines)
         elif kind == "error":
@@ -212,7 +230,7 @@ def _memory(message: str) -> CaseResult:
     return CaseResult(outcome=Outcome.MEMORY, error_type="MemoryError", error_message=message)
 
 
-def _parse(reply: bytes, expected: bytes = b"") -> dict[str, Any]:
+def parse(reply: bytes, expected: bytes = b"") -> dict[str, Any]:
     """Parse a reply that is not much larger than an expected one."""
     if outsized(reply, expected):
         raise Unreadable(f"a reply of {len(reply)} bytes with far too many values")

@@ -30,7 +30,7 @@ class Plan:
         answers: Reply frames that pass without being parsed, one per case (call).
         n_cases: Number of cases.
         limits: Bounds of one run.
-        float_tolerance, match, output_rule, site: Rules of the test suite.
+        float_tolerance, match, output_rule, site, checker: Rules of the test suite.
         digest: SHA-256 of the fields above on which a verdict depends.
     """
 
@@ -45,6 +45,7 @@ class Plan:
     match: str
     output_rule: str
     site: str
+    checker: str
     digest: str
 
 
@@ -107,6 +108,7 @@ def _make(task: Task) -> Plan:
         )
     parts: list[object] = [suite.form, payload, expected, raises, suite.limits]
     parts += [suite.float_tolerance, suite.match, suite.output_rule, suite.site]
+    parts.append(suite.checker)
     return Plan(
         form=suite.form,
         payload=payload,
@@ -119,6 +121,7 @@ def _make(task: Task) -> Plan:
         match=suite.match,
         output_rule=suite.output_rule,
         site=suite.site,
+        checker=suite.checker,
         digest=hashlib.sha256(repr(parts).encode("utf-8", "surrogatepass")).hexdigest(),
     )
 

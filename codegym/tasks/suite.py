@@ -27,7 +27,7 @@ Match = Literal["python", "strict", "livecodebench", "apps", "apps_rltf"]
 OutputRule = Literal["trailing", "exact", "tokens", "decimals", "allclose", "numbers", "apps_rltf"]
 _FIELDS: dict[str, tuple[str, ...]] = {
     "call": ("cases", "float_tolerance", "match"),
-    "stdio": ("cases", "output_rule"),
+    "stdio": ("cases", "output_rule", "checker"),
     "assertion": ("setup_code", "test_code"),
 }
 
@@ -51,6 +51,9 @@ class TestSuite:
             line ends and at the end, ``exact`` ignores nothing, ``tokens`` splits at any white
             space; ``decimals``, ``allclose``, ``numbers`` and ``apps_rltf`` are the rules of data
             sets. docs/grader.md describes all rules.
+        checker: Trusted code that defines ``check(stdin, output, expected)``, which returns
+            whether a printed output is right where several are; "" compares by ``output_rule``
+            (stdio form).
         site: What a data set's own grader does around a program: the imports that it adds, the
             digits that it allows; a name of ``codegym.sandbox.inside.sites.SITES``, "" for nothing.
         limits: Bounds of a run of a program over all cases. The bound on output is raised to twice
@@ -66,6 +69,7 @@ class TestSuite:
     float_tolerance: float = 1e-9
     match: Match = "python"
     output_rule: OutputRule = "trailing"
+    checker: str = ""
     site: str = ""
     limits: Limits = field(default_factory=Limits)
 
@@ -108,6 +112,7 @@ class TestSuite:
         cases: Sequence[StdioCase | tuple[str, str]],
         *,
         output_rule: OutputRule = "trailing",
+        checker: str = "",
         site: str = "",
         limits: Limits | None = None,
     ) -> "TestSuite":
@@ -118,6 +123,7 @@ class TestSuite:
             form="stdio",
             cases=_some(made),
             output_rule=output_rule,
+            checker=_checker(checker),
             site=site,
             limits=_limits(limits),
         )
@@ -177,6 +183,7 @@ class TestSuite:
             return row | {"setup_code": self.setup_code, "test_code": self.test_code}
         if self.form == "stdio":
             cases = [_fields(case) for case in self.cases]
+            row |= {"checker": self.checker} if self.checker else {}
             return row | {"output_rule": self.output_rule, "cases": cases}
         cases = [call_to_json(case, number) for number, case in enumerate(self.cases)]
         row |= {} if self.match == "python" else {"match": self.match}
@@ -220,7 +227,11 @@ class TestSuite:
                 for number, case in enumerate(cases)
             ]
             return cls.of_stdio(
-                pairs, output_rule=row.get("output_rule", "trailing"), site=site, limits=limits
+                pairs,
+                output_rule=row.get("output_rule", "trailing"),
+                checker=row.get("checker", ""),
+                site=site,
+                limits=limits,
             )
         return cls.of_calls(
             [call_from_json(case, number) for number, case in enumerate(cases)],
@@ -238,6 +249,22 @@ def _source(lines: Sequence[bytes], node: ast.stmt) -> str:
     part[-1] = part[-1][: node.end_col_offset]
     part[0] = part[0][node.col_offset :]
     return b"".join(part).decode()
+
+
+def _checker(code: str) -> str:
+    """Return a checker's code, once it is known to define ``check``."""
+    if not code:
+        return ""
+    expected = "code that defines check(stdin, output, expected)"
+    if not isinstance(code, str):
+        raise TaskError("wrong type", field="checker", value=code, expected=expected)
+    try:
+        body = ast.parse(code).body
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        raise TaskError(f"the checker does not parse: {error}", field="checker") from None
+    if not any(isinstance(node, ast.FunctionDef) and node.name == "check" for node in body):
+        raise TaskError("the checker defines no check", field="checker", expected=expected)
+    return code
 
 
 def _known(field_name: str, value: Any, names: Sequence[str]) -> None:

@@ -192,6 +192,7 @@ class Task:
         canonical_solution: str | None = None,
         metadata: Mapping[str, Any] | None = None,
         output_rule: OutputRule = "trailing",
+        checker: str = "",
         site: str = "",
         limits: Limits | None = None,
     ) -> "Task":
@@ -204,6 +205,7 @@ class Task:
             canonical_solution: A whole reference program.
             metadata: Anything else, as JSON values.
             output_rule: Comparison of printed text; see ``TestSuite``.
+            checker: Code that decides where several outputs are right; see ``TestSuite``.
             site: What a data set's own grader does around a program; see ``TestSuite``.
             limits: Bounds of a run over all cases.
 
@@ -214,7 +216,9 @@ class Task:
             task_id=task_id,
             prompt=prompt,
             entry_point="",
-            tests=TestSuite.of_stdio(cases, output_rule=output_rule, site=site, limits=limits),
+            tests=TestSuite.of_stdio(
+                cases, output_rule=output_rule, checker=checker, site=site, limits=limits
+            ),
             canonical_solution=canonical_solution,
             metadata=_mapping(metadata),
         )

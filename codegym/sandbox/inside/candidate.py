@@ -16,13 +16,22 @@ from types import ModuleType
 from typing import Any
 
 from codegym.sandbox import wire
-from codegym.sandbox.inside import candidate_objects, frames, sites
+from codegym.sandbox.inside import candidate_objects, frames, idioms, sites
 from codegym.sandbox.inside.protocol import ASSERTION, CALL, FILENAME, MESSAGE_CHARS, READY, STDIO
 
 MAX_JOB_BYTES = 1 << 30
 FILE = "main.py"
 RETURN_OUTSIDE = "'return' outside function"
 REHEARSALS = 40
+
+
+_idioms: idioms.Idioms | None = None
+
+
+def prepare() -> None:
+    """Replace what programs expect and a sandbox lacks, in this process and its forks."""
+    global _idioms
+    _idioms = idioms.Idioms()
 
 
 def serve(mode: int, fds: list[int]) -> None:
@@ -58,7 +67,9 @@ def serve(mode: int, fds: list[int]) -> None:
     gc.enable()
     module = ModuleType("__main__" if mode == STDIO else "candidate")
     sys.modules[module.__name__] = module
-    _describe_source(module, text)
+    module.__file__ = FILE
+    if _idioms is not None:
+        _idioms.hold(text)
     sites.prepare(site, code, module.__dict__)
     if mode == STDIO:
         _serve_stdio(code, module, driver)
@@ -89,22 +100,6 @@ def rehearse() -> None:
     del sys.modules["candidate"]
     os.close(left)
     os.close(right)
-
-
-class _Source:
-    """The loader of a program's module, for ``inspect`` and ``linecache``."""
-
-    def __init__(self, text: str) -> None:
-        self._text = text
-
-    def get_source(self, name: str) -> str:
-        """Return the program's text."""
-        return self._text
-
-
-def _describe_source(module: ModuleType, text: str) -> None:
-    module.__file__ = FILE
-    module.__dict__["__loader__"] = _Source(text)
 
 
 def _compile(text: str, *, wrapped: bool = False) -> tuple[Any, bytes]:

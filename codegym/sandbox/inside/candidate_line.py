@@ -59,6 +59,7 @@ class CandidateLine:
         gone: Why the candidate can send no more replies, "" while it can.
         fault: The last exception raised in the candidate's place, with its description.
         last: The last answer, as ``[tree]``; None before the first.
+        asked: Whether the candidate was asked for anything yet.
     """
 
     def __init__(self, fd: int, max_frame_bytes: int) -> None:
@@ -75,6 +76,7 @@ class CandidateLine:
         self.gone = ""
         self.fault: tuple[BaseException, list[Any]] | None = None
         self.last: list[Any] | None = None
+        self.asked = False
 
     def greet(self, names: list[str]) -> dict[str, Any]:
         """Ask which of the names the program defines; return the complete first reply."""
@@ -106,6 +108,7 @@ class CandidateLine:
         trees = [self._encode(value) for value in args]
         named = {key: self._encode(value) for key, value in kwargs.items()}
         request = wire.dumps([name, handle, trees, named])
+        self.asked = True
         # Only the exchange is a turn: reading and writing trees can ask the candidate again.
         with self._turn:
             reply = self._exchange(request)

@@ -6,6 +6,7 @@ the cases after it.
 
 import ast
 import sys
+from collections.abc import Container
 from types import ModuleType
 from typing import Any
 
@@ -63,7 +64,7 @@ class Examination:
             line: The candidate.
             notebook: Where the results go.
         """
-        cases = Cases(line, self._n_cases, notebook)
+        cases = Cases(line, self._n_cases, notebook, self._wanted)
         module = ModuleType("examination")
         sys.modules[module.__name__] = module
         try:
@@ -90,6 +91,7 @@ class Examination:
         if self._entry not in space:
             return {"load": ["NameError", "", f"name {self._entry!r} is not defined", None]}
         candidate = space[self._entry]
+        cases.begin(callable(candidate))
         if self._helpers is not None:
             exec(self._helpers, space)
         exec(self._setup, space)
@@ -107,15 +109,24 @@ class Cases:
         line: The candidate.
         count: How many cases the test has.
         notebook: Memory in which each result is recorded at once.
+        wanted: Names that the program should define for the test.
     """
 
-    def __init__(self, line: CandidateLine, count: int, notebook: Notebook) -> None:
+    def __init__(
+        self, line: CandidateLine, count: int, notebook: Notebook, wanted: Container[str]
+    ) -> None:
         self._line = line
         self._notebook = notebook
         self._count = count
         self._current = -1
         self._faults: dict[int, list[Any]] = {}
         self._recorded: set[int] = set()
+        self._wanted = wanted
+        self._has_function = False
+
+    def begin(self, has_function: bool) -> None:
+        """Say that the program is loaded, and whether its entry point can be called."""
+        self._has_function = has_function
 
     def enter(self, index: int) -> None:
         """Begin a case."""
@@ -168,13 +179,22 @@ class Cases:
             return [index, "memory", "MemoryError", text, None, None]
         if isinstance(error, wire.UnencodableError):
             text = f"the test hands over what cannot cross: {error}"
-            return [index, "test", "UnencodableError", text[:MESSAGE_CHARS], None, None]
+            kind = "test" if self._line.asked else "early"
+            return [index, kind, "UnencodableError", text[:MESSAGE_CHARS], None, None]
+        kind = self._kind(error)
         got = self._line.last and [_trimmed(self._line.last[0], [MESSAGE_CHARS])]
         try:
             message = str(error)[:MESSAGE_CHARS]
         except BaseException:
             message = ""
-        return [index, "wrong", type(error).__name__[:NAME_CHARS], message, None, got]
+        return [index, kind, type(error).__name__[:NAME_CHARS], message, None, got]
+
+    def _kind(self, error: BaseException) -> str:
+        """Say whether the test failed on the candidate's answers, or by itself."""
+        if self._has_function and not self._line.asked:
+            return "early"
+        lacks_name = type(error) is NameError and error.name not in self._wanted
+        return "test" if lacks_name or isinstance(error, ImportError) else "wrong"
 
 
 def described(description: Any) -> list[Any] | None:
