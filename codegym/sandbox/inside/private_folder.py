@@ -1,4 +1,4 @@
-"""Private folder: a program's current folder and ``/tmp``, as files in its own memory.
+"""Private folder: a program's current folder, as files in its own memory.
 
 No isolation offers a writable folder: bubblewrap cannot bound the number of files of a file system
 in memory (two seconds of ``mkdir`` left 550,000, and minutes to remove them), and Landlock would
@@ -14,8 +14,7 @@ import posixpath
 import stat
 from typing import Any
 
-HOME = "/home/program"
-FOLDERS = ("/home", HOME, "/tmp", "/var/tmp")
+HOME = "/program"
 MAX_BYTES = 64 << 20
 MAX_FILES = 4096
 FIRST_FD = 1 << 20
@@ -48,8 +47,7 @@ class Tree:
         self.nodes: dict[str, Node] = {}
         self.open: dict[int, io.RawIOBase] = {}
         self.made = 0
-        for path in FOLDERS:
-            self.make(path, None)
+        self.make(HOME, None)
 
     def path(self, path: Any) -> str | None:
         """Return the absolute path of a file that is kept here, None for any other path."""
@@ -59,8 +57,7 @@ class Tree:
         if not text:
             return None
         text = posixpath.normpath(posixpath.join(self.cwd, text))
-        kept = any(text == root or text.startswith(root + "/") for root in FOLDERS)
-        return text if kept else None
+        return text if text == HOME or text.startswith(HOME + "/") else None
 
     def make(self, path: str, data: bytearray | None) -> Node:
         """Add a file or a folder."""
