@@ -46,6 +46,8 @@ class Pending:
             payload=plan.payload,
             limits=plan.limits,
             site=plan.site,
+            before=plan.before,
+            classes=plan.classes,
             reseeded=reseeded,
         )
 

@@ -9,7 +9,7 @@ from codegym.errors import TaskError
 from codegym.sandbox import wire
 from codegym.sandbox.limits import Limits
 from codegym.tasks.cases import CallCase, StdioCase
-from codegym.tasks.required_names import interface_of
+from codegym.tasks.required_names import defines_class, interface_of, setup_classes
 from codegym.tasks.suite import Form, TestSuite
 from codegym.tasks.task import Task
 
@@ -28,6 +28,7 @@ class Plan:
         expected: Wire trees of the expected values (call), expected texts (stdio).
         raises: Names of expected exceptions, "" for none (call).
         answers: Reply frames that pass without being parsed, one per case (call).
+        before, classes: Classes of the set-up code, as code, and their names (assertion).
         n_cases: Number of cases.
         limits: Bounds of one run.
         float_tolerance, match, output_rule, site, checker: Rules of the test suite.
@@ -39,6 +40,8 @@ class Plan:
     expected: tuple[Any, ...]
     raises: tuple[str, ...]
     answers: tuple[bytes, ...]
+    before: str
+    classes: tuple[str, ...]
     n_cases: int
     limits: Limits
     float_tolerance: float
@@ -70,6 +73,8 @@ def _make(task: Task) -> Plan:
     expected: tuple[Any, ...] = ()
     raises: tuple[str, ...] = ()
     answers: tuple[bytes, ...] = ()
+    before: str = ""
+    classes: tuple[str, ...] = ()
     if suite.form == "call":
         cases = [case for case in suite.cases if isinstance(case, CallCase)]
         try:
@@ -95,8 +100,11 @@ def _make(task: Task) -> Plan:
         payload = wire.dumps([case.stdin for case in texts])
         expected = tuple(case.expected_stdout for case in texts)
     else:
+        before, classes = setup_classes(suite.setup_code)
         payload = wire.dumps(
             {
+                "classes": classes,
+                "instances": defines_class(task),
                 "setup": suite.setup_code,
                 "code": suite.test_code,
                 "check": suite.check,
@@ -115,6 +123,8 @@ def _make(task: Task) -> Plan:
         expected=expected,
         raises=raises,
         answers=answers,
+        before=before,
+        classes=classes,
         n_cases=len(suite),
         limits=_limits(suite, expected, answers),
         float_tolerance=suite.float_tolerance,

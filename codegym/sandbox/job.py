@@ -33,6 +33,8 @@ class Job:
 
         limits: Bounds of the run.
         site: What is done around the program (stdio, assertion); a name of ``inside.sites``.
+        before: Code that runs before the program (assertion): classes that the test's set-up code
+            defines, by the names ``classes``.
         packages: Packages that the program may import beside the standard library; the sandbox
             must offer them.
         reseeded: Whether ``random`` and hashing have other seeds than usual, and the program (or
@@ -45,6 +47,8 @@ class Job:
     payload: bytes
     limits: Limits = field(default_factory=Limits)
     site: str = ""
+    before: str = ""
+    classes: tuple[str, ...] = ()
     packages: tuple[str, ...] = ()
     reseeded: bool = False
 

@@ -25,13 +25,15 @@ RETURN_OUTSIDE = "'return' outside function"
 REHEARSALS = 40
 
 
-_idioms: idioms.Idioms | None = None
+# The text of the program of this fork, for the functions that read it.
+_text: list[str] = []
+# ``idioms`` replaces these functions.
+_open, _close, _dup2 = os.open, os.close, os.dup2
 
 
 def prepare() -> None:
     """Replace what programs expect and a sandbox lacks, in this process and its forks."""
-    global _idioms
-    _idioms = idioms.Idioms()
+    idioms.Idioms(_text)
 
 
 def serve(mode: int, fds: list[int]) -> None:
@@ -44,15 +46,15 @@ def serve(mode: int, fds: list[int]) -> None:
     """
     driver, output, *rest = fds
     # The zygote's /dev/null is not reused: flags of an open file would outlive this program.
-    null = os.open("/dev/null", os.O_RDWR)
-    os.dup2(null, 0)
-    os.dup2(null, 2)
-    os.close(null)
-    os.dup2(output, 1)
-    os.close(output)
+    null = _open("/dev/null", os.O_RDWR)
+    _dup2(null, 0)
+    _dup2(null, 2)
+    _close(null)
+    _dup2(output, 1)
+    _close(output)
     if mode == STDIO:
-        os.dup2(rest[0], 0)
-        os.close(rest[0])
+        _dup2(rest[0], 0)
+        _close(rest[0])
     text = frames.read_frame(driver, MAX_JOB_BYTES).decode("utf-8", "surrogatepass")
     job = wire.loads(frames.read_frame(driver, MAX_JOB_BYTES))
     frames.write_frame(driver, READY)
@@ -68,16 +70,17 @@ def serve(mode: int, fds: list[int]) -> None:
     module = ModuleType("__main__" if mode == STDIO else "candidate")
     sys.modules[module.__name__] = module
     module.__file__ = FILE
-    if _idioms is not None:
-        _idioms.hold(text)
+    _text.append(text)
+    if "before" in job:
+        exec(compile(job["before"], "<setup>", "exec"), module.__dict__)
     sites.prepare(site, code, module.__dict__)
     if mode == STDIO:
         _serve_stdio(code, module, driver)
     elif mode == CALL:
         _serve_calls(code, module, driver, job)
     else:
-        os.close(driver)
-        candidate_objects.serve(code, module, replies, describe)
+        _close(driver)
+        candidate_objects.serve(code, module, replies, describe, job.get("classes", []))
     os._exit(0)
 
 
@@ -94,12 +97,13 @@ def rehearse() -> None:
         code, _ = _compile("def f(x):\n    return [x]\n")
         module = ModuleType("candidate")
         sys.modules[module.__name__] = module
+        sites.prepare(sites.SITES[read.get("site", "")], code, module.__dict__)
         _serve_calls(code, module, right, read)
         for _ in job["calls"]:
             frames.read_frame(left, MAX_JOB_BYTES)
     del sys.modules["candidate"]
-    os.close(left)
-    os.close(right)
+    _close(left)
+    _close(right)
 
 
 def _compile(text: str, *, wrapped: bool = False) -> tuple[Any, bytes]:

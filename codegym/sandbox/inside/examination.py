@@ -22,6 +22,7 @@ from codegym.sandbox.inside.assertion_code import (
 )
 from codegym.sandbox.inside.candidate_line import CandidateGone, CandidateLine
 from codegym.sandbox.inside.notebook import Notebook
+from codegym.sandbox.inside.setup_objects import SetupObjects
 
 MESSAGE_CHARS = 300
 NAME_CHARS = 100
@@ -33,8 +34,10 @@ class Examination:
 
     Args:
         test: ``setup`` and ``code`` (source texts), ``check`` (name of the function that takes
-            the candidate, or ""), ``entry_point``, ``names`` (names that the candidate may define
-            for the test, with their kinds), ``prompt`` (trusted code, or "") and ``n_cases``.
+            the candidate, or ""), ``classes`` (of the set-up), ``instances`` (whether the program
+            may answer with instances of classes that the test does not name), ``entry_point``,
+            ``names`` (names that the candidate may define for the test, with their kinds),
+            ``prompt`` (trusted code, or "") and ``n_cases``.
     """
 
     def __init__(self, test: dict[str, Any]) -> None:
@@ -50,6 +53,8 @@ class Examination:
         helped = {node.name for node in helpers.body if isinstance(node, ast.FunctionDef)}
         self._library = library_names(wanted - helped - {self._entry})
         wanted -= helped | self._library.keys()
+        self._classes: list[str] = test["classes"]
+        self._instances: bool = test["instances"]
         names: dict[str, str] = test["names"]
         self._wanted = {
             name: names[name] for name in sorted(wanted | {self._entry}) if name in names
@@ -83,6 +88,7 @@ class Examination:
         self, space: dict[str, Any], line: CandidateLine, cases: "Cases"
     ) -> dict[str, Any] | None:
         """Run the test in a namespace; return a complete report if no case could begin."""
+        line.meet(SetupObjects(space, self._classes), knows_instances=self._instances)
         reply = line.greet(list(self._wanted))
         if "r" not in reply:
             return {name: described(reply[name]) for name in ("load", "syntax") if name in reply}

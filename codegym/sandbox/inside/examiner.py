@@ -201,6 +201,8 @@ def rehearse(notebook: Notebook) -> None:
         **{"setup": "", "check": "check", "entry_point": "f", "prompt": "", "n_cases": 1},
         "code": "def check(candidate):\n    assert candidate(1) == [2]\n",
         "names": {"f": "function"},
+        "classes": [],
+        "instances": False,
     }
     examination = Examination(test)
     offer, answer = {"r": {"f": {"@": [1, "c", "f", 0, ""]}}}, {"r": [2]}

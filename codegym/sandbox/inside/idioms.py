@@ -14,10 +14,8 @@ from types import ModuleType
 from typing import Any
 
 from codegym.sandbox.inside import confine, private_files
-from codegym.sandbox.inside.private_folder import HOME, Tree
 from codegym.sandbox.inside.protocol import FILENAME
 
-PROGRAM = f"{HOME}/main.py"
 # Stacks are address space, which is bounded: 64 threads of these fit into the usual 512 MiB.
 STACK_BYTES = 4 << 20
 LARGEST_SHARE = 4
@@ -27,23 +25,21 @@ _real_start, _real_size = _thread.start_new_thread, _thread.stack_size
 class Idioms:
     """The replacements of one zygote.
 
-    Attributes:
-        tree: Files of the program.
-        text: The program.
+    Args:
+        text: Holds the program's text, once there is a program.
     """
 
-    def __init__(self) -> None:
-        self.tree: Tree = private_files.install()
-        self.text = ""
+    def __init__(self, text: list[str]) -> None:
+        self._text = text
+        private_files.install(self.text)
         self._asked = 0
         self._threads = False
         vars(_thread).update(start_new_thread=self.start_thread, stack_size=self.stack_size)
         sys.meta_path.insert(0, Finder(self))
 
-    def hold(self, text: str) -> None:
-        """Keep the program's text in its folder."""
-        self.text = text
-        self.tree.make(PROGRAM, bytearray(text.encode("utf-8", "surrogatepass")))
+    def text(self) -> str:
+        """Return the text of the program."""
+        return self._text[0] if self._text else ""
 
     def start_thread(self, *arguments: Any, **named: Any) -> int:
         """Start a thread; the first one prepares for many."""
@@ -84,8 +80,8 @@ class Finder:
 
         def fill(module: ModuleType) -> None:
             load(module)
-            lines = self._idioms.text.splitlines(keepends=True)
-            module.cache[FILENAME] = (len(self._idioms.text), None, lines, FILENAME)
+            text = self._idioms.text()
+            module.cache[FILENAME] = (len(text), None, text.splitlines(keepends=True), FILENAME)
 
         return importlib.machinery.ModuleSpec(name, Loader(fill), origin=spec.origin)
 

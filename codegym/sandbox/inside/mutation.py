@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
+from codegym.sandbox.inside.setup_objects import give, state
+
 Decode = Callable[[Any], Any]
 # Tags of dicts and their relatives; see ``wire``.
 _PAIRS = frozenset("dCOG")
@@ -40,6 +42,10 @@ def _patch(value: Any, tree: Any, decode: Decode) -> None:
         value.extend(items)
     elif kind is bytearray and "B" in tree:
         value[:] = decode(tree)
+    elif "J" in tree:
+        fresh_object = decode(tree)
+        if type(fresh_object) is kind:
+            give(value, state(fresh_object))
     elif kind is tuple and "t" in tree:
         patch_all(list(value), tree["t"], decode)
 

@@ -217,9 +217,13 @@ def _dressed(
     return text
 
 
-def install() -> Tree:
-    """Give this process and its forks a private folder; return its files."""
-    tree = Tree()
+def install(program: Callable[[], str]) -> None:
+    """Give this process and its forks a private folder.
+
+    Args:
+        program: Returns the text of the program, which is the content of its ``__file__``.
+    """
+    tree = Tree(program)
     files = Files(tree)
     builtins.open = io.open = files.open
     by_path: dict[str, Callable[..., Any]] = {
@@ -251,4 +255,3 @@ def install() -> Tree:
     for name, act in by_descriptor.items():
         setattr(os, name, files.on_descriptor(name, act))
     vars(os).update(open=files.os_open, close=files.close, getcwd=lambda: tree.cwd)
-    return tree

@@ -12,9 +12,11 @@ import io
 import os
 import posixpath
 import stat
+from collections.abc import Callable
 from typing import Any
 
 HOME = "/program"
+PROGRAM = f"{HOME}/main.py"
 MAX_BYTES = 64 << 20
 MAX_FILES = 4096
 FIRST_FD = 1 << 20
@@ -40,9 +42,14 @@ class Node:
 
 
 class Tree:
-    """All files and folders of one program."""
+    """All files and folders of one program.
 
-    def __init__(self) -> None:
+    Args:
+        program: Returns the text of the program, which a file holds.
+    """
+
+    def __init__(self, program: Callable[[], str]) -> None:
+        self._program = program
         self.cwd = HOME
         self.nodes: dict[str, Node] = {}
         self.open: dict[int, io.RawIOBase] = {}
@@ -73,6 +80,8 @@ class Tree:
         Raises:
             FileNotFoundError: There is nothing.
         """
+        if path == PROGRAM and path not in self.nodes:
+            self.make(path, bytearray(self._program().encode("utf-8", "surrogatepass")))
         if path not in self.nodes:
             raise _error(errno.ENOENT, path)
         return self.nodes[path]
