@@ -59,6 +59,9 @@ class Examination:
         self._wanted = {
             name: names[name] for name in sorted(wanted | {self._entry}) if name in names
         }
+        # The program is also asked for names that it may not give: if it defines such a name, it
+        # and not the test is wrong.
+        self._free = sorted(wanted | {self._entry})
         self._setup = compile(setup, "<setup>", "exec")
         self._code = compile_per_case(code, self._check)
 
@@ -69,7 +72,7 @@ class Examination:
             line: The candidate.
             notebook: Where the results go.
         """
-        cases = Cases(line, self._n_cases, notebook, self._wanted)
+        cases = Cases(line, self._n_cases, notebook)
         module = ModuleType("examination")
         sys.modules[module.__name__] = module
         try:
@@ -89,7 +92,7 @@ class Examination:
     ) -> dict[str, Any] | None:
         """Run the test in a namespace; return a complete report if no case could begin."""
         line.meet(SetupObjects(space, self._classes), knows_instances=self._instances)
-        reply = line.greet(list(self._wanted))
+        reply = line.greet(self._free)
         if "r" not in reply:
             return {name: described(reply[name]) for name in ("load", "syntax") if name in reply}
         space.update(import_library(self._library))
@@ -97,7 +100,7 @@ class Examination:
         if self._entry not in space:
             return {"load": ["NameError", "", f"name {self._entry!r} is not defined", None]}
         candidate = space[self._entry]
-        cases.begin(callable(candidate))
+        cases.begin(callable(candidate), {*self._wanted, *reply["r"]})
         if self._helpers is not None:
             exec(self._helpers, space)
         exec(self._setup, space)
@@ -115,24 +118,26 @@ class Cases:
         line: The candidate.
         count: How many cases the test has.
         notebook: Memory in which each result is recorded at once.
-        wanted: Names that the program should define for the test.
     """
 
-    def __init__(
-        self, line: CandidateLine, count: int, notebook: Notebook, wanted: Container[str]
-    ) -> None:
+    def __init__(self, line: CandidateLine, count: int, notebook: Notebook) -> None:
         self._line = line
         self._notebook = notebook
         self._count = count
         self._current = -1
         self._faults: dict[int, list[Any]] = {}
         self._recorded: set[int] = set()
-        self._wanted = wanted
+        self._theirs: Container[str] = ()
         self._has_function = False
 
-    def begin(self, has_function: bool) -> None:
-        """Say that the program is loaded, and whether its entry point can be called."""
-        self._has_function = has_function
+    def begin(self, has_function: bool, theirs: Container[str]) -> None:
+        """Say that the program is loaded.
+
+        Args:
+            has_function: Whether its entry point can be called.
+            theirs: Names that the program defines, or should define for the test.
+        """
+        self._has_function, self._theirs = has_function, theirs
 
     def enter(self, index: int) -> None:
         """Begin a case."""
@@ -197,9 +202,11 @@ class Cases:
 
     def _kind(self, error: BaseException) -> str:
         """Say whether the test failed on the candidate's answers, or by itself."""
+        lacks_name = type(error) is NameError
+        if lacks_name and error.name in self._theirs:
+            return "wrong"
         if self._has_function and not self._line.asked:
             return "early"
-        lacks_name = type(error) is NameError and error.name not in self._wanted
         return "test" if lacks_name or isinstance(error, ImportError) else "wrong"
 
 
