@@ -32,7 +32,8 @@ IDIOMS = {
     "    print(sum(p.map(int, '23')))",
     "dummy": "from multiprocessing.dummy import Pool\nwith Pool(4) as p:\n"
     "    print(sum(p.map(int, '23')))",
-    "Lock": "from multiprocessing import Lock, RLock\nr = RLock()\nwith Lock(), r, r:\n    print(5)",
+    "Lock": "from multiprocessing import Lock, RLock\nr = RLock()\n"
+    "with Lock(), r, r:\n    print(5)",
     "zoneinfo": "from zoneinfo import ZoneInfo\nprint(5 if ZoneInfo('Europe/Berlin') else 0)",
     "getsource": "import inspect\ndef f():\n    return 5\n"
     "print(f() if 'return 5' in inspect.getsource(f) else 0)",
