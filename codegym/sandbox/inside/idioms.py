@@ -18,6 +18,8 @@ from codegym.sandbox.inside.protocol import FILENAME
 
 # Stacks are address space, which is bounded: 64 threads of these fit into the usual 512 MiB.
 STACK_BYTES = 4 << 20
+# No thousand threads fit into 512 MiB.
+LEAST_STACK_BYTES = 1 << 20
 LARGEST_SHARE = 4
 _real_start, _real_size = _thread.start_new_thread, _thread.stack_size
 
@@ -57,7 +59,7 @@ class Idioms:
         limit, _ = resource.getrlimit(resource.RLIMIT_AS)
         if limit != resource.RLIM_INFINITY:
             size = min(size, limit // LARGEST_SHARE & ~0xFFF)
-        _real_size(size or STACK_BYTES)
+        _real_size(max(size, LEAST_STACK_BYTES) if size else STACK_BYTES)
         return before
 
 
