@@ -26,8 +26,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from codegym.grading import numbers
-from codegym.grading.numbers import NUMBER_CHARS
+from codegym.grading import number_trees as numbers
+from codegym.grading.number_trees import NUMBER_CHARS
 from codegym.sandbox.wire import dumps
 
 PRINTED_CHARS = 1 << 20

@@ -101,19 +101,7 @@ def _make(task: Task) -> Plan:
         expected = tuple(case.expected_stdout for case in texts)
     else:
         before, classes = setup_classes(suite.setup_code)
-        payload = wire.dumps(
-            {
-                "classes": classes,
-                "instances": defines_class(task),
-                "setup": suite.setup_code,
-                "code": suite.test_code,
-                "check": suite.check,
-                "entry_point": task.entry_point,
-                "names": interface_of(task),
-                "prompt": task.prompt if task.prompt_is_code else "",
-                "n_cases": len(suite),
-            }
-        )
+        payload = _test(task, classes)
     parts: list[object] = [suite.form, payload, expected, raises, suite.limits]
     parts += [suite.float_tolerance, suite.match, suite.output_rule, suite.site]
     parts.append(suite.checker)
@@ -133,6 +121,24 @@ def _make(task: Task) -> Plan:
         site=suite.site,
         checker=suite.checker,
         digest=hashlib.sha256(repr(parts).encode("utf-8", "surrogatepass")).hexdigest(),
+    )
+
+
+def _test(task: Task, classes: tuple[str, ...]) -> bytes:
+    """Return the examiner's input (assertion)."""
+    suite = task.tests
+    return wire.dumps(
+        {
+            "classes": classes,
+            "instances": defines_class(task),
+            "setup": suite.setup_code,
+            "code": suite.test_code,
+            "check": suite.check,
+            "entry_point": task.entry_point,
+            "names": interface_of(task),
+            "prompt": task.prompt if task.prompt_is_code else "",
+            "n_cases": len(suite),
+        }
     )
 
 

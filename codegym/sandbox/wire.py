@@ -247,7 +247,7 @@ def _named_tuple(body: Any, depth: int, hook: TagHook | None) -> Any:
     if key not in _named_tuples:
         if len(_named_tuples) >= KEPT_NAMED_TUPLES:
             _named_tuples.clear()
-        _named_tuples[key] = collections.namedtuple(name, fields)  # type: ignore[misc]
+        _named_tuples[key] = collections.namedtuple(name, fields)
     return _named_tuples[key](*[decode(tree, depth, hook) for tree in trees])
 
 

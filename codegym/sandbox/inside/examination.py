@@ -203,7 +203,7 @@ class Cases:
     def _kind(self, error: BaseException) -> str:
         """Say whether the test failed on the candidate's answers, or by itself."""
         lacks_name = type(error) is NameError
-        if lacks_name and error.name in self._theirs:
+        if lacks_name and getattr(error, "name", "") in self._theirs:
             return "wrong"
         if self._has_function and not self._line.asked:
             return "early"

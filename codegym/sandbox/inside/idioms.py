@@ -72,7 +72,7 @@ class Finder:
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
         """Return the spec of a module, None for all others."""
         if name == "_multiprocessing":
-            return importlib.machinery.ModuleSpec(name, Loader(_fill_semaphores))
+            return importlib.machinery.ModuleSpec(name, _loader(_fill_semaphores))
         if name != "linecache":
             return None
         spec = importlib.machinery.PathFinder.find_spec(name)
@@ -85,7 +85,11 @@ class Finder:
             text = self._idioms.text()
             module.cache[FILENAME] = (len(text), None, text.splitlines(keepends=True), FILENAME)
 
-        return importlib.machinery.ModuleSpec(name, Loader(fill), origin=spec.origin)
+        return importlib.machinery.ModuleSpec(name, _loader(fill), origin=spec.origin)
+
+
+def _loader(fill: Callable[[ModuleType], None]) -> Any:
+    return Loader(fill)
 
 
 class Loader:

@@ -212,7 +212,7 @@ def _dressed(
         buffered.seek(0, 2)
     if "b" in mode:
         return buffered
-    text = io.TextIOWrapper(buffered, encoding, errors, newline, line_buffering=buffering == 1)
+    text: Any = io.TextIOWrapper(buffered, encoding, errors, newline, line_buffering=buffering == 1)
     text.mode = mode
     return text
 
