@@ -144,9 +144,7 @@ def problem_task(
 ) -> Task:
     """Make the task of a programming-contest problem.
 
-    A problem that names a function is tested by calling it, any other by standard input and
-    output. A solution that holds the function as a method of ``class Solution`` gets a function
-    that calls it.
+    A problem that names a function is tested by calling it, any other by standard input.
 
     Args:
         task_id: Stable name.
