@@ -165,30 +165,24 @@ def problem_task(
     if solution is not None and function:
         solution = call_method(solution, function)
     prompt = _contest_prompt(question, function, starter, plain)
+    common: dict[str, Any] = {
+        "task_id": task_id,
+        "canonical_solution": solution,
+        "metadata": metadata,
+        "site": contract.site,
+        "limits": limits,
+    }
     if function:
+        cases = _calls(inputs, outputs, wrapped=contract.match != "livecodebench")
+        tolerance, match = contract.float_tolerance, contract.match
         task = Task.from_calls(
-            prompt,
-            function,
-            _calls(inputs, outputs, wrapped=contract.match != "livecodebench"),
-            task_id=task_id,
-            canonical_solution=solution,
-            metadata=metadata,
-            float_tolerance=contract.float_tolerance,
-            match=contract.match,
-            site=contract.site,
-            limits=limits,
+            prompt, function, cases, float_tolerance=tolerance, match=match, **common
         )
     else:
-        task = Task.from_stdio(
-            prompt,
-            [(_text(given), _text(wanted)) for given, wanted in zip(inputs, outputs, strict=True)],
-            task_id=task_id,
-            canonical_solution=solution,
-            metadata=metadata,
-            output_rule=contract.output_rule,
-            site=contract.site,
-            limits=limits,
-        )
+        pairs = [
+            (_text(given), _text(wanted)) for given, wanted in zip(inputs, outputs, strict=True)
+        ]
+        task = Task.from_stdio(prompt, pairs, output_rule=contract.output_rule, **common)
     return bare(task)
 
 
