@@ -9,7 +9,8 @@
     |   |-- EpisodeOverError             a step after the end, or before reset
     |   `-- PromptTooLongError (ValueError)   a prompt that leaves no room for a program
     |-- SandboxError                     the sandbox itself broke: never a verdict, never reward 0
-    |   `-- SandboxUnavailableError      this machine refuses the isolation that was asked for
+    |   |-- SandboxUnavailableError      this machine refuses the isolation that was asked for
+    |   `-- FaultyTestError (TaskError)  a task's own test failed by itself: never a verdict either
     |-- CheckpointError                  a truncated or foreign checkpoint, or of another version
     |-- TrainingDivergedError            a run stopped because its policy collapsed
     |-- ConformanceError (AssertionError)    a plug-in that breaks its contract (codegym check)
@@ -211,6 +212,19 @@ class NotCopiedError(ConfigError, TypeError):
 
 class SandboxUnavailableError(SandboxError):
     """This machine refuses the isolation that was asked for; the message holds the cure."""
+
+
+class FaultyTestError(TaskError, SandboxError):
+    """A task's own test or checker failed by itself, so a program has no verdict.
+
+    Args:
+        message: What failed.
+        is_certain: Whether the program cannot be the cause: it had not been asked anything.
+    """
+
+    def __init__(self, message: str, *, is_certain: bool = False) -> None:
+        super().__init__(message, cure="correct the task's test, or leave the task out")
+        self.is_certain = is_certain
 
 
 class CheckpointError(CodegymError):

@@ -88,10 +88,18 @@ def _check_tokenizer(name: str, count: int, console: Console) -> None:
 
 
 def _show(report: SourceReport, console: Console) -> None:
-    table = Table("finding", "tasks", "first", title=report.uri, title_justify="left")
+    rules = Table(
+        "contract", report.contract.name, title=report.uri, title_justify="left", show_edge=False
+    )
+    for label, text in report.contract.rows():
+        rules.add_row(label, escape(text))
+    console.print(rules)
+    table = Table("finding", "tasks", "first", title_justify="left")
     for label, number, first in report.rows():
         table.add_row(label, str(number), escape(first))
     console.print(table)
+    for cause, number in report.causes:
+        console.print(f"canonical solution fails in {number} tasks: {escape(cause)}")
     run = "programs run in the sandbox" if report.judged else "no program was run"
     console.print(
         f"{report.checked} of {report.size} tasks checked, {report.unsolved} without a canonical "

@@ -18,7 +18,6 @@ from codegym.errors import (
     SandboxUnavailableError,
 )
 from codegym.grading.pending import Pending
-from codegym.grading.read_result import read
 from codegym.grading.run_plan import plan_for
 from codegym.grading.surroundings import surroundings
 from codegym.grading.verdict import Verdict
@@ -266,7 +265,7 @@ class Judge:
         plan = plan_for(task)
         key = None
         # Without isolation a program sees the whole host, which no key can hold.
-        if self._cache is not None and channel.isolation != "unsafe" and setting(task) != "never":
+        if self._cache is not None and self._may_file(channel, task):
             around = surroundings(channel.isolation, channel.packages)
             key = self._cache.key(text, plan.digest, around)
             known = self._cache.get(key)
@@ -277,6 +276,10 @@ class Judge:
         self._running[channel.submit(pending.job())] = pending
         self._twins[text, id(task)] = pending
         return ticket
+
+    @staticmethod
+    def _may_file(channel: Sandbox, task: Task) -> bool:
+        return channel.isolation != "unsafe" and not task.tests.checker and setting(task) != "never"
 
     def _stood_in(self) -> list[tuple[Ticket, Graded]]:
         """Judge what was submitted, together, by the stand-in."""
@@ -353,8 +356,12 @@ class Judge:
         self, pending: Pending, result: ExecutionResult, ready: list[tuple[Ticket, Graded]]
     ) -> None:
         """Deliver the verdict of a run, or run the program again to confirm it for the cache."""
-        verdict, limits = read(result, pending.plan, pending.text), pending.plan.limits
-        if self._cache is not None and pending.key is not None:
+        verdict, limits = pending.take(result), pending.plan.limits
+        if isinstance(verdict, Job):
+            assert self._channel is not None
+            self._running[self._channel.submit(verdict)] = pending
+            return
+        if self._cache is not None and pending.key is not None and isinstance(verdict, Verdict):
             if pending.first is None and self._cache.wants(pending.key, verdict, limits):
                 assert self._channel is not None
                 pending.first = verdict
@@ -389,5 +396,18 @@ def repeat(
     if not program.strip():
         return [Verdict.no_program(n_cases=len(task.tests))] * times
     text, plan = task.program(program), plan_for(task)
-    job = Job(program=text, mode=plan.form, payload=plan.payload, limits=plan.limits)
-    return [read(result, plan, text) for result in channel.run([job] * times)]
+    job = Pending(text, task, plan, None, 0).job()
+    return [
+        _settled(Pending(text, task, plan, None, 0), result, channel)
+        for result in channel.run([job] * times)
+    ]
+
+
+def _settled(pending: Pending, result: ExecutionResult, channel: Sandbox) -> Verdict:
+    """Return the verdict of a run after the runs that follow it."""
+    found = pending.take(result)
+    while isinstance(found, Job):
+        found = pending.take(channel.run([found])[0])
+    if isinstance(found, SandboxError):
+        raise found
+    return found

@@ -11,6 +11,7 @@ another answer                                     FAILED
 an answer of a type that cannot cross              FAILED          UnencodableError
 no exception where one is expected                 FAILED
 a failed assertion, or a test broken by an answer  FAILED          AssertionError, TypeError...
+a test that fails by itself                        FaultyTestError, and no verdict
 an exception, ``SystemExit`` included              RUNTIME_ERROR   its class name
 the entry point is not defined                     RUNTIME_ERROR   NameError
 a crash, ``os._exit``                              RUNTIME_ERROR   ProcessDied
@@ -22,16 +23,20 @@ too much wall time or processor time               TIMEOUT         TimeLimit
 =================================================  ==============  ============================
 """
 
+import builtins
 import os
 import signal
 from dataclasses import replace
 from typing import Any
 
-from codegym.grading.compare import same, same_output, show
+from codegym.errors import FaultyTestError
+from codegym.grading.compare import same, show
 from codegym.grading.run_plan import Plan
+from codegym.grading.text_rules import same_output
 from codegym.grading.verdict import MESSAGE_CHARS, CaseResult, Outcome, Usage, Verdict
 from codegym.sandbox import wire
 from codegym.sandbox.inside.bounds import outsized, too_deep
+from codegym.sandbox.inside.sites import SITES
 from codegym.sandbox.job import ExecutionResult
 
 # A script replies with the description of an exception, and with nothing else.
@@ -51,17 +56,26 @@ class Unreadable(Exception):
     """An invalid reply; no honest child writes such a reply."""
 
 
-def read(result: ExecutionResult, plan: Plan, text: str) -> Verdict:
+def read(
+    result: ExecutionResult, plan: Plan, text: str, *, blames_program: bool = False
+) -> Verdict:
     """Return the verdict on one run.
 
     Args:
         result: The raw result from the sandbox.
         plan: The plan of the task.
         text: The complete program, in which lines are counted.
+        blames_program: Whether a test that failed by itself is the program's fault, as it is
+            where the reference solution passes.
+
+    Raises:
+        FaultyTestError: The test failed by itself (assertion form).
     """
-    reader = {"call": _read_call, "stdio": _read_stdio, "assertion": _read_assertion}[plan.form]
     usage = Usage(wall_s=result.wall_s, cpu_s=result.cpu_s, memory_bytes=result.memory_bytes)
-    return reader(result, plan, usage, text.count("\n") + 1)
+    lines = text.count("\n") + 1
+    if plan.form == "assertion":
+        return _read_assertion(result, plan, usage, lines, blames_program=blames_program)
+    return {"call": _read_call, "stdio": _read_stdio}[plan.form](result, plan, usage, lines)
 
 
 def _read_call(result: ExecutionResult, plan: Plan, usage: Usage, lines: int) -> Verdict:
@@ -75,11 +89,15 @@ def _read_call(result: ExecutionResult, plan: Plan, usage: Usage, lines: int) ->
             cases.append(CaseResult(outcome=Outcome.FAILED, got=shown))
             continue
         try:
-            tree = _parse(reply, plan.answers[index])
+            tree = parse(reply, plan.answers[index])
             if "syntax" in tree:
                 return _syntax(tree["syntax"], plan.n_cases, usage, lines)
             if "load" in tree:
-                cases.append(_error(tree["load"], lines))
+                fault = tree["load"]
+                if SITES[plan.site].load_is_syntax and type(fault) is list and len(fault) == 4:
+                    described = [fault[0], fault[2], fault[3], None]
+                    return _syntax(described, plan.n_cases, usage, lines)
+                cases.append(_error(fault, lines))
                 cases += [cases[-1]] * (plan.n_cases - len(cases))
             else:
                 cases.append(_answer(tree, plan, index, lines))
@@ -87,13 +105,14 @@ def _read_call(result: ExecutionResult, plan: Plan, usage: Usage, lines: int) ->
             cases.append(_protocol_error(error))
     if len(cases) < plan.n_cases:
         cases += [_stopped(result, plan, lines)] * (plan.n_cases - len(cases))
-    return Verdict.from_cases(cases[: plan.n_cases], usage)
+    return _judged(cases[: plan.n_cases], plan, usage)
 
 
 def _answer(tree: dict[str, Any], plan: Plan, index: int, lines: int) -> CaseResult:
     wanted = plan.raises[index]
     if "r" in tree:
-        if not wanted and same(tree["r"], plan.expected[index], plan.float_tolerance):
+        expected = plan.expected[index]
+        if not wanted and same(tree["r"], expected, plan.float_tolerance, plan.match):
             return _PASSED
         message = f"expected {wanted} to be raised" if wanted else ""
         return CaseResult(outcome=Outcome.FAILED, error_message=message, got=show(tree["r"]))
@@ -104,9 +123,25 @@ def _answer(tree: dict[str, Any], plan: Plan, index: int, lines: int) -> CaseRes
             error_message=f"the answer cannot cross the sandbox line: {tree['u']}"[:MESSAGE_CHARS],
         )
     fault = tree.get("e")
-    if wanted and type(fault) is list and wanted in fault[:2]:
+    if wanted and type(fault) is list and _catches(wanted, fault[:2]):
         return _PASSED
     return _error(fault, lines)
+
+
+def _catches(wanted: str, raised: list[Any]) -> bool:
+    """Say whether ``except wanted`` catches an exception, by its class name and built-in base."""
+    if wanted in raised:
+        return True
+    caught = _exception(wanted)
+    return caught is not None and any(
+        found is not None and issubclass(found, caught) for found in map(_exception, raised)
+    )
+
+
+def _exception(name: Any) -> type[BaseException] | None:
+    found = vars(builtins).get(name) if type(name) is str else None
+    is_exception = isinstance(found, type) and issubclass(found, BaseException)
+    return found if is_exception else None
 
 
 def _read_stdio(result: ExecutionResult, plan: Plan, usage: Usage, lines: int) -> Verdict:
@@ -116,7 +151,7 @@ def _read_stdio(result: ExecutionResult, plan: Plan, usage: Usage, lines: int) -
         tree: dict[str, Any] = {}
         try:
             if part.replies and len(part.replies[0]) <= MAX_STDIO_REPLY_BYTES:
-                tree = _parse(part.replies[0])
+                tree = parse(part.replies[0])
         except Unreadable:
             tree = {}  # a script may write anything to the reply descriptor
         if "syntax" in tree:
@@ -136,15 +171,21 @@ def _read_stdio(result: ExecutionResult, plan: Plan, usage: Usage, lines: int) -
         last = parts[-1]
         left = cases[-1] if last.limit else _timeout(f"{plan.limits.wall_s:g} s were used up")
         cases += [left] * (plan.n_cases - len(cases))
-    return Verdict.from_cases(cases, usage)
+    return _judged(cases, plan, usage)
 
 
-def _read_assertion(result: ExecutionResult, plan: Plan, usage: Usage, lines: int) -> Verdict:
+def _judged(cases: list[CaseResult], plan: Plan, usage: Usage) -> Verdict:
+    return Verdict.from_cases(cases, usage, first_failure=SITES[plan.site].first_failure)
+
+
+def _read_assertion(
+    result: ExecutionResult, plan: Plan, usage: Usage, lines: int, *, blames_program: bool
+) -> Verdict:
     if not result.replies:
         cases = [_stopped(result, plan, lines)] * plan.n_cases
         return Verdict.from_cases(cases, usage)
     try:
-        report = _parse(result.replies[0], b"," * _ROW_SIGNS * plan.n_cases)
+        report = parse(result.replies[0], b"," * _ROW_SIGNS * plan.n_cases)
         if "syntax" in report:
             return _syntax(report["syntax"], plan.n_cases, usage, lines)
         if "cases" not in report:
@@ -154,6 +195,11 @@ def _read_assertion(result: ExecutionResult, plan: Plan, usage: Usage, lines: in
     until = report["until"]  # first case without a result, if the test was killed or died
     cases = [_PASSED] * until + [_unended(report, result, plan, lines)] * (plan.n_cases - until)
     for index, kind, name, message, line, got in report["cases"]:
+        if kind in ("test", "early") and not blames_program:
+            raise FaultyTestError(
+                f"the test failed by itself in case {index}: {name}: {message}",
+                is_certain=kind == "early",
+            )
         if kind == "gone":
             cases[index] = _gone(result, plan, message, lines)
         elif kind == "error":
@@ -184,7 +230,7 @@ def _memory(message: str) -> CaseResult:
     return CaseResult(outcome=Outcome.MEMORY, error_type="MemoryError", error_message=message)
 
 
-def _parse(reply: bytes, expected: bytes = b"") -> dict[str, Any]:
+def parse(reply: bytes, expected: bytes = b"") -> dict[str, Any]:
     """Parse a reply that is not much larger than an expected one."""
     if outsized(reply, expected):
         raise Unreadable(f"a reply of {len(reply)} bytes with far too many values")

@@ -2,18 +2,19 @@
 
 import hashlib
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from codegym.errors import TaskError
 from codegym.sandbox import wire
 from codegym.sandbox.limits import Limits
 from codegym.tasks.cases import CallCase, StdioCase
-from codegym.tasks.required_names import interface_of
-from codegym.tasks.suite import Form
+from codegym.tasks.required_names import defines_class, interface_of, setup_classes
+from codegym.tasks.suite import Form, TestSuite
 from codegym.tasks.task import Task
 
 KEPT_PLANS = 4096
+OUTPUT_MARGIN_BYTES = 1 << 16
 _plans: OrderedDict[int, tuple[Task, "Plan"]] = OrderedDict()
 
 
@@ -27,9 +28,10 @@ class Plan:
         expected: Wire trees of the expected values (call), expected texts (stdio).
         raises: Names of expected exceptions, "" for none (call).
         answers: Reply frames that pass without being parsed, one per case (call).
+        before, classes: Classes of the set-up code, as code, and their names (assertion).
         n_cases: Number of cases.
         limits: Bounds of one run.
-        float_tolerance, output_rule: Rules of the test suite.
+        float_tolerance, match, output_rule, site, checker: Rules of the test suite.
         digest: SHA-256 of the fields above on which a verdict depends.
     """
 
@@ -38,10 +40,15 @@ class Plan:
     expected: tuple[Any, ...]
     raises: tuple[str, ...]
     answers: tuple[bytes, ...]
+    before: str
+    classes: tuple[str, ...]
     n_cases: int
     limits: Limits
     float_tolerance: float
+    match: str
     output_rule: str
+    site: str
+    checker: str
     digest: str
 
 
@@ -66,11 +73,17 @@ def _make(task: Task) -> Plan:
     expected: tuple[Any, ...] = ()
     raises: tuple[str, ...] = ()
     answers: tuple[bytes, ...] = ()
+    before: str = ""
+    classes: tuple[str, ...] = ()
     if suite.form == "call":
         cases = [case for case in suite.cases if isinstance(case, CallCase)]
         try:
             payload = wire.dumps(
-                {"function": task.entry_point, "calls": [_arguments(case) for case in cases]}
+                {
+                    "function": task.entry_point,
+                    "calls": [_arguments(case) for case in cases],
+                    "site": suite.site,
+                }
             )
             expected = tuple(wire.encode(case.expected) for case in cases)
         except wire.UnencodableError as error:
@@ -87,31 +100,58 @@ def _make(task: Task) -> Plan:
         payload = wire.dumps([case.stdin for case in texts])
         expected = tuple(case.expected_stdout for case in texts)
     else:
-        payload = wire.dumps(
-            {
-                "setup": suite.setup_code,
-                "code": suite.test_code,
-                "check": suite.check,
-                "entry_point": task.entry_point,
-                "names": interface_of(task),
-                "prompt": task.prompt if task.prompt_is_code else "",
-                "n_cases": len(suite),
-            }
-        )
+        before, classes = setup_classes(suite.setup_code)
+        payload = _test(task, classes)
     parts: list[object] = [suite.form, payload, expected, raises, suite.limits]
-    parts += [suite.float_tolerance, suite.output_rule]
+    parts += [suite.float_tolerance, suite.match, suite.output_rule, suite.site]
+    parts.append(suite.checker)
     return Plan(
         form=suite.form,
         payload=payload,
         expected=expected,
         raises=raises,
         answers=answers,
+        before=before,
+        classes=classes,
         n_cases=len(suite),
-        limits=suite.limits,
+        limits=_limits(suite, expected, answers),
         float_tolerance=suite.float_tolerance,
+        match=suite.match,
         output_rule=suite.output_rule,
+        site=suite.site,
+        checker=suite.checker,
         digest=hashlib.sha256(repr(parts).encode("utf-8", "surrogatepass")).hexdigest(),
     )
+
+
+def _test(task: Task, classes: tuple[str, ...]) -> bytes:
+    """Return the examiner's input (assertion)."""
+    suite = task.tests
+    return wire.dumps(
+        {
+            "classes": classes,
+            "instances": defines_class(task),
+            "setup": suite.setup_code,
+            "code": suite.test_code,
+            "check": suite.check,
+            "entry_point": task.entry_point,
+            "names": interface_of(task),
+            "prompt": task.prompt if task.prompt_is_code else "",
+            "n_cases": len(suite),
+        }
+    )
+
+
+def _limits(suite: TestSuite, texts: tuple[Any, ...], answers: tuple[bytes, ...]) -> Limits:
+    """Return the limits of a suite, with room for twice the expected output."""
+    if suite.form == "stdio":
+        longest = max(len(text.encode("utf-8", "surrogatepass")) for text in texts)
+    else:
+        longest = sum(map(len, answers))
+    room = OUTPUT_MARGIN_BYTES + 2 * longest
+    if room <= suite.limits.output_bytes or longest <= suite.limits.output_bytes // 2:
+        return suite.limits
+    return replace(suite.limits, output_bytes=room)
 
 
 def _arguments(case: CallCase) -> list[Any]:

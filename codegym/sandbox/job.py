@@ -26,12 +26,15 @@ class Job:
             holds no expected value. JSON bytes (``wire.dumps``), so that a caller writes them
             once for all programs of a task::
 
-                call       {"function": name, "calls": [[args, kwargs], ...]}, wire trees
+                call       {"function": name, "calls": [[args, kwargs], ...], "site": name}
                 stdio      [stdin, ...], texts
                 assertion  {"setup", "code", "check", "entry_point", "names", "prompt",
                             "n_cases"}
 
         limits: Bounds of the run.
+        site: What is done around the program (stdio, assertion); a name of ``inside.sites``.
+        before: Code that runs before the program (assertion): classes that the test's set-up code
+            defines, by the names ``classes``.
         packages: Packages that the program may import beside the standard library; the sandbox
             must offer them.
         reseeded: Whether ``random`` and hashing have other seeds than usual, and the program (or
@@ -43,6 +46,9 @@ class Job:
     mode: Literal["call", "stdio", "assertion"]
     payload: bytes
     limits: Limits = field(default_factory=Limits)
+    site: str = ""
+    before: str = ""
+    classes: tuple[str, ...] = ()
     packages: tuple[str, ...] = ()
     reseeded: bool = False
 

@@ -58,7 +58,10 @@ class Run:
             limits = self._left()
             stdin = self.inputs[len(self.parts)].encode("utf-8", "surrogatepass")
         if self.job.mode != "call":
-            payload = b"null"
+            told: dict[str, object] = {"site": self.job.site}
+            if self.job.before:
+                told |= {"before": self.job.before, "classes": self.job.classes}
+            payload = wire.dumps(told)
         data = self._frame + len(payload).to_bytes(HEAD_BYTES, "little") + payload
         self.process = ProgramProcess(
             run_id, self.job.mode, limits, data, stdin=stdin, rpc_fd=rpc_fd

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from codegym import registry
 from codegym.errors import TaskError
+from codegym.sources._contracts import HUMANEVAL
 from codegym.sources._records import FORMS, Record, RecordSource, one_of, records_of
 from codegym.tasks.task import Task
 
@@ -38,6 +39,8 @@ class HumanEval(RecordSource):
         TaskError: The file is missing, or a line is malformed; names file, line and field.
     """
 
+    contract = HUMANEVAL
+
     def __init__(self, path: str = "", *, form: str = "assertion") -> None:
         one_of("form", form, FORMS)
         self.uri = f"humaneval:{path}" if path else "humaneval"
@@ -54,6 +57,7 @@ class HumanEval(RecordSource):
             record.text("test"),
             task_id=record.text("task_id"),
             canonical_solution=record.text("canonical_solution"),
+            site=self.contract.site,
             metadata={"source": "humaneval", "licence": "MIT"},
         )
 
