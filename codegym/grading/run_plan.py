@@ -2,10 +2,12 @@
 
 import hashlib
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from codegym.errors import TaskError
+from codegym.grading.plain_calls import plain_calls
 from codegym.sandbox import wire
 from codegym.sandbox.limits import Limits
 from codegym.tasks.cases import CallCase, StdioCase
@@ -28,6 +30,7 @@ class Plan:
         expected: Wire trees of the expected values (call), expected texts (stdio).
         raises: Names of expected exceptions, "" for none (call).
         answers: Reply frames that pass without being parsed, one per case (call).
+        messages: Messages of the assertions that run as calls; () for calls.
         before, classes: Classes of the set-up code, as code, and their names (assertion).
         n_cases: Number of cases.
         limits: Bounds of one run.
@@ -40,6 +43,7 @@ class Plan:
     expected: tuple[Any, ...]
     raises: tuple[str, ...]
     answers: tuple[bytes, ...]
+    messages: tuple[str, ...]
     before: str
     classes: tuple[str, ...]
     n_cases: int
@@ -70,58 +74,68 @@ def plan_for(task: Task) -> Plan:
 
 def _make(task: Task) -> Plan:
     suite = task.tests
+    form, rules = suite.form, (suite.float_tolerance, suite.match)
     expected: tuple[Any, ...] = ()
     raises: tuple[str, ...] = ()
     answers: tuple[bytes, ...] = ()
+    messages: tuple[str, ...] = ()
     before: str = ""
     classes: tuple[str, ...] = ()
-    if suite.form == "call":
-        cases = [case for case in suite.cases if isinstance(case, CallCase)]
-        try:
-            payload = wire.dumps(
-                {
-                    "function": task.entry_point,
-                    "calls": [_arguments(case) for case in cases],
-                    "site": suite.site,
-                }
-            )
-            expected = tuple(wire.encode(case.expected) for case in cases)
-        except wire.UnencodableError as error:
-            raise TaskError(
-                f"a case of task {task.task_id!r} holds a value that cannot cross the sandbox line",
-                field="tests.cases",
-                value=str(error),
-                cure="use plain values, or an assertion test",
-            ) from None
-        raises = tuple(str(case.raises) for case in cases)
+    calls = [case for case in suite.cases if isinstance(case, CallCase)]
+    plain = plain_calls(task) if form == "assertion" else None
+    if plain is not None:
+        form, rules, calls, messages = "call", (0.0, "python"), [*plain.cases], plain.messages
+    if form == "call":
+        payload, expected = _calls(task, calls)
+        raises = tuple(str(case.raises) for case in calls)
         answers = tuple(wire.dumps({"r": tree}) for tree in expected)
-    elif suite.form == "stdio":
+    elif form == "stdio":
         texts = [case for case in suite.cases if isinstance(case, StdioCase)]
         payload = wire.dumps([case.stdin for case in texts])
         expected = tuple(case.expected_stdout for case in texts)
     else:
         before, classes = setup_classes(suite.setup_code)
         payload = _test(task, classes)
-    parts: list[object] = [suite.form, payload, expected, raises, suite.limits]
-    parts += [suite.float_tolerance, suite.match, suite.output_rule, suite.site]
-    parts.append(suite.checker)
+    parts: list[object] = [form, payload, expected, raises, suite.limits, messages]
+    parts += [*rules, suite.output_rule, suite.site, suite.checker]
     return Plan(
-        form=suite.form,
+        form=form,
         payload=payload,
         expected=expected,
         raises=raises,
         answers=answers,
+        messages=messages,
         before=before,
         classes=classes,
         n_cases=len(suite),
         limits=_limits(suite, expected, answers),
-        float_tolerance=suite.float_tolerance,
-        match=suite.match,
+        float_tolerance=rules[0],
+        match=rules[1],
         output_rule=suite.output_rule,
         site=suite.site,
         checker=suite.checker,
         digest=hashlib.sha256(repr(parts).encode("utf-8", "surrogatepass")).hexdigest(),
     )
+
+
+def _calls(task: Task, cases: Sequence[CallCase]) -> tuple[bytes, tuple[Any, ...]]:
+    """Return the input of the sandbox and the expected wire trees of some calls.
+
+    Raises:
+        TaskError: A value cannot cross the sandbox boundary.
+    """
+    try:
+        calls = [_arguments(case) for case in cases]
+        expected = tuple(wire.encode(case.expected) for case in cases)
+    except wire.UnencodableError as error:
+        raise TaskError(
+            f"a case of task {task.task_id!r} holds a value that cannot cross the sandbox line",
+            field="tests.cases",
+            value=str(error),
+            cure="use plain values, or an assertion test",
+        ) from None
+    given = {"function": task.entry_point, "calls": calls, "site": task.tests.site}
+    return wire.dumps(given), expected
 
 
 def _test(task: Task, classes: tuple[str, ...]) -> bytes:

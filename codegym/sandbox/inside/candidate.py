@@ -107,7 +107,7 @@ def rehearse() -> None:
         for request in (b'["f"]', call, call):
             frames.write_frame(ours.fileno(), request)
         ours.shutdown(socket.SHUT_WR)
-        candidate_objects.serve(code, module, theirs.fileno(), describe)
+        candidate_objects.serve(code, module, theirs.fileno(), describe, [])
         ours.close()
         theirs.close()
     del sys.modules["candidate"]
