@@ -57,7 +57,7 @@ class TrainingSoakReport:
         different: Numbers of the updates whose figures differ from the undisturbed run's.
         same_weights: Whether both runs end with the same weights, bit for bit.
         rss_bytes: (seconds since the start, resident memory) during the disturbed run.
-        left: Number of descendant processes afterwards.
+        left: Number of descendant processes that the soak has left.
     """
 
     updates: int
@@ -118,6 +118,7 @@ def training_soak(
         Interrupted, SandboxError: As of ``_train``.
     """
     began, memory, done = time.monotonic(), list[tuple[float, int]](), Counter[str]()
+    others = set(descendants(os.getpid()))
 
     def disturbed(update: Any) -> bool:
         now = time.monotonic() - began
@@ -148,7 +149,7 @@ def training_soak(
         different=different,
         same_weights=len({_weights(folder / name) for name in ("disturbed", "undisturbed")}) == 1,
         rss_bytes=tuple(memory),
-        left=len(descendants(os.getpid())),
+        left=len(set(descendants(os.getpid())) - others),
     )
 
 
