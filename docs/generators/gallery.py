@@ -135,15 +135,9 @@ EXHIBITS = (
 )
 
 
-def page() -> str:
-    """Return the gallery's page in Markdown; the episodes are in frames."""
-    parts = [
-        "# Gallery\n",
-        "Each episode is played when this site is built, and drawn by the environment:\n"
-        '`gym.make(..., render_mode="html")`, then `env.render()`. The programs are scripted; no\n'
-        "policy wrote them. The task, unless stated otherwise, is to multiply all numbers by 3\n"
-        "and then to square each number. The reward is `rltf`.\n",
-    ]
+def exhibits() -> str:
+    """Return the episodes in Markdown: pages in frames, texts as they are."""
+    parts = []
     for exhibit in EXHIBITS:
         parts += [f"## {exhibit.title}\n", f"{exhibit.words}\n"]
         if exhibit.mode == "html":

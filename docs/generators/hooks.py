@@ -30,7 +30,7 @@ _PAGES = {
     "SECURITY.md": "project/security.md",
     "RELEASING.md": "project/releasing.md",
     "LICENSE": "project/licence.md",
-    "examples": "examples/index.md",
+    "examples": "examples.md",
     "docs/lessons": "lessons/index.md",
 }
 _LINK = re.compile(r"(\]\(|src=\")(?!https?:|mailto:|#)([^)\s#\"]+)")
@@ -39,11 +39,10 @@ _LINK = re.compile(r"(\]\(|src=\")(?!https?:|mailto:|#)([^)\s#\"]+)")
 def on_files(files: Any, *, config: Any) -> Any:
     """Add the generated pages."""
     made = {
-        "gallery.md": gallery.page(),
         "reference/settings.md": option_tables.page(),
         "reference/api.md": reference_pages.interface(),
         "reference/commands.md": reference_pages.commands(),
-        "examples/index.md": reference_pages.examples(ROOT / "examples"),
+        "examples.md": reference_pages.examples(ROOT / "examples"),
     }
     made |= {
         f"gallery/{exhibit.name}.html": exhibit.play()
@@ -70,8 +69,10 @@ def on_files(files: Any, *, config: Any) -> Any:
 
 
 def on_page_markdown(markdown: str, *, page: Any, config: Any, files: Any) -> str:
-    """Turn links out of docs/ into links of the site."""
+    """Turn links out of docs/ into links of the site, and fill the gallery."""
     uri = page.file.src_uri
+    if uri == "gallery.md":
+        return f"{markdown}\n{gallery.exhibits()}"
     return markdown if page.file.generated_by else site_links(markdown, f"docs/{uri}", uri)
 
 

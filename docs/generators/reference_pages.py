@@ -102,5 +102,5 @@ def examples(folder: Path) -> str:
     rows = []
     for path in sorted(folder.glob("*.py")):
         words = (ast.get_docstring(ast.parse(path.read_text())) or "").split("\n\n")[0]
-        rows.append(f"- [{path.name}]({path.stem}.md): {words.replace(chr(10), ' ')}")
+        rows.append(f"- [{path.name}](examples/{path.stem}.md): {words.replace(chr(10), ' ')}")
     return "# Examples\n\n" + "\n".join(rows) + "\n"
