@@ -121,3 +121,21 @@ def test_links_become_links_of_pypi(tmp_path: Path) -> None:
     project = tomllib.loads((tmp_path / "pyproject.toml").read_text())["project"]
     assert project["urls"]["Issues"] == "https://example.org/me/codegym/issues"
     assert project["scripts"]["codegym"] == "codegym.cli:main"
+
+
+@pytest.mark.slow
+def test_the_agent_of_the_first_hour_keeps_the_contract(tmp_path: Path) -> None:
+    text = (ROOT / "docs" / "first-hour.md").read_text()
+    (agent,) = re.findall(r"^```python\n(.*?)^```$", text, re.M | re.S)
+    (tmp_path / "my_reinforce.py").write_text(agent)
+    code = (
+        "from codegym import registry\n"
+        "from codegym.checks.check_agent import check_agent\n"
+        "registry.register('agents', 'my_reinforce', 'my_reinforce:MyReinforce')\n"
+        "check_agent(registry.get('agents', 'my_reinforce'))\n"
+        "print('kept')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path
+    )
+    assert done.stdout == "kept\n", done.stderr
