@@ -107,20 +107,29 @@ def test_an_undocumented_option_is_refused(generator) -> None:
 
 
 def test_links_become_links_of_pypi(tmp_path: Path) -> None:
-    for name in ("README.md", "pyproject.toml"):
-        (tmp_path / name).write_text((ROOT / name).read_text())
-    subprocess.run(
-        [sys.executable, GENERATORS / "pypi_metadata.py", "https://example.org/me/codegym", "v1.0"],
-        check=True,
-        cwd=tmp_path,
+    (tmp_path / "README.md").write_text(
+        "[a](docs/a.md), [b](https://b.org/c), [here](#here) ![d](docs/d.svg)\n"
+        "```python\nx[0](y)\n```\n"
     )
-    readme = (tmp_path / "README.md").read_text()
-    assert not LINK.findall(re.sub(r"^```.*?^```$", "", readme, flags=re.M | re.S))
-    assert "(https://example.org/me/codegym/raw/v1.0/docs/pictures/episode.svg)" in readme
-    assert "(https://example.org/me/codegym/blob/v1.0/docs/agents.md)" in readme
+    (tmp_path / "pyproject.toml").write_text(
+        '[project]\nname = "x"\n\n[project.scripts]\nx = "x:main"\n'
+    )
+    arguments = ["https://example.org/me/x/", "v1.0"]
+    script = GENERATORS / "pypi_metadata.py"
+    subprocess.run([sys.executable, script, *arguments], check=True, cwd=tmp_path)
+    assert (tmp_path / "README.md").read_text() == (
+        "[a](https://example.org/me/x/blob/v1.0/docs/a.md), [b](https://b.org/c), [here](#here) "
+        "![d](https://example.org/me/x/raw/v1.0/docs/d.svg)\n"
+        "```python\nx[0](y)\n```\n"
+    )
     project = tomllib.loads((tmp_path / "pyproject.toml").read_text())["project"]
-    assert project["urls"]["Issues"] == "https://example.org/me/codegym/issues"
-    assert project["scripts"]["codegym"] == "codegym.cli:main"
+    assert project["urls"]["Issues"] == "https://example.org/me/x/issues"
+    assert project["scripts"]["x"] == "x:main"
+    # Another run would point the links at two places.
+    again = subprocess.run(
+        [sys.executable, script, *arguments], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert again.returncode != 0 and "already has [project.urls]" in again.stderr
 
 
 @pytest.mark.slow
