@@ -66,9 +66,10 @@ wheel-test: $(BIN)/codegym
 	venv/bin/python -m pytest --ignore=tests/test_architecture.py --ignore=tests/test_project.py $(WHEEL_TESTS)
 
 # A broken link, an undocumented option or public name, or a lesson that does not run is an error.
+# Without --quiet, which would hide the warnings from --strict too.
 docs: $(BIN)/codegym
 	$(BIN)/python -m pip install --quiet $(CONSTRAIN) --editable '.[docs]'
-	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 	@echo "build/site/index.html"
 
 # mypy sees an editable install only as far as codegym/: a folder of links shows it the whole package.
