@@ -46,7 +46,7 @@ class LazyGroup(click.Group):
 
     def list_commands(self, context: click.Context) -> list[str]:
         """Return the names in the order of the table."""
-        return list(self._table)
+        return [*self._table]  # `list` is a module of this package
 
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
         """Import one command.
@@ -63,7 +63,7 @@ class LazyGroup(click.Group):
     def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the command list without importing any command."""
         with formatter.section("Commands"):
-            formatter.write_dl(list(self._table.items()))
+            formatter.write_dl([*self._table.items()])
 
 
 @click.group(
