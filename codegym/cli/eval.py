@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
-from rich.table import Table
 
-from codegym.errors import ConfigError, MissingExtraError
+from codegym.errors import ConfigError
+from codegym.measuring.output import Output, with_output
+from codegym.measuring.result_table import Difference, ResultTable, words
 from codegym.settings import env_args
 
 TASKS = "composites?domain=small&depth=2&split=test"
@@ -81,6 +81,7 @@ BUDGET = 64
 @click.option(
     "--out", type=click.Path(dir_okay=False, path_type=Path), help="Write the whole report as JSON."
 )
+@with_output
 def command(
     checkpoint: str,
     tasks: str | None,
@@ -95,6 +96,7 @@ def command(
     isolation: str,
     workers: int | None,
     out: Path | None,
+    output: Output,
     **sampling: Any,
 ) -> None:
     """Measure pass@k of a policy.
@@ -102,12 +104,9 @@ def command(
     CHECKPOINT is a run's folder, its checkpoint, or a policy's name such as hf:smollm2. A run's
     folder is measured on the run's held-out tasks, as the run measured itself.
     """
-    try:
-        from codegym.policies.factory import make_policy
-        from codegym.rollout.environments import DEFAULT_ENV, make_env
-    except ModuleNotFoundError as error:
-        raise MissingExtraError(error.name or "torch", "agents") from error
     from codegym.grading.judge import Judge
+    from codegym.policies.factory import make_policy
+    from codegym.rollout.environments import DEFAULT_ENV, make_env
     from codegym.sandbox import make_sandbox
     from codegym.sources import load_tasks
 
@@ -118,7 +117,7 @@ def command(
     critic = _critic(Path(found), policy, greedy) if critic_sampling else None
     shown = f"{min(count, len(source))} tasks of {uri}" if source else f"{count} episodes"
     with (
-        Console(stderr=True).status(f"{shown}, {sampling['n']} programs each"),
+        output.notes.status(f"{shown}, {sampling['n']} programs each"),
         make_sandbox(isolation, workers=workers) as sandbox,
     ):
         played = make_env(
@@ -138,14 +137,15 @@ def command(
         else:
             how["visible"] = visible_tests
             report, table = _guided(title, policy, played, count, critic, sampling | how)
-    Console().print(table)
+    output.table("results", table)
+    output.document(report.to_json(full=output.verbose))
     if out is not None:
         out.write_text(json.dumps(report.to_json(), indent=2) + "\n")
 
 
 def _evaluated(
     title: str, policy: Any, env: Any, count: int, greedy: bool, how: Mapping[str, Any]
-) -> tuple[Any, Table]:
+) -> tuple[Any, ResultTable]:
     from codegym.measuring.evaluation import evaluate
 
     report = evaluate(policy, None, env=env, count=count, deterministic=greedy, **how)
@@ -154,7 +154,7 @@ def _evaluated(
 
 def _guided(
     title: str, policy: Any, env: Any, count: int, critic: Any, how: Mapping[str, Any]
-) -> tuple[Any, Table]:
+) -> tuple[Any, ResultTable]:
     from codegym.measuring.critic_sampling import critic_sampling
     from codegym.measuring.evaluation import held_out
 
@@ -204,29 +204,23 @@ def _critic(checkpoint: Path, policy: Any, greedy: bool) -> Any:
     return OutcomeCritic.from_state(kept["outcome_critic"], policy)
 
 
-def _table(report: Any, title: str) -> Table:
-    table = Table("", title=title)
-    table.add_column("95 % interval", justify="right")
-    for k, interval in report.pass_at.items():
-        table.add_row(f"pass@{k}", str(interval))
-    for name, number in report.outcomes.items():
-        table.add_row(name, str(number))
-    return table
+def _table(report: Any, title: str) -> ResultTable:
+    rows = [
+        *((f"pass@{k}", interval) for k, interval in report.pass_at.items()),
+        *report.outcomes.items(),
+    ]
+    return ResultTable((words("measure"), "95 % interval"), rows, title=title)
 
 
-def _comparison(compared: Any, title: str) -> Table:
-    table = Table(
+def _comparison(compared: Any, title: str) -> ResultTable:
+    rows = [
+        (f"pass@{k}", compared.plain.pass_at[k], compared.guided.pass_at[k], Difference(gain))
+        for k, gain in compared.gains.items()
+    ]
+    return ResultTable(
+        (words("measure"), "from nothing", "with the critic", "gain"),
+        rows,
         title=title,
         caption=f"{compared.plain.n} programs per task each; "
         f"{compared.refined:.0%} of the tasks refined, the rest repaired",
     )
-    for head in ("", "from nothing", "with the critic", "gain"):
-        table.add_column(head, justify="right" if head else "left")
-    for k, gain in compared.gains.items():
-        table.add_row(
-            f"pass@{k}",
-            str(compared.plain.pass_at[k]),
-            str(compared.guided.pass_at[k]),
-            f"{gain.mean:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}]",
-        )
-    return table

@@ -8,15 +8,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import click
-from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
 
 from codegym.errors import ConfigError
 from codegym.grading.judge import Judge, repeat
 from codegym.grading.verdict import Outcome, Verdict
 from codegym.grading.verdict_cache import VerdictCache
+from codegym.measuring.output import Output, with_output
+from codegym.measuring.result_table import Cell, Column, ResultTable, words
 from codegym.measuring.sample_files import (
     Sample,
     VerdictFile,
@@ -24,7 +23,7 @@ from codegym.measuring.sample_files import (
     read_samples,
     same_program,
 )
-from codegym.measuring.statistics import pass_at_k
+from codegym.measuring.statistics import pass_at_k, proportion
 from codegym.sandbox import Sandbox, make_sandbox
 from codegym.sandbox.limits import Limits
 from codegym.sources import TaskSource, load_tasks
@@ -48,6 +47,7 @@ SHOWN_FAILURES = 10
 @click.option("--wall-s", type=float, help="Seconds allowed per program.")
 @click.option("--cpu-s", type=float, help="Processor seconds allowed per program.")
 @click.option("--memory-mb", type=float, help="Megabytes allowed per program.")
+@with_output
 def command(
     source: str,
     canonical: bool,
@@ -63,6 +63,7 @@ def command(
     wall_s: float | None,
     cpu_s: float | None,
     memory_mb: float | None,
+    output: Output,
 ) -> None:
     """Run programs against their tests and print a summary.
 
@@ -85,7 +86,7 @@ def command(
     changes = {"wall_s": wall_s, "cpu_s": cpu_s}
     changes["memory_bytes"] = None if memory_mb is None else int(memory_mb * (1 << 20))
     chosen = list(_limited(chosen, {k: v for k, v in changes.items() if v is not None}))
-    summary = Summary()
+    summary = Summary(most_failures=len(chosen) if output.verbose else SHOWN_FAILURES)
     with ExitStack() as stack:
         file = stack.enter_context(VerdictFile(out, resume=resume)) if out else None
         sandbox = make_sandbox(isolation, workers=workers, packages=packages)
@@ -95,14 +96,14 @@ def command(
             stack.callback(kept.close)
         left = _skip_done(chosen, file, summary)
         graded = _graded(left, sandbox, kept) if times == 1 else _repeated(left, times, sandbox)
-        for sample, verdicts in _with_progress(graded, len(left)):
+        for sample, verdicts in _with_progress(graded, len(left), output):
             summary.add(sample, verdicts)
             if file is not None:
                 outcomes = [str(verdict.outcome) for verdict in verdicts]
                 runs = [("outcomes", outcomes)] if times > 1 else []
                 file.write(sample, verdicts[0], runs)
         summary.isolation = sandbox.isolation
-    summary.print(Console())
+    summary.write(output)
     raise SystemExit(0 if summary.all_good else 1)
 
 
@@ -170,9 +171,9 @@ def _repeated(
 
 
 def _with_progress(
-    graded: Iterator[tuple[Sample, list[Verdict]]], total: int
+    graded: Iterator[tuple[Sample, list[Verdict]]], total: int, output: Output
 ) -> Iterator[tuple[Sample, list[Verdict]]]:
-    console = Console(stderr=True)
+    console = output.notes
     columns = (
         TextColumn("grading"),
         BarColumn(),
@@ -193,6 +194,7 @@ def _with_progress(
 class Summary:
     """Counts of graded programs, and their table."""
 
+    most_failures: int = SHOWN_FAILURES
     isolation: str = ""
     resumed: int = 0
     tasks: dict[str, list[bool]] = field(default_factory=dict)
@@ -210,7 +212,7 @@ class Summary:
         )
         self.outcomes[first.outcome] += 1
         self.pass_rates += first.pass_rate
-        if not first.passed and len(self.failures) < SHOWN_FAILURES:
+        if not first.passed and len(self.failures) < self.most_failures:
             self.failures.append((sample.task.task_id, first))
         if any(verdict != first for verdict in verdicts):
             self.varying.append((sample.task.task_id, verdicts))
@@ -225,30 +227,51 @@ class Summary:
         """Whether every program passed, every time."""
         return self.outcomes[Outcome.PASSED] == self.programs and not self.varying
 
-    def print(self, console: Console) -> None:
-        """Print the table, then the failures and the programs that varied."""
-        programs, seconds = self.programs, time.monotonic() - self.started
-        pass_at_1 = sum(pass_at_k(len(passed), sum(passed), 1) for passed in self.tasks.values())
-        table = Table(title="verdicts", title_justify="left", show_header=False)
-        table.add_row("passed", f"{self.outcomes[Outcome.PASSED]}/{programs}")
-        table.add_row("tasks", str(len(self.tasks)))
-        table.add_row("pass@1", f"{pass_at_1 / len(self.tasks):.4f}")
-        table.add_row("mean share of cases passed", f"{self.pass_rates / programs:.4f}")
-        for outcome in Outcome:
-            if outcome is not Outcome.PASSED and self.outcomes[outcome]:
-                table.add_row(str(outcome), str(self.outcomes[outcome]))
-        if self.resumed:
-            table.add_row("taken from the file", str(self.resumed))
-        table.add_row("isolation", self.isolation)
-        table.add_row("seconds", f"{seconds:.2f}")
-        console.print(table)
+    @property
+    def per_task(self) -> list[float]:
+        """Share of each task's programs that passed."""
+        return [pass_at_k(len(passed), sum(passed), 1) for passed in self.tasks.values()]
+
+    def write(self, output: Output) -> None:
+        """Write the table, then the failures and the programs that varied."""
+        programs = self.programs
+        passed = self.outcomes[Outcome.PASSED]
+        rows: list[tuple[str, Cell]] = [
+            ("passed", f"{passed}/{programs}" if output.is_text else passed),
+            ("programs", programs),
+            ("tasks", len(self.tasks)),
+            ("pass@1", proportion(self.per_task)),
+            ("mean share of cases passed", self.pass_rates / programs),
+            *(
+                (str(outcome), self.outcomes[outcome])
+                for outcome in Outcome
+                if self._counts(outcome)
+            ),
+            *((("taken from the file", self.resumed),) if self.resumed else ()),
+            ("isolation", self.isolation),
+            ("seconds", round(time.monotonic() - self.started, 1)),
+        ]
+        columns = words("what"), Column("verdicts", digits=4)
+        output.table("summary", ResultTable(columns, rows, title="verdicts"))
+        output.field(
+            outcomes={str(outcome): number for outcome, number in self.outcomes.items()},
+            failures=[
+                {"task_id": task_id, "verdict": verdict.to_json()}
+                for task_id, verdict in self.failures
+            ],
+            varying=[task_id for task_id, _ in self.varying],
+        )
         for task_id, verdict in self.failures:
             line = f" (line {verdict.error_line})" if verdict.error_line else ""
             text = f"{verdict.error_type} {verdict.error_message}".strip()
-            console.print(f"  {escape(task_id)}: {verdict.outcome}{line} {escape(text)}")
-        if programs - self.outcomes[Outcome.PASSED] > len(self.failures):
-            console.print("  ...")
+            output.line(f"  {task_id}: {verdict.outcome}{line} {text}")
+        if programs - passed > len(self.failures):
+            output.remark(f"  ... {programs - passed - len(self.failures)} more; -v shows all")
         for task_id, verdicts in self.varying:
             counts = Counter(str(verdict.outcome) for verdict in verdicts)
             shown = ", ".join(f"{name} {count}" for name, count in counts.items())
-            console.print(f"  [red]varies[/] {escape(task_id)}: {shown}")
+            output.line(f"  varies {task_id}: {shown}", style="red")
+
+    def _counts(self, outcome: Outcome) -> bool:
+        """Whether an outcome gets a row."""
+        return outcome is not Outcome.PASSED and bool(self.outcomes[outcome])

@@ -5,20 +5,20 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from codegym.errors import ConfigError, MissingExtraError, UnknownNameError
+from codegym.errors import ConfigError, UnknownNameError
+from codegym.measuring.output import Output, with_output
 from codegym.measuring.run_report import departure_lines
 from codegym.settings import env_args
 
 
 class _Watcher:
-    """Shows a run: a live bar on a terminal, a line now and then elsewhere."""
+    """Shows a run: a live bar on a terminal, a line now and then elsewhere; with -v all updates."""
 
-    def __init__(self, console: Console) -> None:
-        self._console = console
+    def __init__(self, output: Output) -> None:
+        self._console = console = output.notes
+        self._output = output
         self._bars: dict[str, TaskID] = {}
         self._shown = -1
         self.progress = Progress(
@@ -32,6 +32,10 @@ class _Watcher:
 
     def __call__(self, update: Any) -> None:
         text = _line(update)
+        if self._output.verbose:
+            figures = "  ".join(f"{name} {value:.4g}" for name, value in update.metrics.items())
+            self._output.detail(f"{update.phase} {update.progress:.1%}  {figures}")
+            return
         if self._console.is_terminal:
             if update.phase not in self._bars:
                 self._bars[update.phase] = self.progress.add_task(update.phase, total=1.0, text="")
@@ -131,6 +135,7 @@ class _Watcher:
     is_flag=True,
     help="With --resume: go on from the last good checkpoint; --set and --no-guard may be given.",
 )
+@with_output
 def command(
     preset: str | None,
     config_file: Path | None,
@@ -141,32 +146,29 @@ def command(
     overwrite: bool,
     resume: Path | None,
     good: bool,
+    output: Output,
     **settings: Any,
 ) -> None:
     """Train a policy: warm start, reinforcement learning from unit tests, evaluation.
 
     Ctrl-C saves the run and ends it; --resume continues it.
     """
-    console = Console(stderr=True)
-    with console.status("loading torch"):
-        try:
-            from codegym.training import session
-        except ModuleNotFoundError as error:
-            raise MissingExtraError(error.name or "torch", "agents") from error
+    with output.notes.status("loading torch"):
+        from codegym.training import session
     given = {name: value for name, value in settings.items() if value is not None}
     if env_assignments:
         given["env_args"] = env_args(env_assignments)
-    watcher = _Watcher(console)
+    watcher = _Watcher(output)
     if resume is None:
         if good:
             raise ConfigError(
                 "--good goes with --resume", value="--good", cure="--resume FOLDER --good"
             )
         config = session.make_config(_merge(preset, config_file, given, assignments))
-        _announce(console, config, session.departures_of(config))
+        _announce(output, config, session.departures_of(config))
         if dry_run:
             trainer = session.prepare(config, out)
-            _show(trainer.config, trainer.folder.path)
+            _show(trainer.config, trainer.folder.path, output)
             return
         with watcher.progress:
             report = session.train(config, out=out, overwrite=overwrite, watch=watcher)
@@ -187,34 +189,39 @@ def command(
                 change=lambda kept: _assign(kept | changed, assignments),
             )
     if not report.complete:
-        console.print(f"stopped; continue with: codegym train --resume {report.folder}")
+        output.notes.print(
+            f"stopped; continue with: codegym train --resume {report.folder}", soft_wrap=True
+        )
+        output.document(report.to_json())
         return
-    _print(report)
+    _write(report, output)
 
 
-def _announce(console: Console, config: Any, departures: Mapping[str, Any]) -> None:
-    """Print which preset was chosen, and which settings differ from the paper's."""
-    reward = escape(config.reward) or "of the environment"
-    console.print(f"{config.agent}, preset {config.agent_preset}, reward {reward}")
-    for line in departure_lines(departures):
-        console.print(f"  {escape(line)}", highlight=False)
+def _announce(output: Output, config: Any, departures: Mapping[str, Any]) -> None:
+    """Write which preset was chosen, and which settings differ from the paper's."""
+    reward = config.reward or "of the environment"
+    lines = [f"{config.agent}, preset {config.agent_preset}, reward {reward}"]
+    lines += [f"  {line}" for line in departure_lines(departures)]
+    for line in lines:
+        output.notes.print(line, highlight=False, markup=False)
 
 
-def _show(config: Any, out: Path) -> None:
-    """Print a run's settings as its config.yaml would hold them, and its phases."""
+def _show(config: Any, folder: Path, output: Output) -> None:
+    """Write a run's settings as its config.yaml would hold them, and its phases."""
     import yaml
 
     from codegym.training.config import phases_of
 
-    click.echo(yaml.safe_dump(config.to_mapping(), sort_keys=False), nl=False)
+    output.document(config.to_mapping() | {"folder": str(folder)})
+    output.line(yaml.safe_dump(config.to_mapping(), sort_keys=False).rstrip("\n"))
     for phase in phases_of(config):
         budget = next(
             f"{getattr(phase, name):g} {name}"
             for name in ("minutes", "updates", "programs")
             if getattr(phase, name)
         )
-        click.echo(f"# {phase.name}: {phase.agent}, preset {phase.preset}, {budget}")
-    click.echo(f"# folder: {out}")
+        output.line(f"# {phase.name}: {phase.agent}, preset {phase.preset}, {budget}")
+    output.line(f"# folder: {folder}")
 
 
 def _merge(
@@ -273,17 +280,15 @@ def _line(update: Any) -> str:
     return "  ".join([*parts, f"{update.programs_per_s:.0f} programs/s"])
 
 
-def _print(report: Any) -> None:
-    """Print the table of a complete run, and where its files are."""
-    from codegym.measuring.run_report import table
+def _write(report: Any, output: Output) -> None:
+    """Write the table of a complete run, and where its files are."""
+    from codegym.measuring.run_report import notes, table
 
-    out = Console()
-    out.print(table(report.summary, agent=report.config.agent))
-    for line in departure_lines(report.departures):
-        out.print(escape(line), soft_wrap=True, highlight=False)
-    out.print(
+    output.document(report.to_json())
+    output.table("summary", table(report.summary, agent=report.config.agent))
+    for line in (*notes(report.summary), *departure_lines(report.departures)):
+        output.line(line)
+    output.remark(
         f"report  {report.folder / 'report.json'}\nplot    {report.folder / 'learning_curve.png'}\n"
-        f"policy  {report.checkpoint}",
-        soft_wrap=True,
-        highlight=False,
+        f"policy  {report.checkpoint}\npage    codegym show {report.folder}"
     )
