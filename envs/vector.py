@@ -28,6 +28,7 @@ from codegym.envs.view import EpisodeView, pieces_of
 from codegym.episode import Opening, Written
 from codegym.errors import EpisodeOverError, InvalidActionError
 from codegym.grading.judge import Judge, Verdicts
+from codegym.grading.verdict import Verdict
 from codegym.rewards import Reward
 from codegym.sources import TaskSource
 from codegym.tasks.task import Task
@@ -69,8 +70,8 @@ class SynthesisVectorEnv(  # type: ignore[misc]
         self,
         num_envs: int = 1,
         *,
-        tasks: str | TaskSource = "composites",
-        reward: str | Reward = "binary",
+        tasks: str | TaskSource | Sequence[Task] = "composites",
+        reward: str | Reward | Callable[[Verdict], float] = "binary",
         tokenizer: str | Tokenizer = "lexemes",
         max_tokens: int = 256,
         budget: int | None = None,

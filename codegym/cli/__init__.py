@@ -2,10 +2,13 @@
 
 import importlib
 import sys
+import traceback
+from typing import Any
 
 import click
 
-from codegym.errors import CodegymError, UnknownNameError
+from codegym.cli.click_errors import translated
+from codegym.errors import CodegymError, MissingExtraError, UnknownNameError
 from codegym.version import __version__
 
 COMMANDS = {
@@ -44,7 +47,7 @@ class LazyGroup(click.Group):
 
     def list_commands(self, context: click.Context) -> list[str]:
         """Return the names in the order of the table."""
-        return list(self._table)
+        return [*self._table]
 
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
         """Import one command.
@@ -57,6 +60,20 @@ class LazyGroup(click.Group):
         module = importlib.import_module(f"{self._package}.{self._modules.get(name, name)}")
         command: click.Command = module.command
         return command
+
+    def invoke(self, context: click.Context) -> Any:
+        """Import and run a command.
+
+        Raises:
+            MissingExtraError: The command needs an optional package that is not installed.
+        """
+        try:
+            return super().invoke(context)
+        except ModuleNotFoundError as error:
+            missing = MissingExtraError.of(error)
+            if missing is None:
+                raise
+            raise missing from error
 
     def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the command list without importing any command."""
@@ -76,16 +93,16 @@ def root() -> None:
 
 
 def main() -> None:
-    """Run the command line; an error of ours is one clear message and exit code 2."""
+    """Run the command line; an error of ours or of click is one clear message and exit code 2."""
     try:
         root.main(standalone_mode=False)
     except click.exceptions.Abort:
         sys.exit(130)
-    except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
-    except CodegymError as error:
-        click.echo(f"{type(error).__name__}: {error}", err=True)
+    except (click.ClickException, CodegymError) as error:
+        told = translated(error) if isinstance(error, click.ClickException) else error
+        if {"-v", "--verbose"} & set(sys.argv):
+            traceback.print_exception(error)
+        click.echo(f"{type(told).__name__}: {told}", err=True)
         sys.exit(2)
 
 

@@ -58,7 +58,8 @@ class RunFolder:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             with self.held():
-                self._make_room(overwrite)
+                self.check_free(overwrite=overwrite)
+                self._clear()
                 self.write_config(config)
         except OSError as error:
             raise ConfigError(
@@ -158,9 +159,13 @@ class RunFolder:
         aside.write_text(json.dumps(report, indent=2) + "\n")
         aside.replace(self.path / "report.json")
 
-    def _make_room(self, overwrite: bool) -> None:
-        """Refuse a folder that is in use, or clear it of the run that may be replaced."""
-        if not any(self.path.iterdir()):
+    def check_free(self, *, overwrite: bool = False) -> None:
+        """Refuse a folder that holds a run, or something else; nothing is changed.
+
+        Raises:
+            ConfigError: The folder holds a run and ``overwrite`` is False, or something else.
+        """
+        if not self.path.is_dir() or not any(self.path.iterdir()):
             return
         if not self.exists:
             raise ConfigError(
@@ -175,7 +180,6 @@ class RunFolder:
                 value=str(self.path),
                 cure=f"codegym train --resume {self.path}, or --overwrite to begin anew",
             )
-        self._clear()
 
     def _clear(self) -> None:
         """Remove the files of a run, and nothing else."""

@@ -81,6 +81,7 @@ class Trainer:
         self.folder = folder
         self.watch = watch
         self._stop = threading.Event()
+        self._first: Policy | None = None
         self.phases = phases_of(config)
         # Names are looked up before anything slow begins.
         for phase in self.phases:
@@ -91,6 +92,16 @@ class Trainer:
         self.reward = make_reward(config.reward) if config.reward else None
         self.train_tasks = load_tasks(config.tasks) if config.tasks else None
         self.eval_tasks = load_tasks(config.eval_tasks) if config.eval_tasks else None
+
+    def rehearse(self) -> None:
+        """Make the sandbox, the policy and the environments once, before anything is written.
+
+        Raises:
+            CodegymError: A setting cannot be used on this machine, or with these tasks.
+        """
+        with make_sandbox(self.config.isolation, workers=1) as self._sandbox:
+            self._first = self._first_policy()
+            self._make_envs(self._first)
 
     def stop(self) -> None:
         """Ask the run to save itself and end after the update under way."""
@@ -173,12 +184,16 @@ class Trainer:
             self.folder.cut(saved["log_sizes"])
             self._experience.load_state_dict(saved["experience"], policy)
             return policy, Progress(**saved["progress"]), saved if saved["agent"] else None
-        tokenizer = tokenizer_for(self.train_tasks, self.config.tokenizer, self.config.words)
-        policy = make_policy(self.config.policy, tokenizer=tokenizer, seed=self.config.seed)
+        policy = self._first or self._first_policy()
+        self._first = None
         self._make_envs(policy)
         # So that even a run killed in its first minute can be resumed.
         self._save(policy, None, Progress())
         return policy, Progress(), None
+
+    def _first_policy(self) -> Policy:
+        tokenizer = tokenizer_for(self.train_tasks, self.config.tokenizer, self.config.words)
+        return make_policy(self.config.policy, tokenizer=tokenizer, seed=self.config.seed)
 
     def _make_envs(self, policy: Policy) -> None:
         """Make the environment that is learnt in, and the environment of the evaluations."""
