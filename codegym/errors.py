@@ -188,6 +188,7 @@ class ConformanceError(CodegymError, AssertionError):
 # Package -> the extra of codegym that brings it, for packages that are imported at use.
 EXTRAS = {
     "lark": "grammar",
+    "zstandard": "zstd",
     "PIL": "render",
     "moviepy": "render",
     "minari": "minari",

@@ -14,6 +14,8 @@ from codegym.version import __version__
 COMMANDS = {
     "train": "Train a policy: warm start, reinforcement learning, evaluation.",
     "eval": "Measure pass@k of a checkpoint on a task source.",
+    "show": "Write a page of a run, of programs, or of several runs.",
+    "verify": "Judge the programs that a run kept again.",
     "grade": "Run programs against their tests in the sandbox.",
     "synthesize": "Show or write tasks composed from atomic functions.",
     "mine": "Make tasks from the functions of real Python code.",

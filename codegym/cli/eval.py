@@ -81,6 +81,12 @@ BUDGET = 64
 @click.option(
     "--out", type=click.Path(dir_okay=False, path_type=Path), help="Write the whole report as JSON."
 )
+@click.option(
+    "--programs",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write every program with its verdict as JSONL.  [default: in the run's folder, under "
+    "evaluations; beside --out for other policies]",
+)
 @with_output
 def command(
     checkpoint: str,
@@ -96,6 +102,7 @@ def command(
     isolation: str,
     workers: int | None,
     out: Path | None,
+    programs: Path | None,
     output: Output,
     **sampling: Any,
 ) -> None:
@@ -139,8 +146,43 @@ def command(
             report, table = _guided(title, policy, played, count, critic, sampling | how)
     output.table("results", table)
     output.document(report.to_json(full=output.verbose))
+    _keep(report, Path(checkpoint) if run else None, out, programs, output)
+
+
+def _keep(
+    report: Any, run: Path | None, out: Path | None, chosen: Path | None, output: Output
+) -> None:
+    """Write a report, where that was asked for, and its programs, where there is a place for them.
+
+    Args:
+        report: The report.
+        run: Folder of the run that was measured, if it is one.
+        out: File of the report, if one was asked for.
+        chosen: File of the programs, if the user chose one.
+        output: Where the file is named.
+    """
     if out is not None:
         out.write_text(json.dumps(report.to_json(), indent=2) + "\n")
+    path = chosen
+    if path is None and run is not None:
+        folder = run / "evaluations"
+        number = 1 + (sum(1 for _ in folder.iterdir()) if folder.is_dir() else 0)
+        path = folder / f"{number:03}" / "programs.jsonl"
+        path.parent.mkdir(parents=True)
+        (path.parent / "report.json").write_text(json.dumps(report.to_json()) + "\n")
+    elif path is None and out is not None:
+        path = out.with_suffix(".programs.jsonl")
+    if path is not None:
+        path.write_text("".join(json.dumps(row) + "\n" for row in _programs(report)))
+        output.remark(f"programs  {path}")
+
+
+def _programs(report: Any) -> list[dict[str, Any]]:
+    """Return the kept programs of a report; of critic sampling those of both ways."""
+    if not hasattr(report, "guided"):
+        return list(report.programs)
+    ways = ("plain", report.plain), ("guided", report.guided)
+    return [row | {"way": way} for way, part in ways for row in part.programs]
 
 
 def _evaluated(

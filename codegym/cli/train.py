@@ -115,6 +115,14 @@ class _Watcher:
 )
 @click.option("--track", help="tensorboard, wandb, trackio; several with commas, or none.")
 @click.option("--guard/--no-guard", default=None, help="Stop a run whose policy collapses.")
+@click.option(
+    "--keep-programs", help="Programs of training that are kept: none, all, failed, N an update."
+)
+@click.option(
+    "--compress-programs/--no-compress-programs",
+    default=None,
+    help="Compress them with zstd (extra: zstd; Python 3.14 has its own).",
+)
 @click.option("--threads", type=click.IntRange(min=1), help="Number of torch's threads.")
 @click.option(
     "--out",
