@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from codegym.envs.arguments import check_flag, check_options, checked_names
 from codegym.envs.episodes import Episodes, ending_info, opening_info
 from codegym.envs.rendering import RENDER_MODES, check_mode, render
-from codegym.envs.view import EpisodeView, pieces_of
 from codegym.episode import Ending, Opening, Written
 from codegym.errors import EpisodeOverError, InvalidActionError
 from codegym.grading.judge import Judge, Verdicts
 from codegym.grading.verdict import Verdict
+from codegym.pages.episode_view import EpisodeView, pieces_of
 from codegym.rewards import Reward
 from codegym.sources import TaskSource
 from codegym.tasks.task import Task

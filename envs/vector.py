@@ -24,11 +24,11 @@ from codegym.envs.arguments import (
 from codegym.envs.batching import Infos, SeededRows, read_mode, read_reset, stack_infos
 from codegym.envs.episodes import Episodes, PlaysPrograms, ending_info, opening_info
 from codegym.envs.rendering import check_mode, render
-from codegym.envs.view import EpisodeView, pieces_of
 from codegym.episode import Opening, Written
 from codegym.errors import EpisodeOverError, InvalidActionError
 from codegym.grading.judge import Judge, Verdicts
 from codegym.grading.verdict import Verdict
+from codegym.pages.episode_view import EpisodeView, pieces_of
 from codegym.rewards import Reward
 from codegym.sources import TaskSource
 from codegym.tasks.task import Task
