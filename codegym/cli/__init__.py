@@ -21,6 +21,8 @@ COMMANDS = {
     "mine": "Make tasks from the functions of real Python code.",
     "check": "Run the conformance suite of a plug-in.",
     "list": "List what is registered.",
+    "new": "Write a package with a plug-in, to change.",
+    "completion": "Print what makes a shell complete commands and options.",
     "doctor": "Say what this machine can isolate, and how to mend it.",
     "reproduce": "Run an ablation of a paper and compare its sign.",
     "bench": "Measure the performance claims as ratios taken in one run.",
@@ -100,6 +102,9 @@ def main() -> None:
         root.main(standalone_mode=False)
     except click.exceptions.Abort:
         sys.exit(130)
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        sys.exit(2)
     except (click.ClickException, CodegymError) as error:
         told = translated(error) if isinstance(error, click.ClickException) else error
         if {"-v", "--verbose"} & set(sys.argv):

@@ -2,15 +2,18 @@
 
 import importlib
 import inspect
+from importlib.metadata import entry_points
 from typing import Any
 
 import click
+import gymnasium as gym
+from gymnasium.envs.registration import load_env_creator
 
 from codegym import registry
 from codegym.errors import CodegymError, UnknownNameError
 from codegym.measuring.output import Output, with_output
 from codegym.measuring.result_table import ResultTable, words
-from codegym.registration import ENVIRONMENTS
+from codegym.registration import ENVIRONMENTS, import_packages
 
 _ENVIRONMENTS = "environments"
 # Groups whose plug-ins take options by name; an agent's are its settings.
@@ -36,6 +39,12 @@ def command(group: str | None, output: Output) -> None:
     if group not in groups:
         raise UnknownNameError("plug-in group", group, groups)
     described = [_describe(group, name) for name in _names(group)]
+    if group == _ENVIRONMENTS:
+        described += [
+            {"name": name, "package": "", "text": f"({reason})", "options": ""}
+            for name, reason in import_packages().items()
+        ]
+        described += [_describe_other(name) for name in others()]
     names = ["name", "what it is", "options"]
     # Packages are shown where there is one.
     if any(row["package"] for row in described):
@@ -70,6 +79,23 @@ def _describe(group: str, name: str) -> dict[str, str]:
         return row | {"text": f"({error})"}
     text = (inspect.getdoc(target) or "").strip().split("\n\n")[0].replace("\n", " ")
     return row | {"text": text, "options": _options(group, target)}
+
+
+def others() -> list[str]:
+    """Return the ids that the modules of other packages' entry points registered."""
+    modules = {point.value.partition(":")[0] for point in entry_points(group="codegym.envs")}
+    return [
+        name
+        for name, spec in gym.registry.items()
+        if isinstance(spec.entry_point, str) and spec.entry_point.partition(":")[0] in modules
+    ]
+
+
+def _describe_other(name: str) -> dict[str, str]:
+    entry = gym.registry[name].entry_point
+    creator = load_env_creator(entry) if isinstance(entry, str) else entry
+    text = (inspect.getdoc(creator) or "").split("\n")[0]
+    return {"name": name, "package": str(entry).partition(":")[0], "text": text, "options": ""}
 
 
 def _options(group: str, target: Any) -> str:

@@ -36,6 +36,10 @@ def make_reward(text: "str | Reward | Callable[[Verdict], float]") -> Reward:
         return text
     if callable(text):
         return FunctionReward(text)
+    return _parsed(text)
+
+
+def _parsed(text: Any) -> Reward:
     if not isinstance(text, str):
         expected = "an expression, a Reward, or a function of a Verdict"
         raise ConfigError("a reward is unusable", value=text, expected=expected)

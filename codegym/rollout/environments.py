@@ -14,7 +14,7 @@ from codegym.errors import ConfigError, UnknownNameError
 from codegym.grading.judge import Judge
 from codegym.grading.verdict import Verdict
 from codegym.policy import Policy
-from codegym.registration import ENVIRONMENTS
+from codegym.registration import ENVIRONMENTS, import_packages
 from codegym.rewards import Reward
 from codegym.tasks.task import Task
 from codegym.tasks.task_source import TaskSource
@@ -77,7 +77,8 @@ def find_env(env_id: str) -> EnvSpec:
     """Return the registration of an environment.
 
     Args:
-        env_id: A Gymnasium id. ``package:Name-v0`` imports the package first, which registers it.
+        env_id: A Gymnasium id. ``package:Name-v0`` imports the package first, which registers it;
+            packages with an entry point in ``codegym.envs`` are imported for an unknown id.
 
     Raises:
         UnknownNameError: There is no such environment; names the nearest.
@@ -93,6 +94,8 @@ def find_env(env_id: str) -> EnvSpec:
                 value=env_id,
                 expected="package:Name-v0, with a package that registers the environment",
             ) from error
+    if name not in gym.registry:
+        import_packages()
     try:
         return gym.spec(name)
     except GymnasiumError as error:

@@ -336,7 +336,7 @@ class Trainer:
                 seed=self.config.seed,
                 name=self.config.eval_tasks or self.config.env,
             )
-            where = {"moment": moment, "kind": kind, "phase": phase.name}
+            where: dict[str, Any] = {"moment": moment, "kind": kind, "phase": phase.name}
             where["programs_written"] = progress.total_programs
             self.folder.append_all("programs", [kept | where for kept in report.programs])
             # Without the rows of a full evaluation nobody could pair it with another.

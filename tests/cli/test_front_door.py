@@ -69,6 +69,11 @@ def test_what_click_says_is_said_in_our_words(arguments: list[str], said: tuple[
         assert words in text, text
 
 
+def test_a_bare_command_shows_its_help() -> None:
+    done = run()
+    assert done.returncode == 2 and "Commands:" in done.stderr and "Error" not in done.stderr
+
+
 def test_an_error_is_one_line_and_exit_code_2() -> None:
     done = run("list", "agnts")
     assert done.returncode == 2 and not done.stdout
