@@ -5,10 +5,11 @@ import webbrowser
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import click
 
-from codegym.errors import ConfigError
+from codegym.errors import CodegymError, ConfigError
 from codegym.measuring.output import Output, with_output
 from codegym.measuring.result_table import Cell, Difference, ResultTable, words
 from codegym.measuring.run_reading import RunFiles, leaderboard, programs_of, view_of_row
@@ -55,7 +56,7 @@ def command(
         make = lambda refresh: leaderboard_page.draw(_board(runs))  # noqa: E731
         output.table("leaderboard", _table(runs))
     if serve:
-        serve(make, port, opened, output)
+        serve_page(make, port, opened, output)
         return
     page = out or default
     page.write_text(make(0), encoding="utf-8")
@@ -96,13 +97,23 @@ def _run(path: Path, refresh_s: int) -> str:
             metrics=run.metrics,
             curve=run.curve,
             summary=run.summary,
-            departures=run.departures,
+            departures=run.departures if run.complete else _departures(run.config),
             notes=run.notes,
             best=best,
             worst=worst,
             refresh_s=0 if run.complete else refresh_s,
         )
     )
+
+
+def _departures(config: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return the departures of a run under way; {} where what trains is not installed."""
+    try:
+        from codegym.training.session import departures_of, make_config
+
+        return dict(departures_of(make_config(config)))
+    except (CodegymError, ModuleNotFoundError):
+        return {}
 
 
 def _episode(path: Path, number: int) -> str:
@@ -138,7 +149,7 @@ def _table(paths: list[Path]) -> ResultTable:
     return ResultTable(heads, rows, title="pass@1 on held-out tasks, 95 % intervals over tasks")
 
 
-def serve(make: Callable[[int], str], port: int, opened: bool, output: Output) -> None:
+def serve_page(make: Callable[[int], str], port: int, opened: bool, output: Output) -> None:
     """Serve a page at localhost until Ctrl-C; it is made anew for every request."""
 
     class Handler(BaseHTTPRequestHandler):

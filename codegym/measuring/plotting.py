@@ -11,7 +11,7 @@ _DASHES = ("-", "--", "-.", ":")
 STYLES: tuple[dict[str, str], ...] = tuple(
     {
         "color": _COLOURS[number % len(_COLOURS)],
-        "marker": _MARKERS[number % len(_MARKERS)],
+        "marker": _MARKERS[(number + 3 * (number // len(_COLOURS))) % len(_MARKERS)],
         "linestyle": _DASHES[(number // len(_COLOURS)) % len(_DASHES)],
     }
     for number in range(len(_COLOURS) * len(_DASHES))

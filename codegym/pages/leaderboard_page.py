@@ -6,7 +6,7 @@ from typing import Any
 
 from codegym.pages.html_page import frame
 
-_HEADS = ("rank", "run", "programs", "seeds", "before", "after", "gain", "gain, 95 %", "budget")
+_HEADS = ("rank", "run", "programs", "gain", "95 %", "after", "before", "seeds", "budget")
 _SCRIPT = """
 const body = document.querySelector("tbody"), rows = [...body.rows];
 const text = document.getElementById("text"), kind = document.getElementById("kind");
@@ -76,31 +76,37 @@ def draw(rows: Sequence[Mapping[str, Any]], *, title: str = "Leaderboard") -> st
 
 def _row(row: Mapping[str, Any], rank: int, reach: float) -> str:
     seeds = ", ".join(map(str, row["seeds"]))
+    budget = f"{row['programs']:,.0f}<br><small>{row['minutes']:.1f} min</small>"
     cells = [
         _cell(str(rank), rank),
-        f'<td class="words" style="white-space:normal;min-width:9rem">{escape(row["label"])}</td>',
+        f'<td class="words" style="white-space:normal;min-width:8rem">{escape(row["label"])}</td>',
         f'<td class="words">{escape(row["kind"])}</td>',
+        _cell(_stacked(row["gain"], "+"), row["gain"]["mean"]),
+        _cell(_bar(row["gain"], reach), row["gain"]["low"]),
+        *(_cell(_stacked(row[name], ""), row[name]["mean"]) for name in ("after", "before")),
         _cell(seeds, len(row["seeds"])),
-        *(_cell(_interval(row[name], ""), row[name]["mean"]) for name in ("before", "after")),
-        _cell(_interval(row["gain"], "+"), row["gain"]["mean"]),
-        f'<td data-v="{row["gain"]["mean"]}">{_bar(row["gain"], reach)}</td>',
-        _cell(f"{row['programs']:,.0f} in {row['minutes']:.1f} min", row["programs"]),
+        _cell(budget, row["programs"]),
     ]
     return f'<tr data-kind="{escape(row["kind"])}">{"".join(cells)}</tr>'
 
 
 def _cell(text: str, value: float) -> str:
-    return f'<td data-v="{value}">{escape(text)}</td>'
+    """Return a cell of HTML, and the value by which its column is sorted."""
+    return f'<td data-v="{value}">{text}</td>'
 
 
-def _interval(row: Mapping[str, float], sign: str) -> str:
-    return f"{row['mean']:{sign}.3f} [{row['low']:{sign}.3f}, {row['high']:{sign}.3f}]"
+def _stacked(row: Mapping[str, float], sign: str) -> str:
+    """Return a mean with its interval below."""
+    return (
+        f"{row['mean']:{sign}.3f}<br>"
+        f'<small class="soft">[{row["low"]:{sign}.3f}, {row["high"]:{sign}.3f}]</small>'
+    )
 
 
 def _bar(gain: Mapping[str, float], reach: float) -> str:
     """Return an interval as a line with a dot, around 0 in the middle."""
     low, mean, high = (60 + 56 * gain[name] / reach for name in ("low", "mean", "high"))
-    text = f"gain {_interval(gain, '+')}"
+    text = f"gain {gain['mean']:+.3f}, from {gain['low']:+.3f} to {gain['high']:+.3f}"
     return (
         f'<svg viewBox="0 0 120 16" role="img" aria-label="{text}" style="width:120px">'
         '<line x1="60" x2="60" y1="0" y2="16" stroke="var(--soft)"/>'

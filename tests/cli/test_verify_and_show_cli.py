@@ -135,7 +135,7 @@ def test_a_served_page_follows_the_run(run: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(show, "ThreadingHTTPServer", Server)
     version = iter(range(9))
     make: Callable[[int], str] = lambda refresh: f"version {next(version)} every {refresh}"  # noqa: E731
-    thread = threading.Thread(target=show.serve, args=(make, 0, False, Output()))
+    thread = threading.Thread(target=show.serve_page, args=(make, 0, False, Output()))
     thread.start()
     assert ready.wait(10)
     try:
