@@ -207,7 +207,7 @@ def test_pages_fit_their_widths_and_complain_of_nothing(scheme: str, tmp_path: P
     assert all(over <= 0 and out == 0 for _, over, out in each), each
 
 
-USE = """<script>
+USE = """<script>{
 const gain = [...document.querySelectorAll("th button")].find((b) => b.textContent === "gain");
 const first = () => document.querySelector("tbody tr").cells[3].dataset.v;
 const said = [];
@@ -215,7 +215,7 @@ gain.click(); said.push(first()); gain.click(); said.push(first());
 const text = document.getElementById("text");
 text.value = "ppo"; text.oninput();
 said.push([...document.querySelectorAll("tbody tr")].filter((row) => !row.hidden).length);
-document.title = "used " + said.join(" ");
+document.title = "used " + said.join(" ");}
 </script>"""
 
 
@@ -224,4 +224,4 @@ def test_a_leaderboard_is_sorted_and_filtered(tmp_path: Path) -> None:
     path = tmp_path / "board.html"
     path.write_text(PAGES["leaderboard"].replace("</body>", USE + "</body>"))
     done = chromium("--virtual-time-budget=2000", "--dump-dom", path.as_uri())
-    assert "<title>used 0.2 0 2</title>" in done.stdout, done.stderr
+    assert "<title>used 0.2 0.0 2</title>" in done.stdout, done.stderr
