@@ -2,9 +2,9 @@
 
 The gain of a task is passed-after minus passed-before, with the same sampling seed. Between two
 evaluations the value of a task is interpolated linearly, which gives the gain at any budget. The
-interval of a single seed is a bootstrap over its tasks. For the mean over seeds, each task's gain
-is averaged over the seeds and the tasks are resampled. So an interval covers the choice of tasks
-only; the figures of the single seeds show how much the seeds vary.
+interval of a single seed is over its tasks (``statistics.paired_gain``). For the mean over seeds,
+each task's gain is averaged over the seeds first. So an interval covers the choice of tasks only;
+the figures of the single seeds show how much the seeds vary.
 """
 
 from collections.abc import Mapping, Sequence

@@ -253,7 +253,9 @@ class Summary:
         ]
         columns = words("what"), Column("verdicts", digits=4)
         output.table("summary", ResultTable(columns, rows, title="verdicts"))
+        named = ResultTable(tuple(what for what, _ in rows), [[cell for _, cell in rows]])
         output.field(
+            summary=named.json()[0],
             outcomes={str(outcome): number for outcome, number in self.outcomes.items()},
             failures=[
                 {"task_id": task_id, "verdict": verdict.to_json()}

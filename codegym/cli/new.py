@@ -7,6 +7,7 @@ import click
 from codegym import registry
 from codegym.cli.package_templates import KINDS, files_of
 from codegym.errors import ConfigError, UnknownNameError
+from codegym.measuring.output import Output, with_output
 
 _GROUPS = {"agent": "agents", "reward": "rewards", "source": "sources"}
 
@@ -19,7 +20,8 @@ _GROUPS = {"agent": "agents", "reward": "rewards", "source": "sources"}
     type=click.Path(file_okay=False, path_type=Path),
     help="Folder of the package.  [default: NAME]",
 )
-def command(kind: str, name: str, out: Path | None) -> None:
+@with_output
+def command(kind: str, name: str, out: Path | None, output: Output) -> None:
     """Write a package with a plug-in that works, to change.
 
     KIND is agent, reward, source or env. NAME becomes the name of the package and of the plug-in.
@@ -44,5 +46,6 @@ def command(kind: str, name: str, out: Path | None) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for file, text in files_of(kind, name).items():
         (folder / file).write_text(text)
-        click.echo(folder / file)
-    click.echo(f"then: pip install -e {folder}; {folder / 'README.md'} says how it is used")
+        output.line(str(folder / file))
+    output.field(folder=str(folder), files=sorted(files_of(kind, name)))
+    output.remark(f"then: pip install -e {folder}; {folder / 'README.md'} says how it is used")

@@ -12,7 +12,7 @@ import click
 from codegym.errors import CodegymError, ConfigError
 from codegym.measuring.output import Output, with_output
 from codegym.measuring.result_table import Cell, Difference, ResultTable, words
-from codegym.measuring.run_reading import RunFiles, leaderboard, programs_of, view_of_row
+from codegym.measuring.run_reading import RunFiles, leaderboard, programs_of, view_in_run
 from codegym.measuring.statistics import Interval
 from codegym.pages import episode_page, leaderboard_page, run_page
 from codegym.sources._records import read_records
@@ -123,7 +123,7 @@ def _episode(path: Path, number: int) -> str:
     record = records[number - 1]
     if not isinstance(record.row.get("program"), str):
         raise record.error("not a row of kept programs", field="program")
-    return episode_page.draw(view_of_row(dict(record.row)))
+    return episode_page.draw(view_in_run(path, dict(record.row)))
 
 
 def _board(paths: list[Path]) -> list[dict[str, object]]:

@@ -103,6 +103,19 @@ def programs_of(run: RunFiles) -> tuple[list[EpisodeView], list[EpisodeView]]:
     ]
 
 
+def view_in_run(path: Path, row: dict[str, Any]) -> EpisodeView:
+    """Return the view of a kept program, with its credit where its file is in a run's folder.
+
+    Args:
+        path: File of kept programs.
+        row: A row of it.
+    """
+    folders = [folder for folder in path.resolve().parents if (folder / "config.yaml").is_file()]
+    if not folders or not row.get("verdict"):
+        return view_of_row(row)
+    return _Pricer(RunFiles.read(folders[0])).view(row)
+
+
 def view_of_row(row: dict[str, Any]) -> EpisodeView:
     """Return the view of a kept program without its task: one piece, no credit."""
     return EpisodeView(

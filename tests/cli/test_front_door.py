@@ -18,7 +18,8 @@ from codegym.cli.list import command as list_command
 from codegym.errors import ConformanceError, MissingExtraError, UnknownNameError
 from codegym.rewards.reward import Reward
 
-WITHOUT_RESULTS = {"completion", "new"}
+# What it prints is a script of the shell's.
+WITHOUT_RESULTS = {"completion"}
 
 
 def commands() -> Iterator[tuple[str, click.Command]]:

@@ -111,7 +111,9 @@ def test_a_kept_program_has_a_page(run: Path, tmp_path: Path) -> None:
     page = tmp_path / "program.html"
     done = call("show", str(run / "programs.jsonl"), "--row", "2", "--out", str(page))
     assert done.exit_code == 0
-    assert str(rows_of(run / "programs.jsonl")[1]["task_id"]) in page.read_text()
+    text = page.read_text()
+    assert str(rows_of(run / "programs.jsonl")[1]["task_id"]) in text
+    assert "<option>reward</option>" in text and 'data-i="2"' in text  # token by token
     assert isinstance(
         call("show", str(run / "programs.jsonl"), "--row", "999").exception, ConfigError
     )
