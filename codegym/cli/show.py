@@ -47,6 +47,7 @@ def command(
     them (bench learning, reproduce), whose leaderboard is written.
     """
     runs = _runs(paths)
+    make: Callable[[int], str]
     if len(paths) == 1 and paths[0].is_file():
         default, make = Path("codegym.html"), lambda refresh: _episode(paths[0], row)
     elif len(runs) == 1:

@@ -1,6 +1,7 @@
 """Run reading: what the files of a run hold, as plain values for pages and leaderboards."""
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -233,15 +234,23 @@ def _plain(interval: Interval) -> dict[str, float]:
 
 def _label(run: RunFiles, runs: Sequence[RunFiles]) -> str:
     """Return the agent's name, with the settings in which runs of this agent differ."""
-    same = [other.config for other in runs if other.config["agent"] == run.config["agent"]]
-    own = run.config
+    own = _settings(run)
+    same = [_settings(other) for other in runs if other.config["agent"] == own["agent"]]
     differing = [
-        f"{name}={own[name]}"
-        for name in own
-        if name not in ("seed", "threads", "workers")
-        and any(other.get(name) != own[name] for other in same)
+        f"{name}={own[name]}" for name in own if any(other.get(name) != own[name] for other in same)
     ]
     return " ".join([own["agent"], *differing])
+
+
+def _settings(run: RunFiles) -> dict[str, Any]:
+    """Return the settings without the seed, which the name of a starting policy may hold too."""
+    kept = {
+        name: value
+        for name, value in run.config.items()
+        if name not in ("seed", "threads", "workers")
+    }
+    start = re.sub(rf"-{run.config['seed']}(?=/|$)", "-SEED", str(kept.get("policy", "")))
+    return kept | {"policy": start}
 
 
 def _config(path: Path) -> dict[str, Any]:

@@ -113,7 +113,7 @@ def test_a_kept_program_has_a_page(run: Path, tmp_path: Path) -> None:
     assert done.exit_code == 0
     text = page.read_text()
     assert str(rows_of(run / "programs.jsonl")[1]["task_id"]) in text
-    assert "<option>reward</option>" in text and 'data-i="2"' in text  # token by token
+    assert '{"values": {"reward": [' in text  # the credit of each token
     assert isinstance(
         call("show", str(run / "programs.jsonl"), "--row", "999").exception, ConfigError
     )
