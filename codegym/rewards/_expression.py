@@ -34,7 +34,7 @@ def make_reward(text: "str | Reward | Callable[[Verdict], float]") -> Reward:
     """
     if isinstance(text, Reward):
         return text
-    if callable(text):
+    if callable(text) and not isinstance(text, type):
         return FunctionReward(text)
     return _parsed(text)
 
