@@ -123,10 +123,10 @@ def __getattr__(name: str) -> Any:
     try:
         module = importlib.import_module(_LAZY[name])
     except ModuleNotFoundError as error:
-        missing = (error.name or "").partition(".")[0]
-        if missing in ("", "codegym"):
+        missing = MissingExtraError.of(error)
+        if missing is None:
             raise
-        raise MissingExtraError(missing, "agents") from error
+        raise missing from error
     value = globals()[name] = getattr(module, name)
     return value
 

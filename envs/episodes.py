@@ -86,8 +86,8 @@ class Episodes:
     def __init__(
         self,
         *,
-        tasks: str | TaskSource,
-        reward: str | Reward,
+        tasks: str | TaskSource | Sequence[Task],
+        reward: str | Reward | Callable[[Verdict], float],
         tokenizer: str | Tokenizer,
         max_tokens: int,
         budget: int | None,

@@ -20,13 +20,12 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 import click
-from rich.console import Console
-from rich.markup import escape
 from rich.progress import Progress
 
 from codegym import registry
-from codegym.bench.agent_comparison_report import describe, plot, tables, verdicts
+from codegym.bench.agent_comparison_report import describe, notes, plot, tables, verdicts
 from codegym.errors import ConfigError
+from codegym.measuring.output import Output, with_output
 from codegym.measuring.run_report import departure_lines
 from codegym.rollout.environments import DEFAULT_ENV
 from codegym.settings import env_args
@@ -217,8 +216,8 @@ class Comparison:
     show_default=True,
     help="Folder for the runs, results.json and learning.png.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")
-def command(as_json: bool, threads: int | None, acceptance: bool, **options: Any) -> None:
+@with_output
+def command(output: Output, threads: int | None, acceptance: bool, **options: Any) -> None:
     """Compare agents from the same warm starts, after equal minutes and equal programs.
 
     A variant is AGENT[:PRESET][?KEY=VALUE&...][@MINUTES].
@@ -231,7 +230,7 @@ def command(as_json: bool, threads: int | None, acceptance: bool, **options: Any
         raise ConfigError("--acceptance names its own variants", value=options["agents"])
     options["agents"] = _ACCEPTANCE if acceptance else options["agents"] or _AGENTS
     comparison = _comparison(**options)
-    console = Console(stderr=True)
+    console = output.notes
     with Progress(console=console, disable=not console.is_terminal) as progress:
         total = len(comparison.seeds) * (len(comparison.configs) + 1)
         bar = progress.add_task("runs", total=total)
@@ -247,18 +246,13 @@ def command(as_json: bool, threads: int | None, acceptance: bool, **options: Any
         results["acceptance"] = verdicts(results)
     (options["out"] / "results.json").write_text(json.dumps(results, indent=1) + "\n")
     plot(runs, options["out"] / "learning.png")
-    if as_json:
-        click.echo(json.dumps(results))
-        return
-    out = Console()
-    # In a file or a pipe, a wide table is more readable than a folded table.
-    out.width = out.width if out.is_terminal else 140
-    for drawn in tables(results):
-        out.print(drawn)
-    for line in departure_lines(results["departures"]):
-        out.print(escape(line), highlight=False)
+    output.document(results)
+    for key, table in tables(results).items():
+        output.table(key, table)
+    for sentence in (*notes(results), *departure_lines(results["departures"])):
+        output.line(sentence)
     for line in results.get("acceptance", ()):
-        out.print(line["text"], highlight=False)
+        output.line(line["text"])
 
 
 def _comparison(

@@ -9,15 +9,14 @@ from itertools import islice
 from pathlib import Path
 
 import click
-from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
 
 from codegym.errors import ConfigError
 from codegym.grading.judge import Judge, repeat
 from codegym.grading.verdict import Outcome, Verdict
 from codegym.grading.verdict_cache import VerdictCache
+from codegym.measuring.output import Output, with_output
+from codegym.measuring.result_table import Cell, Column, ResultTable, words
 from codegym.measuring.sample_files import (
     Sample,
     VerdictFile,
@@ -25,7 +24,7 @@ from codegym.measuring.sample_files import (
     read_samples,
     same_program,
 )
-from codegym.measuring.statistics import pass_at_k
+from codegym.measuring.statistics import pass_at_k, proportion
 from codegym.sandbox import Sandbox, make_sandbox
 from codegym.sandbox.limits import Limits
 from codegym.sources import TaskSource, load_tasks
@@ -57,6 +56,7 @@ SHOWN_FAILURES = 10
 @click.option("--wall-s", type=float, help="Seconds allowed per program.")
 @click.option("--cpu-s", type=float, help="Processor seconds allowed per program.")
 @click.option("--memory-mb", type=float, help="Megabytes allowed per program.")
+@with_output
 def command(
     source: str,
     canonical: bool,
@@ -73,6 +73,7 @@ def command(
     wall_s: float | None,
     cpu_s: float | None,
     memory_mb: float | None,
+    output: Output,
 ) -> None:
     """Run programs against their tests and print a summary.
 
@@ -92,7 +93,7 @@ def command(
     changes = {"wall_s": wall_s, "cpu_s": cpu_s}
     changes["memory_bytes"] = None if memory_mb is None else int(memory_mb * (1 << 20))
     chosen = list(_limited(chosen, {k: v for k, v in changes.items() if v is not None}))
-    summary = Summary()
+    summary = Summary(most_failures=len(chosen) if output.verbose else SHOWN_FAILURES)
     if samples is not None and not only_sampled:
         summary.miss(tasks, chosen)
     with ExitStack() as stack:
@@ -105,14 +106,14 @@ def command(
         left = _skip_done(chosen, file, summary)
         graded = _graded(left, sandbox, kept) if times == 1 else _repeated(left, times, sandbox)
         stack.enter_context(_explained(out, summary))
-        for sample, verdicts in _with_progress(graded, len(left)):
+        for sample, verdicts in _with_progress(graded, len(left), output):
             summary.add(sample, verdicts)
             if file is not None:
                 outcomes = [str(verdict.outcome) for verdict in verdicts]
                 runs = [("outcomes", outcomes)] if times > 1 else []
                 file.write(sample, verdicts[0], runs)
         summary.isolation = sandbox.isolation
-    summary.print(Console())
+    summary.write(output)
     raise SystemExit(0 if summary.all_good else 1)
 
 
@@ -204,9 +205,9 @@ def _repeated(
 
 
 def _with_progress(
-    graded: Iterator[tuple[Sample, list[Verdict]]], total: int
+    graded: Iterator[tuple[Sample, list[Verdict]]], total: int, output: Output
 ) -> Iterator[tuple[Sample, list[Verdict]]]:
-    console = Console(stderr=True)
+    console = output.notes
     columns = (
         TextColumn("grading"),
         BarColumn(),
@@ -232,6 +233,7 @@ class Summary:
         named: The first of these tasks.
     """
 
+    most_failures: int = SHOWN_FAILURES
     isolation: str = ""
     resumed: int = 0
     tasks: dict[str, list[bool]] = field(default_factory=dict)
@@ -258,7 +260,7 @@ class Summary:
         )
         self.outcomes[first.outcome] += 1
         self.pass_rates += first.pass_rate
-        if not first.passed and len(self.failures) < SHOWN_FAILURES:
+        if not first.passed and len(self.failures) < self.most_failures:
             unread = first.outcome in (Outcome.SYNTAX_ERROR, Outcome.NO_PROGRAM)
             hint = sample.hint if unread else ""
             self.failures.append((sample.task.task_id, first, hint))
@@ -276,39 +278,67 @@ class Summary:
         passed = self.outcomes[Outcome.PASSED] == self.programs
         return passed and not self.varying and not self.missing
 
-    def print(self, console: Console) -> None:
-        """Print the table, then the failures and the programs that varied."""
-        programs, seconds = self.programs, time.monotonic() - self.started
-        pass_at_1 = sum(pass_at_k(len(passed), sum(passed), 1) for passed in self.tasks.values())
-        table = Table(title="verdicts", title_justify="left", show_header=False)
-        table.add_row("passed", f"{self.outcomes[Outcome.PASSED]}/{programs}")
-        asked = len(self.tasks) + self.missing
-        table.add_row("tasks", str(asked))
-        if self.missing:
-            table.add_row("tasks without a sample", f"{self.missing} (counted as failed)")
-        table.add_row("pass@1", f"{pass_at_1 / asked:.4f}")
-        table.add_row("mean share of cases passed", f"{self.pass_rates / programs:.4f}")
-        for outcome in Outcome:
-            if outcome is not Outcome.PASSED and self.outcomes[outcome]:
-                table.add_row(str(outcome), str(self.outcomes[outcome]))
-        if self.resumed:
-            table.add_row("taken from the file", str(self.resumed))
-        table.add_row("isolation", self.isolation)
-        table.add_row("seconds", f"{seconds:.2f}")
-        console.print(table)
+    @property
+    def per_task(self) -> list[float]:
+        """Share of each task's programs that passed; 0 for a task without a sample."""
+        sampled = [pass_at_k(len(passed), sum(passed), 1) for passed in self.tasks.values()]
+        return sampled + [0.0] * self.missing
+
+    def write(self, output: Output) -> None:
+        """Write the table, then the failures and the programs that varied."""
+        programs = self.programs
+        passed = self.outcomes[Outcome.PASSED]
+        lacking = ("tasks without a sample (counted as failed)", self.missing)
+        rows: list[tuple[str, Cell]] = [
+            ("passed", f"{passed}/{programs}" if output.is_text else passed),
+            ("programs", programs),
+            ("tasks", len(self.tasks) + self.missing),
+            *((lacking,) if self.missing else ()),
+            ("pass@1", proportion(self.per_task)),
+            ("mean share of cases passed", self.pass_rates / programs),
+            *(
+                (str(outcome), self.outcomes[outcome])
+                for outcome in Outcome
+                if self._counts(outcome)
+            ),
+            *((("taken from the file", self.resumed),) if self.resumed else ()),
+            ("isolation", self.isolation),
+            ("seconds", round(time.monotonic() - self.started, 1)),
+        ]
+        columns = words("what"), Column("verdicts", digits=4)
+        output.table("summary", ResultTable(columns, rows, title="verdicts"))
+        named = ResultTable(tuple(what for what, _ in rows), [[cell for _, cell in rows]])
+        output.field(
+            summary=named.json()[0],
+            outcomes={str(outcome): number for outcome, number in self.outcomes.items()},
+            failures=[
+                {"task_id": task_id, "verdict": verdict.to_json()}
+                for task_id, verdict, _ in self.failures
+            ],
+            varying=[task_id for task_id, _ in self.varying],
+            missing=self.named,
+        )
+        self._write_failures(output)
+
+    def _write_failures(self, output: Output) -> None:
         for task_id, verdict, hint in self.failures:
             line = f" (line {verdict.error_line})" if verdict.error_line else ""
             text = f"{verdict.error_type} {verdict.error_message}".strip()
-            console.print(f"  {escape(task_id)}: {verdict.outcome}{line} {escape(text)}")
+            output.line(f"  {task_id}: {verdict.outcome}{line} {text}")
             if hint:
-                console.print(f"    {hint}")
-        if programs - self.outcomes[Outcome.PASSED] > len(self.failures):
-            console.print("  ...")
+                output.line(f"    {hint}")
+        failed = self.programs - self.outcomes[Outcome.PASSED]
+        if failed > len(self.failures):
+            output.remark(f"  ... {failed - len(self.failures)} more; -v shows all")
         if self.missing:
             shown = ", ".join(self.named)
             more = ", ..." if self.missing > len(self.named) else ""
-            console.print(f"  no sample: {escape(shown + more)}")
+            output.line(f"  no sample: {shown}{more}")
         for task_id, verdicts in self.varying:
             counts = Counter(str(verdict.outcome) for verdict in verdicts)
             shown = ", ".join(f"{name} {count}" for name, count in counts.items())
-            console.print(f"  [red]varies[/] {escape(task_id)}: {shown}")
+            output.line(f"  varies {task_id}: {shown}", style="red")
+
+    def _counts(self, outcome: Outcome) -> bool:
+        """Whether an outcome gets a row."""
+        return outcome is not Outcome.PASSED and bool(self.outcomes[outcome])

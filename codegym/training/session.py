@@ -104,6 +104,9 @@ def train(
         policy = codegym.make_policy(report.checkpoint)
     """
     trainer = prepare(make_config(config, **settings), out, watch=watch)
+    # A start that fails leaves no folder behind, and with ``overwrite`` the old run in it.
+    trainer.folder.check_free(overwrite=overwrite)
+    trainer.rehearse()
     trainer.folder.create(trainer.config.to_mapping(), overwrite=overwrite)
     return _finish(trainer, complete=trainer.run())
 

