@@ -20,13 +20,12 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 import click
-from rich.console import Console
-from rich.markup import escape
 from rich.progress import Progress
 
 from codegym import registry
-from codegym.bench.agent_comparison_report import describe, plot, tables, verdicts
+from codegym.bench.agent_comparison_report import describe, notes, plot, tables, verdicts
 from codegym.errors import ConfigError
+from codegym.measuring.output import Output, with_output
 from codegym.measuring.run_report import departure_lines
 from codegym.rollout.environments import DEFAULT_ENV
 from codegym.settings import env_args
@@ -36,6 +35,7 @@ from codegym.training.comparison_run import (
     departures_by_label,
     train_or_read,
 )
+from codegym.training.interrupts import explained, this_command
 
 _AGENTS = "rft,actor_critic,ppo,rltf,grpo"
 _ACCEPTANCE = "rft@2,actor_critic@1.5,ppo@3,rltf@3,grpo@3"
@@ -216,8 +216,8 @@ class Comparison:
     show_default=True,
     help="Folder for the runs, results.json and learning.png.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")
-def command(as_json: bool, threads: int | None, acceptance: bool, **options: Any) -> None:
+@with_output
+def command(output: Output, threads: int | None, acceptance: bool, **options: Any) -> None:
     """Compare agents from the same warm starts, after equal minutes and equal programs.
 
     A variant is AGENT[:PRESET][?KEY=VALUE&...][@MINUTES].
@@ -230,32 +230,29 @@ def command(as_json: bool, threads: int | None, acceptance: bool, **options: Any
         raise ConfigError("--acceptance names its own variants", value=options["agents"])
     options["agents"] = _ACCEPTANCE if acceptance else options["agents"] or _AGENTS
     comparison = _comparison(**options)
-    console = Console(stderr=True)
+    console = output.notes
     with Progress(console=console, disable=not console.is_terminal) as progress:
         total = len(comparison.seeds) * (len(comparison.configs) + 1)
         bar = progress.add_task("runs", total=total)
         runs = []
-        for run in comparison.runs():
-            runs.append(run)
-            progress.advance(bar)
+        saved = f"finished runs, and the checkpoint of the last one, in {options['out']}"
+        with explained(saved, this_command()):
+            for run in comparison.runs():
+                runs.append(run)
+                progress.advance(bar)
     results = describe(runs) | {"options": {**options, "out": str(options["out"])}}
     results["departures"] = comparison.departures()
     if acceptance:
         results["acceptance"] = verdicts(results)
     (options["out"] / "results.json").write_text(json.dumps(results, indent=1) + "\n")
     plot(runs, options["out"] / "learning.png")
-    if as_json:
-        click.echo(json.dumps(results))
-        return
-    out = Console()
-    # In a file or a pipe, a wide table is more readable than a folded table.
-    out.width = out.width if out.is_terminal else 140
-    for drawn in tables(results):
-        out.print(drawn)
-    for line in departure_lines(results["departures"]):
-        out.print(escape(line), highlight=False)
+    output.document(results)
+    for key, table in tables(results).items():
+        output.table(key, table)
+    for sentence in (*notes(results), *departure_lines(results["departures"])):
+        output.line(sentence)
     for line in results.get("acceptance", ()):
-        out.print(line["text"], highlight=False)
+        output.line(line["text"])
 
 
 def _comparison(
@@ -321,9 +318,6 @@ def _train(
     """Train or read a run.
 
     Raises:
-        click.Abort: The run was stopped.
+        Interrupted: A signal stopped the run, which can be continued.
     """
-    curve = train_or_read(path, settings, start=start)
-    if curve is None:
-        raise click.Abort
-    return ComparisonRun(label, seed, curve)
+    return ComparisonRun(label, seed, train_or_read(path, settings, start=start))

@@ -19,7 +19,6 @@ from typing import Any
 import click
 from rich.console import Console
 from rich.progress import track
-from rich.table import Table
 
 from codegym import version
 from codegym.bench.attack_corpus import ATTACKS, FAMILIES, Attack
@@ -37,6 +36,8 @@ from codegym.bench.planted_secrets import PlantedSecrets
 from codegym.errors import CodegymError, ConfigError, UnknownNameError
 from codegym.grading.judge import judge, judge_many
 from codegym.grading.verdict_cache import VerdictCache
+from codegym.measuring.output import Output, with_output
+from codegym.measuring.result_table import ResultTable, words
 from codegym.sandbox import Sandbox, make_sandbox
 from codegym.sandbox.limits import Limits
 from codegym.tasks.suite import Form
@@ -252,29 +253,30 @@ def _attack_other_graders(
                 yield finding
 
 
-def show(findings: Sequence[Finding], console: Console) -> None:
-    """Print the table of classes against graders, and every attack that succeeded."""
+def show(findings: Sequence[Finding], output: Output) -> None:
+    """Write the table of classes against graders, and every attack that succeeded."""
     graders = list(dict.fromkeys(finding.grader for finding in findings))
-    table = Table(title="Successful attacks / attacks run")
-    table.add_column("class")
-    for grader in graders:
-        table.add_column(grader, justify="right")
-    rows = [(f"{letter}  {words}", letter) for letter, words in FAMILIES.items()]
-    for title, letter in [*rows, ("all", "")]:
+    rows: list[tuple[str | None, ...]] = []
+    classes = [(f"{letter}  {text}", letter) for letter, text in FAMILIES.items()]
+    for title, letter in [*classes, ("all", "")]:
         cells = []
         for grader in graders:
             met = [f for f in findings if f.grader == grader and f.attack.startswith(letter)]
             cells.append(f"{sum(not f.held for f in met)} / {len(met)}" if met else "-")
-        table.add_row(title, *cells, end_section=letter == "n")
+        rows.append((title, *cells))
+        if letter == "n":
+            rows.append((None,) * (1 + len(graders)))
     for what in ("passed", "broke", "poisoned", "spoiled"):
         counts = Counter(f.grader for f in findings if getattr(f, what))
-        table.add_row(f"of these: {what}", *[str(counts[grader]) for grader in graders])
-    console.print(table)
+        rows.append((f"of these: {what}", *(str(counts[grader]) for grader in graders)))
+    title = "Successful attacks / attacks run"
+    output.table("classes", ResultTable((words("class"), *graders), rows, title=title))
     ours = [f for f in findings if not f.held and f.grader in ("namespace", "landlock", "unsafe")]
     for finding in ours:
-        console.print(
-            f"[bold red]{finding.attack}[/] ({finding.grader}, {finding.form}): "
-            f"{finding.summary}; {finding.outcome}"
+        output.line(
+            f"{finding.attack} ({finding.grader}, {finding.form}): "
+            f"{finding.summary}; {finding.outcome}",
+            style="bold red",
         )
 
 
@@ -292,7 +294,7 @@ def show(findings: Sequence[Finding], console: Console) -> None:
 )
 @click.option("--first-form", is_flag=True, help="Run each attack in its first test form only.")
 @click.option("--seed", default=0, show_default=True, help="Seed for the random answers.")
-@click.option("--json", "as_json", is_flag=True, help="Write the findings as JSON lines.")
+@with_output
 def command(
     isolation: tuple[str, ...],
     family: str,
@@ -301,7 +303,7 @@ def command(
     python: str,
     first_form: bool,
     seed: int,
-    as_json: bool,
+    output: Output,
 ) -> None:
     """Run the attack corpus; exit with 1 if an attack on codegym's grader succeeds.
 
@@ -317,11 +319,8 @@ def command(
     findings = list(_attack_own_grader(attacks, modes, not first_form, rng))
     ours = len(findings)
     findings += _attack_other_graders(attacks, others, python, rng)
-    if as_json:
-        for finding in findings:
-            click.echo(json.dumps(asdict(finding)))
-    else:
-        show(findings, Console())
+    show(findings, output)
+    output.document([asdict(finding) for finding in findings])
     if not all(finding.held for finding in findings[:ours]):
         sys.exit(1)
 

@@ -6,7 +6,6 @@ an honest program of another task. The correct verdict of each is known. Memory,
 processes must not grow.
 """
 
-import json
 import os
 import random
 import sys
@@ -16,14 +15,14 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 
 import click
-from rich.console import Console
 from rich.progress import Progress
-from rich.table import Table
 
 from codegym.bench.leaks import LEAKS, honest_after
 from codegym.errors import ConfigError
 from codegym.grading.judge import Judge
 from codegym.grading.verdict import Outcome
+from codegym.measuring.output import Output, with_output
+from codegym.measuring.result_table import Column, ResultTable
 from codegym.sandbox import make_sandbox
 from codegym.sandbox.limits import Limits
 from codegym.tasks.suite import Form
@@ -292,14 +291,19 @@ def _task(form: Form, limits: Limits) -> Task:
 
 
 def _sample(done: int) -> Sample:
-    with open("/proc/self/statm") as file:
-        pages = int(file.read().split()[1])
     return Sample(
         done=done,
-        rss_bytes=pages * os.sysconf("SC_PAGE_SIZE"),
+        rss_bytes=resident_bytes(),
         fds=len(os.listdir("/proc/self/fd")),
         processes=len(descendants(os.getpid())),
     )
+
+
+def resident_bytes() -> int:
+    """Return this process's resident memory in bytes."""
+    with open("/proc/self/statm") as file:
+        pages = int(file.read().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
 
 
 def descendants(pid: int) -> list[int]:
@@ -321,26 +325,26 @@ def descendants(pid: int) -> list[int]:
     return found
 
 
-def show(report: SoakReport, console: Console) -> None:
-    """Print the samples and the failures."""
+def show(report: SoakReport, output: Output) -> None:
+    """Write the samples and the failures."""
     rate = report.programs / report.seconds
-    table = Table(
-        title=f"{report.programs} programs, {report.workers} workers, {report.isolation}: "
+    rows = [
+        (sample.done, sample.rss_bytes / (1 << 20), sample.fds, sample.processes)
+        for sample in report.samples
+    ]
+    title = (
+        f"{report.programs} programs, {report.workers} workers, {report.isolation}: "
         f"{report.seconds:.0f} s, {rate:.0f}/s"
     )
-    for head in ("programs", "driver MiB", "descriptors", "processes"):
-        table.add_column(head, justify="right")
-    for sample in report.samples:
-        memory = f"{sample.rss_bytes / (1 << 20):.1f}"
-        table.add_row(str(sample.done), memory, str(sample.fds), str(sample.processes))
-    console.print(table)
-    console.print(
+    heads = "programs", Column("driver MiB", digits=1), "descriptors", "processes"
+    output.table("samples", ResultTable(heads, rows, title=title))
+    output.line(
         f"growth after the first tenth {report.rss_growth_bytes / (1 << 20):.1f} MiB; "
         f"descriptors before {report.fds_before}, after {report.fds_after}; "
         f"processes left {report.left}; wrong verdicts {sum(report.wrong.values())}"
     )
     for fault in report.faults:
-        console.print(f"[bold red]{fault}")
+        output.line(fault, style="bold red")
 
 
 @click.command()
@@ -350,16 +354,14 @@ def show(report: SoakReport, console: Console) -> None:
     "--isolation", default="auto", show_default=True, help="Isolation mode of the sandbox."
 )
 @click.option("--seed", default=0, show_default=True, help="Seed for the order of the programs.")
-@click.option("--json", "as_json", is_flag=True, help="Write the report as a JSON object.")
-def command(programs: int, workers: int, isolation: str, seed: int, as_json: bool) -> None:
+@with_output
+def command(programs: int, workers: int, isolation: str, seed: int, output: Output) -> None:
     """Judge a mixture of good and bad programs; exit with 1 after a leak or a wrong verdict."""
     if programs < 1 or workers < 1:
         raise ConfigError("nothing to do", value=(programs, workers), expected="at least 1 of each")
-    with Progress(console=Console(stderr=True), transient=True) as progress:
+    with Progress(console=output.notes, transient=True) as progress:
         report = soak(programs, workers=workers, isolation=isolation, seed=seed, progress=progress)
-    if as_json:
-        click.echo(json.dumps(asdict(report) | {"faults": report.faults}))
-    else:
-        show(report, Console())
+    show(report, output)
+    output.document(asdict(report) | {"faults": report.faults})
     if report.faults:
         sys.exit(1)

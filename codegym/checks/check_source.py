@@ -19,6 +19,7 @@ from codegym.grading.verdict import Verdict
 from codegym.sources import load_tasks, parse_uri
 from codegym.sources.mixture import Mixture
 from codegym.synthesis.duplicate_tasks import ast_key
+from codegym.tasks.contract import CODEGYM, Contract
 from codegym.tasks.task import CallCase, StdioCase, Task
 from codegym.tasks.task_source import TaskSource
 
@@ -38,6 +39,7 @@ class SourceReport:
 
     Attributes:
         uri: URI of the source.
+        contract: The grading contract that the source declares.
         size: Number of tasks in the source.
         checked: Number of tasks checked.
         broken: Id -> the verdict's message, for tasks whose canonical solution does not pass.
@@ -54,6 +56,7 @@ class SourceReport:
 
     uri: str
     size: int
+    contract: Contract = CODEGYM
     checked: int = 0
     broken: dict[str, str] = field(default_factory=dict)
     unsolved: int = 0
@@ -64,6 +67,11 @@ class SourceReport:
     shared: dict[str, list[str]] = field(default_factory=dict)
     cut_prompts: list[str] = field(default_factory=list)
     judged: bool = False
+
+    @property
+    def causes(self) -> list[tuple[str, int]]:
+        """The reasons why canonical solutions fail, each with the number of tasks."""
+        return Counter(self.broken.values()).most_common()
 
     @property
     def ok(self) -> bool:
@@ -116,7 +124,7 @@ def check_source(
         )
     tasks = _spread(source, count)
     before = [task.to_json() for task in tasks]
-    report = SourceReport(uri=uri, size=len(source), checked=len(tasks))
+    report = SourceReport(uri=uri, size=len(source), contract=source.contract, checked=len(tasks))
     _check_promises(source, uri, count, tasks)
     _find_duplicates(tasks, report)
     _find_leaks(uri, tasks, count, report)

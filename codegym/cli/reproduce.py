@@ -7,16 +7,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
-from codegym.errors import MissingExtraError
 from codegym.experiments.every_experiment import EXPERIMENTS, load_experiment
 from codegym.experiments.experiment import SCALES, Experiment, Scale
+from codegym.measuring.output import Output, with_output
+from codegym.measuring.result_table import Column, ResultTable, words
 from codegym.rollout.environments import DEFAULT_ENV
 from codegym.settings import env_args
+from codegym.training.interrupts import explained, this_command
 from codegym.version import __version__
 
 if TYPE_CHECKING:
@@ -59,7 +58,7 @@ if TYPE_CHECKING:
     help="Folder for the runs, results.json, report.md and plot.png.  "
     "[default: runs/reproduce/NAME]",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print the results, or the list, as JSON.")
+@with_output
 def command(
     name: str | None,
     listed: bool,
@@ -71,7 +70,7 @@ def command(
     env_assignments: tuple[str, ...],
     threads: int | None,
     out: Path | None,
-    as_json: bool,
+    output: Output,
 ) -> None:
     """Run an ablation of a paper and compare the signs of its results with the paper.
 
@@ -81,13 +80,11 @@ def command(
     spread over processes with --first-seed and the same --out.
     """
     if listed or name is None:
-        _show_list(SCALES[scale], seeds, programs, as_json=as_json)
+        _show_list(SCALES[scale], seeds, programs, output)
         return
     chosen = _with_env(load_experiment(name), env, env_args(env_assignments))
-    try:
-        import torch
-    except ModuleNotFoundError as error:
-        raise MissingExtraError(error.name or "torch", "agents") from error
+    import torch
+
     if threads:
         torch.set_num_threads(threads)
     chosen.check()
@@ -97,11 +94,9 @@ def command(
         seeds=range(first_seed, first_seed + (seeds or SCALES[scale].seeds)),
         programs=programs,
         out=out or Path("runs/reproduce") / chosen.name,
+        output=output,
     )
-    if as_json:
-        click.echo(json.dumps(results))
-        return
-    _show(results, out or Path("runs/reproduce") / chosen.name)
+    _show(results, out or Path("runs/reproduce") / chosen.name, output)
 
 
 def _with_env(chosen: Experiment, env: str | None, arguments: dict[str, Any]) -> Experiment:
@@ -112,7 +107,13 @@ def _with_env(chosen: Experiment, env: str | None, arguments: dict[str, Any]) ->
 
 
 def _run(
-    chosen: Experiment, scale: Scale, *, seeds: range, programs: int | None, out: Path
+    chosen: Experiment,
+    scale: Scale,
+    *,
+    seeds: range,
+    programs: int | None,
+    out: Path,
+    output: Output,
 ) -> dict[str, Any]:
     """Train or read every run, and write results.json, report.md and plot.png."""
     from codegym.experiments.experiment_report import markdown, plot
@@ -122,7 +123,8 @@ def _run(
     from codegym.training.comparison_run import departures_by_label
 
     runs = ExperimentRuns(experiment=chosen, scale=scale, seeds=seeds, programs=programs, out=out)
-    finished, train_set_scores = _train(runs)
+    with explained(f"finished runs, and the checkpoint of the last one, in {out}", this_command()):
+        finished, train_set_scores = _train(runs, output)
     configs = {arm.label: chosen.config(arm, scale, programs) for arm in chosen.runs}
     results = {
         "experiment": chosen.name,
@@ -151,7 +153,7 @@ def _run(
 
 
 def _train(
-    runs: "ExperimentRuns",
+    runs: "ExperimentRuns", output: Output
 ) -> tuple[list["FinishedRun"], dict[tuple[str, int], dict[str, Any]]]:
     """Train or read every run.
 
@@ -162,7 +164,7 @@ def _train(
 
     uri, count = runs.experiment.train_eval_tasks, runs.scale.eval_count
     finished, scores = [], {}
-    with _progress() as progress:
+    with _progress(output) as progress:
         all_runs = progress.add_task("runs", total=len(runs), text=f"0 of {len(runs)}")
         present = progress.add_task("", total=1.0, text="")
 
@@ -177,10 +179,7 @@ def _train(
             text = f"{len(finished)} of {len(runs)}"
             progress.update(all_runs, advance=1, text=text)
             if progress.disable:
-                click.echo(f"{label}, seed {seed}: done, {text}", err=True)
-    if len(finished) < len(runs):
-        click.echo("stopped; the same command continues", err=True)
-        raise click.Abort
+                output.notes.print(f"{label}, seed {seed}: done, {text}", markup=False)
     return finished, scores
 
 
@@ -198,8 +197,8 @@ def _command(chosen: Experiment, scale: Scale, seeds: range, programs: int | Non
     return " ".join(words)
 
 
-def _progress() -> Progress:
-    console = Console(stderr=True)
+def _progress(output: Output) -> Progress:
+    console = output.notes
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -210,23 +209,21 @@ def _progress() -> Progress:
     )
 
 
-def _show(results: dict[str, Any], out: Path) -> None:
+def _show(results: dict[str, Any], out: Path, output: Output) -> None:
     from codegym.experiments.experiment_report import CAUTION, tables
     from codegym.measuring.run_report import departure_lines
 
-    console = Console()
-    # In a file or a pipe, a wide table is more readable than a folded table.
-    console.width = console.width if console.is_terminal else 160
-    console.print(f"{results['paper']}. {results['question']}", highlight=False)
-    for drawn in tables(results):
-        console.print(drawn)
+    output.document(results)
+    output.line(f"{results['paper']}. {results['question']}")
+    for key, table in tables(results).items():
+        output.table(key, table)
     for line in (*departure_lines(results["departures"]), *results["notes"], CAUTION):
-        console.print(escape(line), highlight=False)
+        output.line(line)
     for kind, name in (("report", "report.md"), ("results", "results.json"), ("plot", "plot.png")):
-        console.print(f"{kind:8} {out / name}", soft_wrap=True, highlight=False)
+        output.remark(f"{kind:8} {out / name}")
 
 
-def _show_list(scale: Scale, seeds: int | None, programs: int | None, *, as_json: bool) -> None:
+def _show_list(scale: Scale, seeds: int | None, programs: int | None, output: Output) -> None:
     count = seeds or scale.seeds
     rows: list[dict[str, Any]] = [
         {
@@ -238,21 +235,15 @@ def _show_list(scale: Scale, seeds: int | None, programs: int | None, *, as_json
         }
         for experiment in EXPERIMENTS.values()
     ]
-    if as_json:
-        click.echo(json.dumps(rows))
-        return
-    table = Table(
+    cells: list[tuple[Any, ...]] = []
+    for row in rows:
+        cells += [(*(list(row.values())[:3]), "\n".join(row["arms"]), row["programs"]), (None,) * 5]
+    heads: list[Column | str] = [*map(words, ("name", "paper", "question", "arms")), "programs"]
+    table = ResultTable(
+        heads,
+        cells,
         title=f"experiments, scale {scale.name}, {count} seed{'s' if count > 1 else ''}",
         caption="programs: written or shown in training, with the starts and all seeds",
     )
-    for head in ("name", "paper", "question", "arms"):
-        table.add_column(head, overflow="fold")
-    table.add_column("programs", justify="right")
-    for row in rows:
-        table.add_row(
-            row["name"], row["paper"], row["question"], "\n".join(row["arms"]),
-            f"{row['programs']:,}", end_section=True,
-        )  # fmt: skip
-    console = Console()
-    console.width = console.width if console.is_terminal else 140
-    console.print(table)
+    output.table("experiments", table)
+    output.document(rows)

@@ -59,8 +59,10 @@ class ExperimentRuns:
             watch: Called with the run's name and the share of its budget that is spent.
 
         Yields:
-            Each run when it is finished. A run that was stopped ends the iteration early, with
-            fewer runs than ``len(self)``.
+            Each run when it is finished.
+
+        Raises:
+            Interrupted: A signal stopped the run under way, which can be continued.
         """
         for seed in self.seeds:
             finished: dict[str, FinishedRun] = {}
@@ -76,8 +78,6 @@ class ExperimentRuns:
                     start=start.run if start else None,
                     watch=watch and partial(watch, f"{arm.label}, seed {seed}"),
                 )
-                if curve is None:
-                    return
                 finished[arm.label] = FinishedRun(
                     run=ComparisonRun(arm.label, seed, curve), folder=folder
                 )

@@ -8,8 +8,8 @@ its result or exception. Repeated calls are kept once.
 The call form is stricter where a test accepts several answers (any root within 1e-4, any order of
 a list): it accepts only the reference's answer, within ``float_tolerance``. This is the largest
 tolerance that the test states (a number below 0.1 with which a difference is compared, or which is
-passed to ``isclose`` and similar functions), else 1e-9. It is relative above 1 and absolute below;
-see ``codegym.grading.compare``.
+passed to ``isclose`` and similar functions), else 1e-9. It is relative, and absolute for 0.0; see
+``codegym.grading.compare``.
 """
 
 import ast
@@ -115,7 +115,7 @@ def _job(task: Task) -> Job:
         memory_bytes=2 * limits.memory_bytes,
         output_bytes=room,
     )
-    payload = wire.dumps({"function": "record", "calls": [[given, {}]]})
+    payload = wire.dumps({"function": "record", "calls": [[given, {}]], "site": suite.site})
     return Job(program=_PROGRAM, mode="call", payload=payload, limits=wider)
 
 
@@ -142,7 +142,10 @@ def _made(task: Task, first: ExecutionResult, second: ExecutionResult) -> Task |
     if not cases:
         return Unrecorded("the test calls nothing")
     suite = TestSuite.of_calls(
-        list(cases.values()), float_tolerance=stated_tolerance(task), limits=task.tests.limits
+        list(cases.values()),
+        float_tolerance=stated_tolerance(task),
+        site=task.tests.site,
+        limits=task.tests.limits,
     )
     return replace(task, tests=suite)
 

@@ -8,17 +8,22 @@ assertion form they are in the examiner's sandbox, never in the candidate's.
 import os
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, Literal, NoReturn, overload
 
-from codegym.errors import ConfigError, SandboxError, SandboxUnavailableError
+from codegym.errors import (
+    ConfigError,
+    MissingVerdictsError,
+    NotCopiedError,
+    SandboxError,
+    SandboxUnavailableError,
+)
 from codegym.grading.pending import Pending
-from codegym.grading.read_result import read
 from codegym.grading.run_plan import plan_for
 from codegym.grading.surroundings import surroundings
 from codegym.grading.verdict import Verdict
 from codegym.grading.verdict_cache import VerdictCache, setting
 from codegym.sandbox.choice import make_sandbox
-from codegym.sandbox.job import ExecutionResult, Sandbox, Ticket
+from codegym.sandbox.job import ExecutionResult, Job, Sandbox, Ticket
 from codegym.tasks.task import Task
 
 # A verdict, or why there is none.
@@ -41,7 +46,30 @@ def judge(program: str, task: Task, *, sandbox: Sandbox | None = None) -> Verdic
     Raises:
         SandboxError: The sandbox broke, twice; never to be read as a failing program.
     """
-    return judge_many([(program, task)], sandbox=sandbox)[0]
+    graded = Judge(sandbox).grade([(program, task)])[0]
+    if isinstance(graded, SandboxError):
+        raise graded
+    return graded
+
+
+@overload
+def judge_many(
+    programs_and_tasks: Iterable[tuple[str, Task]],
+    *,
+    sandbox: Sandbox | None = None,
+    cache: VerdictCache | None = None,
+    missing: Literal["raise"] = "raise",
+) -> list[Verdict]: ...
+
+
+@overload
+def judge_many(
+    programs_and_tasks: Iterable[tuple[str, Task]],
+    *,
+    sandbox: Sandbox | None = None,
+    cache: VerdictCache | None = None,
+    missing: Literal["none"],
+) -> list[Verdict | None]: ...
 
 
 def judge_many(
@@ -49,23 +77,29 @@ def judge_many(
     *,
     sandbox: Sandbox | None = None,
     cache: VerdictCache | None = None,
-) -> list[Verdict]:
+    missing: Literal["raise", "none"] = "raise",
+) -> list[Verdict] | list[Verdict | None]:
     """Run many programs side by side; return their verdicts in the order given.
 
     Args:
         programs_and_tasks: Pairs as for ``judge``; may be a generator.
         sandbox: Where to run them; by default a sandbox that this process keeps until it exits.
         cache: Verdicts seen before, and where new ones are put.
+        missing: What happens where a program has no verdict because the sandbox broke on it,
+            twice: ``raise`` an error that holds the other verdicts, or put ``none`` in its place.
 
     Raises:
-        SandboxError: The sandbox broke, twice, on a program.
+        MissingVerdictsError: Some programs have no verdict, and ``missing`` is ``raise``.
+        ConfigError: A pair is not a program and a task, or ``missing`` is unknown.
     """
-    judge = Judge(sandbox, cache=cache)
-    tickets = [judge.submit(*_pair(pair)) for pair in programs_and_tasks]
-    verdicts: dict[Ticket, Verdict] = {}
-    while len(verdicts) < len(tickets):
-        verdicts.update(judge.collect())
-    return [verdicts[ticket] for ticket in tickets]
+    if missing not in ("raise", "none"):
+        raise ConfigError("unusable missing", value=missing, expected="raise or none")
+    graded = Judge(sandbox, cache=cache).grade(map(_pair, programs_and_tasks))
+    verdicts = [None if isinstance(each, SandboxError) else each for each in graded]
+    errors = {at: each for at, each in enumerate(graded) if isinstance(each, SandboxError)}
+    if errors and missing == "raise":
+        raise MissingVerdictsError(verdicts, errors)
+    return verdicts
 
 
 def _pair(pair: Any) -> tuple[str, Task]:
@@ -120,8 +154,9 @@ class Judge:
             for ticket, verdict in judge.collect(timeout_s=0.0):
                 ...
 
-    Identical pairs of program and task under way at the same time run once. A copy of a judge, a
-    pickle of it, and a judge in a forked process start without the programs that are under way.
+    Identical pairs of program and task under way at the same time run once. A judge in a forked
+    process starts without the programs that are under way. A judge cannot be copied or pickled:
+    every worker makes one.
 
     Args:
         sandbox: Where programs run; a shared one of this process by default.
@@ -153,15 +188,17 @@ class Judge:
         self._tickets = 0
         self._forget()
 
-    def __getstate__(self) -> dict[str, Any]:
-        state = self.__dict__.copy()
-        for name in ("_channel", "_ready", "_waiting", "_running", "_twins"):
-            del state[name]
-        return state
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
+        raise NotCopiedError("judge", "codegym.Judge(...)")
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
-        self._forget()
+    def settings(self) -> dict[str, Any]:
+        """Return the arguments that make another such judge, which shares sandbox and cache."""
+        return {
+            "sandbox": self._sandbox,
+            "isolation": self._isolation,
+            "cache": self._cache,
+            "stand_in": self._stand_in,
+        }
 
     def _forget(self) -> None:
         self._process = os.getpid()
@@ -181,7 +218,7 @@ class Judge:
             self._channel = sandbox.channel()
         return self._channel
 
-    def grade(self, pairs: Pairs) -> list[Graded]:
+    def grade(self, pairs: Iterable[tuple[str, Task]]) -> list[Graded]:
         """Judge programs side by side; return the verdict of each, or the error in its place.
 
         No other program may be under way.
@@ -189,8 +226,16 @@ class Judge:
         Raises:
             SandboxUnavailableError: This machine refuses the isolation.
         """
-        tickets = [self.submit(program, task) for program, task in pairs]
         graded: dict[Ticket, Graded] = {}
+        tickets = []
+        for program, task in pairs:
+            try:
+                tickets.append(self.submit(program, task))
+            except SandboxUnavailableError:
+                raise
+            except SandboxError as error:
+                tickets.append(self._tickets)
+                graded[self._tickets] = error
         while len(graded) < len(tickets):
             graded.update(self.collect_graded())
         return [graded[ticket] for ticket in tickets]
@@ -220,7 +265,7 @@ class Judge:
         plan = plan_for(task)
         key = None
         # Without isolation a program sees the whole host, which no key can hold.
-        if self._cache is not None and channel.isolation != "unsafe" and setting(task) != "never":
+        if self._cache is not None and self._may_file(channel, task):
             around = surroundings(channel.isolation, channel.packages)
             key = self._cache.key(text, plan.digest, around)
             known = self._cache.get(key)
@@ -231,6 +276,10 @@ class Judge:
         self._running[channel.submit(pending.job())] = pending
         self._twins[text, id(task)] = pending
         return ticket
+
+    @staticmethod
+    def _may_file(channel: Sandbox, task: Task) -> bool:
+        return channel.isolation != "unsafe" and not task.tests.checker and setting(task) != "never"
 
     def _stood_in(self) -> list[tuple[Ticket, Graded]]:
         """Judge what was submitted, together, by the stand-in."""
@@ -307,8 +356,12 @@ class Judge:
         self, pending: Pending, result: ExecutionResult, ready: list[tuple[Ticket, Graded]]
     ) -> None:
         """Deliver the verdict of a run, or run the program again to confirm it for the cache."""
-        verdict, limits = read(result, pending.plan, pending.text), pending.plan.limits
-        if self._cache is not None and pending.key is not None:
+        verdict, limits = pending.take(result), pending.plan.limits
+        if isinstance(verdict, Job):
+            assert self._channel is not None
+            self._running[self._channel.submit(verdict)] = pending
+            return
+        if self._cache is not None and pending.key is not None and isinstance(verdict, Verdict):
             if pending.first is None and self._cache.wants(pending.key, verdict, limits):
                 assert self._channel is not None
                 pending.first = verdict
@@ -344,4 +397,17 @@ def repeat(
         return [Verdict.no_program(n_cases=len(task.tests))] * times
     text, plan = task.program(program), plan_for(task)
     job = Pending(text, task, plan, None, 0).job()
-    return [read(result, plan, text) for result in channel.run([job] * times)]
+    return [
+        _settled(Pending(text, task, plan, None, 0), result, channel)
+        for result in channel.run([job] * times)
+    ]
+
+
+def _settled(pending: Pending, result: ExecutionResult, channel: Sandbox) -> Verdict:
+    """Return the verdict of a run after the runs that follow it."""
+    found = pending.take(result)
+    while isinstance(found, Job):
+        found = pending.take(channel.run([found])[0])
+    if isinstance(found, SandboxError):
+        raise found
+    return found

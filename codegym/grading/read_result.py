@@ -11,6 +11,7 @@ another answer                                     FAILED
 an answer of a type that cannot cross              FAILED          UnencodableError
 no exception where one is expected                 FAILED
 a failed assertion, or a test broken by an answer  FAILED          AssertionError, TypeError...
+a test that fails by itself                        FaultyTestError, and no verdict
 an exception, ``SystemExit`` included              RUNTIME_ERROR   its class name
 the entry point is not defined                     RUNTIME_ERROR   NameError
 a crash, ``os._exit``                              RUNTIME_ERROR   ProcessDied
@@ -23,17 +24,22 @@ not run, since the whole run's time was used up    TIMEOUT         TimeLimit
 =================================================  ==============  ============================
 """
 
+import builtins
 import os
 import signal
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from codegym.grading.compare import same, same_output, show
+from codegym.errors import FaultyTestError
+from codegym.grading.compare import same, show
 from codegym.grading.run_plan import Plan
+from codegym.grading.text_rules import same_output
 from codegym.grading.verdict import MESSAGE_CHARS, CaseResult, Outcome, Usage, Verdict
 from codegym.sandbox import wire
 from codegym.sandbox.inside.bounds import outsized, too_deep
 from codegym.sandbox.inside.notebook import LIMIT
+from codegym.sandbox.inside.sites import SITES
 from codegym.sandbox.job import ExecutionResult
 
 # A script replies with the description of an exception, and with nothing else.
@@ -51,26 +57,58 @@ class Unreadable(Exception):
     """An invalid reply; no honest child writes such a reply."""
 
 
-def read(result: ExecutionResult, plan: Plan, text: str) -> Verdict:
+def read(
+    result: ExecutionResult, plan: Plan, text: str, *, blames_program: bool = False
+) -> Verdict:
     """Return the verdict on one run.
 
     Args:
         result: The raw result from the sandbox.
         plan: The plan of the task.
         text: The complete program, in which lines are counted.
+        blames_program: Whether a test that failed by itself is the program's fault, as it is
+            where the reference solution passes.
+
+    Raises:
+        FaultyTestError: The test failed by itself (assertion form).
     """
-    reader = {"call": _read_call, "stdio": _read_stdio, "assertion": _read_assertion}[plan.form]
     usage = Usage(wall_s=result.wall_s, cpu_s=result.cpu_s, memory_bytes=result.memory_bytes)
     lines = text.count("\n") + 1
     cases: list[CaseResult] = []
     for part in result.parts or (result,):
-        found = reader(part, plan, lines)
+        found = _read_part(part, plan, lines, blames_program)
         if isinstance(found, Verdict):  # a text that does not compile, in whichever process
             return replace(found, usage=usage)
         cases += found
     if len(cases) < plan.n_cases:
         cases += [_not_run(cases[-1], plan)] * (plan.n_cases - len(cases))
-    return Verdict.from_cases(_cut_short(cases, plan), usage)
+    if plan.checker and to_check(cases):
+        return Verdict.from_cases(cases, usage)  # the checker says which case fails first
+    return joined(cases, plan, usage)
+
+
+def joined(cases: list[CaseResult], plan: Plan, usage: Usage) -> Verdict:
+    """Return the verdict on a program by its cases, after the rules of its task."""
+    first_failure = SITES[plan.site].first_failure
+    return Verdict.from_cases(_cut_short(cases, plan), usage, first_failure=first_failure)
+
+
+def to_check(cases: Sequence[CaseResult]) -> list[int]:
+    """Return the cases in which the program ended by itself, without an error (stdio)."""
+    return [
+        number
+        for number, case in enumerate(cases)
+        if case.passed or (case.outcome is Outcome.FAILED and not case.error_type)
+    ]
+
+
+def _read_part(
+    result: ExecutionResult, plan: Plan, lines: int, blames_program: bool
+) -> list[CaseResult] | Verdict:
+    """Return the results of the cases that one process has settled."""
+    if plan.form == "assertion":
+        return _read_assertion(result, plan, lines, blames_program=blames_program)
+    return {"call": _read_call, "stdio": _read_stdio}[plan.form](result, plan, lines)
 
 
 def goes_on(plan: Plan, case: int, result: ExecutionResult) -> bool:
@@ -83,13 +121,15 @@ def goes_on(plan: Plan, case: int, result: ExecutionResult) -> bool:
     """
     if plan.form != "stdio":
         return False  # a process that has not reached its last case has failed one
+    if plan.checker:
+        return True  # the text does not say whether the case has failed
     found = _read_stdio(replace(result, first_case=case), plan, 1)
     return not isinstance(found, Verdict) and found[0].passed
 
 
 def _not_run(last: CaseResult, plan: Plan) -> CaseResult:
     """Return the result of a case that was not run, by the last case that was."""
-    if plan.limits.stop == "first_failure" and not last.passed:
+    if plan.limits.stop == "first_failure" and not last.passed and not plan.checker:
         return _after_failure(last)
     limits = plan.limits
     return _timeout(
@@ -120,15 +160,18 @@ def _read_call(result: ExecutionResult, plan: Plan, lines: int) -> list[CaseResu
             continue
         if outsized(reply, plan.answers[index]):
             shown = f"<{len(reply)} bytes, far more than expected>"
-            cases.append(CaseResult(outcome=Outcome.FAILED, got=shown))
+            cases.append(_wrong(plan, index, "", shown))
             continue
         try:
-            tree = _parse(reply, plan.answers[index])
+            tree = parse(reply, plan.answers[index])
             # A program that reported that it was loaded can have neither fault.
             if "syntax" in tree and not result.loaded:
                 return _syntax(tree["syntax"], plan.n_cases, lines)
             if "load" in tree and not result.loaded:
-                cases.append(_error(tree["load"], lines))
+                fault = tree["load"]
+                if SITES[plan.site].load_is_syntax and type(fault) is list and len(fault) == 4:
+                    return _syntax([fault[0], *fault[2:], None], plan.n_cases, lines)
+                cases.append(_error(fault, lines))
                 cases += [cases[-1]] * (count - len(cases))
             else:
                 cases.append(_answer(tree, plan, index, lines))
@@ -144,10 +187,13 @@ def _read_call(result: ExecutionResult, plan: Plan, lines: int) -> list[CaseResu
 def _answer(tree: dict[str, Any], plan: Plan, index: int, lines: int) -> CaseResult:
     wanted = plan.raises[index]
     if "r" in tree:
-        if not wanted and same(tree["r"], plan.expected[index], plan.float_tolerance):
+        expected = plan.expected[index]
+        if not wanted and same(tree["r"], expected, plan.float_tolerance, plan.match):
             return _PASSED
         message = f"expected {wanted} to be raised" if wanted else ""
-        return CaseResult(outcome=Outcome.FAILED, error_message=message, got=show(tree["r"]))
+        return _wrong(plan, index, message, show(tree["r"]))
+    if "u" in tree and plan.messages:
+        return _wrong(plan, index, "", f"<{str(tree['u'])[:100]}>")
     if "u" in tree:
         return CaseResult(
             outcome=Outcome.FAILED,
@@ -155,9 +201,32 @@ def _answer(tree: dict[str, Any], plan: Plan, index: int, lines: int) -> CaseRes
             error_message=f"the answer cannot cross the sandbox line: {tree['u']}"[:MESSAGE_CHARS],
         )
     fault = tree.get("e")
-    if wanted and type(fault) is list and wanted in fault[:2]:
+    if wanted and type(fault) is list and _catches(wanted, fault[:2]):
         return _PASSED
     return _error(fault, lines)
+
+
+def _wrong(plan: Plan, index: int, message: str, got: str) -> CaseResult:
+    """Return the result of a case with a wrong answer; an assertion fails with its message."""
+    kind = "AssertionError" if plan.messages else ""
+    message = plan.messages[index][:MESSAGE_CHARS] if plan.messages else message
+    return CaseResult(outcome=Outcome.FAILED, error_type=kind, error_message=message, got=got)
+
+
+def _catches(wanted: str, raised: list[Any]) -> bool:
+    """Say whether ``except wanted`` catches an exception, by its class name and built-in base."""
+    if wanted in raised:
+        return True
+    caught = _exception(wanted)
+    return caught is not None and any(
+        found is not None and issubclass(found, caught) for found in map(_exception, raised)
+    )
+
+
+def _exception(name: Any) -> type[BaseException] | None:
+    found = vars(builtins).get(name) if type(name) is str else None
+    is_exception = isinstance(found, type) and issubclass(found, BaseException)
+    return found if is_exception else None
 
 
 def _read_stdio(result: ExecutionResult, plan: Plan, lines: int) -> list[CaseResult] | Verdict:
@@ -165,7 +234,7 @@ def _read_stdio(result: ExecutionResult, plan: Plan, lines: int) -> list[CaseRes
     tree: dict[str, Any] = {}
     try:
         if result.replies and len(result.replies[0]) <= MAX_STDIO_REPLY_BYTES:
-            tree = _parse(result.replies[0])
+            tree = parse(result.replies[0])
     except Unreadable:
         tree = {}  # a script may write anything to the reply descriptor
     if "syntax" in tree:
@@ -180,13 +249,15 @@ def _read_stdio(result: ExecutionResult, plan: Plan, lines: int) -> list[CaseRes
     return [CaseResult(outcome=Outcome.FAILED, got=printed[:MESSAGE_CHARS])]
 
 
-def _read_assertion(result: ExecutionResult, plan: Plan, lines: int) -> list[CaseResult] | Verdict:
+def _read_assertion(
+    result: ExecutionResult, plan: Plan, lines: int, *, blames_program: bool
+) -> list[CaseResult] | Verdict:
     """Return the results of the cases that one process has settled."""
     count = plan.n_cases - result.first_case
     if not result.replies:
         return [_stopped(result, plan, lines)] * count
     try:
-        report = _parse(result.replies[0], b"," * _ROW_SIGNS * plan.n_cases)
+        report = parse(result.replies[0], b"," * _ROW_SIGNS * plan.n_cases)
         if "syntax" in report:
             return _syntax(report["syntax"], plan.n_cases, lines)
         if "cases" not in report:
@@ -200,6 +271,11 @@ def _read_assertion(result: ExecutionResult, plan: Plan, lines: int) -> list[Cas
     if ("end" in report or until == result.first_case) and until < plan.n_cases:
         cases.append(_unended(report, result, plan, lines))
     for index, kind, name, message, line, got in report["cases"]:
+        if kind in ("test", "early") and not blames_program:
+            raise FaultyTestError(
+                f"the test failed by itself in case {index}: {name}: {message}",
+                is_certain=kind == "early",
+            )
         if kind == "gone":
             cases[index] = _gone(result, plan, message, lines)
         elif kind == "error":
@@ -230,7 +306,7 @@ def _memory(message: str) -> CaseResult:
     return CaseResult(outcome=Outcome.MEMORY, error_type="MemoryError", error_message=message)
 
 
-def _parse(reply: bytes, expected: bytes = b"") -> dict[str, Any]:
+def parse(reply: bytes, expected: bytes = b"") -> dict[str, Any]:
     """Parse a reply that is not much larger than an expected one."""
     if outsized(reply, expected):
         raise Unreadable(f"a reply of {len(reply)} bytes with far too many values")

@@ -12,6 +12,7 @@ from gymnasium.vector import VectorEnv
 from codegym.episode import ProgramEnv, Request
 from codegym.errors import ConfigError, SandboxError
 from codegym.grading.judge import Judge
+from codegym.measuring.kept_programs import kept_row
 from codegym.measuring.statistics import Interval, pass_at_k, proportion
 from codegym.policy import Policy
 from codegym.rollout.collect import Decoding, collect
@@ -38,6 +39,7 @@ class EvaluationReport:
         pass_at: k -> mean over tasks with its 95 % interval.
         outcomes: How many programs ended in each outcome.
         rows: Per task: its id, how many of its ``n`` programs passed, mean pass rate of tests.
+        programs: Every program with its verdict, as ``kept_programs.kept_row`` describes it.
     """
 
     tasks: str
@@ -49,6 +51,7 @@ class EvaluationReport:
     pass_at: dict[int, Interval]
     outcomes: dict[str, int]
     rows: tuple[dict[str, Any], ...]
+    programs: tuple[dict[str, Any], ...] = ()
 
     @property
     def per_task(self) -> list[float]:
@@ -56,11 +59,11 @@ class EvaluationReport:
         return [row["passed"] / self.n for row in self.rows]
 
     def to_json(self, *, full: bool = True) -> dict[str, Any]:
-        """Return the report as JSON values; its rows, one per task, only if ``full``."""
-        row = {name: getattr(self, name) for name in self.__slots__}
+        """Return the report as JSON values, without the programs; the tasks only if ``full``."""
+        row = {name: getattr(self, name) for name in self.__slots__ if name != "programs"}
         row["pass_at"] = {
-            str(k): {"mean": one.mean, "low": one.low, "high": one.high}
-            for k, one in self.pass_at.items()
+            str(k): {"mean": interval.mean, "low": interval.low, "high": interval.high}
+            for k, interval in self.pass_at.items()
         }
         row["rows"] = list(self.rows)
         if not full:
@@ -169,6 +172,7 @@ def evaluate(
     )
     how: dict[str, Any] = {"deterministic": deterministic, "temperature": temperature}
     how["name"] = name or (source.uri if source is not None else "")
+    how["tasks"] = env.source.uri if isinstance(env, ProgramEnv) else ""
     return report_on(_played(chosen, trajectories, n), trajectories, n=n, ks=ks, seed=seed, **how)
 
 
@@ -237,6 +241,7 @@ def report_on(
     temperature: float = 1.0,
     seed: int = 0,
     name: str = "",
+    tasks: str = "",
 ) -> EvaluationReport:
     """Report on programs that were judged; see ``evaluate`` for the arguments.
 
@@ -249,13 +254,19 @@ def report_on(
         temperature: At which temperature otherwise.
         seed: Seed of the sampling and of the bootstrap.
         name: What the tasks are called in the report.
+        tasks: URI of the tasks, for the kept programs; ``name`` if "".
     """
     rows: list[dict[str, Any]] = []
+    programs: list[dict[str, Any]] = []
     estimates: dict[int, list[float]] = {k: [] for k in ks}
     outcomes: Counter[str] = Counter()
     for number, task_id in enumerate(task_ids):
         own = trajectories[number * n : (number + 1) * n]
         outcomes.update(str(each.verdict.outcome) for each in own if each.verdict is not None)
+        programs += [
+            kept_row(episode, sample=sample, seed=seed, tasks=tasks or name)
+            for sample, episode in enumerate(own)
+        ]
         passed = sum(each.passed for each in own)
         rates = [each.verdict.pass_rate if each.verdict else float(each.passed) for each in own]
         rows.append({"task_id": task_id, "passed": passed, "pass_rate": float(np.mean(rates))})
@@ -271,4 +282,5 @@ def report_on(
         pass_at={k: proportion(values, seed=seed) for k, values in estimates.items()},
         outcomes=dict(sorted(outcomes.items())),
         rows=tuple(rows),
+        programs=tuple(programs),
     )

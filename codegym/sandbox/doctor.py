@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from codegym.errors import CodegymError
+from codegym.errors import CodegymError, install_command
 from codegym.sandbox import wire
 from codegym.sandbox.bubblewrap import bwrap_version, find_bwrap
 from codegym.sandbox.choice import AUTO, make_sandbox
@@ -174,5 +174,5 @@ def _packages() -> Iterator[Finding]:
         try:
             yield Finding(name=name, found=version(name))
         except PackageNotFoundError:
-            cure = f"pip install 'codegym[{extra}]'" if extra else f"pip install {name}"
+            cure = install_command(extra) if extra else f"pip install {name}"
             yield Finding(name=name, found="not installed", state="missing", cure=cure)

@@ -26,7 +26,7 @@ class Job:
             holds no expected value. JSON bytes (``wire.dumps``), so that a caller writes them
             once for all programs of a task::
 
-                call       {"function": name, "calls": [[args, kwargs], ...]}, wire trees
+                call       {"function": name, "calls": [[args, kwargs], ...], "site": name}
                 stdio      [stdin, ...], texts
                 assertion  {"setup", "code", "check", "entry_point", "names", "prompt",
                             "n_cases"}
@@ -37,6 +37,9 @@ class Job:
             limits of the whole run bound.
         goes_on: ``goes_on(case, result)`` is called in the sandbox's thread with a case whose
             process has ended, where cases are left; False ends the run. None always goes on.
+        site: What is done around the program (stdio, assertion); a name of ``inside.sites``.
+        before: Code that runs before the program (assertion): classes that the test's set-up code
+            defines, by the names ``classes``.
         packages: Packages that the program may import beside the standard library; the sandbox
             must offer them.
         reseeded: Whether ``random`` and hashing have other seeds than usual, and the program (or
@@ -50,6 +53,9 @@ class Job:
     limits: Limits = field(default_factory=Limits)
     n_cases: int = 0
     goes_on: "Callable[[int, ExecutionResult], bool] | None" = None
+    site: str = ""
+    before: str = ""
+    classes: tuple[str, ...] = ()
     packages: tuple[str, ...] = ()
     reseeded: bool = False
 

@@ -15,9 +15,9 @@ import weakref
 from collections import deque
 from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import Self
+from typing import NoReturn, Self
 
-from codegym.errors import ConfigError, SandboxError
+from codegym.errors import ConfigError, NotCopiedError, SandboxError
 from codegym.sandbox.job import ExecutionResult, Job, Sandbox, Ticket
 from codegym.sandbox.launcher import Launcher
 from codegym.sandbox.run import Done
@@ -47,6 +47,9 @@ class Channel:
         self._pool = pool
         self.isolation, self.packages = pool.isolation, pool.packages
         self._reset()
+
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
+        raise NotCopiedError("sandbox", "codegym.make_sandbox(...)")
 
     def _reset(self) -> None:
         self._arrived = threading.Condition()

@@ -70,7 +70,10 @@ class Run:
         if self.job.mode == "stdio":
             stdin = self.inputs[self.first].encode("utf-8", "surrogatepass")
         if self.job.mode != "call":
-            payload = b"null"
+            told: dict[str, object] = {"site": self.job.site}
+            if self.job.before:
+                told |= {"before": self.job.before, "classes": self.job.classes}
+            payload = wire.dumps(told)
         elif self.first:
             calls = wire.loads(payload)
             payload = wire.dumps(calls | {"calls": calls["calls"][self.first :]})

@@ -22,6 +22,8 @@ INSIDE_FILES = (
     _CODEGYM / "sandbox" / "wire.py",
     *sorted((_CODEGYM / "sandbox" / "inside").glob("*.py")),
 )
+# Read by the module zoneinfo.
+TIME_ZONES = "/usr/share/zoneinfo"
 START_SCRIPT = _CODEGYM / "sandbox" / "inside" / "start.py"
 _ENVIRONMENT = {
     "LC_ALL": "C.UTF-8",
@@ -75,7 +77,7 @@ def runtime() -> Runtime:
         )
     stdlib = os.path.dirname(os.path.realpath(os.__file__))
     extensions = os.path.realpath(sysconfig.get_config_var("DESTSHARED") or stdlib)
-    folders = [stdlib, extensions, *_library_folders()]
+    folders = [stdlib, extensions, TIME_ZONES, *_library_folders()]
     prefix_lib = os.path.join(os.path.realpath(sys.base_prefix), "lib")
     if prefix_lib != "/usr/lib":
         folders.append(prefix_lib)

@@ -24,8 +24,10 @@ from codegym.sandbox.zygote_client import Lost
 # the driver for every reply would cost more than most programs. A request that waits behind a
 # program that runs longer, or whose report takes longer, is given back.
 LISTEN_AFTER_S = 0.03
-# Time for the zygote to report the end of a program after the program's limit of elapsed time.
-WEDGED_AFTER_S = 10.0
+# Time for the zygote to report the end of a program after the program's limit of elapsed time. A
+# zygote that is only slow gets more of it at the second try, because a third is not made.
+WEDGED_AFTER_S = 2.0
+WEDGED_AGAIN_AFTER_S = 10.0
 START_S = 30.0
 # Time for a candidate to leave once its test is over.
 LEAVE_S = 0.05
@@ -231,7 +233,9 @@ class Worker:
         process, zygote = run.process, self.processes.zygote
         assert process is not None and zygote is not None
         now = process.started = time.monotonic()
-        grace = WEDGED_AFTER_S if zygote.greeted else START_S
+        grace = WEDGED_AFTER_S if run.tries < MAX_TRIES else WEDGED_AGAIN_AFTER_S
+        if not zygote.greeted:
+            grace = START_S
         self.state = State.RUNNING if zygote.greeted else State.ALONE
         self._deadlines = Deadlines(
             listen_at=now + LISTEN_AFTER_S,

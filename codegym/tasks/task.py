@@ -15,7 +15,7 @@ from codegym.errors import TaskError
 from codegym.sandbox.limits import Limits
 from codegym.tasks.cases import AssertionCase, CallCase, StdioCase, TestCase, take
 from codegym.tasks.contest import call_method, holds_method, imports_of
-from codegym.tasks.suite import OutputRule, TestSuite
+from codegym.tasks.suite import Match, OutputRule, TestSuite
 
 __all__ = ["AssertionCase", "CallCase", "StdioCase", "Task", "TestCase", "TestSuite"]
 
@@ -107,6 +107,8 @@ class Task:
         canonical_solution: str | None = None,
         metadata: Mapping[str, Any] | None = None,
         float_tolerance: float = 1e-9,
+        match: Match = "python",
+        site: str = "",
         limits: Limits | None = None,
     ) -> "Task":
         """Make a task whose cases call a function.
@@ -119,7 +121,9 @@ class Task:
             task_id: Stable name.
             canonical_solution: A reference: a whole program, or the continuation of the prompt.
             metadata: Anything else, as JSON values.
-            float_tolerance: Relative tolerance between floats.
+            float_tolerance: Relative tolerance where a float is expected, absolute where 0.0 is.
+            match: Comparison of values; see ``TestSuite``.
+            site: What a data set's own grader does around a program; see ``TestSuite``.
             limits: Bounds of a run, and of each of its cases.
 
         Raises:
@@ -129,7 +133,9 @@ class Task:
             task_id=task_id,
             prompt=prompt,
             entry_point=entry_point,
-            tests=TestSuite.of_calls(cases, float_tolerance=float_tolerance, limits=limits),
+            tests=TestSuite.of_calls(
+                cases, float_tolerance=float_tolerance, match=match, site=site, limits=limits
+            ),
             canonical_solution=canonical_solution,
             metadata=_mapping(metadata),
         )
@@ -145,6 +151,7 @@ class Task:
         task_id: str = "task",
         canonical_solution: str | None = None,
         metadata: Mapping[str, Any] | None = None,
+        site: str = "",
         limits: Limits | None = None,
     ) -> "Task":
         """Make a task from test code: HumanEval's ``check(candidate)`` form or bare asserts.
@@ -160,6 +167,7 @@ class Task:
             task_id: Stable name.
             canonical_solution: A reference: a whole program, or the continuation of the prompt.
             metadata: Anything else, as JSON values.
+            site: What a data set's own grader does around a program; see ``TestSuite``.
             limits: Bounds of a run, and of each of its cases.
 
         Raises:
@@ -169,7 +177,7 @@ class Task:
             task_id=task_id,
             prompt=prompt,
             entry_point=entry_point,
-            tests=TestSuite.of_assertions(test_code, setup_code, limits=limits),
+            tests=TestSuite.of_assertions(test_code, setup_code, site=site, limits=limits),
             canonical_solution=canonical_solution,
             metadata=_mapping(metadata),
         )
@@ -184,6 +192,8 @@ class Task:
         canonical_solution: str | None = None,
         metadata: Mapping[str, Any] | None = None,
         output_rule: OutputRule = "trailing",
+        checker: str = "",
+        site: str = "",
         limits: Limits | None = None,
     ) -> "Task":
         """Make a task whose cases are pairs of standard input and expected output.
@@ -195,6 +205,8 @@ class Task:
             canonical_solution: A whole reference program.
             metadata: Anything else, as JSON values.
             output_rule: Comparison of printed text; see ``TestSuite``.
+            checker: Code that decides where several outputs are right; see ``TestSuite``.
+            site: What a data set's own grader does around a program; see ``TestSuite``.
             limits: Bounds of a run, and of each of its cases.
 
         Raises:
@@ -204,7 +216,9 @@ class Task:
             task_id=task_id,
             prompt=prompt,
             entry_point="",
-            tests=TestSuite.of_stdio(cases, output_rule=output_rule, limits=limits),
+            tests=TestSuite.of_stdio(
+                cases, output_rule=output_rule, checker=checker, site=site, limits=limits
+            ),
             canonical_solution=canonical_solution,
             metadata=_mapping(metadata),
         )

@@ -44,7 +44,7 @@ def test_a_right_program_passes_whole_or_as_a_continuation(sandbox):
     [
         ("    return x\n", Outcome.FAILED, "", None),
         ("    return str(x + 1)\n", Outcome.FAILED, "", None),
-        ("    return x + 1.0\n", Outcome.FAILED, "", None),
+        ("    return x + 1.5\n", Outcome.FAILED, "", None),
         ("    return object()\n", Outcome.FAILED, "UnencodableError", None),
         ("    return lambda: 1\n", Outcome.FAILED, "UnencodableError", None),
         ("    y = 1\n    return y / 0\n", Outcome.RUNTIME_ERROR, "ZeroDivisionError", 3),

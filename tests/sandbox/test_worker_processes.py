@@ -131,6 +131,36 @@ def test_a_zygote_killed_while_idle_costs_nothing():
         assert values(sandbox.run([job("def f():\n    return 5\n")])[0]) == [5]
 
 
+def zygote_of(pid):
+    """Return the zygote below a process that a launcher started: itself, or bubblewrap's child."""
+    with open(f"/proc/{pid}/task/{pid}/children") as file:
+        below = file.read().split()
+    with open(f"/proc/{pid}/comm") as file:
+        return int(below[0]) if file.read().strip() == "bwrap" else pid
+
+
+@pytest.mark.parametrize("busy", [False, True])
+def test_a_zygote_that_is_stopped_is_replaced_soon_and_nothing_is_lost(busy):
+    # Far less than the limit of 10 s that a stopped zygote was once given.
+    limits = Limits(wall_s=0.5)
+    pause = "import time\ntime.sleep(0.05)\n" if busy else ""
+    with make_sandbox(workers=1) as sandbox:
+        sandbox.run([job("def f():\n    return 0\n")])
+        jobs = [job(f"{pause}def f():\n    return {n}\n", limits=limits) for n in range(3)]
+        if busy:
+            tickets = [sandbox.submit(each) for each in jobs]
+            time.sleep(0.02)
+        os.kill(zygote_of(sandbox.workers[0].processes.zygote.pid), signal.SIGSTOP)
+        if not busy:
+            tickets = [sandbox.submit(each) for each in jobs]
+        found = {}
+        while len(found) < 3:
+            found.update(sandbox.collect())
+        assert [values(found[ticket]) for ticket in tickets] == [[0], [1], [2]]
+        assert all(result.limit == "" for result in found.values())
+        assert sandbox.restarts == 1
+
+
 class Broken:
     """Starts processes that leave at once, after saying hello or before."""
 

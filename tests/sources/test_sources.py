@@ -14,6 +14,7 @@ import pytest
 import codegym
 from codegym.checks.check_source import check_source
 from codegym.errors import MissingExtraError, TaskError, UnknownNameError
+from codegym.grading.judge import judge_many
 from codegym.sources import load_tasks
 from codegym.sources.mbpp import infer_entry_point
 from codegym.tasks.task import Task
@@ -146,10 +147,13 @@ def test_apps_problems_in_both_forms(tmp_path):
     assert load_tasks(f"apps:{path}?prompt=text")[1].prompt == "Echo."
 
 
-def test_results_that_are_lists_themselves_stay_lists(tmp_path):
+def test_a_result_of_apps_in_a_list_may_be_the_list_or_its_item(tmp_path):
     tests = {"fn_name": "f", "inputs": [[1], [2]], "outputs": [[1], [2, 3]]}
     (task,) = load_tasks(f"apps:{rows_file(tmp_path, CALLS | {'input_output': tests})}")
-    assert [case.expected for case in task.tests.cases] == [[1], [2, 3]]
+    first = "def f(x):\n    return {} if x == 1 else [2, 3]"
+    answers = ("[1]", "1", "(1,)", "[1, 2]", "[[2]]")
+    verdicts = judge_many([(first.format(answer), task) for answer in answers])
+    assert [verdict.passed for verdict in verdicts] == [True, True, True, False, False]
 
 
 def test_the_published_apps_folder(tmp_path):
@@ -302,7 +306,7 @@ def test_solutions_of_every_form_pass_in_the_sandbox_and_idle_programs_do_not(tm
 
 def test_hugging_face_data_sets_come_through_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "datasets", None)
-    with pytest.raises(MissingExtraError, match=r"codegym\[datasets\]"):
+    with pytest.raises(MissingExtraError, match=r"\[datasets\]"):
         load_tasks("mbpp:hf/some/mbpp?split=train")
     asked = []
     fake = types.ModuleType("datasets")

@@ -101,9 +101,9 @@ class Target:
         return self.fill(attack.test_code, attack.goal) or self.plain_test(attack.goal)
 
     def plain_test(self, goal: Goal) -> str:
-        """Return test code that compares each answer with its expected value."""
+        """Return test code that compares each answer with its expected value, in the examiner."""
         lines = [
-            f"    assert candidate({x}) == {want!r}\n"
+            f"    answer = candidate({x})\n    assert answer == {want!r}\n"
             if goal != "ratio"
             else f"    assert abs(candidate({x}) - {want!r}) < 1e-6\n"
             for x, want in zip(XS, self.wants(goal), strict=True)

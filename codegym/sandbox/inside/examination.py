@@ -6,6 +6,7 @@ the cases after it.
 
 import ast
 import sys
+from collections.abc import Container
 from types import ModuleType
 from typing import Any
 
@@ -21,6 +22,7 @@ from codegym.sandbox.inside.assertion_code import (
 )
 from codegym.sandbox.inside.candidate_line import CandidateGone, CandidateLine
 from codegym.sandbox.inside.notebook import Notebook
+from codegym.sandbox.inside.setup_objects import SetupObjects
 
 MESSAGE_CHARS = 300
 NAME_CHARS = 100
@@ -32,8 +34,10 @@ class Examination:
 
     Args:
         test: ``setup`` and ``code`` (source texts), ``check`` (name of the function that takes
-            the candidate, or ""), ``entry_point``, ``names`` (names that the candidate may define
-            for the test, with their kinds), ``prompt`` (trusted code, or "") and ``n_cases``.
+            the candidate, or ""), ``classes`` (of the set-up), ``instances`` (whether the program
+            may answer with instances of classes that the test does not name), ``entry_point``,
+            ``names`` (names that the candidate may define for the test, with their kinds),
+            ``prompt`` (trusted code, or "") and ``n_cases``.
     """
 
     def __init__(self, test: dict[str, Any]) -> None:
@@ -49,11 +53,15 @@ class Examination:
         helped = {node.name for node in helpers.body if isinstance(node, ast.FunctionDef)}
         self._library = library_names(wanted - helped - {self._entry})
         wanted -= helped | self._library.keys()
+        self._classes: list[str] = test["classes"]
+        self._instances: bool = test["instances"]
         names: dict[str, str] = test["names"]
         self._wanted = {
             name: names[name] for name in sorted(wanted | {self._entry}) if name in names
         }
-        self._greeting = wire.dumps(list(self._wanted))
+        # The program is also asked for names that it may not give: if it defines such a name, it
+        # and not the test is wrong.
+        self._greeting = wire.dumps(sorted(wanted | {self._entry}))
         self._setup = compile(setup, "<setup>", "exec") if setup.body else None
         self._code = compile_per_case(code, self._check)
 
@@ -84,6 +92,7 @@ class Examination:
         self, space: dict[str, Any], line: CandidateLine, cases: "Cases"
     ) -> dict[str, Any] | None:
         """Run the test in a namespace; return a complete report if no case could begin."""
+        line.meet(SetupObjects(space, self._classes), knows_instances=self._instances)
         reply = line.greet(self._greeting)
         if "r" not in reply:
             return {name: described(reply[name]) for name in ("load", "syntax") if name in reply}
@@ -92,7 +101,7 @@ class Examination:
         if self._entry not in space:
             return {"load": ["NameError", "", f"name {self._entry!r} is not defined", None]}
         candidate = space[self._entry]
-        cases.loaded = True
+        cases.begin(callable(candidate), {*self._wanted, *reply["r"]})
         if self._helpers is not None:
             exec(self._helpers, space)
         if self._setup is not None:
@@ -133,6 +142,18 @@ class Cases:
         self.loaded = False
         self._faults: dict[int, list[Any]] = {}
         self._recorded: set[int] = set()
+        self._theirs: Container[str] = ()
+        self._has_function = False
+
+    def begin(self, has_function: bool, theirs: Container[str]) -> None:
+        """Say that the program is loaded.
+
+        Args:
+            has_function: Whether its entry point can be called.
+            theirs: Names that the program defines, or should define for the test.
+        """
+        self.loaded = True
+        self._has_function, self._theirs = has_function, theirs
 
     def enter(self, index: int) -> None:
         """Begin a case."""
@@ -192,13 +213,24 @@ class Cases:
             return [index, "memory", "MemoryError", text, None, None]
         if isinstance(error, wire.UnencodableError):
             text = f"the test hands over what cannot cross: {error}"
-            return [index, "test", "UnencodableError", text[:MESSAGE_CHARS], None, None]
+            kind = "test" if self._line.asked or self._first else "early"
+            return [index, kind, "UnencodableError", text[:MESSAGE_CHARS], None, None]
+        kind = self._kind(error)
         got = self._line.last and [_trimmed(self._line.last[0], [MESSAGE_CHARS])]
         try:
             message = str(error)[:MESSAGE_CHARS]
         except BaseException:
             message = ""
-        return [index, "wrong", type(error).__name__[:NAME_CHARS], message, None, got]
+        return [index, kind, type(error).__name__[:NAME_CHARS], message, None, got]
+
+    def _kind(self, error: BaseException) -> str:
+        """Say whether the test failed on the candidate's answers, or by itself."""
+        lacks_name = type(error) is NameError
+        if lacks_name and (self._first or getattr(error, "name", "") in self._theirs):
+            return "wrong"  # a case that another process ran may have set the name
+        if self._has_function and not self._first and not self._line.asked:
+            return "early"
+        return "test" if lacks_name or isinstance(error, ImportError) else "wrong"
 
 
 def described(description: Any) -> list[Any] | None:

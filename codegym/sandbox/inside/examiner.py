@@ -13,7 +13,8 @@ and ``kind`` is
 
     wrong  the test failed on the candidate's answer     error  the candidate raised an exception
     gone   the candidate's process ended or sent an invalid reply
-    test   a value of the test cannot cross the sandbox boundary
+    early  the test failed before it asked the candidate anything
+    test   the test failed by itself: it lacks a name or a module, or hands over what cannot cross
     memory the test exhausted its memory on the candidate's answer
 """
 
@@ -212,6 +213,8 @@ def rehearse(notebook: Notebook) -> None:
         **{"setup": "", "check": "check", "entry_point": "f", "prompt": "", "n_cases": 1},
         "code": "def check(candidate):\n    assert candidate(1) == [2]\n",
         "names": {"f": "function"},
+        "classes": [],
+        "instances": False,
     }
     examination = Examination(test)
     offer, answer = {"r": {"f": {"@": [1, "c", "f", 0, ""]}}}, {"r": [2]}

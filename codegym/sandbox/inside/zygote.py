@@ -93,6 +93,7 @@ def main(text: str) -> None:
     # Only children unblock it, so no child can wake the zygote with it.
     signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGALRM,))
     faulthandler.register(signal.SIGALRM, file=1, all_threads=False, chain=False)
+    candidate.prepare()
     candidate.rehearse()
     confine.rehearse()
     gc.collect()
