@@ -5,7 +5,6 @@ SIGSTOP, while other processes keep the cores busy. The same run is then repeate
 as many updates. Rewards and weights must be equal, and memory must not grow.
 """
 
-import json
 import os
 import signal
 import subprocess
@@ -20,12 +19,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich.console import Console
 from rich.progress import Progress
 
 from codegym.bench.disturber import SIGNALS, Disturber
 from codegym.bench.soak import descendants, resident_bytes
 from codegym.errors import ConfigError, SandboxError
+from codegym.measuring.output import Output, with_output
+from codegym.measuring.result_table import Cell, ResultTable, words
 from codegym.training.interrupts import Interrupted
 
 if TYPE_CHECKING:
@@ -232,21 +232,26 @@ def _busy(count: int) -> Iterator[None]:
             process.wait()
 
 
-def show(report: TrainingSoakReport, console: Console) -> None:
-    """Print the figures and the failures."""
+def show(report: TrainingSoakReport, output: Output) -> None:
+    """Write the figures and the failures."""
     sizes = [size / (1 << 20) for _, size in report.rss_bytes]
     signals = ", ".join(f"{count} {name}" for name, count in sorted(report.signals.items()))
-    console.print(
-        f"{report.updates} updates, {report.programs} programs in {report.seconds:.0f} s\n"
-        f"signals: {signals or 'none'}; the sandbox ended the run {report.ends} times\n"
-        f"updates that differ: {len(report.different)}; "
-        f"weights {'equal' if report.same_weights else 'differ'}\n"
-        f"memory {min(sizes):.0f} to {max(sizes):.0f} MiB, growth after the first fifth "
-        f"{report.rss_growth_bytes / (1 << 20):.1f} MiB; processes left {report.left}",
-        highlight=False,
-    )
+    rows: list[tuple[str, Cell]] = [
+        ("updates", report.updates),
+        ("programs", report.programs),
+        ("seconds", round(report.seconds)),
+        ("signals", signals or "none"),
+        ("ends of the sandbox", report.ends),
+        ("updates that differ", len(report.different)),
+        ("weights", "equal" if report.same_weights else "differ"),
+        ("memory, MiB", f"{min(sizes):.0f} to {max(sizes):.0f}"),
+        ("growth after the first fifth, MiB", f"{report.rss_growth_bytes / (1 << 20):.1f}"),
+        ("processes left", report.left),
+    ]
+    output.table("figures", ResultTable((words("figure"), words("value")), rows))
+    output.document(asdict(report) | {"faults": report.faults})
     for fault in report.faults:
-        console.print(f"[bold red]{fault}")
+        output.line(fault, style="bold red")
 
 
 @click.command()
@@ -264,7 +269,7 @@ def show(report: TrainingSoakReport, console: Console) -> None:
 @click.option("--workers", default=2, show_default=True, help="Number of sandbox workers.")
 @click.option("--isolation", default="auto", show_default=True, help="Kind of sandbox.")
 @click.option("--seed", default=0, show_default=True, help="Seed of the run and of the signals.")
-@click.option("--json", "as_json", is_flag=True, help="Write the report as a JSON object.")
+@with_output
 def command(
     minutes: float,
     every_s: float,
@@ -274,7 +279,7 @@ def command(
     workers: int,
     isolation: str,
     seed: int,
-    as_json: bool,
+    output: Output,
 ) -> None:
     """Train while the sandbox's processes are killed and stopped, then compare.
 
@@ -293,7 +298,7 @@ def command(
     }  # fmt: skip
     with (
         tempfile.TemporaryDirectory() as folder,
-        Progress(console=Console(stderr=True), transient=True) as progress,
+        Progress(console=output.notes, transient=True) as progress,
     ):
         bar = progress.add_task("training", total=1.0)
         report = training_soak(
@@ -305,9 +310,6 @@ def command(
             folder=Path(folder),
             watch=lambda share, text: progress.update(bar, completed=share, description=text),
         )
-    if as_json:
-        click.echo(json.dumps(asdict(report) | {"faults": report.faults}))
-    else:
-        show(report, Console())
+    show(report, output)
     if report.faults:
         sys.exit(1)

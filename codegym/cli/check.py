@@ -95,7 +95,9 @@ def _check_tokenizer(name: str, count: int, output: Output) -> None:
 
 def _show(report: SourceReport, output: Output) -> None:
     rules = ResultTable(
-        words("contract", report.contract.name), list(report.contract.rows()), title=report.uri
+        (words("contract"), words(report.contract.name)),
+        list(report.contract.rows()),
+        title=report.uri,
     )
     output.table("contract", rules)
     heads = words("finding"), "tasks", words("first")

@@ -294,6 +294,7 @@ class Summary:
         """Write the table, then the failures and the programs that varied."""
         programs = self.programs
         passed = self.outcomes[Outcome.PASSED]
+        seconds = round(time.monotonic() - self.started, 1)
         lacking = ("tasks without a sample (counted as failed)", self.missing)
         rows: list[tuple[str, Cell]] = [
             ("passed", f"{passed}/{programs}" if output.is_text else passed),
@@ -309,7 +310,7 @@ class Summary:
             ),
             *((("taken from the file", self.resumed),) if self.resumed else ()),
             ("isolation", self.isolation),
-            ("seconds", round(time.monotonic() - self.started, 1)),
+            ("seconds", f"{seconds:.1f}" if output.is_text else seconds),
         ]
         columns = words("what"), Column("verdicts", digits=4)
         output.table("summary", ResultTable(columns, rows, title="verdicts"))

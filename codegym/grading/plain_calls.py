@@ -47,7 +47,7 @@ def plain_calls(task: Task) -> PlainCalls | None:
     rest = list(setup.body)
     if suite.check:
         # The examiner calls the check by itself; a call at the end of the test repeats it.
-        *before, check = [node for node in body if not _calls(node, suite.check)] or [None]
+        *before, check = [node for node in body if not _calls(node, suite.check)]
         if not isinstance(check, ast.FunctionDef) or not _takes_candidate(check, suite.check):
             return None
         rest += before

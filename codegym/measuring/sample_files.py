@@ -2,7 +2,8 @@
 
 A line of samples holds ``task_id`` and the program as ``completion`` (HumanEval's format: the
 continuation of the prompt), ``solution`` or ``program`` (a whole program); each may also be a chat
-model's answer. A line of verdicts holds ``task_id, sample, program_sha256, passed, verdict``; an
+model's answer. A line that also holds a ``verdict`` is a program as a run kept it: it is judged
+unchanged. A line of verdicts holds ``task_id, sample, program_sha256, passed, verdict``; an
 interrupted file can be continued.
 """
 
@@ -36,15 +37,19 @@ class Sample:
         program: What was written: a whole program, the continuation of the task's prompt, or a
             chat model's answer that holds either.
         number: Number of earlier programs for the same task.
+        exact: Whether the text is the program itself, as a policy wrote it, and no answer to read.
     """
 
     task: Task
     program: str
     number: int
+    exact: bool = False
 
     @property
     def whole(self) -> str:
-        """The program that is judged, as ``codegym.tasks.answers`` reads it."""
+        """The program that is judged, as ``codegym.tasks.answers`` reads it unless it is exact."""
+        if self.exact:
+            return self.program
         return read_program(self.task, self.program, "program")[0]
 
     @property
@@ -109,7 +114,7 @@ def read_samples(path: Path, source: TaskSource) -> Iterator[Sample]:
         program = record.row[field]
         if not isinstance(program, str):
             raise record.error("wrong type", field=field, value=program, expected="text")
-        yield Sample(task, program, number)
+        yield Sample(task, program, number, exact="verdict" in record.row)
 
 
 class VerdictFile:

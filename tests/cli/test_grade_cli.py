@@ -91,10 +91,10 @@ def test_a_task_without_a_sample_is_named_and_counts_as_failed(tasks, tmp_path):
     samples = write(tmp_path / "samples.jsonl", *rows)
     result = grade(tasks, "--samples", samples)
     assert result.exit_code == 1
-    assert "2/2" in result.output and "0.6667" in result.output
+    assert "2/2" in result.output and "0.667 [" in result.output
     assert "no sample: t/1" in result.output
     result = grade(tasks, "--samples", samples, "--only-sampled")
-    assert result.exit_code == 0 and "1.0000" in result.output
+    assert result.exit_code == 0 and "1.000 [" in result.output
 
 
 def test_a_run_that_was_cut_off_is_resumed(tasks, tmp_path, monkeypatch):
