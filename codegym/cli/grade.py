@@ -104,8 +104,7 @@ def command(
         summary.miss(tasks, chosen)
     with ExitStack() as stack:
         file = stack.enter_context(VerdictFile(out, resume=resume)) if out else None
-        sandbox = make_sandbox(isolation, workers=workers, packages=packages)
-        stack.enter_context(sandbox)
+        sandbox = stack.enter_context(make_sandbox(isolation, workers=workers, packages=packages))
         kept = VerdictCache(cache) if cache else None
         if kept is not None:
             stack.callback(kept.close)

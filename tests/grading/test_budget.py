@@ -12,7 +12,7 @@ from codegym.sandbox.job import ExecutionResult, FakeSandbox, Job
 from codegym.sandbox.wire import dumps
 
 LIMITS = Limits(case_s=0.1, wall_s=2.0, cpu_s=2.0)
-FORMS = ("call", "stdio", "assertion")
+FORMS = ("call", "stdio", "assertion", "plain assertion")
 ENDS = {
     "hangs": "while True: pass",
     "sleeps": "__import__('time').sleep(60)",
@@ -34,7 +34,8 @@ def task(form, n_cases=4, limits=LIMITS):
         return Task.from_calls("", "f", [((k,), k) for k in cases], limits=limits)
     if form == "stdio":
         return Task.from_stdio("", [(f"{k}\n", f"{k}\n") for k in cases], limits=limits)
-    lines = "".join(f"    assert candidate({k}) == {k}\n" for k in cases)
+    wanted = "== {}" if form == "plain assertion" else "in [{}]"  # a plain one runs as a call
+    lines = "".join(f"    assert candidate({k}) {wanted.format(k)}\n" for k in cases)
     return Task.from_assertions("", "f", f"def check(candidate):\n{lines}", limits=limits)
 
 
@@ -165,6 +166,46 @@ def test_an_answer_that_hangs_while_it_is_read_costs_its_case(sandbox):
     assert verdict.cases[1].outcome is Outcome.TIMEOUT
 
 
+def test_a_message_belongs_to_its_case_in_whichever_process(sandbox):
+    lines = "".join(f"assert f({k}) == {k}, 'message {k}'\n" for k in range(4))
+    plain = Task.from_assertions("", "f", lines, limits=LIMITS)
+    text = (
+        "def f(x):\n    if x in (0, 2): __import__('os')._exit(3)\n    return x if x < 3 else 0\n"
+    )
+    verdict = codegym.judge(text, plain, sandbox=sandbox)
+    assert [case.error_type for case in verdict.cases] == [
+        "ProcessDied",
+        "",
+        "ProcessDied",
+        "AssertionError",
+    ]
+    assert verdict.cases[3].error_message == "message 3"
+
+
+def test_a_case_that_needs_a_case_of_another_process_is_no_fault_of_the_test(sandbox):
+    lines = "for k in [0]:\n    kept = k\n    assert f(k) in [0]\nassert kept + f(1) in [1]\n"
+    linked = Task.from_assertions("", "f", lines, limits=LIMITS)
+    assert codegym.judge("def f(x): return x", linked, sandbox=sandbox).passed
+    text = "def f(x):\n    if x == 0: __import__('os')._exit(3)\n    return x\n"
+    verdict = codegym.judge(text, linked, sandbox=sandbox)
+    assert [case.passed for case in verdict.cases] == [False, False]
+
+
+def test_a_checker_says_which_case_fails_first(sandbox):
+    checker = "def check(stdin, output, expected): return output.split() in (['a'], ['b'])"
+    limits = Limits(case_s=0.1, stop="first_failure")
+    pairs = [(f"{k}\n", "a\n") for k in range(5)]
+    several = Task.from_stdio("", pairs, checker=checker, limits=limits)
+    text = "k = int(input())\nif k == 4: 1 / 0\nprint('abbcb'[k])\n"
+    verdict = codegym.judge(text, several, sandbox=sandbox)
+    assert [case.passed for case in verdict.cases] == [True, True, True, False, False]
+    assert verdict.cases[4].error_message == "not run: an earlier case failed"
+    assert codegym.judge("print('b')", several, sandbox=sandbox).passed
+    # Where no case is left to the checker, the first failure still ends the run.
+    verdict = codegym.judge("k = input()\n1 / 0 if k == '0' else 0 / x", several, sandbox=sandbox)
+    assert [case.error_type for case in verdict.cases] == ["ZeroDivisionError"] * 5
+
+
 @pytest.mark.parametrize("stop", ["never", "first_failure"])
 @pytest.mark.parametrize("form", FORMS)
 def test_cases_that_were_not_run_do_not_pass(form, stop):
@@ -173,6 +214,7 @@ def test_cases_that_were_not_run_do_not_pass(form, stop):
         "stdio": ExecutionResult(output=b"0\n"),
         "assertion": ExecutionResult(replies=(b'{"until":1,"cases":[]}',)),
     }
+    good["plain assertion"] = good["call"]
     part = replace(good[form], limit="" if form == "stdio" else "wall")
     sandbox = FakeSandbox(lambda job: ExecutionResult(parts=(part,)))
     limits = Limits(stop=stop)

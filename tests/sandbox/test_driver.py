@@ -29,7 +29,7 @@ from codegym.bench.soak import descendants
 from codegym.grading.judge import judge, judge_many
 
 task = Task.from_calls("", "f", [((1,), 2)])
-test = Task.from_assertions("", "f", "assert f(1) == 2")
+test = Task.from_assertions("", "f", "assert f(1) in [2]")
 right = "def f(x):\\n    return x + 1\\n"
 sandbox = codegym.make_sandbox(isolation=sys.argv[1], workers=2)
 pairs = [(right + f"# {n}", asked) for n in range(8) for asked in (task, test)]

@@ -77,7 +77,7 @@ def drawn(case_s, shares):
     tasks = {
         "call": Task.from_calls("", "f", [((0,), 0), ((1,), 1)], limits=limits),
         "stdio": Task.from_stdio("", [("0", "0\n"), ("1", "1\n")], limits=limits),
-        "assertion": Task.from_assertions("", "f", "assert f(0) == 0\nassert f(1) == 1\n",
+        "assertion": Task.from_assertions("", "f", "assert f(0) in [0]\nassert f(1) in [1]\n",
                                           limits=limits),
     }  # fmt: skip
     ways = {
