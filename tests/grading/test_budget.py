@@ -196,7 +196,11 @@ def test_a_checker_says_which_case_fails_first(sandbox):
     limits = Limits(case_s=0.1, stop="first_failure")
     pairs = [(f"{k}\n", "a\n") for k in range(5)]
     several = Task.from_stdio("", pairs, checker=checker, limits=limits)
-    text = "k = int(input())\nif k == 4: 1 / 0\nprint('abbcb'[k])\n"
+    text = "k = int(input())\nprint('abbbb'[k])\nif k == 4: 1 / 0\n"
+    verdict = codegym.judge(text, several, sandbox=sandbox)
+    assert [case.passed for case in verdict.cases] == [True, True, True, True, False]
+    assert verdict.error_type == "ZeroDivisionError"
+    text = "k = int(input())\nprint('abbcb'[k])\n"
     verdict = codegym.judge(text, several, sandbox=sandbox)
     assert [case.passed for case in verdict.cases] == [True, True, True, False, False]
     assert verdict.cases[4].error_message == "not run: an earlier case failed"
