@@ -197,7 +197,7 @@ def test_a_large_frame_costs_the_driver_nothing(sandbox, form, size, piece):
         task = Task.from_calls("", "solve", [((1,), 1)], limits=limits)
         program = forge + "def solve(n):\n    return n\n"
     else:
-        task = Task.from_assertions("", "solve", "assert solve(1) == 1", limits=limits)
+        task = Task.from_assertions("", "solve", "assert solve(1) in [1]", limits=limits)
         program = forge + "def solve(n):\n    return n\n"
     before = resource.getrusage(resource.RUSAGE_SELF)
     verdict = codegym.judge(program, task, sandbox=sandbox)
