@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -53,9 +54,11 @@ SHOWN_FAILURES = 10
 @click.option("--workers", type=int, help="Programs run in parallel.  [default: two per core]")
 @click.option("--package", "packages", multiple=True, help="Installed package to offer inside.")
 @click.option("--cache", type=click.Path(path_type=Path), help="File of cached verdicts.")
+@click.option("--case-s", type=float, help="Seconds allowed per test case.")
 @click.option("--wall-s", type=float, help="Seconds allowed per program.")
 @click.option("--cpu-s", type=float, help="Processor seconds allowed per program.")
 @click.option("--memory-mb", type=float, help="Megabytes allowed per program.")
+@click.option("--first-failure", is_flag=True, help="Stop a program at its first failing case.")
 @with_output
 def command(
     source: str,
@@ -70,9 +73,11 @@ def command(
     workers: int | None,
     packages: tuple[str, ...],
     cache: Path | None,
+    case_s: float | None,
     wall_s: float | None,
     cpu_s: float | None,
     memory_mb: float | None,
+    first_failure: bool,
     output: Output,
 ) -> None:
     """Run programs against their tests and print a summary.
@@ -90,16 +95,16 @@ def command(
     chosen = _choose(tasks, canonical, samples, program)
     if not chosen:
         raise ConfigError("nothing to grade", value=source, expected="at least one program")
-    changes = {"wall_s": wall_s, "cpu_s": cpu_s}
+    changes: dict[str, Any] = {"case_s": case_s, "wall_s": wall_s, "cpu_s": cpu_s}
     changes["memory_bytes"] = None if memory_mb is None else int(memory_mb * (1 << 20))
+    changes["stop"] = "first_failure" if first_failure else None
     chosen = list(_limited(chosen, {k: v for k, v in changes.items() if v is not None}))
     summary = Summary(most_failures=len(chosen) if output.verbose else SHOWN_FAILURES)
     if samples is not None and not only_sampled:
         summary.miss(tasks, chosen)
     with ExitStack() as stack:
         file = stack.enter_context(VerdictFile(out, resume=resume)) if out else None
-        sandbox = make_sandbox(isolation, workers=workers, packages=packages)
-        stack.enter_context(sandbox)
+        sandbox = stack.enter_context(make_sandbox(isolation, workers=workers, packages=packages))
         kept = VerdictCache(cache) if cache else None
         if kept is not None:
             stack.callback(kept.close)
@@ -151,7 +156,7 @@ def _choose(
     return list(same_program(tasks, program or ""))
 
 
-def _limited(samples: Iterable[Sample], changes: dict[str, float]) -> Iterator[Sample]:
+def _limited(samples: Iterable[Sample], changes: dict[str, Any]) -> Iterator[Sample]:
     changed: dict[int, Sample] = {}
     for sample in samples:
         if not changes:
@@ -161,7 +166,7 @@ def _limited(samples: Iterable[Sample], changes: dict[str, float]) -> Iterator[S
         known = changed.get(id(sample.task))
         if known is None:
             suite = sample.task.tests
-            limits: Limits = replace(suite.limits, **changes)  # type: ignore[arg-type]
+            limits: Limits = replace(suite.limits, **changes)
             task = replace(sample.task, tests=replace(suite, limits=limits))
             known = changed[id(sample.task)] = replace(sample, task=task)
         yield replace(sample, task=known.task)

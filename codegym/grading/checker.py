@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from codegym.errors import FaultyTestError
 from codegym.grading.compare import show
-from codegym.grading.read_result import Unreadable, parse, read
+from codegym.grading.read_result import Unreadable, joined, parse, read, to_check
 from codegym.grading.run_plan import Plan
 from codegym.grading.verdict import MESSAGE_CHARS, CaseResult, Outcome, Verdict
 from codegym.sandbox import wire
@@ -30,7 +30,7 @@ def checker_job(result: ExecutionResult, verdict: Verdict, plan: Plan) -> Job | 
         plan: Plan of the task.
     """
     inputs = wire.loads(plan.payload)
-    cases = _to_check(verdict)
+    cases = to_check(verdict.cases)
     if not cases:
         return None
     right = [[[inputs[n], plan.expected[n], plan.expected[n]], {}] for n in cases]
@@ -45,15 +45,6 @@ def checker_job(result: ExecutionResult, verdict: Verdict, plan: Plan) -> Job | 
 
 def _limits(plan: Plan) -> Limits:
     return replace(plan.limits, memory_bytes=max(plan.limits.memory_bytes, _MEMORY_BYTES))
-
-
-def _to_check(verdict: Verdict) -> list[int]:
-    """Return the cases in which the program ended by itself, without an error."""
-    return [
-        number
-        for number, case in enumerate(verdict.cases)
-        if case.passed or (case.outcome is Outcome.FAILED and not case.error_type)
-    ]
 
 
 def _printed(part: ExecutionResult) -> str:
@@ -74,7 +65,7 @@ def checked(result: ExecutionResult, answers: ExecutionResult, plan: Plan, text:
     """
     verdict = read(result, plan, text)
     cases = list(verdict.cases)
-    numbers = _to_check(verdict)
+    numbers = to_check(verdict.cases)
     replies = answers.replies
     for place, number in enumerate(numbers):
         if place >= len(replies) or replies[place] != _YES:
@@ -92,7 +83,7 @@ def checked(result: ExecutionResult, answers: ExecutionResult, plan: Plan, text:
         cases[number] = CaseResult(
             outcome=Outcome.FAILED, error_message=why[:MESSAGE_CHARS], got=printed
         )
-    return Verdict.from_cases(cases, verdict.usage)
+    return joined(cases, plan, verdict.usage)
 
 
 def _told(replies: tuple[bytes, ...], place: int, answers: ExecutionResult) -> str:

@@ -1,8 +1,10 @@
 """Pending: a program under way in a judge, the runs that follow, and the tickets that wait."""
 
+from functools import partial
+
 from codegym.errors import FaultyTestError
 from codegym.grading.checker import checked, checker_job
-from codegym.grading.read_result import read
+from codegym.grading.read_result import goes_on, read
 from codegym.grading.run_plan import Plan
 from codegym.grading.verdict import Verdict
 from codegym.sandbox.job import ExecutionResult, Job, Ticket
@@ -45,6 +47,8 @@ class Pending:
             mode=plan.form,
             payload=plan.payload,
             limits=plan.limits,
+            n_cases=plan.n_cases,
+            goes_on=partial(goes_on, plan) if plan.limits.stop == "first_failure" else None,
             site=plan.site,
             before=plan.before,
             classes=plan.classes,

@@ -19,13 +19,15 @@ an invalid reply                                   RUNTIME_ERROR   ProtocolError
 MemoryError, in the program or in its test         MEMORY          MemoryError
 a test whose process dies of an answer             FAILED          TestDied
 too much output                                    OUTPUT_LIMIT    OutputLimit
-too much wall time or processor time               TIMEOUT         TimeLimit
+too much time of the program's clock               TIMEOUT         TimeLimit
+not run, since the whole run's time was used up    TIMEOUT         TimeLimit
 =================================================  ==============  ============================
 """
 
 import builtins
 import os
 import signal
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -36,6 +38,7 @@ from codegym.grading.text_rules import same_output
 from codegym.grading.verdict import MESSAGE_CHARS, CaseResult, Outcome, Usage, Verdict
 from codegym.sandbox import wire
 from codegym.sandbox.inside.bounds import outsized, too_deep
+from codegym.sandbox.inside.notebook import LIMIT
 from codegym.sandbox.inside.sites import SITES
 from codegym.sandbox.job import ExecutionResult
 
@@ -45,8 +48,6 @@ MAX_STDIO_REPLY_BYTES = 1 << 14
 _ROW_SIGNS = 2_000
 _PASSED = CaseResult(outcome=Outcome.PASSED)
 _STOPS = {
-    "wall": (Outcome.TIMEOUT, "TimeLimit"),
-    "cpu": (Outcome.TIMEOUT, "TimeLimit"),
     "memory": (Outcome.MEMORY, "MemoryError"),
     "output": (Outcome.OUTPUT_LIMIT, "OutputLimit"),
 }
@@ -73,14 +74,87 @@ def read(
     """
     usage = Usage(wall_s=result.wall_s, cpu_s=result.cpu_s, memory_bytes=result.memory_bytes)
     lines = text.count("\n") + 1
-    if plan.form == "assertion":
-        return _read_assertion(result, plan, usage, lines, blames_program=blames_program)
-    return {"call": _read_call, "stdio": _read_stdio}[plan.form](result, plan, usage, lines)
-
-
-def _read_call(result: ExecutionResult, plan: Plan, usage: Usage, lines: int) -> Verdict:
     cases: list[CaseResult] = []
-    for index, reply in enumerate(result.replies[: plan.n_cases]):
+    for part in result.parts or (result,):
+        found = _read_part(part, plan, lines, blames_program)
+        if isinstance(found, Verdict):  # a text that does not compile, in whichever process
+            return replace(found, usage=usage)
+        cases += found
+    if len(cases) < plan.n_cases:
+        cases += [_not_run(cases[-1], plan)] * (plan.n_cases - len(cases))
+    if plan.checker and to_check(cases):
+        return Verdict.from_cases(cases, usage)  # the checker says which case fails first
+    return joined(cases, plan, usage)
+
+
+def joined(cases: list[CaseResult], plan: Plan, usage: Usage) -> Verdict:
+    """Return the verdict on a program by its cases, after the rules of its task."""
+    first_failure = SITES[plan.site].first_failure
+    return Verdict.from_cases(_cut_short(cases, plan), usage, first_failure=first_failure)
+
+
+def to_check(cases: Sequence[CaseResult]) -> list[int]:
+    """Return the cases in which the program ended by itself, without an error (stdio)."""
+    return [
+        number
+        for number, case in enumerate(cases)
+        if case.passed or (case.outcome is Outcome.FAILED and not case.error_type)
+    ]
+
+
+def _read_part(
+    result: ExecutionResult, plan: Plan, lines: int, blames_program: bool
+) -> list[CaseResult] | Verdict:
+    """Return the results of the cases that one process has settled."""
+    if plan.form == "assertion":
+        return _read_assertion(result, plan, lines, blames_program=blames_program)
+    return {"call": _read_call, "stdio": _read_stdio}[plan.form](result, plan, lines)
+
+
+def goes_on(plan: Plan, case: int, result: ExecutionResult) -> bool:
+    """Say whether a run goes on after a case whose process has ended, if it stops at a failure.
+
+    Args:
+        plan: The plan of the task.
+        case: Number of the case.
+        result: Result of its process.
+    """
+    if plan.form != "stdio":
+        return False  # a process that has not reached its last case has failed one
+    if plan.checker:
+        return True  # the text does not say whether the case has failed
+    found = _read_stdio(replace(result, first_case=case), plan, 1)
+    return not isinstance(found, Verdict) and found[0].passed
+
+
+def _not_run(last: CaseResult, plan: Plan) -> CaseResult:
+    """Return the result of a case that was not run, by the last case that was."""
+    if plan.limits.stop == "first_failure" and not last.passed and not plan.checker:
+        return _after_failure(last)
+    limits = plan.limits
+    return _timeout(
+        f"not run: the whole run's {limits.wall_s:g} s ({limits.cpu_s:g} s of processor time) "
+        "were used up"
+    )
+
+
+def _after_failure(failed: CaseResult) -> CaseResult:
+    return replace(failed, error_message="not run: an earlier case failed", got="")
+
+
+def _cut_short(cases: list[CaseResult], plan: Plan) -> list[CaseResult]:
+    """Replace the results after the first failure where the suite stops at it."""
+    if plan.limits.stop != "first_failure":
+        return cases
+    failed = next((index for index, case in enumerate(cases) if not case.passed), len(cases) - 1)
+    return cases[: failed + 1] + [_after_failure(cases[failed])] * (len(cases) - failed - 1)
+
+
+def _read_call(result: ExecutionResult, plan: Plan, lines: int) -> list[CaseResult] | Verdict:
+    """Return the results of the cases that one process has settled."""
+    cases: list[CaseResult] = []
+    count = plan.n_cases - result.first_case
+    for index, reply in enumerate(result.replies[:count], start=result.first_case):
         if not plan.raises[index] and reply == plan.answers[index]:
             cases.append(_PASSED)
             continue
@@ -90,22 +164,24 @@ def _read_call(result: ExecutionResult, plan: Plan, usage: Usage, lines: int) ->
             continue
         try:
             tree = parse(reply, plan.answers[index])
-            if "syntax" in tree:
-                return _syntax(tree["syntax"], plan.n_cases, usage, lines)
-            if "load" in tree:
+            # A program that reported that it was loaded can have neither fault.
+            if "syntax" in tree and not result.loaded:
+                return _syntax(tree["syntax"], plan.n_cases, lines)
+            if "load" in tree and not result.loaded:
                 fault = tree["load"]
                 if SITES[plan.site].load_is_syntax and type(fault) is list and len(fault) == 4:
-                    described = [fault[0], fault[2], fault[3], None]
-                    return _syntax(described, plan.n_cases, usage, lines)
+                    return _syntax([fault[0], *fault[2:], None], plan.n_cases, lines)
                 cases.append(_error(fault, lines))
-                cases += [cases[-1]] * (plan.n_cases - len(cases))
+                cases += [cases[-1]] * (count - len(cases))
             else:
                 cases.append(_answer(tree, plan, index, lines))
         except Unreadable as error:
             cases.append(_protocol_error(error))
-    if len(cases) < plan.n_cases:
-        cases += [_stopped(result, plan, lines)] * (plan.n_cases - len(cases))
-    return _judged(cases[: plan.n_cases], plan, usage)
+    if len(cases) < count:
+        # A program that cannot be loaded fails all its cases at once.
+        failed = 1 if result.loaded else count - len(cases)
+        cases += [_stopped(result, plan, lines)] * failed
+    return cases[:count]
 
 
 def _answer(tree: dict[str, Any], plan: Plan, index: int, lines: int) -> CaseResult:
@@ -153,56 +229,47 @@ def _exception(name: Any) -> type[BaseException] | None:
     return found if is_exception else None
 
 
-def _read_stdio(result: ExecutionResult, plan: Plan, usage: Usage, lines: int) -> Verdict:
-    cases: list[CaseResult] = []
-    parts = result.parts or (result,)
-    for part, expected in zip(parts, plan.expected, strict=False):
-        tree: dict[str, Any] = {}
-        try:
-            if part.replies and len(part.replies[0]) <= MAX_STDIO_REPLY_BYTES:
-                tree = parse(part.replies[0])
-        except Unreadable:
-            tree = {}  # a script may write anything to the reply descriptor
-        if "syntax" in tree:
-            return _syntax(tree["syntax"], plan.n_cases, usage, lines)
-        if part.limit:
-            cases.append(_stopped(part, plan, lines))
-        elif part.exit_status:
-            fault = "e" in tree
-            cases.append(_error(tree["e"], lines) if fault else _stopped(part, plan, lines))
-        else:
-            printed = part.output.decode("utf-8", "replace")
-            if same_output(printed, expected, plan.output_rule):
-                cases.append(_PASSED)
-            else:
-                cases.append(CaseResult(outcome=Outcome.FAILED, got=printed[:MESSAGE_CHARS]))
-    if len(cases) < plan.n_cases:
-        last = parts[-1]
-        left = cases[-1] if last.limit else _timeout(f"{plan.limits.wall_s:g} s were used up")
-        cases += [left] * (plan.n_cases - len(cases))
-    return _judged(cases, plan, usage)
-
-
-def _judged(cases: list[CaseResult], plan: Plan, usage: Usage) -> Verdict:
-    return Verdict.from_cases(cases, usage, first_failure=SITES[plan.site].first_failure)
+def _read_stdio(result: ExecutionResult, plan: Plan, lines: int) -> list[CaseResult] | Verdict:
+    """Return the result of the case of one process, in a list."""
+    tree: dict[str, Any] = {}
+    try:
+        if result.replies and len(result.replies[0]) <= MAX_STDIO_REPLY_BYTES:
+            tree = parse(result.replies[0])
+    except Unreadable:
+        tree = {}  # a script may write anything to the reply descriptor
+    if "syntax" in tree:
+        return _syntax(tree["syntax"], plan.n_cases, lines)
+    if result.limit:
+        return [_stopped(result, plan, lines)]
+    if result.exit_status:
+        return [_error(tree["e"], lines) if "e" in tree else _stopped(result, plan, lines)]
+    printed = result.output.decode("utf-8", "replace")
+    if same_output(printed, plan.expected[result.first_case], plan.output_rule):
+        return [_PASSED]
+    return [CaseResult(outcome=Outcome.FAILED, got=printed[:MESSAGE_CHARS])]
 
 
 def _read_assertion(
-    result: ExecutionResult, plan: Plan, usage: Usage, lines: int, *, blames_program: bool
-) -> Verdict:
+    result: ExecutionResult, plan: Plan, lines: int, *, blames_program: bool
+) -> list[CaseResult] | Verdict:
+    """Return the results of the cases that one process has settled."""
+    count = plan.n_cases - result.first_case
     if not result.replies:
-        cases = [_stopped(result, plan, lines)] * plan.n_cases
-        return Verdict.from_cases(cases, usage)
+        return [_stopped(result, plan, lines)] * count
     try:
         report = parse(result.replies[0], b"," * _ROW_SIGNS * plan.n_cases)
         if "syntax" in report:
-            return _syntax(report["syntax"], plan.n_cases, usage, lines)
+            return _syntax(report["syntax"], plan.n_cases, lines)
         if "cases" not in report:
-            return Verdict.from_cases([_error(report.get("load"), lines)] * plan.n_cases, usage)
+            return [_error(report.get("load"), lines)] * count
     except Unreadable as error:
-        return Verdict.from_cases([_protocol_error(error)] * plan.n_cases, usage)
-    until = report["until"]  # first case without a result, if the test was killed or died
-    cases = [_PASSED] * until + [_unended(report, result, plan, lines)] * (plan.n_cases - until)
+        return [_protocol_error(error)] * count
+    # The first case without a result: another process runs it, unless the test was killed or died
+    # in it.
+    until = max(report["until"], result.first_case)
+    cases = [_PASSED] * until
+    if ("end" in report or until == result.first_case) and until < plan.n_cases:
+        cases.append(_unended(report, result, plan, lines))
     for index, kind, name, message, line, got in report["cases"]:
         if kind in ("test", "early") and not blames_program:
             raise FaultyTestError(
@@ -222,17 +289,17 @@ def _read_assertion(
                 error_message=message,
                 got=show(got[0]) if got else "",
             )
-    return Verdict.from_cases(cases, usage)
+    return cases[result.first_case :]
 
 
 def _unended(report: dict[str, Any], result: ExecutionResult, plan: Plan, lines: int) -> CaseResult:
-    """Return the result of the cases that a test left open because it was killed or died."""
-    end = report.get("end", "")
+    """Return the result of the case that a test left open because it was killed or died."""
+    end = report.get("end", LIMIT)
     if end == "memory":
         return _memory("the test exhausted its memory on the answers")
-    if end:
-        return CaseResult(outcome=Outcome.FAILED, error_type="TestDied", error_message=end)
-    return _stopped(result, plan, lines)
+    if end == LIMIT:
+        return _stopped(result, plan, lines)
+    return CaseResult(outcome=Outcome.FAILED, error_type="TestDied", error_message=end)
 
 
 def _memory(message: str) -> CaseResult:
@@ -274,14 +341,14 @@ def _line(line: Any, lines: int) -> int | None:
     return line if type(line) is int and 1 <= line <= lines else None
 
 
-def _syntax(description: Any, n_cases: int, usage: Usage, lines: int) -> Verdict:
+def _syntax(description: Any, n_cases: int, lines: int) -> Verdict:
     if (
         type(description) is not list
         or len(description) != 4
         or not all(type(part) is str for part in description[:2])
     ):
         error = _protocol_error(Unreadable("a report of a syntax error that is none"))
-        return Verdict.from_cases([error] * n_cases, usage)
+        return Verdict.from_cases([error] * n_cases)
     kind, message, line, offset = description
     return Verdict.syntax_error(
         n_cases=n_cases,
@@ -289,7 +356,6 @@ def _syntax(description: Any, n_cases: int, usage: Usage, lines: int) -> Verdict
         message=message,
         line=_line(line, lines),
         offset=offset if type(offset) is int and offset >= 1 else None,
-        usage=usage,
     )
 
 
@@ -318,6 +384,8 @@ def _timeout(message: str, line: int | None = None) -> CaseResult:
 def _stopped(result: ExecutionResult, plan: Plan, lines: int) -> CaseResult:
     """Return the result of the cases that a run left unanswered."""
     limits, line = plan.limits, _line(result.running_line, lines)
+    if result.limit == "case":
+        return _timeout(f"stopped after {limits.of_case(plan.n_cases):g} s of one case", line)
     if result.limit == "wall":
         return _timeout(f"stopped after {limits.wall_s:g} s", line)
     if result.limit == "cpu":

@@ -80,7 +80,7 @@ class Verdict:
         outcome: PASSED only when every case passed; else the gravest outcome of a case, in the
             order of ``GRAVITY``, or SYNTAX_ERROR / NO_PROGRAM for a text that never ran.
         cases: One result per case, in order. A case never reached has the outcome of what
-            stopped the run.
+            stopped the run, and a message that begins with "not run".
         error_type, error_message, error_line: Error of the first case with that outcome.
         error_offset: Column of a syntax error, from 1.
         cut: Whether the text was cut at a token budget before its end (set by whoever knows).

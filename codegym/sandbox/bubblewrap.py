@@ -92,7 +92,7 @@ class NamespaceLauncher:
         for name, value in runtime.environment(reseeded=reseeded).items():
             arguments += ["--setenv", name, value]
         command = [*arguments, "--seccomp", str(program), "--", *python, settings]
-        return Process(command, line, theirs, (program,), reseeded=reseeded)
+        return Process(command, line, theirs, (program,), reseeded=reseeded, wrapped=True)
 
     @staticmethod
     def _namespaces(path: str) -> list[str]:

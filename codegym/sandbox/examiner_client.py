@@ -52,6 +52,11 @@ class ExaminerClient:
             self.close()
             raise Lost(f"the examiner is gone: {error}") from None
 
+    @property
+    def fork_pid(self) -> int | None:
+        """Process id of the test under way, as the host numbers it; None if there is none."""
+        return self._process.fork_pid
+
     def fileno(self) -> int:
         """Return the descriptor of the stream."""
         return self._process.line.fileno()
@@ -111,7 +116,8 @@ class ExaminerClient:
             self._compiled.add(payload)
         try:
             self._requests += 1
-            head = EXAMINE.pack(self._requests, limits.output_bytes, limits.memory_bytes)
+            bounds = limits.output_bytes, limits.memory_bytes
+            head = EXAMINE.pack(self._requests, *bounds, run.first)
             fds = [] if rpc is None else [rpc.fileno()]
             socket.send_fds(self._process.line, [head], fds)
         except OSError as error:
@@ -180,13 +186,20 @@ class ExaminerClient:
 
         Its ``until`` is the number of the first case whose result is unknown.
         """
-        head = os.pread(self._notebook, NOTEBOOK.size, 0)
-        number, until, used = NOTEBOOK.unpack(head)
-        if (number, run) not in self._examined:
-            # The notebook still holds the results of an earlier test.
-            return notebook.report(0, b"")
+        until, used = self._head(run) or (0, 0)
         rows = os.pread(self._notebook, used, NOTEBOOK.size)
-        return notebook.report(until, rows)
+        return notebook.report(max(until, run.first), rows, notebook.LIMIT)
+
+    def case_under_way(self, run: Run) -> int | None:
+        """Return the number of the case that a run's test has reached, None before it begins."""
+        head = self._head(run)
+        return None if head is None else max(head[0], run.first)
+
+    def _head(self, run: Run) -> tuple[int, int] | None:
+        """Return the number of a run's first case without a result, and the bytes of results."""
+        number, until, used = NOTEBOOK.unpack(os.pread(self._notebook, NOTEBOOK.size, 0))
+        # The notebook may still hold the results of an earlier test.
+        return (until, used) if (number, run) in self._examined else None
 
     def close(self) -> None:
         """Kill the process."""

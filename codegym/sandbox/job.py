@@ -12,7 +12,7 @@ from typing import Literal, Protocol, Self
 from codegym.sandbox.limits import Limits
 
 Ticket = int
-Limit = Literal["", "wall", "cpu", "memory", "output"]
+Limit = Literal["", "case", "wall", "cpu", "memory", "output"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +32,11 @@ class Job:
                             "n_cases"}
 
         limits: Bounds of the run.
+        n_cases: Number of cases of a ``call`` or ``assertion``. After a hang or a crash, a fresh
+            process runs the cases that are left. 0 runs everything in one process, which only the
+            limits of the whole run bound.
+        goes_on: ``goes_on(case, result)`` is called in the sandbox's thread with a case whose
+            process has ended, where cases are left; False ends the run. None always goes on.
         site: What is done around the program (stdio, assertion); a name of ``inside.sites``.
         before: Code that runs before the program (assertion): classes that the test's set-up code
             defines, by the names ``classes``.
@@ -46,6 +51,8 @@ class Job:
     mode: Literal["call", "stdio", "assertion"]
     payload: bytes
     limits: Limits = field(default_factory=Limits)
+    n_cases: int = 0
+    goes_on: "Callable[[int, ExecutionResult], bool] | None" = None
     site: str = ""
     before: str = ""
     classes: tuple[str, ...] = ()
@@ -61,17 +68,24 @@ class ExecutionResult:
         replies: Reply frames in order, as the untrusted side wrote them (call, stdio), or the
             single report of the examiner (assertion). ``codegym.sandbox.inside`` documents them.
         output: Text that the program printed, as bytes (stdio).
-        parts: One result per case, in order (stdio); the other fields are their sum or maximum.
+        parts: One result per process, in order, if there were several: one per case (stdio), or
+            one more after each hang or crash (call, assertion). The other fields are their sum or
+            maximum, or those of the last.
+        first_case: Number of the first case that this process was to run.
+        loaded: Whether the process reported that the program was loaded (call).
         exit_status: Exit status in the form of ``os.waitpid``.
-        limit: Limit that ended the run, "" if none.
+        limit: Limit that ended the process, "" if none: ``case`` and ``wall`` are of the program's
+            clock, or ``wall`` of elapsed time on a machine that is far too slow.
         running_line: Line of the program that was running when a limit ended it.
-        wall_s, cpu_s: Seconds.
+        wall_s, cpu_s: Elapsed seconds and processor seconds.
         memory_bytes: Peak resident size.
     """
 
     replies: tuple[bytes, ...] = ()
     output: bytes = b""
     parts: tuple["ExecutionResult", ...] = ()
+    first_case: int = 0
+    loaded: bool = False
     exit_status: int = 0
     limit: Limit = ""
     running_line: int | None = None

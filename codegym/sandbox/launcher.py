@@ -6,6 +6,7 @@ import subprocess
 from typing import Protocol
 
 from codegym.sandbox.ending import descendants, end
+from codegym.sandbox.program_clock import first_child
 from codegym.sandbox.runtime import environment
 
 STOP_WAIT_S = 10.0
@@ -42,6 +43,7 @@ class Process:
         theirs: The other end; closed here once the process has it.
         pass_fds: More descriptors that the process inherits; closed here too.
         reseeded: See ``Launcher.start``.
+        wrapped: Whether the command starts the interpreter as a child of another process.
     """
 
     def __init__(
@@ -52,8 +54,10 @@ class Process:
         pass_fds: tuple[int, ...] = (),
         *,
         reseeded: bool = False,
+        wrapped: bool = False,
     ) -> None:
         self.line = line
+        self._wrapped = wrapped
         self._log = os.memfd_create("codegym-stderr", os.MFD_CLOEXEC)
         try:
             self._process = subprocess.Popen(
@@ -79,6 +83,12 @@ class Process:
     def pid(self) -> int:
         """Process id; for bubblewrap, that of ``bwrap`` itself."""
         return self._process.pid
+
+    @property
+    def fork_pid(self) -> int | None:
+        """Process id of the fork under way, as the host numbers it; None if there is none."""
+        above = first_child(self.pid) if self._wrapped else self.pid
+        return first_child(above) if above is not None else None
 
     def complaint(self) -> str:
         """Return the process's standard error from its start."""

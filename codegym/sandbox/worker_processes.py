@@ -9,7 +9,7 @@ from typing import Protocol
 
 from codegym.errors import SandboxError
 from codegym.sandbox.examiner_client import ExaminerClient
-from codegym.sandbox.job import Job
+from codegym.sandbox.job import Job, Limit
 from codegym.sandbox.launcher import Launcher, Process
 from codegym.sandbox.program_process import ProgramProcess, Status
 from codegym.sandbox.run import Run
@@ -83,6 +83,8 @@ class WorkerProcesses:
             self._listen(self.zygote.fileno(), _READ, self._hear_zygote)
         if run.job.mode != "assertion":
             return True
+        if self.examiner is not None and self.examiner.unsent:
+            self.stop_examiner()  # a test that was given up is still on its way
         if self.examiner is None:
             self.examiner = ExaminerClient(self._start("examiner"))
         if self.examiner.knows(run.job.payload):
@@ -137,10 +139,27 @@ class WorkerProcesses:
             self.examiner.give_up(run)
         self.close_process(run)
 
-    def stop_program(self, process: ProgramProcess) -> None:
-        """Ask the zygote to kill a program."""
+    def stop_program(self, process: ProgramProcess, *, out_of_time: bool = False) -> None:
+        """Ask the zygote to kill a program; see ``ZygoteClient.stop``."""
         if self.zygote is not None:
-            self.zygote.stop(process)
+            self.zygote.stop(process, out_of_time=out_of_time)
+
+    def look_at_clock(self, run: Run, now: float) -> tuple[Limit, float]:
+        """Compare a run's clock with its limits; see ``CaseClock.look``."""
+        case = run.first
+        pids = []
+        if run.process is not None:
+            if run.job.mode == "call":
+                run.process.drain()
+                case += run.process.answered
+            pids.append(self.zygote.fork_pid if self.zygote is not None else None)
+        if run.job.mode == "assertion":
+            assert self.examiner is not None
+            reached, test = self.examiner.case_under_way(run), self.examiner.fork_pid
+            case = max(case, reached or 0)
+            # Before its test begins, and after it, the program waits for the grader.
+            pids = [] if reached is None or test is None else [*pids, test]
+        return run.clock().look(now, case, [pid for pid in pids if pid is not None])
 
     def recall(self, run: Run) -> None:
         """Take back the request of a run that waits at the zygote."""

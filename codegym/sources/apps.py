@@ -201,9 +201,9 @@ def _contest_prompt(question: str, function: str, starter: str, plain: bool) -> 
 
 
 def limits_of(n_cases: int, case_s: float) -> Limits:
-    """Return the bounds of a run over some cases: ``case_s`` for each case, at most a minute."""
+    """Return the limits of a task: ``case_s`` for each case, and at most a minute for all."""
     cpu_s = min(_MOST_S, case_s * n_cases)
-    return Limits(cpu_s=cpu_s, wall_s=2 * cpu_s)
+    return Limits(case_s=case_s, cpu_s=cpu_s, wall_s=min(_MOST_S, 2 * cpu_s))
 
 
 _INDENT = "    "

@@ -56,8 +56,9 @@ class TestSuite:
             (stdio form).
         site: What a data set's own grader does around a program: the imports that it adds, the
             digits that it allows; a name of ``codegym.sandbox.inside.sites.SITES``, "" for nothing.
-        limits: Bounds of a run of a program over all cases. The bound on output is raised to twice
-            the expected output.
+        limits: Bounds of a run of a program: of each case, and of the whole run. They also say
+            whether the run stops at the first failure. The bound on output is raised to twice the
+            expected output.
     """
 
     __test__: ClassVar[bool] = False

@@ -124,7 +124,7 @@ class Task:
             float_tolerance: Relative tolerance where a float is expected, absolute where 0.0 is.
             match: Comparison of values; see ``TestSuite``.
             site: What a data set's own grader does around a program; see ``TestSuite``.
-            limits: Bounds of a run over all cases.
+            limits: Bounds of a run, and of each of its cases.
 
         Raises:
             TaskError: A case is not a pair, or holds a value that cannot cross the sandbox line.
@@ -168,7 +168,7 @@ class Task:
             canonical_solution: A reference: a whole program, or the continuation of the prompt.
             metadata: Anything else, as JSON values.
             site: What a data set's own grader does around a program; see ``TestSuite``.
-            limits: Bounds of a run over all cases.
+            limits: Bounds of a run, and of each of its cases.
 
         Raises:
             TaskError: The test code does not parse, or asserts nothing.
@@ -207,7 +207,7 @@ class Task:
             output_rule: Comparison of printed text; see ``TestSuite``.
             checker: Code that decides where several outputs are right; see ``TestSuite``.
             site: What a data set's own grader does around a program; see ``TestSuite``.
-            limits: Bounds of a run over all cases.
+            limits: Bounds of a run, and of each of its cases.
 
         Raises:
             TaskError: A case is not a pair of texts, or there is no case.

@@ -239,7 +239,9 @@ def test_many_are_judged_in_the_order_given(sandbox):
 
 def test_submit_and_collect_overlap(sandbox):
     judge = Judge(sandbox)
-    slow = judge.submit("    import time; time.sleep(1); return x + 1\n", ADD_ONE)
+    sleepy = dataclasses.replace(ADD_ONE, tests=dataclasses.replace(
+        ADD_ONE.tests, limits=Limits(case_s=4.0)))  # fmt: skip
+    slow = judge.submit("    import time; time.sleep(1); return x + 1\n", sleepy)
     quick = judge.submit("    return x + 1\n", ADD_ONE)
     blank = judge.submit("", ADD_ONE)
     seen = []
@@ -420,12 +422,13 @@ LUCKY = {
 
 @pytest.mark.parametrize("form", ["call", "stdio", "assertion"])
 def test_the_cache_files_no_luck(sandbox, form):
+    wide = Limits(case_s=5.0)  # a run that took half of its time is not filed
     if form == "call":
-        given = ADD_ONE
+        given = Task.from_calls("", "f", [((1,), 2), ((5,), 6)], limits=wide)
     elif form == "stdio":
-        given = Task.from_stdio("", [("1\n", "2\n")], limits=LIMITS)
+        given = Task.from_stdio("", [("1\n", "2\n")], limits=wide)
     else:
-        given = Task.from_assertions("", "f", "assert f(1) == 2\n", limits=LIMITS)
+        given = Task.from_assertions("", "f", "assert f(1) == 2\n", limits=wide)
     tail = "print(f(int(input())))\n" if form == "stdio" else ""
     honest = (
         "import random, json, copy, textwrap, dataclasses, heapq\nr = random.Random(5)\n"

@@ -1,5 +1,6 @@
 """Driver: the process that owns a sandbox dies, forks, uses threads, or makes many sandboxes."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -28,7 +29,7 @@ from codegym.bench.soak import descendants
 from codegym.grading.judge import judge, judge_many
 
 task = Task.from_calls("", "f", [((1,), 2)])
-test = Task.from_assertions("", "f", "assert f(1) == 2")
+test = Task.from_assertions("", "f", "assert f(1) in [2]")
 right = "def f(x):\\n    return x + 1\\n"
 sandbox = codegym.make_sandbox(isolation=sys.argv[1], workers=2)
 pairs = [(right + f"# {n}", asked) for n in range(8) for asked in (task, test)]
@@ -212,7 +213,8 @@ def test_a_killed_worker_is_replaced(isolation):
         assert judge(RIGHT, TASK, sandbox=sandbox).passed
         for _ in range(3):
             for pid in set(descendants(os.getpid())) - before:
-                os.kill(pid, signal.SIGKILL)
+                with contextlib.suppress(ProcessLookupError):  # it died with its parent
+                    os.kill(pid, signal.SIGKILL)
             assert judge(RIGHT + "# again", TASK, sandbox=sandbox).passed
             assert judge(WRONG, TASK, sandbox=sandbox).outcome is Outcome.FAILED
 

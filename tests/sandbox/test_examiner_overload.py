@@ -37,9 +37,9 @@ def stop_examiners() -> None:
 def test_an_examiner_that_does_not_begin_passes_nothing(sandbox):
     """Its shared memory still holds the results of a test with more cases, all of them passed."""
     before = Task.from_assertions(
-        "", "solve", "".join(f"assert solve({n}) == {n + 1}\n" for n in range(4))
+        "", "solve", "".join(f"assert solve({n}) in [{n + 1}]\n" for n in range(4))
     )
-    task = Task.from_assertions("", "solve", "assert solve(1) == 2\n", limits=Limits(wall_s=0.2))
+    task = Task.from_assertions("", "solve", "assert solve(1) in [2]\n", limits=Limits(wall_s=0.2))
     for number in range(3):
         right = f"# {number}\ndef solve(x):\n    return x + 1\n"
         assert codegym.judge(right, before, sandbox=sandbox).passed

@@ -154,7 +154,8 @@ def test_a_test_killed_by_an_answer_is_a_verdict_and_no_error(sandbox):
     test = "import os\nassert solve(1) == 1 or os.abort()\nassert solve(2) == 2"
     task = Task.from_assertions("", "solve", test, limits=LIMITS)
     verdict = codegym.judge("def solve(n):\n    return 2\n", task, sandbox=sandbox)
-    assert [case.error_type for case in verdict.cases] == ["TestDied", "TestDied"], verdict
+    # A fresh process runs the second case.
+    assert [case.error_type for case in verdict.cases] == ["TestDied", ""], verdict
     assert codegym.judge("def solve(n):\n    return n\n", task, sandbox=sandbox).passed
     assert sandbox.restarts == 0
 
@@ -196,7 +197,7 @@ def test_a_large_frame_costs_the_driver_nothing(sandbox, form, size, piece):
         task = Task.from_calls("", "solve", [((1,), 1)], limits=limits)
         program = forge + "def solve(n):\n    return n\n"
     else:
-        task = Task.from_assertions("", "solve", "assert solve(1) == 1", limits=limits)
+        task = Task.from_assertions("", "solve", "assert solve(1) in [1]", limits=limits)
         program = forge + "def solve(n):\n    return n\n"
     before = resource.getrusage(resource.RUSAGE_SELF)
     verdict = codegym.judge(program, task, sandbox=sandbox)

@@ -1,7 +1,8 @@
 """Candidate process: reads one program, runs it and writes replies.
 
 Once the program's first line runs, the output of this process is untrusted; the frames before
-(``READY`` and a syntax error) are trusted. A reply is a JSON object with one key:
+(``READY`` and a syntax error) are trusted. In the mode ``call``, ``LOADED`` comes before the
+replies. A reply is a JSON object with one key:
 
     r  the result, as a wire tree             u  the name of a type that cannot cross
     e  an exception: [type, nearest built-in type, message, line of the program]
@@ -18,7 +19,15 @@ from typing import Any
 
 from codegym.sandbox import wire
 from codegym.sandbox.inside import candidate_objects, frames, idioms, sites
-from codegym.sandbox.inside.protocol import ASSERTION, CALL, FILENAME, MESSAGE_CHARS, READY, STDIO
+from codegym.sandbox.inside.protocol import (
+    ASSERTION,
+    CALL,
+    FILENAME,
+    LOADED,
+    MESSAGE_CHARS,
+    READY,
+    STDIO,
+)
 
 MAX_JOB_BYTES = 1 << 30
 FILE = "main.py"
@@ -101,7 +110,7 @@ def rehearse() -> None:
         sys.modules[module.__name__] = module
         sites.prepare(sites.SITES[read.get("site", "")], code, module.__dict__)
         _serve_calls(code, module, right, read)
-        for _ in job["calls"]:
+        for _ in ("loaded", *job["calls"]):
             frames.read_frame(left, MAX_JOB_BYTES)
         ours, theirs = socket.socketpair()
         for request in (b'["f"]', call, call):
@@ -143,6 +152,7 @@ def _serve_calls(code: Any, module: ModuleType, fd: int, job: dict[str, Any]) ->
             error = NameError(f"name {job['function']!r} is not defined")
         frames.write_frame(fd, wire.dumps({"load": describe(error)}))
         return
+    frames.write_frame(fd, LOADED)
     for args, kwargs in job["calls"]:
         frames.write_frame(fd, _call(function, args, kwargs))
 

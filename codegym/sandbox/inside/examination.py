@@ -65,14 +65,15 @@ class Examination:
         self._setup = compile(setup, "<setup>", "exec") if setup.body else None
         self._code = compile_per_case(code, self._check)
 
-    def run(self, line: CandidateLine, notebook: Notebook) -> None:
+    def run(self, line: CandidateLine, notebook: Notebook, first: int = 0) -> None:
         """Run the test against the candidate at the other end of ``line``.
 
         Args:
             line: The candidate.
             notebook: Where the results go.
+            first: Number of the first case to run.
         """
-        cases = Cases(line, self._n_cases, notebook)
+        cases = Cases(line, self._n_cases, notebook, first)
         module = ModuleType("examination")
         sys.modules[module.__name__] = module
         try:
@@ -112,20 +113,33 @@ class Examination:
         return None
 
 
+class NotRun(BaseException):
+    """A case that is left to another process: it was run before, or the candidate is gone."""
+
+
 class Cases:
     """The results of the cases of one run.
+
+    A candidate whose process is gone fails the case under way. The later cases are not run: a fresh
+    process runs them.
 
     Args:
         line: The candidate.
         count: How many cases the test has.
         notebook: Memory in which each result is recorded at once.
+        first: Number of the first case to run.
+
+    Attributes:
+        loaded: Whether the program was loaded. One that is gone before fails all cases.
     """
 
-    def __init__(self, line: CandidateLine, count: int, notebook: Notebook) -> None:
+    def __init__(self, line: CandidateLine, count: int, notebook: Notebook, first: int = 0) -> None:
         self._line = line
         self._notebook = notebook
         self._count = count
-        self._current = -1
+        self._first = first
+        self._current = first - 1
+        self.loaded = False
         self._faults: dict[int, list[Any]] = {}
         self._recorded: set[int] = set()
         self._theirs: Container[str] = ()
@@ -138,19 +152,22 @@ class Cases:
             has_function: Whether its entry point can be called.
             theirs: Names that the program defines, or should define for the test.
         """
+        self.loaded = True
         self._has_function, self._theirs = has_function, theirs
 
     def enter(self, index: int) -> None:
         """Begin a case."""
         self._settle()
+        if self._line.gone or index < self._first:
+            raise NotRun
         self._current = index
         self._line.last = None
-        if self._line.gone:
-            raise CandidateGone(self._line.gone)
         self._notebook.turn_to(index)
 
     def failed(self, index: int, error: BaseException) -> None:
         """Record how a case failed."""
+        if isinstance(error, NotRun):
+            return
         self._faults[index] = self._row(index, error)
         if not self._line.gone:
             self._notebook.add(self._faults[index], index)
@@ -159,7 +176,7 @@ class Cases:
     def stop(self, error: BaseException | None) -> None:
         """End the run; an error outside the cases fails all cases that did not begin."""
         self._settle()
-        if error is not None:
+        if error is not None and not self._left_to_another:
             for index in range(self._current + 1, self._count):
                 self._faults[index] = self._row(index, error)
             if self._current + 1 >= self._count and not self._faults:
@@ -169,14 +186,19 @@ class Cases:
         """Record the results that are missing from the notebook, once the run has ended."""
         for index in sorted(self._faults.keys() - self._recorded):
             self._notebook.add(self._faults[index], index)
-        self._notebook.turn_to(self._count)
+        if not self._left_to_another:
+            self._notebook.turn_to(self._count)
+
+    @property
+    def _left_to_another(self) -> bool:
+        return bool(self._line.gone) and self.loaded
 
     def _settle(self) -> None:
         # A test that swallows every exception must not pass a candidate whose process is gone.
-        if self._line.gone and self._current >= 0:
-            for index in range(self._current, self._count):
-                if index not in self._faults:
-                    self._faults[index] = self._row(index, CandidateGone(self._line.gone))
+        if self._line.gone and self.loaded:
+            index = max(self._current, self._first)
+            if index not in self._faults:
+                self._faults[index] = self._row(index, CandidateGone(self._line.gone))
 
     def _row(self, index: int, error: BaseException) -> list[Any]:
         fault = self._line.fault
@@ -191,7 +213,7 @@ class Cases:
             return [index, "memory", "MemoryError", text, None, None]
         if isinstance(error, wire.UnencodableError):
             text = f"the test hands over what cannot cross: {error}"
-            kind = "test" if self._line.asked else "early"
+            kind = "test" if self._line.asked or self._first else "early"
             return [index, kind, "UnencodableError", text[:MESSAGE_CHARS], None, None]
         kind = self._kind(error)
         got = self._line.last and [_trimmed(self._line.last[0], [MESSAGE_CHARS])]
@@ -204,9 +226,9 @@ class Cases:
     def _kind(self, error: BaseException) -> str:
         """Say whether the test failed on the candidate's answers, or by itself."""
         lacks_name = type(error) is NameError
-        if lacks_name and getattr(error, "name", "") in self._theirs:
-            return "wrong"
-        if self._has_function and not self._line.asked:
+        if lacks_name and (self._first or getattr(error, "name", "") in self._theirs):
+            return "wrong"  # a case that another process ran may have set the name
+        if self._has_function and not self._first and not self._line.asked:
             return "early"
         return "test" if lacks_name or isinstance(error, ImportError) else "wrong"
 

@@ -4,11 +4,12 @@ A long-lived process compiles and keeps tests and never runs them. Each run of a
 this process, with the task's memory limit and the child filter. When the fork is dead, everything
 that it started is killed, and only then does the next test begin. A report is a JSON object::
 
-    {"cases": [[index, kind, type, message, line, got], ...], "until": number, "end": text}
+    {"until": number, "end": text, "cases": [[index, kind, type, message, line, got], ...]}
 
 or ``{"load": description}`` or ``{"syntax": description}``. Cases before ``until`` that are not
-listed have passed; the result of the others is unknown. ``end`` is present if the fork died:
-``memory``, or a description. ``got`` is the last answer as ``[tree]``, or null, and ``kind`` is
+listed have passed, or were not to be run; the result of the others is unknown. ``end`` is present
+if the fork died: ``memory``, or a description. ``got`` is the last answer as ``[tree]``, or null,
+and ``kind`` is
 
     wrong  the test failed on the candidate's answer     error  the candidate raised an exception
     gone   the candidate's process ended or sent an invalid reply
@@ -68,18 +69,18 @@ def serve(fd: int, hello: bytes, lock: confine.Lock) -> None:
     examiner = Examiner(Notebook(mmap.mmap(notebook_fd, NOTEBOOK_BYTES)), lock, fd)
     os.close(notebook_fd)
     while True:
-        candidate_fd, number, *limits = _receive(line)
+        candidate_fd, number, *bounds = _receive(line)
         examination = examiner.compiled(frames.read_frame(fd, MAX_PAYLOAD_BYTES))
         if candidate_fd is None:
             frames.write_frame(fd, b"{}")
             continue
         examiner.begin(number)
-        report = examiner.run(examination, candidate_fd, *limits)
+        report = examiner.run(examination, candidate_fd, *bounds)
         frames.write_frame(fd, report)
 
 
-def _receive(line: socket.socket) -> tuple[int | None, int, int, int]:
-    """Return what comes with a request: a descriptor, if any, its number and its limits."""
+def _receive(line: socket.socket) -> tuple[int | None, int, int, int, int]:
+    """Return what comes with a request: a descriptor, if any, and the fields of ``EXAMINE``."""
     data, ancillary, _, _ = line.recvmsg(EXAMINE.size, socket.CMSG_SPACE(4))
     if not data:
         os._exit(0)
@@ -132,9 +133,14 @@ class Examiner:
         self._notebook.begin(number)
 
     def run(
-        self, examination: Examination, candidate_fd: int, max_reply_bytes: int, memory_bytes: int
+        self,
+        examination: Examination,
+        candidate_fd: int,
+        max_reply_bytes: int,
+        memory_bytes: int,
+        first: int,
     ) -> bytes:
-        """Run a test in a fork; return the report once the fork and all it started are dead.
+        """Run a test in a fork, from its case ``first``; return the report once all is dead.
 
         Raises:
             ForkFailed: The fork did not start, or was killed from outside.
@@ -154,7 +160,7 @@ class Examiner:
                     status = _BROKEN_EXIT
                     gc.enable()
                     line = CandidateLine(candidate_fd, max_reply_bytes)
-                    examination.run(line, self._notebook)
+                    examination.run(line, self._notebook, first)
                     status = 0
             except MemoryError:
                 status = _MEMORY_EXIT if status == _BROKEN_EXIT else status

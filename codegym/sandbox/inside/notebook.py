@@ -6,12 +6,16 @@ the fork is dead; the driver can make one at any time, even if it must kill the 
 
 import json
 import mmap
+import re
 from typing import Any
 
 from codegym.sandbox.inside.protocol import NOTEBOOK
 
 # In the place of the number of the current case: the notebook holds a complete report.
 COMPLETE = (1 << 64) - 1
+# End of a test that the driver stopped.
+LIMIT = "limit"
+_UNTIL = re.compile(rb'\{"until":(\d+),("end":)?')
 
 
 def report(until: int, rows: bytes, end: str = "") -> bytes:
@@ -20,12 +24,22 @@ def report(until: int, rows: bytes, end: str = "") -> bytes:
     Args:
         until: Number of the first case whose result is unknown, or COMPLETE.
         rows: The rows of the cases that did not pass, each with a comma, or a complete report.
-        end: How the test ended, if not by itself: ``memory`` or a description.
+        end: How the test ended, if not by itself: ``memory``, LIMIT or a description.
     """
     if until == COMPLETE:
         return rows
-    rest = b',"end":' + json.dumps(end).encode() if end else b""
-    return b'{"cases":[%b],"until":%d%b}' % (rows.rstrip(b","), until, rest)
+    ended = b'"end":' + json.dumps(end).encode() + b"," if end else b""
+    return b'{"until":%d,%b"cases":[%b]}' % (until, ended, rows.rstrip(b","))
+
+
+def next_case(whole: bytes) -> int | None:
+    """Return the number of the first case that a report says nothing about; None if none is left.
+
+    A test that was killed or died leaves a case open, which counts as reported: no other process
+    shall run it again.
+    """
+    found = _UNTIL.match(whole)
+    return int(found[1]) + bool(found[2]) if found else None
 
 
 class Notebook:

@@ -6,7 +6,6 @@ the zygote is process 1: once the child is dead it kills and reaps all remaining
 
 import _sitebuiltins
 import builtins
-import contextlib
 import faulthandler
 import gc
 import importlib
@@ -28,13 +27,15 @@ from codegym.sandbox.inside.protocol import (
     STATUS,
     STOP,
     STOPPED_CPU,
-    STOPPED_ON_REQUEST,
     STOPPED_WALL,
 )
 
 CTL_FD = 3
 _CONTROL_SPACE = socket.CMSG_SPACE(4 * 4)
-LAST_WORDS_S = 0.02
+# Longest wait for the line that a program runs at its time-out, of processor and in all. The trace
+# is complete once nothing was added for a pause.
+LAST_WORDS_CPU_S, LAST_WORDS_S = 0.02, 0.2
+_PAUSE_S = 0.002
 NOT_READY_EXIT = 98
 MAX_FDS = 64
 STACK_BYTES = 8 << 20
@@ -166,20 +167,20 @@ class Zygote:
             self._ahead = None
             self._run(header, fds)
 
-    def _receive(self) -> int:
-        """Read one message: keep a request; return the number of a run to stop, else 0."""
+    def _receive(self) -> tuple[int, int]:
+        """Read one message: keep a request; return the run to stop, else 0, and the reason."""
         message, ancillary, _, _ = self._ctl.recvmsg(HEADER.size, _CONTROL_SPACE)
         if not message:
             self._leave()
         if len(message) == HEADER.size:
             self._ahead = HEADER.unpack(message), list(memoryview(ancillary[0][2]).cast("i"))
-            return 0
-        (run_id,) = STOP.unpack(message)
+            return 0, NOT_STOPPED
+        run_id, reason = STOP.unpack(message)
         if self._ahead is not None and self._ahead[0][0] == run_id:
             for fd in self._ahead[1]:
                 os.close(fd)
             self._ahead = None
-        return int(run_id)
+        return run_id, reason
 
     def _leave(self) -> None:
         """End, since the driver is gone; leave no child for another process to reap."""
@@ -204,9 +205,13 @@ class Zygote:
             finally:
                 os._exit(NOT_READY_EXIT)
         self._child = pid
-        for fd in fds:
+        line, output, *rest = fds
+        for fd in (line, *rest):
             os.close(fd)
         stopped = self._watch(pid, run_id, started + wall_s, cpu_s)
+        if stopped in (STOPPED_WALL, STOPPED_CPU):
+            _last_words(pid, output)
+        os.close(output)
         if stopped:
             os.kill(pid, signal.SIGKILL)
         _, status, usage = os.wait4(pid, 0)
@@ -230,30 +235,44 @@ class Zygote:
         """Wait for the child or a limit; return the reason for which the child must be stopped."""
         pidfd = os.pidfd_open(pid)
         self._poll.register(pidfd, select.POLLIN)
-        clock = ((~pid) << 3) | 2  # the child's processor clock, see clock_getcpuclockid(3)
-        used, why = 0.0, NOT_STOPPED
+        used = 0.0
         try:
             while True:
                 left = end - time.monotonic()
                 if left <= 0:
-                    why = STOPPED_WALL
-                elif used >= cpu_s:
-                    why = STOPPED_CPU
-                if why:
-                    break
+                    return STOPPED_WALL
+                if used >= cpu_s:
+                    return STOPPED_CPU
                 wait = min(left, max(cpu_s - used, 0.002))
                 events = self._poll.poll(wait * 1000 + 1)
                 if any(fd == pidfd for fd, _ in events):
                     return NOT_STOPPED
-                if events and self._receive() == run_id:
-                    return STOPPED_ON_REQUEST
-                with contextlib.suppress(OSError):
-                    used = time.clock_gettime(clock)
-            os.kill(pid, signal.SIGALRM)  # faulthandler writes the line that was running
-            self._poll.unregister(CTL_FD)
-            self._poll.poll(LAST_WORDS_S * 1000)
-            self._poll.register(CTL_FD, select.POLLIN)
-            return why
+                if events:
+                    stopped, reason = self._receive()
+                    if stopped == run_id:
+                        return reason
+                used = _processor_s(pid)
         finally:
             self._poll.unregister(pidfd)
             os.close(pidfd)
+
+
+def _last_words(pid: int, output: int) -> None:
+    """Have the child write the line that it runs to its output, and wait for it."""
+    begun = size = os.fstat(output).st_size
+    computed = _processor_s(pid)
+    end = time.monotonic() + LAST_WORDS_S
+    os.kill(pid, signal.SIGALRM)  # faulthandler writes it
+    while time.monotonic() < end and _processor_s(pid) < computed + LAST_WORDS_CPU_S:
+        time.sleep(_PAUSE_S)
+        before, size = size, os.fstat(output).st_size
+        if size == before and size > begun:
+            return
+
+
+def _processor_s(pid: int) -> float:
+    """Return the processor seconds of a child, 0 once it is dead; see clock_getcpuclockid(3)."""
+    try:
+        return time.clock_gettime((~pid << 3) | 2)
+    except OSError:
+        return 0.0
