@@ -85,10 +85,24 @@ class Process:
         return self._process.pid
 
     @property
+    def inner_pid(self) -> int | None:
+        """Process id of the interpreter, as the host numbers it; None if it has ended."""
+        return first_child(self.pid) if self._wrapped else self.pid
+
+    @property
     def fork_pid(self) -> int | None:
         """Process id of the fork under way, as the host numbers it; None if there is none."""
-        above = first_child(self.pid) if self._wrapped else self.pid
+        above = self.inner_pid
         return first_child(above) if above is not None else None
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether a signal from outside has stopped the interpreter."""
+        try:
+            with open(f"/proc/{self.inner_pid}/stat") as file:
+                return file.read().rpartition(")")[2].split()[0] in ("T", "t")
+        except OSError:
+            return False
 
     def complaint(self) -> str:
         """Return the process's standard error from its start."""

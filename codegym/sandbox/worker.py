@@ -233,9 +233,7 @@ class Worker:
         process, zygote = run.process, self.processes.zygote
         assert process is not None and zygote is not None
         now = process.started = time.monotonic()
-        grace = WEDGED_AFTER_S if run.tries < MAX_TRIES else WEDGED_AGAIN_AFTER_S
-        if not zygote.greeted:
-            grace = START_S
+        grace = _grace_s(run) if zygote.greeted else START_S
         self.state = State.RUNNING if zygote.greeted else State.ALONE
         self._deadlines = Deadlines(
             listen_at=now + LISTEN_AFTER_S,
@@ -260,6 +258,10 @@ class Worker:
         if run is None or run.report is not None:
             return
         limit, again_s = self.processes.look_at_clock(run, now)
+        zygote = self.processes.zygote
+        if limit or (zygote is not None and zygote.is_stopped):
+            # The zygote has little to do now: to report, or to be woken.
+            due.wedged_at = min(due.wedged_at, now + _grace_s(run))
         if not limit:
             due.check_at = now + again_s
         elif run.process is None:
@@ -325,3 +327,8 @@ class Worker:
             self.processes.close_process(self._run)
         self._recall()
         self.processes.stop_all()
+
+
+def _grace_s(run: Run) -> float:
+    """Return how long a zygote may take to report; the second try has no third."""
+    return WEDGED_AFTER_S if run.tries < MAX_TRIES else WEDGED_AGAIN_AFTER_S

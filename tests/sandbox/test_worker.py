@@ -64,7 +64,9 @@ class FakeProcesses:
     def prepare(self, run):
         if self.zygote is None:
             self.starts += 1
-            self.zygote = SimpleNamespace(greeted=self.greeted, complaint=lambda: "why not")
+            self.zygote = SimpleNamespace(
+                greeted=self.greeted, complaint=lambda: "why not", is_stopped=False
+            )
         if run.job.mode == "assertion":
             self.examiner = self.examiner or FakeExaminer()
             if not self.compiled:
@@ -440,3 +442,17 @@ def test_a_retry_begins_with_the_first_case(scene):
     scene.end(1)
     scene.worker.process_failed(Lost("gone"), examiner=False)
     assert scene.processes.firsts == [0, 1, 0] and scene.worker.restarts == 1
+
+
+@pytest.mark.parametrize("why", ["stopped", "silent"])
+def test_a_zygote_that_is_stopped_or_silent_is_replaced_long_before_the_bound(scene, why):
+    scene.processes.clock_again_s = 50.0
+    scene.take("a")
+    if why == "stopped":
+        scene.processes.zygote.is_stopped = True
+    else:
+        scene.processes.limit = "case"
+    first = scene.processes.zygote
+    scene.wait_for(LISTEN_AFTER_S)
+    scene.wait_for(WEDGED_AFTER_S)
+    assert scene.worker.restarts == 1 and scene.processes.zygote is not first
