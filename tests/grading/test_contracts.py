@@ -59,6 +59,12 @@ def test_digits_a_return_outside_functions_and_the_limit_on_output():
     assert endless.outcome is Outcome.OUTPUT_LIMIT
 
 
+def test_an_exit_with_a_status_ends_a_program_where_the_grader_catches_it():
+    program = "import sys\nprint(1)\nsys.exit(3)\n"
+    for site, met in (("", False), ("apps", True), ("livecodebench", True), ("apps_rltf", False)):
+        assert passes(program, Task.from_stdio("p", [("", "1")], site=site)) is met
+
+
 def test_rltf_names_a_program_by_its_first_failure_and_counts_loading_as_compiling():
     cases = [((1,), 2), ((0,), 9)]
     program = "def f(x):\n    return 5 if x else 1 / 0\n"

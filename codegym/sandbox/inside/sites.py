@@ -28,6 +28,8 @@ class Site(NamedTuple):
             the gravest case.
         load_is_syntax: Whether an exception while the program is loaded counts as a syntax error
             (call form).
+        exit_ends: Whether ``sys.exit`` with any status ends a program without an error (stdio
+            form).
     """
 
     imports: Mapping[str, tuple[str, str]] = MappingProxyType({})
@@ -36,6 +38,7 @@ class Site(NamedTuple):
     recursion: int = 0
     first_failure: bool = False
     load_is_syntax: bool = False
+    exit_ends: bool = False
 
 
 def _names(table: dict[str, str], modules: str) -> dict[str, tuple[str, str]]:
@@ -152,11 +155,13 @@ _LIVECODEBENCH = _names(
 SITES: dict[str, Site] = {
     "": Site(),
     "python3": Site(digits=0),
-    "apps": Site(imports=_LEETCODE | _APPS, digits=0, wrapped=True),
+    "apps": Site(imports=_LEETCODE | _APPS, digits=0, wrapped=True, exit_ends=True),
     "apps_rltf": Site(
         imports=_APPS, digits=0, wrapped=True, first_failure=True, load_is_syntax=True
     ),
-    "livecodebench": Site(imports=_LIVECODEBENCH, digits=50_000, wrapped=True, recursion=50_000),
+    "livecodebench": Site(
+        imports=_LIVECODEBENCH, digits=50_000, wrapped=True, recursion=50_000, exit_ends=True
+    ),
 }
 
 
