@@ -95,9 +95,12 @@ def _apps_rltf(got: Any, expected: Any, tolerance: float) -> bool:
 
     Source: RLTF, ``utils/testing_util.py``: the answer is printed, and read again.
     """
-    if _apps(got, expected, tolerance):
-        return True
     wanted = _wanted(expected)
+    if any(_python(got, tree, tolerance) for tree in wanted):
+        return True
+    if type(got) is list and got and len(wanted) > 1 and _is_tuple(got[0]):
+        if _python([_as_list(item) for item in got], wanted[1], tolerance):
+            return True
     printed = _printed(got).strip()
     shapes = (printed, f"[{printed}]", f"({printed})", f"[{printed!r}]")
     tuples = [{"t": tree} for tree in wanted[1:] if type(tree) is list]
