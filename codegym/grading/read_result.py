@@ -105,7 +105,7 @@ def _read_call(result: ExecutionResult, plan: Plan, usage: Usage, lines: int) ->
             cases.append(_protocol_error(error))
     if len(cases) < plan.n_cases:
         cases += [_stopped(result, plan, lines)] * (plan.n_cases - len(cases))
-    return _judged(cases[: plan.n_cases], plan, usage)
+    return Verdict.from_cases(cases[: plan.n_cases], usage)
 
 
 def _answer(tree: dict[str, Any], plan: Plan, index: int, lines: int) -> CaseResult:
@@ -180,11 +180,7 @@ def _read_stdio(result: ExecutionResult, plan: Plan, usage: Usage, lines: int) -
         last = parts[-1]
         left = cases[-1] if last.limit else _timeout(f"{plan.limits.wall_s:g} s were used up")
         cases += [left] * (plan.n_cases - len(cases))
-    return _judged(cases, plan, usage)
-
-
-def _judged(cases: list[CaseResult], plan: Plan, usage: Usage) -> Verdict:
-    return Verdict.from_cases(cases, usage, first_failure=SITES[plan.site].first_failure)
+    return Verdict.from_cases(cases, usage)
 
 
 def _read_assertion(
