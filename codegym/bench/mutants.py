@@ -50,8 +50,9 @@ class _Change(ast.NodeTransformer):
         return node
 
     def visit_Constant(self, node: ast.Constant) -> ast.AST:
-        if type(node.value) in (int, float) and self._here():
-            return ast.copy_location(ast.Constant(node.value + 1), node)
+        value = node.value
+        if isinstance(value, int | float) and not isinstance(value, bool) and self._here():
+            return ast.copy_location(ast.Constant(value + 1), node)
         return node
 
     def visit_Return(self, node: ast.Return) -> ast.AST:

@@ -75,9 +75,14 @@ def _apps(got: Any, expected: Any, tolerance: float) -> bool:
     wanted = _wanted(expected)
     if any(_python(got, tree, tolerance) for tree in wanted):
         return True
-    if type(got) is not list or not got or len(wanted) == 1 or not _is_tuple(got[0]):
+    return _are_tuples_for(got, wanted[1:], tolerance)
+
+
+def _are_tuples_for(got: Any, wanted: list[Any], tolerance: float) -> bool:
+    """Say whether a list that starts with a tuple is an expected list, tuples taken for lists."""
+    if type(got) is not list or not got or not _is_tuple(got[0]):
         return False
-    return _python([_as_list(item) for item in got], wanted[1], tolerance)
+    return any(_python([_as_list(item) for item in got], tree, tolerance) for tree in wanted)
 
 
 def _wanted(expected: Any) -> list[Any]:
@@ -98,9 +103,8 @@ def _apps_rltf(got: Any, expected: Any, tolerance: float) -> bool:
     wanted = _wanted(expected)
     if any(_python(got, tree, tolerance) for tree in wanted):
         return True
-    if type(got) is list and got and len(wanted) > 1 and _is_tuple(got[0]):
-        if _python([_as_list(item) for item in got], wanted[1], tolerance):
-            return True
+    if _are_tuples_for(_as_list(got), wanted[1:], tolerance):
+        return True
     printed = _printed(got).strip()
     shapes = (printed, f"[{printed}]", f"({printed})", f"[{printed!r}]")
     tuples = [{"t": tree} for tree in wanted[1:] if type(tree) is list]

@@ -224,6 +224,7 @@ def test_different(got, expected):
         ("apps_rltf", (1, 2), [1, 2], False),
         ("apps_rltf", (1, 2), [[1, 2]], True),
         ("apps_rltf", [(1, 2)], [[[1, 2]]], True),
+        ("apps_rltf", ((1, 2), (3, 4)), [[[1, 2], [3, 4]]], True),
         ("apps_rltf", 1, [1, 2], True),
         ("apps_rltf", ["abc"], "abc", False),
         ("apps_rltf", [1, 2], "[1, 2]", True),
