@@ -18,7 +18,6 @@ class Sample:
         inputs: Texts for standard input, or argument lists.
         outputs: Expected texts or values.
         function: Name of the function that is called, "" for standard input.
-        graders: Graders of contests that it is for; all if empty.
     """
 
     name: str
@@ -26,7 +25,6 @@ class Sample:
     inputs: list[Any] = field(default_factory=lambda: ["5\n"])
     outputs: list[Any] = field(default_factory=lambda: ["5\n"])
     function: str = ""
-    graders: tuple[str, ...] = ()
 
     @property
     def tests(self) -> dict[str, Any]:
