@@ -25,7 +25,12 @@ def test_mutants_differ_from_the_program_and_from_each_other():
 
 def test_each_reason_names_programs_that_exist():
     names = {sample.name for sample in samples()} | set(FUNCTIONS)
-    named = {name for _, programs in REASONS.values() for name in programs}
+    named = {
+        name
+        for _, programs in REASONS.values()
+        for name in programs
+        if not name.startswith("HumanEval/")
+    }
     assert named <= names
     assert len(samples()) >= 120
 
