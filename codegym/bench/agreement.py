@@ -116,7 +116,10 @@ def _mbpp(count: int, rng: random.Random, evalplus: str) -> list[Pair]:
     for task in tasks:
         whole = task.canonical_solution or ""
         for label, program in _programs(whole, min(count, 1), rng):
-            run = {"setup": task.tests.setup_code, "assertions": [task.tests.test_code]}
+            run: dict[str, Any] = {
+                "setup": task.tests.setup_code,
+                "assertions": [task.tests.test_code],
+            }
             run |= {"program": program, "limit_s": _LIMIT_S}
             name = f"{task.task_id}, {label}"
             pairs.append(Pair(name=name, program=program, task=task, run=run))
@@ -195,7 +198,7 @@ def _row(grader: str, number: int, sample: Sample) -> dict[str, Any]:
         tests = {"input": sample.inputs, "output": sample.outputs}
         return {"name": f"{number}", "description": "?", "public_tests": tests}
     functional = bool(sample.function)
-    tests = [
+    given_tests = [
         {
             "input": "\n".join(map(json.dumps, given)) if functional else given,
             "output": json.dumps(wanted) if functional else wanted,
@@ -206,7 +209,7 @@ def _row(grader: str, number: int, sample: Sample) -> dict[str, Any]:
     return {
         "question_id": f"{number}",
         "question_content": "?",
-        "public_test_cases": json.dumps(tests),
+        "public_test_cases": json.dumps(given_tests),
         "metadata": json.dumps({"func_name": sample.function} if functional else {}),
         "starter_code": "",
     }
@@ -225,7 +228,7 @@ def _their_verdicts(grader: str, pairs: Sequence[Pair], python: str, source: str
     batches = [pairs[start : start + _BATCH] for start in range(0, len(pairs), _BATCH)]
     for batch in track(batches, f"{grader:14}", console=Console(stderr=True)):
         mark = secrets.token_hex(8)
-        job = {"grader": grader, "source": source, "mark": mark}
+        job: dict[str, Any] = {"grader": grader, "source": source, "mark": mark}
         job |= {"runs": [pair.run for pair in batch]}
         output = contained_output(SCRIPT, job, python=python, timeout_s=_PATIENCE_S)
         lines = [json.loads(line) for line in output.splitlines() if mark.encode() in line]
