@@ -65,16 +65,34 @@ def _livecodebench(got: Any, expected: Any, tolerance: float) -> bool:
 
 
 def _apps(got: Any, expected: Any, tolerance: float) -> bool:
-    """Take a tuple for a list, also in a sequence of tuples, and ``[x]`` for ``x``.
+    """Take the expected value or the first item of an expected list, and a tuple for a list.
 
-    Source: APPS, ``eval/testing_util.py``. The reader removes its wrapping of expected values.
+    APPS wraps most results in a list; its grader does not look how many items the list has. Tuples
+    in a list are lists only where the first item of the expected list is meant.
+    Source: APPS, ``eval/testing_util.py``.
     """
     got = _as_list(got)
-    if _python(got, expected, tolerance) or _python(got, [expected], tolerance):
+    wanted = _wanted(expected)
+    if any(_python(got, tree, tolerance) for tree in wanted):
         return True
-    if type(got) is not list or not got or type(_as_list(got[0])) is not list:
+    return _are_tuples_for(got, wanted[1:], tolerance)
+
+
+def _are_tuples_for(got: Any, wanted: list[Any], tolerance: float) -> bool:
+    """Say whether a list that starts with a tuple is an expected list, tuples taken for lists."""
+    if type(got) is not list or not got or not _is_tuple(got[0]):
         return False
-    return _python([_as_list(item) for item in got], expected, tolerance)
+    return any(_python([_as_list(item) for item in got], tree, tolerance) for tree in wanted)
+
+
+def _wanted(expected: Any) -> list[Any]:
+    """Return what APPS's graders accept: an expected value and, of a list, its first item."""
+    return [expected, expected[0]] if type(expected) is list and expected else [expected]
+
+
+def _is_tuple(tree: Any) -> bool:
+    tree = _simple(tree, STRICT)
+    return type(tree) is dict and "t" in tree
 
 
 def _apps_rltf(got: Any, expected: Any, tolerance: float) -> bool:
@@ -82,13 +100,18 @@ def _apps_rltf(got: Any, expected: Any, tolerance: float) -> bool:
 
     Source: RLTF, ``utils/testing_util.py``: the answer is printed, and read again.
     """
-    if _apps(got, expected, tolerance):
+    wanted = _wanted(expected)
+    if any(_python(got, tree, tolerance) for tree in wanted):
+        return True
+    if _are_tuples_for(_as_list(got), wanted[1:], tolerance):
         return True
     printed = _printed(got).strip()
     shapes = (printed, f"[{printed}]", f"({printed})", f"[{printed!r}]")
-    wanted = [expected, [expected], *([{"t": expected}] if type(expected) is list else ())]
-    texts = {_printed(tree).strip() for tree in wanted}
-    return any(shape in texts for shape in shapes) or _number_in(printed, expected)
+    tuples = [{"t": tree} for tree in wanted[1:] if type(tree) is list]
+    texts = {_printed(tree).strip() for tree in (*wanted, *tuples)}
+    if any(shape in texts for shape in shapes):
+        return True
+    return any(_number_in(printed, tree) for tree in wanted)
 
 
 def _printed(tree: Any) -> str:

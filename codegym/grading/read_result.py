@@ -89,8 +89,7 @@ def read(
 
 def joined(cases: list[CaseResult], plan: Plan, usage: Usage) -> Verdict:
     """Return the verdict on a program by its cases, after the rules of its task."""
-    first_failure = SITES[plan.site].first_failure
-    return Verdict.from_cases(_cut_short(cases, plan), usage, first_failure=first_failure)
+    return Verdict.from_cases(_cut_short(cases, plan), usage)
 
 
 def to_check(cases: Sequence[CaseResult]) -> list[int]:

@@ -5,6 +5,7 @@ are plain text; the printed side is untrusted, so every rule is linear in its le
 """
 
 import math
+import string
 from collections.abc import Callable
 from decimal import Decimal, DecimalException
 
@@ -12,6 +13,9 @@ from decimal import Decimal, DecimalException
 _RELATIVE, _ABSOLUTE = 1e-5, 1e-8
 _ROUNDED_DIGITS = 3
 _CODECONTESTS_MARGIN = 1e-5
+_ASCII_SMALL = str.maketrans(
+    string.ascii_uppercase + "\n\t\r\v", string.ascii_lowercase + " " * len("\n\t\r\v")
+)
 
 
 def same_output(got: str, expected: str, rule: str) -> bool:
@@ -62,19 +66,35 @@ def _same_decimals(got: str, expected: str) -> bool:
 def _numbers(got: str, expected: str) -> bool:
     """Compare tokens without case; tokens that are numbers agree within 1e-5.
 
+    An infinity or nan agrees with nothing, unless all tokens are the same.
     Source: CodeContests, ``execution/tester_sandboxer.cc``.
     """
-    mine, theirs = got.lower().split(), expected.lower().split()
+    mine, theirs = _lowered(got), _lowered(expected)
+    if mine == theirs:
+        return True
     return len(mine) == len(theirs) and all(map(_same_number, mine, theirs))
 
 
+def _lowered(text: str) -> list[str]:
+    """Return the tokens with small letters; only ASCII has white space and case there."""
+    parts = text.translate(_ASCII_SMALL).split(" ")
+    return [part for part in parts if part]
+
+
 def _same_number(got: str, expected: str) -> bool:
-    if got == expected:
-        return True
-    if "_" in got:  # a number in Python only
-        return False
-    mine, theirs = _floats([got]), _floats([expected])
-    return bool(mine and theirs) and abs(mine[0] - theirs[0]) < _CODECONTESTS_MARGIN
+    mine, theirs = _number(got), _number(expected)
+    if mine is None or theirs is None:
+        return got == expected
+    return abs(mine - theirs) < _CODECONTESTS_MARGIN
+
+
+def _number(token: str) -> float | None:
+    if "_" in token or not token.isascii():  # a number in Python only
+        return None
+    try:
+        return float(token)
+    except ValueError:
+        return None
 
 
 def _allclose(got: str, expected: str) -> bool:

@@ -122,21 +122,16 @@ class Verdict:
         cls,
         cases: Sequence[CaseResult],
         usage: Usage | None = None,
-        *,
-        first_failure: bool = False,
     ) -> "Verdict":
         """Judge a program that ran by its cases, at least one.
 
         Args:
             cases: The results, in order.
             usage: What the run cost.
-            first_failure: Whether the first case that failed names the outcome, instead of the
-                gravest case.
         """
         if not cases:
             raise ValueError("a verdict needs at least one case")
-        failed = (case for case in cases if not case.passed)
-        worst = next(failed, cases[0]) if first_failure else gravest(cases)
+        worst = gravest(cases)
         return cls(
             outcome=worst.outcome,
             cases=tuple(cases),

@@ -42,7 +42,7 @@ APPS_RLTF = Contract(
     float_tolerance=0.0,
     site="apps_rltf",
     limits="4 s of processor time for each case, a minute for a run, twice the expected output",
-    stop="at the first failure",
+    stop="at the first failure; its labelled generations ran every case",
 )
 LIVECODEBENCH = Contract(
     name="livecodebench",

@@ -19,6 +19,7 @@ from codegym.sources._zstd import decompress
 from codegym.tasks.cases import take
 from codegym.tasks.task import Task
 from codegym.tasks.task_source import TaskSource
+from codegym.tasks.unpassable import warn_if_unpassable
 
 HUGGING_FACE = "hf/"
 FORMS = ("assertion", "call")
@@ -244,6 +245,7 @@ class RecordSource(TaskSource):
                 continue
             if task.task_id in self._numbers:
                 raise record.error("a second task of this id", field="task_id", value=task.task_id)
+            warn_if_unpassable(task)
             self._numbers[task.task_id] = len(self._tasks)
             self._tasks.append(task)
         if not self._tasks:

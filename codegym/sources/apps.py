@@ -212,10 +212,9 @@ _INDENT = "    "
 def _calls(inputs: Sequence[Any], outputs: Sequence[Any], *, wrapped: bool) -> list[CallCase]:
     """Read argument lists and results.
 
-    APPS wraps most results in a list of length 1 (``wrapped``), and its grader accepts both forms:
-    the wrapping is removed here, and the rule for values takes the list for the value. JSON has no
-    keys but text: as in APPS's grader, keys of digits become integers where the first argument or
-    the result is an object.
+    APPS wraps most results in a list (``wrapped``), and its rule for values takes the list or its
+    first item. JSON has no keys but text: as in APPS's grader, keys of digits become integers where
+    the first argument, the result or the first item of the result is an object.
     """
     cases = []
     for number, (given, wanted) in enumerate(zip(inputs, outputs, strict=True)):
@@ -232,11 +231,18 @@ def _calls(inputs: Sequence[Any], outputs: Sequence[Any], *, wrapped: bool) -> l
             )
         if wrapped:
             args = [*map(_digit_keys, args[:1]), *args[1:]]
-            if isinstance(wanted, list) and len(wanted) == 1:
-                wanted = wanted[0]
-            wanted = _digit_keys(wanted)
+            wanted = _wrapped(wanted)
         cases.append(CallCase(args=tuple(args), expected=wanted))
     return cases
+
+
+def _wrapped(wanted: Any) -> Any:
+    """Return a result as APPS's grader sees it: an object is a list of the object."""
+    if isinstance(wanted, dict):
+        return [keyed] if (keyed := _digit_keys(wanted)) is not wanted else wanted
+    if isinstance(wanted, list) and wanted and isinstance(wanted[0], dict):
+        return [keyed] if (keyed := _digit_keys(wanted[0])) is not wanted[0] else wanted
+    return wanted
 
 
 def _digit_keys(value: Any) -> Any:

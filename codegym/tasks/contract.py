@@ -44,9 +44,10 @@ class Contract:
         yield "imports before every program", names
         yield "digits of an integer", digits
         yield "return outside functions", "ends the program" if site.wrapped else "a syntax error"
+        yield "sys.exit with a status", "ends the program" if site.exit_ends else "an error"
         yield "limits", self.limits
         yield "the published grader stops", self.stop
-        yield "outcome named by", "the first failure" if site.first_failure else "the gravest case"
+        yield "an error while loading", "a syntax error" if site.load_is_syntax else "an error"
 
 
 CODEGYM = Contract(name="codegym", grader="codegym's own tasks")

@@ -59,15 +59,29 @@ def test_digits_a_return_outside_functions_and_the_limit_on_output():
     assert endless.outcome is Outcome.OUTPUT_LIMIT
 
 
-def test_rltf_names_a_program_by_its_first_failure_and_counts_loading_as_compiling():
-    cases = [((1,), 2), ((0,), 9)]
-    program = "def f(x):\n    return 5 if x else 1 / 0\n"
-    for site, outcome in (("", Outcome.RUNTIME_ERROR), ("apps_rltf", Outcome.FAILED)):
-        task = Task.from_calls("p", "f", cases, site=site)
+def test_an_exit_with_a_status_ends_a_program_where_the_grader_catches_it():
+    program = "import sys\nprint(1)\nsys.exit(3)\n"
+    for site, met in (("", False), ("apps", True), ("livecodebench", True), ("apps_rltf", False)):
+        assert passes(program, Task.from_stdio("p", [("", "1")], site=site)) is met
+
+
+@pytest.mark.parametrize(
+    ("program", "plain", "rltf"),
+    [
+        ("def f(x):\n    return 5 if x else 1 / 0\n", Outcome.RUNTIME_ERROR, Outcome.RUNTIME_ERROR),
+        ("def f(x):\n    return 1 / 0 if x else 5\n", Outcome.RUNTIME_ERROR, Outcome.RUNTIME_ERROR),
+        ("def f(x):\n    return 5\n", Outcome.FAILED, Outcome.FAILED),
+        (f"nowhere\n{GOOD}", Outcome.RUNTIME_ERROR, Outcome.SYNTAX_ERROR),
+        (f"1 / 0\n{GOOD}", Outcome.RUNTIME_ERROR, Outcome.SYNTAX_ERROR),
+        ("def g(x):\n    return x\n", Outcome.RUNTIME_ERROR, Outcome.SYNTAX_ERROR),
+        ("def f(x):\n    return nowhere\n", Outcome.RUNTIME_ERROR, Outcome.RUNTIME_ERROR),
+        ("def f(x:\n", Outcome.SYNTAX_ERROR, Outcome.SYNTAX_ERROR),
+    ],
+)
+def test_rltfs_labels_name_the_gravest_case_and_count_loading_as_compiling(program, plain, rltf):
+    for site, outcome in (("", plain), ("apps_rltf", rltf)):
+        task = Task.from_calls("p", "f", [((1,), 2), ((0,), 9)], site=site)
         assert codegym.judge(program, task).outcome is outcome
-        loaded = codegym.judge(f"nowhere\n{GOOD}", task)
-        assert loaded.error_type == "NameError" and loaded.error_line == 1
-        assert (loaded.outcome is Outcome.SYNTAX_ERROR) is bool(site)
 
 
 CHECKER = """

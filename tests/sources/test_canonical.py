@@ -21,6 +21,7 @@ SOURCES = [
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)  # EvalPlus takes three minutes on a busy machine
 @pytest.mark.parametrize(("uri", "count"), SOURCES)
 def test_every_canonical_solution_passes(uri, count):
     path = uri.partition(":")[2].partition("?")[0]

@@ -139,7 +139,10 @@ def test_apps_problems_in_both_forms(tmp_path):
     calls, stdio = source
     assert source.skipped == 1 and source.find("apps/8").to_json() == stdio.to_json()
     assert calls.prompt == 'def f(a: int, b: int) -> int:\n    """Return the two sums."""'
-    assert [(case.args, case.expected) for case in calls.tests.cases] == [((1, 2), 3), ((3, 4), 7)]
+    assert [(case.args, case.expected) for case in calls.tests.cases] == [
+        ((1, 2), [3]),
+        ((3, 4), [7]),
+    ]
     assert run(calls)(1, 2) == 3 and calls.tests.limits.cpu_s == 4
     assert stdio.prompt == '"""Echo."""' and stdio.entry_point == ""
     assert [case.expected_stdout for case in stdio.tests.cases] == ["1\n", "2"]
@@ -152,8 +155,11 @@ def test_a_result_of_apps_in_a_list_may_be_the_list_or_its_item(tmp_path):
     (task,) = load_tasks(f"apps:{rows_file(tmp_path, CALLS | {'input_output': tests})}")
     first = "def f(x):\n    return {} if x == 1 else [2, 3]"
     answers = ("[1]", "1", "(1,)", "[1, 2]", "[[2]]")
-    verdicts = judge_many([(first.format(answer), task) for answer in answers])
-    assert [verdict.passed for verdict in verdicts] == [True, True, True, False, False]
+    programs = [first.format(answer) for answer in answers]
+    programs += [f"def f(x):\n    return x if x == 1 else {text}" for text in ("2", "3")]
+    verdicts = judge_many([(program, task) for program in programs])
+    passed = [verdict.passed for verdict in verdicts]
+    assert passed == [True, True, True, False, False, True, False]
 
 
 def test_the_published_apps_folder(tmp_path):

@@ -85,7 +85,7 @@ def serve(mode: int, fds: list[int]) -> None:
         exec(compile(job["before"], "<setup>", "exec"), module.__dict__)
     sites.prepare(site, code, module.__dict__)
     if mode == STDIO:
-        _serve_stdio(code, module, driver)
+        _serve_stdio(code, module, driver, site)
     elif mode == CALL:
         _serve_calls(code, module, driver, job)
     else:
@@ -172,14 +172,14 @@ def _call(function: Any, args: list[Any], kwargs: dict[str, Any]) -> bytes:
         return wire.dumps({"e": describe(error)})
 
 
-def _serve_stdio(code: Any, module: ModuleType, fd: int) -> None:
+def _serve_stdio(code: Any, module: ModuleType, fd: int, site: sites.Site) -> None:
     status = 0
     try:
         try:
             exec(code, module.__dict__)
             _finish(module)
         except SystemExit as request:
-            status = _exit_status(request)
+            status = 0 if site.exit_ends else _exit_status(request)
             _finish(module)
             if status:
                 frames.write_frame(fd, wire.dumps({"e": describe(request)}))

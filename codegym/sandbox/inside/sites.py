@@ -24,18 +24,18 @@ class Site(NamedTuple):
         wrapped: Whether the grader runs the program as the body of a function, so that a
             ``return`` outside functions ends it.
         recursion: Recursion limit; 0 for the interpreter's own.
-        first_failure: Whether the first case that fails names the program's outcome, instead of
-            the gravest case.
         load_is_syntax: Whether an exception while the program is loaded counts as a syntax error
             (call form).
+        exit_ends: Whether ``sys.exit`` with any status ends a program without an error (stdio
+            form).
     """
 
     imports: Mapping[str, tuple[str, str]] = MappingProxyType({})
     digits: int | None = None
     wrapped: bool = False
     recursion: int = 0
-    first_failure: bool = False
     load_is_syntax: bool = False
+    exit_ends: bool = False
 
 
 def _names(table: dict[str, str], modules: str) -> dict[str, tuple[str, str]]:
@@ -152,11 +152,11 @@ _LIVECODEBENCH = _names(
 SITES: dict[str, Site] = {
     "": Site(),
     "python3": Site(digits=0),
-    "apps": Site(imports=_LEETCODE | _APPS, digits=0, wrapped=True),
-    "apps_rltf": Site(
-        imports=_APPS, digits=0, wrapped=True, first_failure=True, load_is_syntax=True
+    "apps": Site(imports=_LEETCODE | _APPS, digits=0, wrapped=True, exit_ends=True),
+    "apps_rltf": Site(imports=_APPS, digits=0, wrapped=True, load_is_syntax=True),
+    "livecodebench": Site(
+        imports=_LIVECODEBENCH, digits=50_000, wrapped=True, recursion=50_000, exit_ends=True
     ),
-    "livecodebench": Site(imports=_LIVECODEBENCH, digits=50_000, wrapped=True, recursion=50_000),
 }
 
 
