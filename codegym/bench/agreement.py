@@ -12,18 +12,18 @@ from typing import Any
 
 import click
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import track
-from rich.table import Table
 
 from codegym.bench.agreement_functions import FUNCTIONS
+from codegym.bench.agreement_mutants import mutants
 from codegym.bench.agreement_reasons import reason_of
 from codegym.bench.agreement_rows import Sample, samples
 from codegym.bench.containment import contained_output
-from codegym.bench.mutants import mutants
 from codegym.errors import ConfigError, TaskError, UnknownNameError
 from codegym.grading.judge import judge_many
 from codegym.grading.verdict import Outcome, Verdict
+from codegym.measuring.output import Output, with_output
+from codegym.measuring.result_table import ResultTable, words
 from codegym.sandbox import make_sandbox
 from codegym.sources import load_tasks
 from codegym.sources._contracts import HUMANEVAL, MBPP
@@ -283,23 +283,25 @@ def compare(
     return rows
 
 
-def show(rows: Sequence[Row], console: Console) -> None:
-    """Print the counts of each grader and every difference with its reason."""
-    table = Table(title="Verdicts of the published graders and ours")
-    for head in ("grader", "programs", "same", "both pass", "only theirs", "only ours", "class"):
-        table.add_column(head, justify="left" if head == "grader" else "right")
+def show(rows: Sequence[Row], output: Output) -> None:
+    """Write the counts of each grader and every difference with its reason."""
+    counted = []
     for grader in dict.fromkeys(row.grader for row in rows):
         mine = [row for row in rows if row.grader == grader]
         passed = [(row.theirs == "pass", row.ours == str(Outcome.PASSED)) for row in mine]
         same = sum(row.same for row in mine)
         counts = [passed.count(pair) for pair in ((True, True), (True, False), (False, True))]
         other = len(mine) - same - counts[1] - counts[2]
-        table.add_row(grader, str(len(mine)), str(same), *map(str, counts), str(other))
-    console.print(table)
+        counted.append((grader, len(mine), same, *counts, other))
+    heads = words("grader"), "programs", "same", "both pass", "only theirs", "only ours", "class"
+    title = "Verdicts of the published graders and ours"
+    output.table("graders", ResultTable(heads, counted, title=title))
+    output.field(programs=[asdict(row) for row in rows])
     for row in rows:
         if not row.same:
             line = f"{row.grader}: {row.name}: {row.theirs} there, {row.ours} here"
-            console.print(f"{escape(line)}: {row.reason or '[bold red]no reason known[/]'}")
+            style = None if row.reason else "bold red"
+            output.line(f"{line}: {row.reason or 'no reason known'}", style=style)
 
 
 @click.command()
@@ -319,7 +321,7 @@ def show(rows: Sequence[Row], console: Console) -> None:
 @click.option("--evalplus", default="", help="HumanEvalPlus.jsonl.gz, for evalplus.")
 @click.option("--mutants", default=2, show_default=True, help="Mutants of each reference.")
 @click.option("--seed", default=0, show_default=True, help="Seed for the mutants.")
-@click.option("--json", "as_json", is_flag=True, help="Write the rows as JSON lines.")
+@with_output
 def command(
     graders: str,
     grader_file: tuple[str, ...],
@@ -327,7 +329,7 @@ def command(
     evalplus: str,
     mutants: int,
     seed: int,
-    as_json: bool,
+    output: Output,
 ) -> None:
     """Compare verdicts with the published graders'; exit with 1 after an unexplained difference.
 
@@ -349,11 +351,7 @@ def command(
             evalplus=evalplus,
         )
     ]
-    if as_json:
-        for row in rows:
-            click.echo(json.dumps(asdict(row)))
-    else:
-        show(rows, Console())
+    show(rows, output)
     if not all(row.same or row.reason for row in rows):
         sys.exit(1)
 

@@ -91,6 +91,12 @@ def command(
         output.table("chains", _space_table())
         return
     output.line(f"{written} tasks written to {out}")
+    if filtering is not None:
+        output.field(same_code=filtering.by_ast, same_behaviour=filtering.by_behaviour)
+        output.line(
+            f"left out: {filtering.by_ast} with the code of another task, "
+            f"{filtering.by_behaviour} with the behaviour of another"
+        )
 
 
 def _with_seed(uri: str, seed: int | None) -> str:

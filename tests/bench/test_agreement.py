@@ -8,9 +8,9 @@ import pytest
 
 from codegym.bench import agreement
 from codegym.bench.agreement_functions import FUNCTIONS
+from codegym.bench.agreement_mutants import mutants
 from codegym.bench.agreement_reasons import REASONS
 from codegym.bench.agreement_rows import samples
-from codegym.bench.mutants import mutants
 from codegym.sandbox.bubblewrap import find_bwrap
 
 PROGRAM = "def f(x):\n    if x < 3:\n        return x + 1\n    return x\n"
