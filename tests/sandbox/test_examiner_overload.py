@@ -12,7 +12,7 @@ from codegym.bench.soak import descendants
 from codegym.errors import SandboxUnavailableError
 
 
-@pytest.fixture(params=["namespace", "landlock"])
+@pytest.fixture(params=["namespace", pytest.param("landlock", marks=pytest.mark.slow)])
 def sandbox(request):
     try:
         made = codegym.make_sandbox(isolation=request.param, workers=1)

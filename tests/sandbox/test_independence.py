@@ -172,7 +172,7 @@ def test_kept_tests_take_none_of_the_memory_of_the_next(sandbox):
 
 
 @pytest.mark.parametrize("form", ["call", "stdio", "assertion"])
-@pytest.mark.parametrize("size", [1 << 20, 16 << 20])
+@pytest.mark.parametrize("size", [1 << 20, pytest.param(16 << 20, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("piece", [b"[],", b"1234,", b'"",', b"{},", b"[["])
 def test_a_large_frame_costs_the_driver_nothing(sandbox, form, size, piece):
     import resource

@@ -74,6 +74,9 @@ def train(folder: Path, asked: TrainConfig, *, stop_after: int = 0, resume: bool
     return trainer.run(resume=resume)
 
 
+STOPPED = ("actor_critic", "grpo", "rltf", "sb3_ppo", "sft")
+
+
 def weights(folder: Path) -> list[torch.Tensor]:
     return list(load_policy(folder / "checkpoint").module.parameters())
 
@@ -87,7 +90,14 @@ def rows(folder: Path, name: str) -> list[dict[str, Any]]:
     ]
 
 
-@pytest.mark.parametrize("agent", registry.names("agents"))
+# The other agents are stopped and resumed among the slow tests of test_training_resume.
+@pytest.mark.parametrize(
+    "agent",
+    [
+        pytest.param(name, marks=() if name in STOPPED else pytest.mark.slow)
+        for name in registry.names("agents")
+    ],
+)
 def test_a_stopped_and_resumed_run_equals_the_unsplit_one(agent: str, tmp_path: Path) -> None:
     asked = config(agent, warm_start_programs=16 if agent != "sft" else 0,
                    warm_start_settings=TINY["sft"] if agent != "sft" else {})  # fmt: skip

@@ -177,13 +177,8 @@ def resumed(folder: Path, threads: int) -> None:
     assert done.returncode == 0, done.stderr
 
 
-AGENTS = [
-    pytest.param(agent, marks=[] if agent == "grpo" else pytest.mark.slow)
-    for agent in registry.names("agents")
-]
-
-
-@pytest.mark.parametrize("agent", AGENTS)
+@pytest.mark.slow
+@pytest.mark.parametrize("agent", registry.names("agents"))
 def test_a_run_resumed_among_other_threads_gives_the_same_bits(agent: str, tmp_path: Path) -> None:
     asked = config(agent, updates=4, threads=1)
     assert session.train(asked, out=tmp_path / "whole").complete
