@@ -92,6 +92,7 @@ def test_attack_gets_nothing_in_other_forms(attack, form, isolation, arenas):
 
 
 @pytest.mark.parametrize("name", SHOWN_CONTROLS)
+@pytest.mark.slow
 def test_naive_grader_is_fooled(name):
     assert attacks.control_succeeds(BY_NAME[name], random.Random(name))
 

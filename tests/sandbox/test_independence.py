@@ -112,9 +112,10 @@ def test_threads_of_a_test_take_turns(sandbox):
             "range(10**7)",
             "a = [[list(solve(1)) for _ in range(9)] for _ in range(9)]\nassert a == 1",
         ),
-        (
+        pytest.param(
             "{i: i for i in range(9000)}.keys()",
             "assert [list(solve(1)) for _ in range(10**6)] == 1",
+            marks=pytest.mark.slow,
         ),
         ("b'x' * 400_000", "assert solve(1) * 10**5 == b''"),
         ("10**5", "assert 1 << (solve(1) ** 2) == 2"),

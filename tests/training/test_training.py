@@ -74,7 +74,7 @@ def train(folder: Path, asked: TrainConfig, *, stop_after: int = 0, resume: bool
     return trainer.run(resume=resume)
 
 
-STOPPED = ("actor_critic", "grpo", "rltf", "sb3_ppo", "sft")
+STOPPED = ("actor_critic", "rltf", "sb3_ppo")
 
 
 def weights(folder: Path) -> list[torch.Tensor]:
