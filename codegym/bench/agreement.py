@@ -23,7 +23,7 @@ from codegym.errors import ConfigError, TaskError, UnknownNameError
 from codegym.grading.judge import judge_many
 from codegym.grading.verdict import Outcome, Verdict
 from codegym.measuring.output import Output, with_output
-from codegym.measuring.result_table import ResultTable, words
+from codegym.measuring.result_table import Cell, ResultTable, words
 from codegym.sandbox import make_sandbox
 from codegym.sources import load_tasks
 from codegym.sources._contracts import HUMANEVAL, MBPP
@@ -285,7 +285,7 @@ def compare(
 
 def show(rows: Sequence[Row], output: Output) -> None:
     """Write the counts of each grader and every difference with its reason."""
-    counted = []
+    counted: list[tuple[Cell, ...]] = []
     for grader in dict.fromkeys(row.grader for row in rows):
         mine = [row for row in rows if row.grader == grader]
         passed = [(row.theirs == "pass", row.ours == str(Outcome.PASSED)) for row in mine]
