@@ -57,6 +57,11 @@ class ExaminerClient:
         """Process id of the test under way, as the host numbers it; None if there is none."""
         return self._process.fork_pid
 
+    @property
+    def is_stopped(self) -> bool:
+        """Whether a signal from outside has stopped it."""
+        return self._process.is_stopped
+
     def fileno(self) -> int:
         """Return the descriptor of the stream."""
         return self._process.line.fileno()

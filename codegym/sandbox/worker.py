@@ -103,6 +103,8 @@ class Worker:
         if now >= due.report_by:
             if self.state is State.COMPILING:
                 self._retry("the examiner does not compile a test")
+            elif run is not None and self.processes.are_stopped(run):
+                self._retry("a process of the grader is stopped")
             else:
                 self._give_up_report("wall")
             return
@@ -258,10 +260,12 @@ class Worker:
         if run is None or run.report is not None:
             return
         limit, again_s = self.processes.look_at_clock(run, now)
-        zygote = self.processes.zygote
-        if limit or (zygote is not None and zygote.is_stopped):
-            # The zygote has little to do now: to report, or to be woken.
+        stopped = self.processes.are_stopped(run)
+        if limit or stopped:
+            # The grader has little to do now: to report, or to be woken.
             due.wedged_at = min(due.wedged_at, now + _grace_s(run))
+        if stopped:
+            return  # its time is not the program's
         if not limit:
             due.check_at = now + again_s
         elif run.process is None:

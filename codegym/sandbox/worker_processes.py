@@ -144,6 +144,11 @@ class WorkerProcesses:
         if self.zygote is not None:
             self.zygote.stop(process, out_of_time=out_of_time)
 
+    def are_stopped(self, run: Run) -> bool:
+        """Whether a signal from outside has stopped a process of the grader that a run needs."""
+        used = (self.zygote, self.examiner if run.job.mode == "assertion" else None)
+        return any(process is not None and process.is_stopped for process in used)
+
     def look_at_clock(self, run: Run, now: float) -> tuple[Limit, float]:
         """Compare a run's clock with its limits; see ``CaseClock.look``."""
         case = run.first

@@ -53,6 +53,7 @@ class FakeProcesses:
     def __init__(self):
         self.zygote = self.examiner = None
         self.greeted = True
+        self.is_stopped = False
         self.compiled = True
         self.full = False
         self.starts = 0
@@ -64,9 +65,7 @@ class FakeProcesses:
     def prepare(self, run):
         if self.zygote is None:
             self.starts += 1
-            self.zygote = SimpleNamespace(
-                greeted=self.greeted, complaint=lambda: "why not", is_stopped=False
-            )
+            self.zygote = SimpleNamespace(greeted=self.greeted, complaint=lambda: "why not")
         if run.job.mode == "assertion":
             self.examiner = self.examiner or FakeExaminer()
             if not self.compiled:
@@ -116,6 +115,9 @@ class FakeProcesses:
 
     def stop_program(self, process, *, out_of_time=False):
         (self.out_of_time if out_of_time else self.stopped).append(process.run_id)
+
+    def are_stopped(self, run):
+        return self.is_stopped
 
     def look_at_clock(self, run, now):
         return self.limit, self.clock_again_s
@@ -449,10 +451,27 @@ def test_a_zygote_that_is_stopped_or_silent_is_replaced_long_before_the_bound(sc
     scene.processes.clock_again_s = 50.0
     scene.take("a")
     if why == "stopped":
-        scene.processes.zygote.is_stopped = True
+        scene.processes.is_stopped = True
     else:
         scene.processes.limit = "case"
     first = scene.processes.zygote
     scene.wait_for(LISTEN_AFTER_S)
     scene.wait_for(WEDGED_AFTER_S)
     assert scene.worker.restarts == 1 and scene.processes.zygote is not first
+
+
+def test_a_stopped_examiner_is_replaced_and_no_limit_blamed_on_the_program(scene):
+    scene.processes.limit = "case"
+    scene.take("a", "assertion")
+    scene.processes.is_stopped = True
+    scene.wait_for(LISTEN_AFTER_S)
+    scene.wait_for(WEDGED_AFTER_S)
+    assert scene.worker.restarts == 1 and scene.processes.out_of_time == []
+
+
+def test_a_report_that_a_stopped_examiner_owes_is_not_given_up(scene):
+    scene.take("a", "assertion")
+    scene.end(1, STOPPED_WALL)
+    scene.processes.is_stopped = True
+    scene.worker.look(scene.worker.next_look())
+    assert scene.worker.restarts == 1 and not scene.results
