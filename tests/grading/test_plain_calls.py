@@ -55,6 +55,8 @@ def test_a_test_of_plain_assertions_runs_as_calls(test, setup):
         ("assert f(1) == 2, str(f(1))", ""),
         ("for x in [1, 2]:\n    assert f(x) == 2", ""),
         ("f = abs\nassert f(1) == 1", ""),
+        ("f = 3\nassert f(1) == 1", ""),
+        (CHECK + "    candidate = 3\n    assert candidate(1) == 2", ""),
         ("from math import sqrt as f\nassert f(1) == 1", ""),
         ("from math import *\nassert f(1) == 1", ""),
         ("import numpy\nassert f(1) == 1", ""),
