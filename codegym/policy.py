@@ -8,7 +8,7 @@ In shapes, B is the number of rows, T the longest number of actions, V the vocab
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
@@ -234,6 +234,17 @@ class Policy(ABC):
                 ``batch.temperatures`` the log-probabilities are those of the distributions the
                 actions were drawn from, as a ratio to ``batch.log_probs`` needs.
         """
+
+    def pieces(self, batch: Batch, rows: int = 32) -> Iterator[Batch]:
+        """Yield the parts of a batch that are scored one after another while gradients add up.
+
+        Optional: a policy may keep rows together that are cheap to read together.
+
+        Args:
+            batch: The episodes.
+            rows: Most episodes of a part.
+        """
+        return batch.pieces(rows)
 
     def scores(self, obs: NDArray[np.integer[Any]]) -> "torch.Tensor":
         """Return (B, V) log-probabilities of the next token of each row, read from nothing.

@@ -232,11 +232,33 @@ class Batch:
         for rows in np.array_split(rng.permutation(len(self)), min(count, len(self))):
             yield self.select(rows)
 
-    def pieces(self, rows: int) -> Iterator["Batch"]:
-        """Yield parts of at most ``rows`` episodes of like length, so that little is padding."""
-        order = np.argsort(self.lengths + self.prompt_lengths, kind="stable")
+    def pieces(self, rows: int, *, by_prompt: bool = False) -> Iterator["Batch"]:
+        """Yield parts of at most ``rows`` episodes of like length, so that little is padding.
+
+        Args:
+            rows: Most episodes of a part.
+            by_prompt: Keep episodes of the same prompt together, for policies that read it once.
+        """
+        totals = self.lengths + self.prompt_lengths
+        order = np.argsort(totals, kind="stable")
+        if by_prompt:
+            groups = self._prompt_numbers()
+            longest = np.zeros(len(self), dtype=np.int64)
+            np.maximum.at(longest, groups, totals)
+            order = np.lexsort((totals, groups, longest[groups]))
         for start in range(0, len(order), rows):
             yield self.select(order[start : start + rows])
+
+    def _prompt_numbers(self) -> NDArray[np.int64]:
+        """Return (B,) numbers that are equal where the prompts are."""
+        first: dict[bytes, int] = {}
+        return np.array(
+            [
+                first.setdefault(self.tokens[row, :length].tobytes(), row)
+                for row, length in enumerate(self.prompt_lengths)
+            ],
+            dtype=np.int64,
+        )
 
 
 def _stack_chosen(

@@ -26,7 +26,7 @@ class HFConfig:
             the value head stay in float32.
         gradient_checkpointing: Save memory in training at the price of a second forward pass.
         prompting: How tasks are shown and what ends a program.
-        score_rows: Actions scored at once against the vocabulary.
+        score_rows: Actions scored at once against the vocabulary; 0 chooses by its size.
         value_hidden: Units of the value head's hidden layer; 0 makes it one linear map.
     """
 
@@ -36,13 +36,13 @@ class HFConfig:
     dtype: str = "float32"
     gradient_checkpointing: bool = False
     prompting: Prompting = field(default_factory=Prompting)
-    score_rows: int = 1024
+    score_rows: int = 0
     value_hidden: int = 0
 
     def __post_init__(self) -> None:
         if self.dtype not in DTYPES:
             raise ConfigError("dtype is unusable", value=self.dtype, expected=", ".join(DTYPES))
-        bounds = {"max_tokens": 2, "lora_rank": 0, "score_rows": 1, "value_hidden": 0}
+        bounds = {"max_tokens": 2, "lora_rank": 0, "score_rows": 0, "value_hidden": 0}
         for name, lowest in bounds.items():
             if getattr(self, name) < lowest:
                 raise ConfigError(

@@ -26,8 +26,12 @@ from transformers.utils import logging as transformers_logging
 
 from codegym.errors import ConfigError
 from codegym.policies.checkpoint import refuse_pickles
+from codegym.policies.decoding.action_scores import LinearHead, gather_actions
 from codegym.policies.decoding.row_masks import NEVER
+from codegym.policies.gpt.packing import take
+from codegym.policies.hf.packed_attention import PackedBatch, can_pack, read_packed
 from codegym.policies.value_head import ValueHead
+from codegym.trajectory import Batch
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -146,6 +150,7 @@ class HFModule(nn.Module):
         self._vocab_size, self._pad_id = vocab_size, pad_id
         width = self.causal.get_input_embeddings().weight.shape[1]
         self.value_head = ValueHead(width, value_hidden).to(self.causal.device)
+        self._packs: bool | None = None
 
     @property
     def causal(self) -> Any:
@@ -179,6 +184,28 @@ class HFModule(nn.Module):
     def score(self, hidden: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return (..., V) scores of the next token and (...,) values of (..., d) hidden states."""
         return self.logits(hidden), self.value_head(hidden)
+
+    def linear_head(self) -> LinearHead | None:
+        """Return the head, if it is one matrix; None for any other."""
+        head = self.causal.get_output_embeddings()
+        if type(head) is not nn.Linear:
+            return None
+        size = min(self._vocab_size, head.weight.shape[0])
+        blank = self._pad_id if self._pad_id < size else None
+        return LinearHead(weight=head.weight, bias=head.bias, size=size, blank=blank)
+
+    def read_actions(self, batch: Batch) -> torch.Tensor:
+        """Return the (K, d) hidden states from which the actions of a batch were drawn.
+
+        Each distinct token is read once, without padding, where the model's attention allows it.
+        """
+        if self._packs is None:
+            self._packs = can_pack(self.causal, self.trunk)
+        if not self._packs:
+            return gather_actions(self.read(batch.tokens[:, :-1]), batch)
+        packed = PackedBatch.of(batch, self.value_head.bias.device)
+        hidden = read_packed(self.trunk, packed)
+        return take(hidden[packed.packed.sources], packed.packed.actions)
 
     def read(self, tokens: NDArray[np.integer[Any]]) -> torch.Tensor:
         """Return the (B, L, d) last hidden states of (B, L) ids, padded on the right."""

@@ -20,7 +20,11 @@ from codegym.errors import ConfigError
 from codegym.policies import checkpoint
 from codegym.policies.decoding import decode_loop
 from codegym.policies.decoding.act_step import choose_step
-from codegym.policies.decoding.action_scores import gather_actions, row_lengths, score_by_parts
+from codegym.policies.decoding.action_scores import (
+    row_lengths,
+    score_by_parts,
+    score_linearly,
+)
 from codegym.policies.decoding.decode_loop import SamplingConfig
 from codegym.policies.decoding.token_sampling import TokenSampler, prepare_sampling
 from codegym.policies.hf.adapters import Adapters, add_lora
@@ -42,6 +46,9 @@ from codegym.tokenizers.tokenizer import Tokenizer
 from codegym.trajectory import Batch
 
 __all__ = ["HFConfig", "HFPolicy"]
+
+# Actions scored at once by a head that is not linear.
+_SCORE_ROWS = 256
 
 
 class HFPolicy(Policy):
@@ -295,7 +302,8 @@ class HFPolicy(Policy):
     ) -> Evaluation:
         """Score whole episodes in one forward pass, with gradients.
 
-        The head is applied at the actions alone, ``score_rows`` of them at a time.
+        Prompts that rows share are read once and padding never, where the model's attention allows
+        it. The head is applied at the actions alone, ``score_rows`` of them at a time.
 
         Args:
             batch: The episodes.
@@ -307,16 +315,24 @@ class HFPolicy(Policy):
             ConfigError: A temperature is not positive, or there is not one for each row.
         """
         module = self.module
-        hidden = gather_actions(module.read(batch.tokens[:, :-1]), batch)
+        hidden = module.read_actions(batch)
+        values = module.value_head(hidden)
+        head, rows = module.linear_head(), self.config.score_rows
+        if head is not None and top_p == 1.0:
+            return score_linearly(head, hidden, values, batch, rows=rows, temperature=temperature)
         return score_by_parts(
             module.logits,
             hidden,
-            module.value_head(hidden),
+            values,
             batch,
-            rows=self.config.score_rows,
+            rows=rows or _SCORE_ROWS,
             temperature=temperature,
             top_p=top_p,
         )
+
+    def pieces(self, batch: Batch, rows: int = 32) -> Iterator[Batch]:
+        """Yield parts of a batch; rows that share a prompt stay together."""
+        return batch.pieces(rows, by_prompt=True)
 
     def scores(self, obs: NDArray[np.integer[Any]]) -> torch.Tensor:
         """Return (B, V) log-probabilities of the next token of each row, with gradients."""
