@@ -117,7 +117,7 @@ class ActorCritic(Learner):
         policy_loss, value_loss, tally, norms = 0.0, 0.0, Tally(), []
         for minibatch in batch.minibatches(config.minibatches, self.rng):
             count = minibatch.n_tokens
-            for piece in self.policy.pieces(minibatch):
+            for piece in minibatch.pieces(32):
                 scored = policy.evaluate(piece, temperature=piece.temperatures)
                 columns = Columns.of(piece, scored)
                 weights = columns["advantages"]

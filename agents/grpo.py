@@ -176,7 +176,7 @@ class GRPO(Learner):
         norms = []
         for _ in range(config.epochs):
             for minibatch in batch.minibatches(config.minibatches, self.rng):
-                for piece in self.policy.pieces(minibatch):
+                for piece in minibatch.pieces(32):
                     scored = policy.evaluate(piece, temperature=piece.temperatures)
                     columns = Columns.of(piece, scored)
                     share = columns.mask * self._shares(piece, minibatch).to(columns.mask.device)

@@ -149,7 +149,7 @@ class PPO(Learner):
         for _ in range(config.epochs):
             for minibatch in batch.minibatches(config.minibatches, self.rng):
                 count = minibatch.n_tokens
-                for piece in self.policy.pieces(minibatch):
+                for piece in minibatch.pieces(32):
                     scored = policy.evaluate(piece, temperature=piece.temperatures)
                     columns = Columns.of(piece, scored)
                     advantages, returns = columns["advantages"], columns["returns"]

@@ -103,7 +103,7 @@ class RFT(Learner):
         policy.module.train()
         total, tally, norms = 0.0, Tally(), []
         for minibatch in batch.minibatches(config.minibatches, self.rng):
-            for piece in self.policy.pieces(minibatch):
+            for piece in minibatch.pieces(32):
                 # Imitation: the likelihood itself, whatever temperature the programs came from.
                 scored = policy.evaluate(piece, temperature=1.0)
                 # L = - sum_i sum_t log p(w_it) / T; log p is 0 on padding

@@ -103,7 +103,7 @@ class RLOO(Learner):
         total, weight, tally, norms = 0.0, 0, Tally(), []
         for minibatch in batch.minibatches(config.minibatches, self.rng):
             count = minibatch.n_tokens if config.average == "token" else len(minibatch)
-            for piece in self.policy.pieces(minibatch):
+            for piece in minibatch.pieces(32):
                 scored = policy.evaluate(piece, temperature=piece.temperatures)
                 columns = Columns.of(piece, scored)
                 # L = - sum_i A_i sum_t log p(w_it) / N

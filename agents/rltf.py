@@ -135,7 +135,7 @@ class RLTF(Learner):
             if batch is None:
                 continue
             total = 0.0
-            for piece in self.policy.pieces(batch):
+            for piece in batch.pieces(32):
                 # Imitation: the likelihood itself. Feedback: the distribution sampled from.
                 temperature = 1.0 if supervised else piece.temperatures
                 scored = policy.evaluate(piece, temperature=temperature)

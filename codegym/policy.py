@@ -8,7 +8,7 @@ In shapes, B is the number of rows, T the longest number of actions, V the vocab
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
@@ -117,6 +117,8 @@ class Policy(ABC):
         tokenizer: What its ids mean.
         max_tokens: Longest prompt plus program it can read.
         version: Rises with every change of weights; caches of another version are dropped.
+        shares_prompts: Whether ``evaluate`` reads a prompt once for all rows that share it, so that
+            learning keeps such rows together.
         learns: Whether its actor has weights that training changes.
         answers: Whether what it writes is an answer with a program in it, as chat models give, from
             which ``codegym.tasks.answers`` takes the program.
@@ -124,6 +126,7 @@ class Policy(ABC):
 
     name: str
     learns: ClassVar[bool] = True
+    shares_prompts: ClassVar[bool] = False
     tokenizer: Tokenizer
     max_tokens: int
     version: int
@@ -234,17 +237,6 @@ class Policy(ABC):
                 ``batch.temperatures`` the log-probabilities are those of the distributions the
                 actions were drawn from, as a ratio to ``batch.log_probs`` needs.
         """
-
-    def pieces(self, batch: Batch, rows: int = 32) -> Iterator[Batch]:
-        """Yield the parts of a batch that are scored one after another while gradients add up.
-
-        Optional: a policy may keep rows together that are cheap to read together.
-
-        Args:
-            batch: The episodes.
-            rows: Most episodes of a part.
-        """
-        return batch.pieces(rows)
 
     def scores(self, obs: NDArray[np.integer[Any]]) -> "torch.Tensor":
         """Return (B, V) log-probabilities of the next token of each row, read from nothing.

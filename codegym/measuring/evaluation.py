@@ -94,7 +94,7 @@ def reference_loss(
         return None
     batch = Batch.from_trajectories(shown, pad_id=policy.tokenizer.pad_id)
     with torch.no_grad():
-        total = sum(float(policy.evaluate(piece).log_probs.sum()) for piece in policy.pieces(batch))
+        total = sum(float(policy.evaluate(piece).log_probs.sum()) for piece in batch.pieces(32))
     return -total / batch.n_tokens
 
 

@@ -71,6 +71,7 @@ class HFPolicy(Policy):
     """
 
     name = "hf"
+    shares_prompts = True
 
     def __init__(
         self,
@@ -329,10 +330,6 @@ class HFPolicy(Policy):
             temperature=temperature,
             top_p=top_p,
         )
-
-    def pieces(self, batch: Batch, rows: int = 32) -> Iterator[Batch]:
-        """Yield parts of a batch; rows that share a prompt stay together."""
-        return batch.pieces(rows, by_prompt=True)
 
     def scores(self, obs: NDArray[np.integer[Any]]) -> torch.Tensor:
         """Return (B, V) log-probabilities of the next token of each row, with gradients."""
