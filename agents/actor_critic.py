@@ -114,10 +114,10 @@ class ActorCritic(Learner):
             progress=progress,
             final=config.final_lr,
         )
-        policy_loss, value_loss, tally, norms = 0.0, 0.0, Tally(), []
+        tally, norms = Tally(self.team), []
         for minibatch in batch.minibatches(config.minibatches, self.rng):
             count = minibatch.n_tokens
-            for piece in minibatch.pieces(32):
+            for piece in self.pieces(minibatch):
                 scored = policy.evaluate(piece, temperature=piece.temperatures)
                 columns = Columns.of(piece, scored)
                 weights = columns["advantages"]
@@ -132,17 +132,19 @@ class ActorCritic(Learner):
                 critic = 0.5 * error.square().sum() / count
                 self.optimiser.add(actor + critic if critic_learns else actor)
                 tally.add(scored, columns)
-                policy_loss += float(actor.detach()) * count
-                value_loss += float(critic.detach()) * count
+                tally.add_losses(
+                    policy_loss=float(actor.detach()) * count,
+                    value_loss=float(critic.detach()) * count,
+                )
             norms.append(self.optimiser.step(lr_scale=scale, train_actor=not critic_alone))
-        real, tokens = batch.mask, batch.n_tokens
+        real, losses = batch.mask, tally.losses()
+        means = {name: loss / batch.n_tokens for name, loss in losses.items()}
         return (
             metrics
             | tally.means()
+            | means
             | {
-                "policy_loss": policy_loss / tokens,
-                "value_loss": value_loss / tokens,
-                "loss": (policy_loss + value_loss) / tokens,
+                "loss": sum(losses.values()) / batch.n_tokens,
                 "grad_norm": float(np.mean(norms)),
                 "lr": config.lr * scale,
                 "explained_variance": explained_variance(batch.values[real], returns[real]),

@@ -132,8 +132,8 @@ class CodeRL(Learner):
         if not self._weighted:
             metrics |= self.weigh()
         policy.module.train()
-        losses: dict[str, list[float]] = {"supervised_loss": [], "critic_weighted_loss": []}
-        tally, norms = Tally(), []
+        steps = dict.fromkeys(("supervised_loss", "critic_weighted_loss"), 0)
+        tally, norms = Tally(self.team), []
         for _ in range(config.steps):
             supervised = self._steps % 2 == 0 and config.supervised != "none"
             shown = supervised and config.supervised == "reference"
@@ -141,8 +141,8 @@ class CodeRL(Learner):
             batch = self.draw(supervised)
             if batch is None:
                 continue
-            total = 0.0
-            for piece in batch.pieces(32):
+            kind = "supervised_loss" if supervised else "critic_weighted_loss"
+            for piece in self.pieces(batch):
                 # Imitation: the likelihood itself. Feedback: the distribution sampled from.
                 temperature = 1.0 if supervised else piece.temperatures
                 scored = policy.evaluate(piece, temperature=temperature)
@@ -150,13 +150,13 @@ class CodeRL(Learner):
                 # L = - sum_t (R - R_greedy) q_t log p(w_t) / T; a supervised step has weight 1
                 loss = -(columns["weights"] * scored.log_probs).sum() / batch.n_tokens
                 self.optimiser.add(loss)
-                total += float(loss.detach())
+                tally.add_losses(**{kind: float(loss.detach())})
                 if not shown:
                     tally.add(scored, columns, temperature=1.0 if supervised else None)
             scale = ramp(self._steps, warmup=config.warmup_steps, progress=progress, final=1.0)
             norms.append(self.optimiser.step(lr_scale=scale))
-            losses["supervised_loss" if supervised else "critic_weighted_loss"].append(total)
-        means = {name: float(np.mean(values)) for name, values in losses.items() if values}
+            steps[kind] += 1
+        means = {name: loss / steps[name] for name, loss in tally.losses().items()}
         return (
             metrics
             | means

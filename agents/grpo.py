@@ -171,12 +171,11 @@ class GRPO(Learner):
         """Take the steps on programs whose advantages are the column ``weights``."""
         policy, config = self.policy, self.config
         policy.module.train()
-        sums = dict.fromkeys(("policy_loss", "kl"), 0.0)
-        tally = Tally(clip_low=config.clip_low, clip_high=config.clip_high)
+        tally = Tally(self.team, clip_low=config.clip_low, clip_high=config.clip_high)
         norms = []
         for _ in range(config.epochs):
             for minibatch in batch.minibatches(config.minibatches, self.rng):
-                for piece in minibatch.pieces(32):
+                for piece in self.pieces(minibatch):
                     scored = policy.evaluate(piece, temperature=piece.temperatures)
                     columns = Columns.of(piece, scored)
                     share = columns.mask * self._shares(piece, minibatch).to(columns.mask.device)
@@ -197,10 +196,9 @@ class GRPO(Learner):
                         kl = ((gap.exp() - gap - 1.0) * share).sum()
                     self.optimiser.add(policy_loss + config.kl_coef * kl)
                     tally.add(scored, columns)
-                    sums["policy_loss"] += float(policy_loss.detach())
-                    sums["kl"] += float(kl.detach())
+                    tally.add_losses(policy_loss=float(policy_loss.detach()), kl=float(kl.detach()))
                 norms.append(self.optimiser.step(lr_scale=lr_scale))
-        means = {name: value / len(norms) for name, value in sums.items()}
+        means = {name: value / len(norms) for name, value in tally.losses().items()}
         return (
             means
             | tally.means()

@@ -143,13 +143,12 @@ class PPO(Learner):
         """Take the steps on programs with the columns ``advantages`` and ``returns``."""
         policy, config = self.policy, self.config
         policy.module.train()
-        sums = dict.fromkeys(("loss", "policy_loss", "value_loss"), 0.0)
-        tally = Tally(clip_low=config.clip_range, clip_high=config.clip_range)
+        tally = Tally(self.team, clip_low=config.clip_range, clip_high=config.clip_range)
         norms = []
         for _ in range(config.epochs):
             for minibatch in batch.minibatches(config.minibatches, self.rng):
                 count = minibatch.n_tokens
-                for piece in minibatch.pieces(32):
+                for piece in self.pieces(minibatch):
                     scored = policy.evaluate(piece, temperature=piece.temperatures)
                     columns = Columns.of(piece, scored)
                     advantages, returns = columns["advantages"], columns["returns"]
@@ -170,11 +169,13 @@ class PPO(Learner):
                     loss = policy_loss + config.vf_coef * value_loss - config.ent_coef * entropy
                     self.optimiser.add(loss)
                     tally.add(scored, columns)
-                    sums["policy_loss"] += float(policy_loss.detach())
-                    sums["value_loss"] += float(value_loss.detach())
-                    sums["loss"] += float(loss.detach())
+                    tally.add_losses(
+                        loss=float(loss.detach()),
+                        policy_loss=float(policy_loss.detach()),
+                        value_loss=float(value_loss.detach()),
+                    )
                 norms.append(self.optimiser.step(lr_scale=lr_scale))
-        means = {name: value / len(norms) for name, value in sums.items()}
+        means = {name: value / len(norms) for name, value in tally.losses().items()}
         return means | tally.means() | {"grad_norm": float(np.mean(norms))}
 
     def charge(self, batch: Batch) -> tuple[Batch, dict[str, float]]:

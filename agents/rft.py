@@ -101,22 +101,22 @@ class RFT(Learner):
             self.updates, warmup=config.warmup_updates, progress=progress, final=config.final_lr
         )
         policy.module.train()
-        total, tally, norms = 0.0, Tally(), []
+        tally, norms = Tally(self.team), []
         for minibatch in batch.minibatches(config.minibatches, self.rng):
-            for piece in minibatch.pieces(32):
+            for piece in self.pieces(minibatch):
                 # Imitation: the likelihood itself, whatever temperature the programs came from.
                 scored = policy.evaluate(piece, temperature=1.0)
                 # L = - sum_i sum_t log p(w_it) / T; log p is 0 on padding
                 loss = -scored.log_probs.sum() / minibatch.n_tokens
                 self.optimiser.add(loss)
                 tally.add(scored, Columns.of(piece, scored), temperature=1.0)
-                total += float(loss.detach()) * minibatch.n_tokens
+                tally.add_losses(loss=float(loss.detach()) * minibatch.n_tokens)
             norms.append(self.optimiser.step(lr_scale=scale))
         return (
             metrics
             | tally.means()
             | {
-                "loss": total / batch.n_tokens,
+                "loss": tally.losses()["loss"] / batch.n_tokens,
                 "grad_norm": float(np.mean(norms)),
                 "lr": config.lr * scale,
             }

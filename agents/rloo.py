@@ -100,18 +100,18 @@ class RLOO(Learner):
             self.updates, warmup=config.warmup_updates, progress=progress, final=config.final_lr
         )
         policy.module.train()
-        total, weight, tally, norms = 0.0, 0, Tally(), []
+        weight, tally, norms = 0, Tally(self.team), []
         for minibatch in batch.minibatches(config.minibatches, self.rng):
             count = minibatch.n_tokens if config.average == "token" else len(minibatch)
-            for piece in minibatch.pieces(32):
+            for piece in self.pieces(minibatch):
                 scored = policy.evaluate(piece, temperature=piece.temperatures)
                 columns = Columns.of(piece, scored)
                 # L = - sum_i A_i sum_t log p(w_it) / N
                 loss = -(columns["advantages"] * scored.log_probs).sum() / count
                 self.optimiser.add(loss)
                 tally.add(scored, columns)
-                total += float(loss.detach()) * count
+                tally.add_losses(loss=float(loss.detach()) * count)
             weight += count
             norms.append(self.optimiser.step(lr_scale=scale))
-        metrics |= {"loss": total / weight, "lr": config.lr * scale}
+        metrics |= {"loss": tally.losses()["loss"] / weight, "lr": config.lr * scale}
         return metrics | tally.means() | {"grad_norm": float(np.mean(norms))}

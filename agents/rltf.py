@@ -125,8 +125,8 @@ class RLTF(Learner):
         policy.module.train()
         # Weights of 0 give no gradient, but the optimiser's momentum would still step.
         silent = not any(entry.weights.any() for entry in self.buffer.entries)
-        losses: dict[str, list[float]] = {"supervised_loss": [], "feedback_loss": []}
-        tally, norms = Tally(), []
+        steps = dict.fromkeys(("supervised_loss", "feedback_loss"), 0)
+        tally, norms = Tally(self.team), []
         for _ in range(config.steps):
             supervised = self._steps % 2 == 0 and config.supervised != "none"
             shown = supervised and config.supervised == "reference"
@@ -134,8 +134,8 @@ class RLTF(Learner):
             self._steps += 1
             if batch is None:
                 continue
-            total = 0.0
-            for piece in batch.pieces(32):
+            kind = "supervised_loss" if supervised else "feedback_loss"
+            for piece in self.pieces(batch):
                 # Imitation: the likelihood itself. Feedback: the distribution sampled from.
                 temperature = 1.0 if supervised else piece.temperatures
                 scored = policy.evaluate(piece, temperature=temperature)
@@ -143,15 +143,15 @@ class RLTF(Learner):
                 # L = - sum_t w_t log p(w_t) / T; a supervised step has w_t = 1
                 loss = -(columns["weights"] * scored.log_probs).sum() / batch.n_tokens
                 self.optimiser.add(loss)
-                total += float(loss.detach())
+                tally.add_losses(**{kind: float(loss.detach())})
                 if not shown:
                     tally.add(scored, columns, temperature=1.0 if supervised else None)
             scale = ramp(
                 self._steps, warmup=config.warmup_steps, progress=progress, final=config.final_lr
             )
             norms.append(self.optimiser.step(lr_scale=scale))
-            losses["supervised_loss" if supervised else "feedback_loss"].append(total)
-        means = {name: float(np.mean(values)) for name, values in losses.items() if values}
+            steps[kind] += 1
+        means = {name: loss / steps[name] for name, loss in tally.losses().items()}
         written = [entry.policy_version for entry in self.buffer.entries]
         return metrics | means | tally.means() | {
             "loss": sum(means.values()),

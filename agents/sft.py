@@ -14,7 +14,7 @@ import numpy as np
 
 from codegym import registry
 from codegym.episode import Request
-from codegym.learning.learner import Learner, Optimiser, ramp
+from codegym.learning.learner import Learner, Optimiser, Tally, ramp
 from codegym.policy import Policy
 from codegym.trajectory import Batch, Trajectory
 
@@ -82,23 +82,24 @@ class SFT(Learner):
         spent = min(progress, 1.0)
         if config.schedule == "cosine":
             spent = 0.5 * (1.0 - math.cos(math.pi * spent))
-        loss_sum, entropy, norms, scale = 0.0, 0.0, [], 0.0
+        tally, norms, scale = Tally(self.team), [], 0.0
         for index in self.rng.permutation(len(pieces)):
             piece = pieces[index]
-            scored = policy.evaluate(piece)
-            # L = - sum_t log p(w_t) / T; log p is 0 on padding
-            loss = -scored.log_probs.sum() / piece.n_tokens
-            self.optimiser.add(loss)
+            for part in self.pieces(piece):
+                scored = policy.evaluate(part)
+                # L = - sum_t log p(w_t) / T; log p is 0 on padding
+                loss = -scored.log_probs.sum() / piece.n_tokens
+                self.optimiser.add(loss)
+                tally.add_losses(
+                    loss=float(loss.detach()) * piece.n_tokens,
+                    entropy=float(scored.entropy.detach().sum()),
+                )
             self._steps += 1
             scale = ramp(
                 self._steps, warmup=config.warmup_steps, progress=spent, final=config.final_lr
             )
             norms.append(self.optimiser.step(lr_scale=scale))
-            loss_sum += float(loss.detach()) * piece.n_tokens
-            entropy += float(scored.entropy.detach().sum())
-        return {
-            "loss": loss_sum / batch.n_tokens,
-            "entropy": entropy / batch.n_tokens,
+        return {name: total / batch.n_tokens for name, total in tally.losses().items()} | {
             "grad_norm": float(np.mean(norms)),
             "lr": config.lr * scale,
         }

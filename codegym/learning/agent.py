@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
 from codegym.episode import Request
+from codegym.errors import ConfigError
+from codegym.learning.team import Team
 from codegym.policy import Policy
 from codegym.trajectory import Trajectory
 
@@ -75,6 +77,20 @@ class Agent(ABC):
             trajectories: Judged episodes; those of a task are adjacent.
             progress: Share of the budget spent, in [0, 1], for schedules.
         """
+
+    def join(self, team: Team) -> None:
+        """Learn together with other processes, which hold the same weights and run the same code.
+
+        Raises:
+            ConfigError: The agent learns in one process alone.
+        """
+        if team.size > 1:
+            raise ConfigError(
+                f"agent {self.name!r} learns in one process",
+                value=f"processes={team.size}",
+                expected="processes=1",
+                cure="use an agent that is a codegym.learning.learner.Learner",
+            )
 
     def artifacts(self) -> dict[str, Any]:
         """Return what evaluations of a finished run can use beside the policy; nothing here."""

@@ -1,13 +1,15 @@
 """Optimiser: AdamW over a policy's weights; Learner: the base class of agents with gradients."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from codegym.learning.agent import Agent
+from codegym.learning.team import Team
 from codegym.policy import Evaluation, Policy
 from codegym.trajectory import Batch
 
@@ -28,6 +30,7 @@ class Optimiser:
 
     Attributes:
         lr: Learning rate of the actor, before any schedule.
+        team: Processes whose gradients each step adds up; this one alone at first.
     """
 
     def __init__(
@@ -42,6 +45,7 @@ class Optimiser:
     ) -> None:
         self._policy = policy
         self.lr = lr
+        self.team = Team()
         head = {id(parameter) for parameter in policy.value_parameters()}
         trained = [p for p in policy.module.parameters() if p.requires_grad]
         actor = [p for p in trained if id(p) not in head]
@@ -80,6 +84,7 @@ class Optimiser:
         if not train_actor:
             for parameter in self._actor:
                 parameter.grad = None
+        self.team.sum_gradients([*self._actor, *self._value])
         norm = torch.nn.utils.clip_grad_norm_(self._actor, self._max_grad_norm)
         torch.nn.utils.clip_grad_norm_(self._value, 1.0)
         for group, base in zip(self._adamw.param_groups[:2], self._base_lr[:2], strict=True):
@@ -156,11 +161,16 @@ class Tally:
     they were sampled at count for the entropy alone.
 
     Args:
+        team: Processes whose pieces are counted together; this one alone by default.
         clip_low: See above.
         clip_high: See above.
     """
 
-    def __init__(self, *, clip_low: float = 0.2, clip_high: float = 0.2) -> None:
+    def __init__(
+        self, team: Team | None = None, *, clip_low: float = 0.2, clip_high: float = 0.2
+    ) -> None:
+        self._team = team or Team()
+        self._losses: dict[str, float] = {}
         self._low, self._high = 1.0 - clip_low, 1.0 + clip_high
         self._sums = dict.fromkeys(("entropy", "approx_kl", "clipfrac"), 0.0)
         self._tokens = self._compared = 0
@@ -168,7 +178,7 @@ class Tally:
     def add(
         self, scored: Evaluation, columns: Columns, *, temperature: float | None = None
     ) -> None:
-        """Count a piece of a batch, with its scores before the step.
+        """Count the actions of a piece of a batch, with its scores before the step.
 
         Args:
             scored: The scores.
@@ -186,14 +196,21 @@ class Tally:
         self._tokens += int(mask.sum())
         self._compared += len(drift)
 
+    def add_losses(self, **losses: float) -> None:
+        """Add a piece's part to each of some losses."""
+        for name, loss in losses.items():
+            self._losses[name] = self._losses.get(name, 0.0) + loss
+
+    def losses(self) -> dict[str, float]:
+        """Return the sum of each loss over all pieces; without those that had no piece."""
+        return self._team.sum(self._losses)
+
     def means(self) -> dict[str, float]:
         """Return the metrics; without those that nothing was counted for."""
-        counts = {
-            "entropy": self._tokens,
-            "approx_kl": self._compared,
-            "clipfrac": self._compared,
-        }
-        return {name: self._sums[name] / count for name, count in counts.items() if count}
+        counts = {"tokens": float(self._tokens), "compared": float(self._compared)}
+        sums = self._team.sum(self._sums | counts)
+        per = {"entropy": "tokens", "approx_kl": "compared", "clipfrac": "compared"}
+        return {name: sums[name] / sums[count] for name, count in per.items() if sums[count]}
 
 
 class Learner(Agent):
@@ -204,7 +221,13 @@ class Learner(Agent):
         config: Its settings.
         seed: Seed of the shuffling.
         optimiser: The optimiser of the policy's weights.
+
+    Attributes:
+        team: Processes that train the policy together; this one alone at first.
     """
+
+    # Episodes that are worked through at a time; more need more memory and are no faster.
+    rows_at_once: ClassVar[int] = 32
 
     def __init__(self, policy: Policy, config: Any, *, seed: int, optimiser: Optimiser) -> None:
         self.policy = policy
@@ -212,6 +235,19 @@ class Learner(Agent):
         self.updates = 0
         self.rng = np.random.default_rng(seed)
         self.optimiser = optimiser
+        self.team = Team()
+
+    def join(self, team: Team) -> None:
+        """Learn together with other processes, which hold the same weights."""
+        self.team = self.optimiser.team = team
+
+    def pieces(self, minibatch: Batch) -> Iterator[Batch]:
+        """Yield the pieces of a minibatch that this process works through.
+
+        A loss is a sum over the pieces, divided by what the whole minibatch holds: then its
+        gradient is the minibatch's, however many processes share it.
+        """
+        return self.team.pieces(minibatch, self.rows_at_once)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the optimiser, the counter and the shuffling generator."""
