@@ -242,14 +242,14 @@ class Batch:
         totals = self.lengths + self.prompt_lengths
         order = np.argsort(totals, kind="stable")
         if by_prompt:
-            groups = self._prompt_numbers()
+            groups = self.prompt_numbers()
             longest = np.zeros(len(self), dtype=np.int64)
             np.maximum.at(longest, groups, totals)
             order = np.lexsort((totals, groups, longest[groups]))
         for start in range(0, len(order), rows):
             yield self.select(order[start : start + rows])
 
-    def _prompt_numbers(self) -> NDArray[np.int64]:
+    def prompt_numbers(self) -> NDArray[np.int64]:
         """Return (B,) numbers that are equal where the prompts are."""
         first: dict[bytes, int] = {}
         return np.array(

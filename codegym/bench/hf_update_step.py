@@ -35,18 +35,18 @@ def main(model: str, episodes: str, options: str) -> None:
     agent = GRPO(policy, _settings(settings, len(rows["programs"])), seed=0)
     trajectories = _trajectories(policy, rows)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    costs, metrics = [], {}
+    costs, metrics = [], []
     for _ in range(settings["steps"]):
         cpu, elapsed = time.process_time(), time.perf_counter()
-        metrics = agent.update(trajectories)
+        metrics.append(agent.update(trajectories))
         costs.append((time.process_time() - cpu, time.perf_counter() - elapsed))
     report = {
         "cpu_s": min(cost[0] for cost in costs[1:] or costs),
         "elapsed_s": min(cost[1] for cost in costs[1:] or costs),
         "before_bytes": before * 1024,
         "peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
-        "loss": metrics["loss"],
-        "grad_norm": metrics["grad_norm"],
+        "loss": metrics[0]["loss"],
+        "grad_norm": metrics[0]["grad_norm"],
     }
     print(json.dumps(report))
 

@@ -1,4 +1,4 @@
-"""Random model: a folder with a Qwen2-like model of fresh weights and a tokenizer, for measuring."""
+"""Random model: a folder with a Qwen2-like model of fresh weights and a tokenizer, for bench."""
 
 import sys
 import sysconfig

@@ -35,18 +35,18 @@ def main(model: str, episodes: str, options: str) -> None:
         trainer = _trainer(model, folder, settings, len(rows["programs"]))
         batches = _batches(rows, settings["rows"])
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        costs = []
+        costs, found = [], []
         for _ in range(settings["steps"]):
             cpu, wall = time.process_time(), time.perf_counter()
-            loss, norm = _step(trainer, batches)
+            found.append(_step(trainer, batches))
             costs.append((time.process_time() - cpu, time.perf_counter() - wall))
     report = {
         "cpu_s": min(cost[0] for cost in costs[1:] or costs),
         "elapsed_s": min(cost[1] for cost in costs[1:] or costs),
         "before_bytes": before * 1024,
         "peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
-        "loss": loss,
-        "grad_norm": norm,
+        "loss": found[0][0],
+        "grad_norm": found[0][1],
     }
     print(json.dumps(report))
 
@@ -105,7 +105,10 @@ def _batches(rows: dict[str, Any], size: int) -> list[dict[str, Any]]:
             "num_items_in_batch": total,
         }
         # TRL cuts the columns that are padding in all rows of a batch.
-        kept = int(batch["prompt_mask"].any(dim=0).sum()), int(batch["completion_mask"].sum(1).max())
+        kept = (
+            int(batch["prompt_mask"].any(dim=0).sum()),
+            int(batch["completion_mask"].sum(1).max()),
+        )
         for name in ("prompt_ids", "prompt_mask"):
             batch[name] = batch[name][:, longest - kept[0] :]
         for name in ("completion_ids", "completion_mask"):

@@ -50,6 +50,11 @@ BUDGET = 64
     show_default=True,
     help="Report pass@k; may be given several times.",
 )
+@click.option(
+    "--engine",
+    help="What writes the programs of an hf policy: transformers, vllm://HOST:PORT, "
+    "sglang://HOST:PORT.  [default: this process]",
+)
 @click.option("--greedy", is_flag=True, help="Take the most probable token instead of sampling.")
 @click.option("--temperature", type=float, default=1.0, show_default=True)
 @click.option("--top-p", type=float, default=1.0, show_default=True)
@@ -96,6 +101,7 @@ def command(
     count: int,
     max_new_tokens: int | None,
     grammar: bool | None,
+    engine: str | None,
     greedy: bool,
     critic_sampling: bool,
     visible_tests: int,
@@ -119,6 +125,8 @@ def command(
 
     found, run = _found(checkpoint)
     policy = make_policy(found)
+    if engine is not None:
+        _let_write(policy, engine)
     uri = run.get("eval_tasks", TASKS) if tasks is None else tasks
     source = load_tasks(uri) if uri else None
     critic = _critic(Path(found), policy, greedy) if critic_sampling else None
@@ -202,6 +210,21 @@ def _guided(
 
     report = critic_sampling(policy, critic, held_out(env, count) or (), env=env, **how)
     return report, _comparison(report, title)
+
+
+def _let_write(policy: Any, engine: str) -> None:
+    """Let an engine write for a policy.
+
+    Raises:
+        ConfigError: It is no hf policy, or there is no such engine.
+    """
+    from codegym.policies.hf.engine_names import make_engine
+
+    if policy.name != "hf":
+        raise ConfigError(
+            "--engine goes with an hf policy", value=policy.name, expected="hf:FOLDER or its run"
+        )
+    policy.engine = make_engine(engine)
 
 
 def _found(checkpoint: str) -> tuple[str, dict[str, Any]]:

@@ -82,6 +82,11 @@ class _Watcher:
     "--policy",
     help="gpt:tiny, gpt:small@512 (with a context of 512 tokens), ... or a checkpoint's folder.",
 )
+@click.option(
+    "--engine",
+    help="What writes the programs of an hf policy: transformers, vllm://HOST:PORT, "
+    "sglang://HOST:PORT.  [default: this process]",
+)
 @click.option("--tokenizer", help="Tokenizer of a new policy.")
 @click.option(
     "--words",
@@ -303,9 +308,29 @@ def _merge(
         merged |= read_config_file(config_file)
     if any(name in given for name in BUDGETS):
         merged = {name: value for name, value in merged.items() if name not in BUDGETS}
+    given = dict(given)
+    if engine := given.pop("engine", None):
+        given["policy"] = _with_engine(given.get("policy", merged.get("policy", "")), engine)
     if "env_args" in given:
         given = {**given, "env_args": {**merged.get("env_args", {}), **given["env_args"]}}
     return _assign({**merged, **given}, assignments)
+
+
+def _with_engine(policy: str, engine: str) -> str:
+    """Return the name of an hf policy with an engine that writes for it.
+
+    Raises:
+        ConfigError: The policy is no new hf policy, which alone takes an engine.
+    """
+    from codegym.policies.hf.engine_names import make_engine
+    from codegym.policies.variant import with_option
+
+    if not policy.startswith("hf:"):
+        raise ConfigError(
+            "--engine goes with an hf policy", value=policy, expected="--policy hf:FOLDER"
+        )
+    make_engine(engine)
+    return with_option(policy, "engine", engine)
 
 
 def _assign(settings: Mapping[str, Any], assignments: tuple[str, ...]) -> dict[str, Any]:

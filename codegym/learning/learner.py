@@ -247,7 +247,7 @@ class Learner(Agent):
         A loss is a sum over the pieces, divided by what the whole minibatch holds: then its
         gradient is the minibatch's, however many processes share it.
         """
-        return self.team.pieces(minibatch, self.rows_at_once)
+        return self.team.pieces(minibatch, self.rows_at_once, by_prompt=self.policy.shares_prompts)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the optimiser, the counter and the shuffling generator."""

@@ -47,19 +47,28 @@ class Team:
         """Whether this is the process that writes files and decides when to stop."""
         return self.rank == 0
 
-    def pieces(self, batch: Batch, rows: int) -> Iterator[Batch]:
+    def pieces(self, batch: Batch, rows: int, *, by_prompt: bool = False) -> Iterator[Batch]:
         """Yield this member's share of a batch, in pieces of at most ``rows`` episodes.
 
         The shares are disjoint, hold every episode, and are about equally long; a member can have
         nothing to do.
+
+        Args:
+            batch: The episodes.
+            rows: Most episodes of a piece.
+            by_prompt: Keep episodes of the same prompt together, for policies that read it once.
         """
         if self.size == 1:
-            yield from batch.pieces(rows)
+            yield from batch.pieces(rows, by_prompt=by_prompt)
             return
         order = np.argsort(batch.lengths + batch.prompt_lengths, kind="stable")
         own = order[self.rank :: self.size]
+        numbers = batch.prompt_numbers()
+        prompts = np.unique(numbers[order])
+        if by_prompt and len(prompts) >= self.size:
+            own = order[np.isin(numbers[order], prompts[self.rank :: self.size])]
         if len(own):
-            yield from batch.select(own).pieces(rows)
+            yield from batch.select(own).pieces(rows, by_prompt=by_prompt)
 
     def share(self, items: Sequence[T]) -> list[T]:
         """Return this member's share of some items; ``merge`` undoes the division."""

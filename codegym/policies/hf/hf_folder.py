@@ -66,7 +66,9 @@ def read_model(folder: Path) -> OpenedFolder:
         base, base_hash = row.pop("base"), row.pop("base_hash", "")
         config = HFConfig.from_json(row)
         source = locate(base) if base_hash else str(folder)
-        model: nn.Module = open_model(source, dtype=config.dtype, device="cpu")
+        # Whoever asked for pickles asked for the base model's; this folder holds safetensors.
+        pickles = config.pickles and bool(base_hash)
+        model: nn.Module = open_model(source, dtype=config.dtype, device="cpu", pickles=pickles)
     except (KeyError, TypeError, ConfigError) as error:
         raise CheckpointError(f"{folder} does not open as an hf policy: {error}") from error
     if base_hash:

@@ -25,10 +25,10 @@ from transformers import (
 from transformers.utils import logging as transformers_logging
 
 from codegym.errors import ConfigError
-from codegym.policies.checkpoint import refuse_pickles
 from codegym.policies.decoding.action_scores import LinearHead, gather_actions
 from codegym.policies.decoding.row_masks import NEVER
 from codegym.policies.gpt.packing import take
+from codegym.policies.hf.model_folder import check_folder, check_memory
 from codegym.policies.hf.packed_attention import PackedBatch, can_pack, read_packed
 from codegym.policies.value_head import ValueHead
 from codegym.trajectory import Batch
@@ -36,15 +36,17 @@ from codegym.trajectory import Batch
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
-def positions(name: str) -> int | None:
+def positions(name: str, *, pickles: bool = False) -> int | None:
     """Return how many positions a model has; None if its configuration does not say.
 
     Args:
         name: A folder, or a name on the hub.
+        pickles: Whether pickled weights are accepted.
 
     Raises:
         ConfigError: There is no such model.
     """
+    check_folder(name, pickles=pickles)
     with _opening(name):
         config = AutoConfig.from_pretrained(name)
     limit = getattr(config, "max_position_embeddings", None)
@@ -63,20 +65,21 @@ def _opening(name: str) -> Iterator[None]:
         ) from error
 
 
-def open_model(name: str, *, dtype: str, device: torch.device | str) -> Any:
+def open_model(name: str, *, dtype: str, device: torch.device | str, pickles: bool = False) -> Any:
     """Load a causal language model without dropout.
 
     Args:
         name: A folder, or a name on the hub.
         dtype: ``float32``, ``bfloat16`` or ``float16``.
         device: Where to put the model.
+        pickles: Open pickled weights too.
 
     Raises:
-        ConfigError: There is no such model, its weights are pickled, or its scores are changed
-            after the head.
+        ConfigError: There is no such model, its weights are pickled or do not fit into memory, or
+            its scores are changed after the head.
     """
-    if Path(name).is_dir():
-        refuse_pickles(Path(name))
+    if check_folder(name, pickles=pickles):
+        check_memory(Path(name), dtype)
     with _opening(name):
         config = AutoConfig.from_pretrained(name)
         for field, value in config.to_dict().items():
@@ -85,7 +88,7 @@ def open_model(name: str, *, dtype: str, device: torch.device | str) -> Any:
                 setattr(config, field, 0.0)
         with quiet():
             model = AutoModelForCausalLM.from_pretrained(
-                name, config=config, dtype=DTYPES[dtype], use_safetensors=True
+                name, config=config, dtype=DTYPES[dtype], use_safetensors=None if pickles else True
             )
     model = cast("Any", model).to(device).eval()
     for weight in model.parameters():

@@ -28,6 +28,7 @@ from codegym.policies.decoding.action_scores import (
 from codegym.policies.decoding.decode_loop import SamplingConfig
 from codegym.policies.decoding.token_sampling import TokenSampler, prepare_sampling
 from codegym.policies.hf.adapters import Adapters, add_lora
+from codegym.policies.hf.engine_names import make_engine
 from codegym.policies.hf.engines import Engine
 from codegym.policies.hf.hf_cache import HFActState, HFDecoder
 from codegym.policies.hf.hf_config import HFConfig, locate, open_tokenizer, read_variant
@@ -87,7 +88,7 @@ class HFPolicy(Policy):
         self.tokenizer: HFTokenizer = tokenizer
         self.config = config or HFConfig()
         self.sampling_config = sampling_config or SamplingConfig(chunk_rows=64, workers=1)
-        self.engine = engine
+        self.engine = engine or make_engine(self.config.engine)
         self.base = base
         self.max_tokens = self.config.max_tokens
         self.answers = self.config.prompting.style == "answer"
@@ -121,8 +122,8 @@ class HFPolicy(Policy):
         """
         config = config or HFConfig()
         folder = locate(name)
-        model = open_model(folder, dtype=config.dtype, device=device)
-        limit = positions(folder)
+        model = open_model(folder, dtype=config.dtype, device=device, pickles=config.pickles)
+        limit = positions(folder, pickles=config.pickles)
         if limit is not None and config.max_tokens > limit:
             raise ConfigError(
                 "max_tokens is more than the model has positions",
@@ -141,8 +142,13 @@ class HFPolicy(Policy):
 
         Args:
             variant: ``smollm2``, a folder or a hub name, then options: ``?lora=8`` asks for
-                adapters, ``value_hidden=128`` for a hidden layer in the value head,
-                ``max_tokens=512`` for another context than 1,024 or the model's.
+                adapters of rank 8 and ``alpha=16`` for their scale, ``dtype=bfloat16`` for another
+                number format, ``checkpointing=1`` for a second forward pass in place of kept
+                activations, ``score_rows=256`` for so many actions scored at once,
+                ``value_hidden=128`` for a hidden layer in the value head, ``max_tokens=512`` for
+                another context than 1,024 or the model's, ``style=chat`` for another way of
+                prompting, ``engine=transformers`` or a server's address for another process that
+                writes, ``pickles=1`` for weights that are a pickle.
             tokenizer: Not used: the model has a tokenizer.
             seed: Seed of the adapters and of the policy's generator.
 
@@ -174,6 +180,11 @@ class HFPolicy(Policy):
     def device(self) -> torch.device:
         """Where the weights are."""
         return self._module.value_head.bias.device
+
+    @property
+    def adapted(self) -> bool:
+        """Whether adapters alone are trained."""
+        return self._module.adapted
 
     def value_parameters(self) -> list[nn.Parameter]:
         """Return the weights of the value head alone."""

@@ -45,6 +45,11 @@ class EnginePolicy(Protocol):
         """Where the weights are."""
         ...
 
+    @property
+    def adapted(self) -> bool:
+        """Whether adapters alone are trained."""
+        ...
+
     def folded(self) -> AbstractContextManager[Any]:
         """Give the language model itself, with its adapters folded in."""
         ...
