@@ -13,6 +13,7 @@ BENCHMARKS = {
     "env": "Steps per second of the single and the vector env against Gymnasium's own.",
     "policy": "Tokens per second of generate against transformers' own.",
     "hf-update": "Time and memory of a GRPO update of a pretrained model, beside TRL's.",
+    "hf-sampling": "Tokens of a pretrained model per second, beside transformers' generate.",
     "learning": "Held-out gain of each agent on the small domain, by seeds.",
 }
 
@@ -23,6 +24,7 @@ MODULES = {
     "env": "env_speed",
     "policy": "policy_speed",
     "hf-update": "hf_update",
+    "hf-sampling": "hf_sampling",
     "learning": "agent_comparison",
 }
 
