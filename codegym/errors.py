@@ -239,6 +239,10 @@ class TrainingDivergedError(CodegymError):
     """Training was stopped because the policy collapsed; the last good checkpoint is kept."""
 
 
+class MemberLostError(CodegymError):
+    """One of the processes that train a policy together ended before the run did."""
+
+
 class ConformanceError(CodegymError, AssertionError):
     """A plug-in breaks the contract of its kind."""
 

@@ -33,7 +33,7 @@ class Team:
 
     def __init__(self, rank: int = 0, size: int = 1) -> None:
         there = dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
-        if size != there or not 0 <= rank < size:
+        if size != 1 and (size != there or not 0 <= rank < size):
             raise ConfigError(
                 "a team needs torch.distributed's process group",
                 value=f"rank {rank} of {size}",
@@ -60,6 +60,12 @@ class Team:
         own = order[self.rank :: self.size]
         if len(own):
             yield from batch.select(own).pieces(rows)
+
+    def seed(self, seed: int) -> int:
+        """Return this member's seed: the given one where it is alone."""
+        if self.size == 1:
+            return seed
+        return int(np.random.SeedSequence([seed, self.rank]).generate_state(1, np.uint64)[0] >> 2)
 
     def share(self, items: Sequence[T]) -> list[T]:
         """Return this member's share of some items; ``merge`` undoes the division."""
