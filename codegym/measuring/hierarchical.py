@@ -11,8 +11,8 @@ than 300 tasks' worth of evidence. The mean m over ``S`` seeds and ``C`` cluster
 add to ``V_clusters`` by chance. ``V_seeds + V_clusters`` is the variance of the bootstrap that
 resamples seeds and clusters, with its factors ``S / (S - 1)`` and ``C / (C - 1)``; no resampling is
 needed to know it. The bootstrap's percentiles are not used: with three to eight seeds they cover
-0 too seldom. The interval is ``m +- t sqrt(V)`` instead, with Student's t at Satterthwaite's degrees
-of freedom.
+0 too seldom. The interval is ``m +- t sqrt(V)`` instead, with Student's t at Satterthwaite's
+degrees of freedom.
 Sources: Owen 2007 (0712.1111), the pigeonhole bootstrap of crossed random effects; Davison and
 Hinkley 1997, section 3.8, hierarchical resampling; Satterthwaite 1946, Biometrics Bulletin 2.
 """

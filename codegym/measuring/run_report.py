@@ -19,7 +19,8 @@ def summarise(curve: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
     Returns:
         For ``greedy`` and ``sampled``: ``before``, ``after`` and ``gain`` of pass@1, each with its
-        95 % interval, and the outcomes of all programs; ``n_tasks``; ``train_s``; ``programs``.
+        95 % interval, the outcomes of all programs, and the gap between visible and hidden tests
+        before and after (None without hidden tests); ``n_tasks``; ``train_s``; ``programs``.
     """
     first = next(row for row in curve if row["moment"] == "before")
     last = next(row for row in reversed(curve) if row["moment"] == "after")
@@ -39,6 +40,8 @@ def summarise(curve: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
             "gain": {"mean": gain.mean, "low": gain.low, "high": gain.high},
             "outcomes_before": before["outcomes"],
             "outcomes_after": after["outcomes"],
+            "hidden_gap_before": before.get("hidden_gap"),
+            "hidden_gap_after": after.get("hidden_gap"),
         }
     return summary
 
@@ -49,12 +52,18 @@ def table(summary: Mapping[str, Any], *, agent: str) -> Table:
         title=f"pass@1 on {summary['n_tasks']} held-out tasks, 95 % intervals",
         caption=f"{agent}: {summary['programs']} programs, {summary['train_s']:.0f} s of training",
     )
-    for head in ("", "before RL", "after RL", "gain"):
+    hidden = any(summary[kind].get("hidden_gap_after") for kind in KINDS)
+    heads = ("", "before RL", "after RL", "gain")
+    for head in (*heads, *(("hidden-test gap before", "after") if hidden else ())):
         drawn.add_column(head, justify="right" if head else "left")
     for kind in KINDS:
         cells = [str(Interval(**summary[kind][name])) for name in ("before", "after")]
         gain = Interval(**summary[kind]["gain"])
-        drawn.add_row(kind, *cells, f"{gain.mean:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}]")
+        cells.append(f"{gain.mean:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}]")
+        if hidden:
+            gaps = (summary[kind][f"hidden_gap_{moment}"] for moment in ("before", "after"))
+            cells += [str(Interval(**gap)) if gap else "" for gap in gaps]
+        drawn.add_row(kind, *cells)
     return drawn
 
 

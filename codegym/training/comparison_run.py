@@ -116,7 +116,8 @@ def train_or_read(
     Args:
         path: The run's folder.
         settings: The settings, as ``TrainConfig`` takes them.
-        start: The run from whose policy this run begins, if any.
+        start: The run from whose policy this run begins, if any, with the same settings of the
+            evaluation: its last evaluation is this run's first.
         watch: Called after each update with the share of the budget that is spent.
 
     Returns:
@@ -137,7 +138,8 @@ def train_or_read(
             resume = same and (folder.checkpoint / "trainer").is_dir()
             if not resume:
                 folder.create(config.to_mapping(), overwrite=True)
-            trainer = Trainer(config, folder)
+            before = start.curve[-1] if start is not None else None
+            trainer = Trainer(config, folder, before=before)
             if watch is not None:
                 trainer.watch = lambda update: watch(update.progress)
             if not trainer.run(resume=resume):
