@@ -1,8 +1,9 @@
 """``codegym reproduce``: runs an ablation of a paper and compares signs with the paper."""
 
 import json
-import shlex
+from collections.abc import Callable
 from dataclasses import replace
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,20 +13,45 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from codegym.errors import MissingExtraError
+from codegym.errors import ConfigError, MissingExtraError
 from codegym.experiments.every_experiment import EXPERIMENTS, load_experiment
 from codegym.experiments.experiment import SCALES, Experiment, Scale
-from codegym.rollout.environments import DEFAULT_ENV
 from codegym.settings import env_args
-from codegym.version import __version__
 
 if TYPE_CHECKING:
-    from codegym.experiments.runs import ExperimentRuns, FinishedRun
+    from codegym.experiments.seed_by_seed import SeedBySeed
+
+_OUT = Path("runs/reproduce")
+
+
+class Seeds(click.ParamType[tuple[int, int]]):
+    """``MIN:MAX``, or a number for both."""
+
+    name = "MIN:MAX"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[int, int]:
+        """Read the two numbers."""
+        if isinstance(value, tuple):
+            return value
+        low, _, high = str(value).partition(":")
+        try:
+            least, most = int(low), int(high or low)
+        except ValueError:
+            self.fail(f"{value!r} is not MIN:MAX, such as 6:12", param, ctx)
+        if not 1 <= least <= most:
+            self.fail(f"{value!r} is not 1 <= MIN <= MAX", param, ctx)
+        return least, most
 
 
 @click.command()
 @click.argument("name", required=False)
 @click.option("--list", "listed", is_flag=True, help="List the experiments and their budgets.")
+@click.option("--all", "everything", is_flag=True, help="Run every experiment, cheapest first.")
+@click.option(
+    "--mechanism",
+    is_flag=True,
+    help="Measure the gradient estimators of NAME instead of comparing its arms.",
+)
 @click.option(
     "--scale",
     type=click.Choice(list(SCALES)),
@@ -34,10 +60,17 @@ if TYPE_CHECKING:
     help="quick is a small trial: it leaves most signs undecided.",
 )
 @click.option(
-    "--seeds", type=click.IntRange(min=1), help="Number of seeds.  [default: 3; quick: 1]"
+    "--seeds",
+    type=Seeds(),
+    help="Seeds at the first look, and at most.  [default: 6:12; quick: 1:1]",
 )
 @click.option(
     "--first-seed", type=click.IntRange(min=0), default=0, show_default=True, help="First seed."
+)
+@click.option(
+    "--budget-minutes",
+    type=click.FloatRange(min=0, min_open=True),
+    help="Begin no run after so many minutes; the same command continues.",
 )
 @click.option(
     "--programs",
@@ -57,51 +90,41 @@ if TYPE_CHECKING:
     "--out",
     type=click.Path(file_okay=False, path_type=Path),
     help="Folder for the runs, results.json, report.md and plot.png.  "
-    "[default: runs/reproduce/NAME]",
+    "[default: runs/reproduce/NAME; with --all runs/reproduce]",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the results, or the list, as JSON.")
-def command(
-    name: str | None,
-    listed: bool,
-    scale: str,
-    seeds: int | None,
-    first_seed: int,
-    programs: int | None,
-    env: str | None,
-    env_assignments: tuple[str, ...],
-    threads: int | None,
-    out: Path | None,
-    as_json: bool,
-) -> None:
+def command(name: str | None, listed: bool, as_json: bool, **options: Any) -> None:
     """Run an ablation of a paper and compare the signs of its results with the paper.
 
-    --list shows the values of NAME. Budgets are programs, not minutes, so the speed of the machine
-    does not change the results. Finished runs are read, stopped runs are continued, and a run that
-    another process trains is waited for: after Ctrl-C the same command continues, and seeds can be
-    spread over processes with --first-seed and the same --out.
+    --list shows the values of NAME. Seeds are added until each contrast has a sign or no effect
+    (its interval lies within +-.02), or MAX is reached. Budgets of runs are programs, not minutes,
+    so the speed of the machine does not change the results. Finished runs are read, stopped runs
+    are continued, and a run that another process trains is waited for: after Ctrl-C the same
+    command continues, and seeds can be spread over processes with --first-seed and the same --out.
+
+    --all runs every experiment and writes the table of findings, findings.json and findings.md.
     """
-    if listed or name is None:
-        _show_list(SCALES[scale], seeds, programs, as_json=as_json)
+    scale = SCALES[options["scale"]]
+    least, most = options["seeds"] or scale.seeds
+    if listed or (name is None and not options["everything"]):
+        _show_list(scale, least, options["programs"], as_json=as_json)
         return
-    chosen = _with_env(load_experiment(name), env, env_args(env_assignments))
+    if name is not None and options["everything"]:
+        raise ConfigError("--all runs every experiment", value=name, cure="leave NAME out")
     try:
         import torch
     except ModuleNotFoundError as error:
         raise MissingExtraError(error.name or "torch", "agents") from error
-    if threads:
-        torch.set_num_threads(threads)
-    chosen.check()
-    results = _run(
-        chosen,
-        SCALES[scale],
-        seeds=range(first_seed, first_seed + (seeds or SCALES[scale].seeds)),
-        programs=programs,
-        out=out or Path("runs/reproduce") / chosen.name,
-    )
-    if as_json:
-        click.echo(json.dumps(results))
+    if options["threads"]:
+        torch.set_num_threads(options["threads"])
+    seeds = range(options["first_seed"], options["first_seed"] + most)
+    if options["everything"]:
+        _run_all(scale, seeds, least, options, as_json=as_json)
         return
-    _show(results, out or Path("runs/reproduce") / chosen.name)
+    assert name is not None
+    chosen = _with_env(load_experiment(name), options["env"], env_args(options["env_assignments"]))
+    chosen.check()
+    _run_one(chosen, scale, seeds, least, options, as_json=as_json)
 
 
 def _with_env(chosen: Experiment, env: str | None, arguments: dict[str, Any]) -> Experiment:
@@ -111,91 +134,85 @@ def _with_env(chosen: Experiment, env: str | None, arguments: dict[str, Any]) ->
     return replace(chosen, env_args={**chosen.env_args, **arguments})
 
 
-def _run(
-    chosen: Experiment, scale: Scale, *, seeds: range, programs: int | None, out: Path
-) -> dict[str, Any]:
-    """Train or read every run, and write results.json, report.md and plot.png."""
-    from codegym.experiments.experiment_report import markdown, plot
-    from codegym.experiments.findings import findings
+def _run_one(
+    chosen: Experiment,
+    scale: Scale,
+    seeds: range,
+    least: int,
+    options: dict[str, Any],
+    *,
+    as_json: bool,
+) -> None:
+    from codegym.experiments.checkpoint_gradients import checkpoint_gradients, mechanism_lines
     from codegym.experiments.runs import ExperimentRuns
-    from codegym.measuring.machine import machine
-    from codegym.training.comparison_run import departures_by_label
+    from codegym.experiments.seed_by_seed import Budget, SeedBySeed
 
-    runs = ExperimentRuns(experiment=chosen, scale=scale, seeds=seeds, programs=programs, out=out)
-    finished, train_set_scores = _train(runs)
-    configs = {arm.label: chosen.config(arm, scale, programs) for arm in chosen.runs}
-    results = {
-        "experiment": chosen.name,
-        "paper": chosen.paper,
-        "question": chosen.question,
-        "notes": list(chosen.notes),
-        "scale": scale.name,
-        "seeds": list(seeds),
-        "programs": programs,
-        "env": chosen.env,
-        "env_args": dict(chosen.env_args),
-        "eval_count": scale.eval_count,
-        "eval_tasks": chosen.eval_tasks,
-        "train_eval_tasks": chosen.train_eval_tasks,
-        **findings(chosen, finished, train_set_scores),
-        "configs": configs,
-        "departures": departures_by_label(configs),
-        "command": _command(chosen, scale, seeds, programs),
-        "versions": {"codegym": __version__},
-        "machine": machine(),
-    }
-    (out / "results.json").write_text(json.dumps(results, indent=1) + "\n")
-    (out / "report.md").write_text(markdown(results))
-    plot(results, out / "plot.png")
-    return results
-
-
-def _train(
-    runs: "ExperimentRuns",
-) -> tuple[list["FinishedRun"], dict[tuple[str, int], dict[str, Any]]]:
-    """Train or read every run.
-
-    Returns:
-        The runs, and (label, seed) -> the score on training tasks, if the experiment measures it.
-    """
-    from codegym.experiments.train_set_score import train_set_score
-
-    uri, count = runs.experiment.train_eval_tasks, runs.scale.eval_count
-    finished, scores = [], {}
-    with _progress() as progress:
-        all_runs = progress.add_task("runs", total=len(runs), text=f"0 of {len(runs)}")
-        present = progress.add_task("", total=1.0, text="")
-
-        def watch(label: str, share: float) -> None:
-            progress.update(present, description=label, completed=share, text=f"{share:.0%}")
-
-        for each in runs.train(watch):
-            finished.append(each)
-            label, seed = each.run.label, each.run.seed
-            if uri:
-                scores[label, seed] = train_set_score(each, uri, count)
-            text = f"{len(finished)} of {len(runs)}"
-            progress.update(all_runs, advance=1, text=text)
-            if progress.disable:
-                click.echo(f"{label}, seed {seed}: done, {text}", err=True)
-    if len(finished) < len(runs):
+    out = options["out"] or _OUT / chosen.name
+    runs = ExperimentRuns(experiment=chosen, scale=scale, out=out, programs=options["programs"])
+    if options["mechanism"]:
+        found = checkpoint_gradients(runs, seeds[0])
+        if found is None:
+            raise click.Abort
+        click.echo(json.dumps(found) if as_json else "\n".join(mechanism_lines(found)))
+        return
+    progress = SeedBySeed(runs=runs, seeds=seeds, least=least)
+    with _progress() as bars:
+        progress.run(Budget(options["budget_minutes"] or inf), **_told(bars))
+    if not progress.complete:
+        click.echo(
+            "stopped before the first seed was complete; the same command continues", err=True
+        )
+        raise click.Abort
+    results = progress.write()
+    if progress.stopped:
         click.echo("stopped; the same command continues", err=True)
         raise click.Abort
-    return finished, scores
+    if as_json:
+        click.echo(json.dumps(results))
+        return
+    _show(results, progress)
 
 
-def _command(chosen: Experiment, scale: Scale, seeds: range, programs: int | None) -> str:
-    words = ["codegym reproduce", chosen.name, f"--scale {scale.name}", f"--seeds {len(seeds)}"]
-    if seeds.start:
-        words.append(f"--first-seed {seeds.start}")
-    if programs:
-        words.append(f"--programs {programs}")
-    if chosen.env != DEFAULT_ENV:
-        words.append(f"--env {chosen.env}")
-    for name, value in chosen.env_args.items():
-        assignment = f"{name}={json.dumps(value)}"
-        words.append(f"--env-arg {shlex.quote(assignment)}")
-    return " ".join(words)
+def _run_all(
+    scale: Scale, seeds: range, least: int, options: dict[str, Any], *, as_json: bool
+) -> None:
+    from codegym.experiments.all_experiments import AllExperiments
+    from codegym.experiments.findings_table import table_text
+    from codegym.experiments.seed_by_seed import Budget
+
+    everything = AllExperiments(
+        scale=scale,
+        out=options["out"] or _OUT,
+        seeds=seeds,
+        least=least,
+        programs=options["programs"],
+    )
+    with _progress() as bars:
+        rows = everything.run(
+            Budget(options["budget_minutes"] or inf),
+            report=lambda line: click.echo(line, err=True),
+            **_told(bars),
+        )
+    click.echo(json.dumps(rows) if as_json else table_text(rows))
+    if any(each.stopped for each in everything.begun.values()):
+        click.echo("stopped; the same command continues", err=True)
+        raise click.Abort
+
+
+def _told(bars: Progress) -> dict[str, Callable[..., None]]:
+    """Return the callbacks that show runs on a terminal, or as lines elsewhere."""
+    present = bars.add_task("", total=1.0, text="")
+
+    def watch(label: str, share: float) -> None:
+        bars.update(present, description=label, completed=share, text=f"{share:.0%}")
+
+    def done(each: Any) -> None:
+        if bars.disable:
+            click.echo(
+                f"{each.folder.parent.name}, {each.run.label}, seed {each.run.seed}: done", err=True
+            )
+
+    return {"watch": watch, "done": done}
 
 
 def _progress() -> Progress:
@@ -210,8 +227,8 @@ def _progress() -> Progress:
     )
 
 
-def _show(results: dict[str, Any], out: Path) -> None:
-    from codegym.experiments.experiment_report import CAUTION, tables
+def _show(results: dict[str, Any], progress: "SeedBySeed") -> None:
+    from codegym.experiments.experiment_report import CAUTION, INTERVALS, calibration_lines, tables
     from codegym.measuring.run_report import departure_lines
 
     console = Console()
@@ -220,21 +237,28 @@ def _show(results: dict[str, Any], out: Path) -> None:
     console.print(f"{results['paper']}. {results['question']}", highlight=False)
     for drawn in tables(results):
         console.print(drawn)
-    for line in (*departure_lines(results["departures"]), *results["notes"], CAUTION):
+    for line in (
+        *calibration_lines(results),
+        *departure_lines(results["departures"]),
+        *results["notes"],
+        INTERVALS,
+        CAUTION,
+    ):
         console.print(escape(line), highlight=False)
+    if not progress.settled:
+        console.print("the budget ended before every contrast was decided", highlight=False)
     for kind, name in (("report", "report.md"), ("results", "results.json"), ("plot", "plot.png")):
-        console.print(f"{kind:8} {out / name}", soft_wrap=True, highlight=False)
+        console.print(f"{kind:8} {progress.runs.out / name}", soft_wrap=True, highlight=False)
 
 
-def _show_list(scale: Scale, seeds: int | None, programs: int | None, *, as_json: bool) -> None:
-    count = seeds or scale.seeds
+def _show_list(scale: Scale, seeds: int, programs: int | None, *, as_json: bool) -> None:
     rows: list[dict[str, Any]] = [
         {
             "name": experiment.name,
             "paper": experiment.paper,
             "question": experiment.question,
             "arms": [arm.label for arm in experiment.arms],
-            "programs": count * experiment.total(scale, programs),
+            "programs": seeds * experiment.total(scale, programs),
         }
         for experiment in EXPERIMENTS.values()
     ]
@@ -242,8 +266,8 @@ def _show_list(scale: Scale, seeds: int | None, programs: int | None, *, as_json
         click.echo(json.dumps(rows))
         return
     table = Table(
-        title=f"experiments, scale {scale.name}, {count} seed{'s' if count > 1 else ''}",
-        caption="programs: written or shown in training, with the starts and all seeds",
+        title=f"experiments, scale {scale.name}, {seeds} seed{'s' if seeds > 1 else ''}",
+        caption="programs: written or shown in training, with the starts, null arms and all seeds",
     )
     for head in ("name", "paper", "question", "arms"):
         table.add_column(head, overflow="fold")

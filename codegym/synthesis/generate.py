@@ -12,10 +12,10 @@ from codegym.atoms.inputs import sample
 from codegym.errors import ConfigError, UnknownNameError
 from codegym.sandbox.limits import Limits
 from codegym.synthesis.composition import Composition, Parameters
+from codegym.synthesis.rivals import chosen_cases
 from codegym.synthesis.space import Space, space_of
 from codegym.synthesis.splits import DOMAINS, Split, SplitRule, are_held_out, domain_named
 from codegym.synthesis.task_text import Style, write_prompt, write_solution
-from codegym.synthesis.rivals import chosen_cases
 from codegym.synthesis.validity import outputs_of
 from codegym.tasks.task import Task, TestSuite
 

@@ -43,9 +43,14 @@ class ComparisonRun:
         return mixed
 
 
-def passed(report: Mapping[str, Any]) -> NDArray[np.float64]:
-    """Return the share of each task's programs that passed, (tasks,), from a report as JSON."""
-    return np.array([row["passed"] / report["n"] for row in report["rows"]], dtype=np.float64)
+def passed(report: Mapping[str, Any], count: str = "passed") -> NDArray[np.float64]:
+    """Return the share of each task's programs that passed, (tasks,), from a report as JSON.
+
+    Args:
+        report: The report.
+        count: ``hidden_passed`` for the programs that passed the hidden tests as well.
+    """
+    return np.array([row[count] / report["n"] for row in report["rows"]], dtype=np.float64)
 
 
 def departures_by_label(
