@@ -24,23 +24,18 @@ if TYPE_CHECKING:
 _OUT = Path("runs/reproduce")
 
 
-class Seeds(click.ParamType[tuple[int, int]]):
-    """``MIN:MAX``, or a number for both."""
-
-    name = "MIN:MAX"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[int, int]:
-        """Read the two numbers."""
-        if isinstance(value, tuple):
-            return value
-        low, _, high = str(value).partition(":")
-        try:
-            least, most = int(low), int(high or low)
-        except ValueError:
-            self.fail(f"{value!r} is not MIN:MAX, such as 6:12", param, ctx)
-        if not 1 <= least <= most:
-            self.fail(f"{value!r} is not 1 <= MIN <= MAX", param, ctx)
-        return least, most
+def _two_numbers(ctx: click.Context, param: click.Parameter, value: str) -> tuple[int, int] | None:
+    """Read ``MIN:MAX``, or a number for both."""
+    if not value:
+        return None
+    low, _, high = value.partition(":")
+    try:
+        least, most = int(low), int(high or low)
+    except ValueError:
+        least, most = 0, 0
+    if not 1 <= least <= most:
+        raise click.BadParameter(f"{value!r} is not MIN:MAX with 1 <= MIN <= MAX, such as 6:12")
+    return least, most
 
 
 @click.command()
@@ -61,7 +56,9 @@ class Seeds(click.ParamType[tuple[int, int]]):
 )
 @click.option(
     "--seeds",
-    type=Seeds(),
+    callback=_two_numbers,
+    default="",
+    metavar="MIN:MAX",
     help="Seeds at the first look, and at most.  [default: 6:12; quick: 1:1]",
 )
 @click.option(

@@ -2,11 +2,13 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from codegym.experiments.experiment import Arm
-from codegym.experiments.mechanism import Critic, draw, estimators_of, measure
 from codegym.experiments.runs import ExperimentRuns
+
+if TYPE_CHECKING:
+    from codegym.measuring.gradient_estimators import Critic
 
 TASKS, BATCHES = 32, 16
 """Tasks of a batch, with four programs each, and batches: sixteen of 128 programs."""
@@ -61,12 +63,13 @@ def _measure(
     runs: ExperimentRuns,
     arm: Arm,
     folder: Path,
-    frozen: Critic | None,
+    frozen: "Critic | None",
     seed: int,
     tasks: int,
     batches: int,
-) -> tuple[dict[str, Any], Critic]:
+) -> tuple[dict[str, Any], "Critic"]:
     from codegym.grading.judge import Judge
+    from codegym.measuring.gradient_estimators import Critic, draw, estimators_of, measure
     from codegym.policies.checkpoint import load_policy
     from codegym.rewards import make_reward
     from codegym.rollout.environments import make_env

@@ -132,7 +132,7 @@ class Experiment:
             ``train-set`` is a set of training tasks.
         null: Label of the arm that the null arm repeats with other seeds; "" for the first arm.
         mechanism: Families of gradient estimators whose figures explain the result: ``critic``,
-            ``feedback``; see ``codegym.experiments.mechanism``.
+            ``feedback``; see ``codegym.measuring.gradient_estimators``.
         second: Name of the experiment that asks the same question in a second setting; it is run
             before an answer that differs from the paper is printed.
         reward: Reward expression of the training.

@@ -81,7 +81,7 @@ def calibration_lines(results: Mapping[str, Any]) -> list[str]:
     lines = []
     for kind, row in results["calibration"].items():
         if row is None:
-            lines.append(f"Calibration, {kind}: needs two seeds.")
+            lines.append(f"Calibration, {kind}: needs three seeds.")
             continue
         lines.append(
             f"Calibration, {kind}: `{row['arm']}` against itself with other seeds differs by "

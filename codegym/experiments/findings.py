@@ -17,7 +17,7 @@ from codegym.experiments.runs import FinishedRun
 from codegym.measuring.calibration import COMPARISONS, LARGEST_RATE, NullModel, false_sign_rate
 from codegym.measuring.hierarchical import Estimate, SeedTable, estimate
 from codegym.measuring.run_report import KINDS
-from codegym.measuring.sequential import Decision, Difference, decide
+from codegym.measuring.sequential import LEAST_SEEDS, Decision, Difference, decide
 from codegym.training.comparison_run import passed
 
 # Label of an arm -> its table; "held-out" or the name of a further set -> those.
@@ -167,11 +167,11 @@ def _contrast(contrast: Contrast, difference: Difference, decision: Decision) ->
 def _calibration(
     experiment: Experiment, held_out: Mapping[str, SeedTable], looks: Sequence[int]
 ) -> dict[str, Any] | None:
-    """Return the rate of false signs that the null arm implies; None with fewer than two seeds."""
+    """Return the false signs that the null arm implies; None with fewer than three seeds."""
     null = experiment.null_arm
     label = experiment.null or experiment.arms[0].label
     difference = held_out[null.label] - held_out[label]
-    if len(difference.values) < 2:
+    if len(difference.values) < LEAST_SEEDS:
         return None
     model = NullModel.fit(difference)
     rate = false_sign_rate(model, looks)

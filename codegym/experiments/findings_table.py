@@ -170,8 +170,8 @@ def _paragraph(finding: Finding, found: Mapping[str, Any], row: Mapping[str, Any
         second = row["second"]
         words.append(
             f"In a second setting ({second['experiment']}) {second['contrast']} is "
-            f"{second['effect']:+.3f} [{second['interval'][0]:+.3f}, {second['interval'][1]:+.3f}]: "
-            f"{second['verdict']}."
+            f"{second['effect']:+.3f} "
+            f"[{second['interval'][0]:+.3f}, {second['interval'][1]:+.3f}]: {second['verdict']}."
         )
     return " ".join(words)
 

@@ -15,7 +15,7 @@ def machine() -> dict[str, Any]:
         "cores": os.cpu_count(),
         "cores_allowed": len(os.sched_getaffinity(0)),
         "threads": torch.get_num_threads(),
-        "load": os.getloadavg(),
+        "load": list(os.getloadavg()),
         "python": platform.python_version(),
         "torch": torch.__version__,
     }

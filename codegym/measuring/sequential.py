@@ -35,6 +35,8 @@ ALPHA = 0.05
 NO_EFFECT = 0.02
 """Largest absolute difference in pass@1 that counts as none."""
 Verdict = Literal["sign", "no effect", "undecided"]
+LEAST_SEEDS = 3
+"""With two seeds Student's t has one degree of freedom, and Satterthwaite's approximation fails."""
 _GRID = 601
 _SHARE_FOR_LOOKS = 0.85
 
@@ -135,7 +137,7 @@ def decide(
     Args:
         differences: The contrasts of a table, with the same seeds.
         looks: Planned numbers of seeds, increasing. Looks beyond the seeds there are did not happen
-            yet. With fewer seeds than the first look, nothing is decided.
+            yet. With fewer seeds than the first look, or fewer than 3, nothing is decided.
         alpha: Chance of a false sign in the whole table, over all looks.
     """
     planned, count = tuple(looks), len(differences)
@@ -145,6 +147,8 @@ def decide(
     present = min((each.seeds for each in differences), default=0)
     done = [look for look in planned if look <= present]
     for place, look in enumerate(done):
+        if look < LEAST_SEEDS:
+            continue
         open_ones = [n for n in range(count) if n not in decisions]
         found = {n: differences[n].estimate(look) for n in open_ones}
         for n in sorted(open_ones, key=lambda n: found[n].p_value):

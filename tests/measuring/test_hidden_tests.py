@@ -42,7 +42,8 @@ def test_the_gap_counts_programs_that_pass_the_visible_tests_alone() -> None:
     # Three of four pass the visible test, one of four the hidden tests as well.
     assert hidden_gap(episodes, [shown, open_task]) == pytest.approx(0.5)
     assert hidden_gap(episodes[4:], [open_task]) is None
-    report = report_on(["shown", "open"], [*episodes[:4], *[episodes[4]] * 4], n=4, ks=(1,), hidden=[*found[:4], None, None, None, None])  # fmt: skip
+    both = [*episodes[:4], *[episodes[4]] * 4]
+    report = report_on(["shown", "open"], both, n=4, ks=(1,), hidden=[*found[:4], *[None] * 4])
     assert report.rows[0]["hidden_passed"] == 1 and "hidden_passed" not in report.rows[1]
     assert report.hidden_gap is not None and report.hidden_gap.mean == pytest.approx(0.5)
 

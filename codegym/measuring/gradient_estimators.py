@@ -1,4 +1,4 @@
-"""Mechanism: why an effect is there or not, measured on gradients at fixed checkpoints.
+"""Gradient estimators: why an effect is there or not, measured at fixed checkpoints.
 
 An agent follows the gradient of a few hundred programs. How well that works is decided by two
 figures of its estimator, which need no training:
