@@ -2,18 +2,19 @@
 
 The gain of a task is passed-after minus passed-before, with the same sampling seed. Between two
 evaluations the value of a task is interpolated linearly, which gives the gain at any budget. The
-interval of a single seed is a bootstrap over its tasks. For the mean over seeds, each task's gain
-is averaged over the seeds and the tasks are resampled. So an interval covers the choice of tasks
-only; the figures of the single seeds show how much the seeds vary.
+interval of a single seed is a bootstrap over its tasks. The interval of the mean over seeds covers
+the choice of seeds and of compositions, see ``codegym.measuring.hierarchical``.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from rich.table import Table
 
+from codegym.measuring.hierarchical import SeedTable, estimate
 from codegym.measuring.machine import machine
 from codegym.measuring.run_report import KINDS
 from codegym.measuring.statistics import Interval, paired_gain
@@ -67,16 +68,18 @@ def _figures(runs: Sequence[ComparisonRun], equal: Mapping[str, float]) -> dict[
     moments: dict[str, tuple[str, float | None]] = {"end": ("train_s", None)}
     moments |= {f"equal_{AXES[axis]}": (axis, at) for axis, at in equal.items()}
     for kind in KINDS:
-        before = np.mean([run.passed(kind, "train_s", 0.0) for run in runs], axis=0)
+        before = np.array([run.passed(kind, "train_s", 0.0) for run in runs])
         figures[kind] = {"before": float(before.mean())}
         for moment, (axis, at) in moments.items():
-            later = [run.passed(kind, axis, run.end(axis) if at is None else at) for run in runs]
-            after = np.mean(later, axis=0)
-            gain = paired_gain(before, after)
-            figures[kind][moment] = {
-                "after": float(after.mean()),
-                "gain": {"mean": gain.mean, "low": gain.low, "high": gain.high},
-            }
+            after = np.array(
+                [run.passed(kind, axis, run.end(axis) if at is None else at) for run in runs]
+            )
+            if len(runs) == 1:
+                gain = paired_gain(before[0], after[0])
+            else:
+                table = SeedTable.of_tasks(after - before, runs[0].clusters(kind))
+                gain = estimate(table).interval()
+            figures[kind][moment] = {"after": float(after.mean()), "gain": asdict(gain)}
     return figures
 
 
@@ -122,7 +125,7 @@ def _gains(results: Mapping[str, Any], kind: str) -> Table:
     equal = results["equal"]
     heads = ("before", "gain", f"gain at {equal['train_s'] / 60:.2f} min",
              f"gain at {equal['programs']:.0f} programs", "programs", "seconds")  # fmt: skip
-    drawn = Table(title=f"{kind}: gain in pass@1 on held-out tasks, 95 % intervals over tasks")
+    drawn = Table(title=f"{kind}: gain in pass@1 on held-out tasks, 95 % intervals")
     drawn.add_column("variant", overflow="fold")
     for head in ("seed", *heads):
         drawn.add_column(head, justify="right")

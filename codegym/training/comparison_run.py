@@ -32,6 +32,11 @@ class ComparisonRun:
         """Return the run's length in ``train_s`` or ``programs``."""
         return float(self.curve[-1][axis])
 
+    def clusters(self, kind: str) -> list[str]:
+        """Return the cluster of each task; a task without one is a cluster of its own."""
+        rows = self.curve[-1][kind]["rows"]
+        return [row.get("cluster", str(place)) for place, row in enumerate(rows)]
+
     def passed(self, kind: str, axis: str, at: float) -> NDArray[np.float64]:
         """Return the share of each task's programs that pass at a point of an axis, (tasks,)."""
         points = np.array([row[axis] for row in self.curve], dtype=np.float64)
