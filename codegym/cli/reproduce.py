@@ -1,7 +1,6 @@
 """``codegym reproduce``: runs an ablation of a paper and compares signs with the paper."""
 
 import json
-from collections.abc import Callable
 from dataclasses import replace
 from math import inf
 from pathlib import Path
@@ -196,7 +195,7 @@ def _run_all(
         raise click.Abort
 
 
-def _told(bars: Progress) -> dict[str, Callable[..., None]]:
+def _told(bars: Progress) -> dict[str, Any]:
     """Return the callbacks that show runs on a terminal, or as lines elsewhere."""
     present = bars.add_task("", total=1.0, text="")
 

@@ -34,7 +34,7 @@ def checkpoint_gradients(
         stopped.
     """
     path = runs.out / _FILE
-    subject = {"seed": seed, "tasks": tasks, "batches": batches}
+    subject: dict[str, Any] = {"seed": seed, "tasks": tasks, "batches": batches}
     wanted = [*runs.experiment.starts[:1], runs.experiment.arms[0]]
     subject["folders"] = [runs.folder(arm, seed).name for arm in wanted]
     kept = _read(path)

@@ -136,7 +136,7 @@ class Critic:
         for _ in range(200):
             loss = (self._head(states)[:, 0] - earned).square().mean()
             adam.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             adam.step()
 
     @torch.no_grad()
