@@ -47,6 +47,7 @@ class AllExperiments:
     names: tuple[str, ...] = ()
     begun: dict[str, SeedBySeed] = field(default_factory=dict)
     _mechanisms: dict[str, list[str]] = field(default_factory=dict)
+    _results: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @property
     def first(self) -> list[Experiment]:
@@ -85,21 +86,17 @@ class AllExperiments:
         report: Callable[[str], None],
         told: dict[str, Any],
     ) -> None:
-        """Bring an experiment to a number of seeds, if it needs them, and write its results."""
+        """Bring an experiment to a number of seeds, if it needs them; write after each seed."""
         progress = self.begun.get(experiment.name) or self._begin(experiment)
-        before = progress.complete
-        progress.run(budget, until=target, **told)
-        if progress.complete == before:
-            return
-        results = progress.write()
-        if self.mechanism and budget.left() and experiment.name not in self._mechanisms:
-            found = checkpoint_gradients(progress.runs, self.seeds[0])
-            self._mechanisms[experiment.name] = mechanism_lines(found) if found else []
-        self.write()
-        verdicts = ", ".join(
-            f"{each['name']}: {each['sampled']['verdict']}" for each in results["contrasts"]
-        )
-        report(f"{experiment.name}, {progress.complete} seeds: {verdicts}")
+        while progress.complete < target and not progress.settled:
+            if not progress.add_seed(budget, **told):
+                return
+            if self.mechanism and budget.left() and experiment.name not in self._mechanisms:
+                found = checkpoint_gradients(progress.runs, self.seeds[0])
+                self._mechanisms[experiment.name] = mechanism_lines(found) if found else []
+            self._results[experiment.name] = progress.write()
+            self.write()
+            report(_line(self._results[experiment.name]))
 
     def _begin(self, experiment: Experiment) -> SeedBySeed:
         runs = ExperimentRuns(
@@ -112,17 +109,13 @@ class AllExperiments:
         return self.begun[experiment.name]
 
     def _differs(self, experiment: Experiment) -> bool:
-        progress = self.begun[experiment.name]
-        if not progress.complete:
-            return False
-        contrasts = progress.figures()["contrasts"]
+        contrasts = self._results.get(experiment.name, {}).get("contrasts", ())
         return any(each["sampled"]["verdict"] == DIFFERS for each in contrasts)
 
     def write(self) -> list[dict[str, Any]]:
         """Write findings.json and findings.md, and return the rows."""
-        results = {name: each.write() for name, each in self.begun.items() if each.complete}
         seconds = {each.name: each.second for each in self.first}
-        rows = findings_table(results, seconds, self._mechanisms)
+        rows = findings_table(self._results, seconds, self._mechanisms)
         self.out.mkdir(parents=True, exist_ok=True)
         for name, text in (
             ("findings.json", json.dumps(rows, indent=1) + "\n"),
@@ -132,3 +125,10 @@ class AllExperiments:
             aside.write_text(text)
             aside.replace(self.out / name)
         return rows
+
+
+def _line(results: dict[str, Any]) -> str:
+    verdicts = ", ".join(
+        f"{each['name']}: {each['sampled']['verdict']}" for each in results["contrasts"]
+    )
+    return f"{results['experiment']}, {len(results['seeds'])} seeds: {verdicts}"

@@ -37,6 +37,8 @@ def findings(
     finished: Sequence[FinishedRun],
     looks: Sequence[int],
     further: Further | None = None,
+    *,
+    calibrate: bool = True,
 ) -> dict[str, Any]:
     """Return every figure of an experiment as JSON values.
 
@@ -45,6 +47,7 @@ def findings(
         finished: Its runs, with the same seeds for every arm and the null arm.
         looks: Planned numbers of seeds at which the data are looked at.
         further: Reports on further sets of tasks, if the experiment has any.
+        calibrate: Whether the false signs that the null arm implies are simulated.
 
     Returns:
         ``arms``: label -> per kind ``before``, ``after``, ``gain``, each further set and ``gap``,
@@ -79,6 +82,8 @@ def findings(
             experiment.contrasts, differences, decisions, contrasts, strict=True
         ):
             row[kind] = _contrast(contrast, difference, decision)
+        if not calibrate:
+            continue
         calibration[kind] = _calibration(experiment, tables["held-out"], looks)
     return {"arms": arms, "contrasts": contrasts, "calibration": calibration}
 

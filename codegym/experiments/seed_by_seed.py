@@ -69,7 +69,7 @@ class SeedBySeed:
         """Return whether no further seed is needed, or none is left."""
         if self.complete >= len(self.seeds):
             return True
-        return self.complete >= self.least and decided(self.figures())
+        return self.complete >= self.least and decided(self.figures(calibrate=False))
 
     def add_seed(
         self,
@@ -100,16 +100,17 @@ class SeedBySeed:
         self.complete += 1
         return True
 
-    def run(self, budget: Budget, *, until: int | None = None, **told: Any) -> None:
-        """Add seeds up to a number, or until the contrasts are decided, or the budget is spent."""
-        most = len(self.seeds) if until is None else until
-        while self.complete < most and not self.settled:
+    def run(self, budget: Budget, **told: Any) -> None:
+        """Add seeds until the contrasts are decided, or the seeds or the budget are spent."""
+        while not self.settled:
             if not self.add_seed(budget, **told):
                 return
 
-    def figures(self) -> dict[str, Any]:
+    def figures(self, *, calibrate: bool = True) -> dict[str, Any]:
         """Return the findings of the complete seeds, at least one."""
-        return findings(self.runs.experiment, self.finished, self.looks, self.further)
+        return findings(
+            self.runs.experiment, self.finished, self.looks, self.further, calibrate=calibrate
+        )
 
     def write(self) -> dict[str, Any]:
         """Write results.json, report.md and plot.png, and return the results as JSON values."""
