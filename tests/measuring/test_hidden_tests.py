@@ -11,7 +11,8 @@ from codegym.grading.judge import judge
 from codegym.measuring.evaluation import report_on
 from codegym.measuring.hidden_tests import hidden_gap, passes_hidden
 from codegym.sources import load_tasks
-from codegym.synthesis.rivals import kills
+from codegym.synthesis.composition import read_key
+from codegym.synthesis.rivals import chosen_cases, kills
 from codegym.tasks.task import Task, TestSuite
 from codegym.trajectory import Trajectory
 
@@ -72,8 +73,6 @@ def test_the_choice_of_tests_changes_the_tests_and_nothing_else() -> None:
 
 
 def share_killed(each: Task, config: object) -> float:
-    from codegym.synthesis.composition import read_key
-
     cases = [(case.args, case.expected) for case in (*each.tests.cases, *each.hidden_tests.cases)]
     composition = read_key(each.metadata["key"])
     table = kills(composition, tuple(each.metadata["parameters"]), cases, config.space)
@@ -98,3 +97,17 @@ def test_a_run_measures_the_gap(tmp_path: Path) -> None:
     assert report.summary is not None
     assert report.summary["sampled"]["hidden_gap_after"] == row["hidden_gap"]
     assert '"hidden_gap": 0.0' in (tmp_path / "run" / "metrics.jsonl").read_text()
+
+
+def test_strong_tests_are_not_strong_in_the_same_way() -> None:
+    composition, parameters = read_key("keep_above.keep_odd"), ({"k": 4}, {})
+    run = composition.bind(parameters)
+    space = load_tasks(WEAK).config.space
+    inputs = [([3, 6, 7, 8, 9, 9],), ([3, 6, 7, 8, 9, 9],), ([5, 11, 13],), ([],)]
+    cases = [(values, run(*values)) for values in inputs]
+    table = kills(composition, parameters, cases, space)
+    # The second case kills what the first kills, the third something else, the last little.
+    assert (table[:, 0] == table[:, 1]).all() and (table[:, 2] & ~table[:, 0]).any()
+    chosen = chosen_cases(composition, parameters, cases, space, 2)
+    assert chosen["drawn"] == [0, 1] and 3 in chosen["weak"]
+    assert chosen["strong"] in ([0, 2], [1, 2])
