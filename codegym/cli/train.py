@@ -98,6 +98,7 @@ class _Watcher:
 @click.option(
     "--eval-samples", type=int, help="Programs sampled per held-out task, beside the greedy one."
 )
+@click.option("--eval-seed", type=int, help="Seed of the evaluations' sampling; -1 takes --seed.")
 @click.option("--curve-count", type=int, help="Held-out tasks of each evaluation in between.")
 @click.option("--curve-points", type=int, help="Evaluations in between.")
 @click.option("--patience", type=int, help="Evaluations in between without a new best; 0 for all.")

@@ -57,7 +57,8 @@ def chosen_cases(
     strong: list[int] = []
     alive = np.ones(len(table), dtype=np.bool_)
     for _ in range(count):
-        gains = table[alive].sum(axis=0) * len(cases) + killed
+        # Where no case kills more of those alive, the case that kills most of all is taken.
+        gains = table[alive].sum(axis=0) * (len(table) + 1) + killed
         gains[strong] = -1
         strong.append(int(np.argmax(gains)))
         alive &= ~table[:, strong[-1]]
