@@ -69,7 +69,13 @@ def _figures(runs: Sequence[ComparisonRun], equal: Mapping[str, float]) -> dict[
     moments |= {f"equal_{AXES[axis]}": (axis, at) for axis, at in equal.items()}
     for kind in KINDS:
         before = np.array([run.passed(kind, "train_s", 0.0) for run in runs])
-        figures[kind] = {"before": float(before.mean())}
+        gaps = [run.curve[-1][kind].get("hidden_gap") for run in runs]
+        figures[kind] = {
+            "before": float(before.mean()),
+            "hidden_gap": float(np.mean([gap["mean"] for gap in gaps if gap]))
+            if any(gaps)
+            else None,
+        }
         for moment, (axis, at) in moments.items():
             after = np.array(
                 [run.passed(kind, axis, run.end(axis) if at is None else at) for run in runs]
@@ -123,8 +129,15 @@ def tables(results: Mapping[str, Any]) -> list[Table]:
 
 def _gains(results: Mapping[str, Any], kind: str) -> Table:
     equal = results["equal"]
-    heads = ("before", "gain", f"gain at {equal['train_s'] / 60:.2f} min",
-             f"gain at {equal['programs']:.0f} programs", "programs", "seconds")  # fmt: skip
+    heads = (
+        "before",
+        "gain",
+        f"gain at {equal['train_s'] / 60:.2f} min",
+        f"gain at {equal['programs']:.0f} programs",
+        "hidden-test gap",
+        "programs",
+        "seconds",
+    )
     drawn = Table(title=f"{kind}: gain in pass@1 on held-out tasks, 95 % intervals")
     drawn.add_column("variant", overflow="fold")
     for head in ("seed", *heads):
@@ -142,6 +155,8 @@ def _cells(figures: Mapping[str, Any], kind: str) -> list[str]:
     for moment in ("end", *(f"equal_{name}" for name in AXES.values())):
         gain = figures[kind][moment]["gain"]
         cells.append(f"{gain['mean']:+.3f} [{gain['low']:+.3f}, {gain['high']:+.3f}]")
+    gap = figures[kind]["hidden_gap"]
+    cells.append("" if gap is None else f"{gap:.3f}")
     return [*cells, f"{figures['programs']:.0f}", f"{figures['train_s']:.0f}"]
 
 

@@ -209,6 +209,8 @@ def _table(report: Any, title: str) -> Table:
     table.add_column("95 % interval", justify="right")
     for k, interval in report.pass_at.items():
         table.add_row(f"pass@{k}", str(interval))
+    if report.hidden_gap is not None:
+        table.add_row("hidden-test gap", str(report.hidden_gap))
     for name, number in report.outcomes.items():
         table.add_row(name, str(number))
     return table
