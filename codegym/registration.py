@@ -4,6 +4,7 @@ Importing this imports Gymnasium's registry and nothing of the environments; wha
 imported by ``gym.make``.
 """
 
+from importlib.metadata import entry_points
 from typing import Any
 
 from gymnasium.envs.registration import register, registry
@@ -28,6 +29,24 @@ ENVIRONMENTS: dict[str, tuple[str, str | None, dict[str, Any]]] = {
     "CodeGym/Program-v0": (*_TEXT, {"granularity": "program"}),
     "CodeGym/Repair-v0": (*_TEXT, {"granularity": "program", "turns": 3}),
 }
+
+
+def import_packages() -> dict[str, str]:
+    """Import the modules of other packages' entry points in ``codegym.envs``, which register ids.
+
+    Returns:
+        Name of each entry point that cannot be imported -> the reason, with its package.
+    """
+    broken = {}
+    for point in entry_points(group="codegym.envs"):
+        try:
+            point.load()
+        # Another package may raise anything while it is imported.
+        except Exception as error:
+            package = f"{point.dist.name} {point.dist.version}" if point.dist else "?"
+            reason = f"of the package {package} cannot be loaded: {type(error).__name__}: {error}"
+            broken[point.name] = reason
+    return broken
 
 
 def register_environments() -> None:

@@ -6,13 +6,14 @@ theirs by entry points in the groups ``codegym.<group>``; a script adds its own 
 """
 
 import importlib
+import inspect
 import pkgutil
 from collections.abc import Callable
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
 from typing import Any
 
-from codegym.errors import MissingExtraError, UnknownNameError
+from codegym.errors import ConformanceError, MissingExtraError, UnknownNameError
 
 # Folders whose modules are plug-ins of the module's name, apart from _private ones and these.
 _FOLDERS = {
@@ -49,7 +50,16 @@ _KIND = {
     "agents": "agent",
     "samplers": "task sampler",
 }
-_NEEDS_TORCH = ("policies", "agents")
+# What a plug-in of another package has to have, as far as can be seen without using it.
+_NEEDS = {
+    "agents": ("request", "update", "presets", "config_class"),
+    "policies": ("generate", "evaluate", "act"),
+    "rewards": ("__call__", "fine", "credit"),
+    "samplers": ("draw",),
+    "sandboxes": (),
+    "sources": ("__len__", "__getitem__", "find"),
+    "tokenizers": ("encode", "decode"),
+}
 _registered: dict[str, dict[str, Any]] = {group: {} for group in _KIND}
 
 
@@ -75,8 +85,19 @@ def groups() -> list[str]:
 
 def names(group: str) -> list[str]:
     """List the names known in a group, sorted, without importing any of them."""
-    external = {point.name for point in entry_points(group=f"codegym.{group}")}
+    external = {point.name for point in _points(group)}
     return sorted(set(_table(group)) | set(_TABLES.get(group, ())) | _modules(group) | external)
+
+
+def package_of(group: str, name: str) -> str:
+    """Return the package that a name comes from by an entry point, with its version; "" for ours.
+
+    Raises:
+        UnknownNameError: ``group`` does not exist.
+    """
+    if name in _table(group) or name in _TABLES.get(group, ()) or name in _modules(group):
+        return ""
+    return next((_package(point) for point in _points(group) if point.name == name), "")
 
 
 def get(group: str, name: str) -> Any:
@@ -85,6 +106,7 @@ def get(group: str, name: str) -> Any:
     Raises:
         UnknownNameError: Nothing answers to ``name``; holds the nearest known name.
         MissingExtraError: The plug-in needs a package that is not installed.
+        ConformanceError: Another package's plug-in cannot be loaded, or is none of its group.
     """
     table = _table(group)
     try:
@@ -92,19 +114,69 @@ def get(group: str, name: str) -> Any:
             importlib.import_module(f"{_FOLDERS[group]}.{name}")
         target = table.get(name, _TABLES.get(group, {}).get(name))
         if target is None:
-            for point in entry_points(group=f"codegym.{group}"):
+            for point in _points(group):
                 if point.name == name:
-                    return point.load()
+                    return _loaded(group, point)
             raise UnknownNameError(_KIND[group], name, names(group))
         if not isinstance(target, str):
             return target
         module, _, attribute = target.partition(":")
         return getattr(importlib.import_module(module), attribute)
     except ModuleNotFoundError as error:
-        missing = (error.name or "").partition(".")[0]
-        if group in _NEEDS_TORCH and missing and missing != "codegym":
-            raise MissingExtraError(missing, "agents") from error
+        missing = MissingExtraError.of(error)
+        if missing is None:
+            raise
+        raise missing from error
+
+
+def _points(group: str) -> list[EntryPoint]:
+    return list(entry_points(group=f"codegym.{group}"))
+
+
+def _package(point: EntryPoint) -> str:
+    return f"{point.dist.name} {point.dist.version}" if point.dist is not None else "?"
+
+
+def _loaded(group: str, point: EntryPoint) -> Any:
+    """Load and look over another package's plug-in.
+
+    An entry point names the plug-in itself, or a module that registers it when it is imported.
+
+    Raises:
+        ConformanceError: It cannot be loaded, or lacks what plug-ins of its group have.
+        MissingExtraError: It needs one of codegym's extras.
+    """
+    what = f"{_KIND[group]} {point.name!r} of the package {_package(point)}"
+    cure = f"mend or remove that package; its entry point is {point.value!r}"
+    try:
+        target = point.load()
+    except MissingExtraError:
         raise
+    # Another package may raise anything while it is imported.
+    except Exception as error:
+        missing = MissingExtraError.of(error) if isinstance(error, ModuleNotFoundError) else None
+        if missing is not None:
+            raise missing from error
+        raise ConformanceError(
+            f"{what} cannot be loaded: {type(error).__name__}: {error}", cure=cure
+        ) from error
+    if inspect.ismodule(target):
+        target = _table(group).get(point.name)
+        if target is None:
+            raise ConformanceError(
+                f"{what} is a module that registers no such name",
+                expected=f"@registry.plugin({group!r}, {point.name!r}) in it",
+                cure=cure,
+            )
+        return target
+    lacking = [needed for needed in _NEEDS[group] if not hasattr(target, needed)]
+    if lacking or not (isinstance(target, type) or callable(target)):
+        raise ConformanceError(
+            f"{what} is no {_KIND[group]}: it lacks {', '.join(lacking) or 'a way to be called'}",
+            value=target,
+            cure=cure,
+        )
+    return target
 
 
 def plugin(group: str, name: str) -> Callable[[Any], Any]:

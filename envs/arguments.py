@@ -12,6 +12,8 @@ from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 from codegym import registry
 from codegym.errors import ConfigError, UnknownNameError
 from codegym.sources import TaskSource, load_tasks
+from codegym.sources.task_list import TaskList
+from codegym.tasks.task import Task
 from codegym.tokenizers import Tokenizer, make_tokenizer
 
 _P = ParamSpec("_P")
@@ -101,18 +103,20 @@ def _either(choices: tuple[str, ...]) -> str:
     return " or ".join(map(repr, choices))
 
 
-def open_source(tasks: str | TaskSource) -> TaskSource:
-    """Return the source that a URI names, or the source itself.
+def open_source(tasks: str | TaskSource | Sequence[Task]) -> TaskSource:
+    """Return the source that a URI names, the source of a list of tasks, or the source itself.
 
     Raises:
         ConfigError: It is neither, or has no tasks.
         UnknownNameError: No source of that name; names the nearest.
     """
+    if isinstance(tasks, list | tuple) and all(isinstance(task, Task) for task in tasks) and tasks:
+        return TaskList(tasks)
     if not isinstance(tasks, str | TaskSource):
         raise ConfigError(
             "tasks is unusable",
             value=tasks,
-            expected="a task URI such as 'composites?depth=2', or a TaskSource",
+            expected="a task URI such as 'composites?depth=2', a TaskSource, or a list of Task",
         )
     source = load_tasks(tasks) if isinstance(tasks, str) else tasks
     if not len(source):

@@ -5,7 +5,7 @@ the state of an episode; ``Dialogue`` plays episodes without Gymnasium, ``TextEn
 ``TextVectorEnv`` play them with it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,7 @@ from codegym.envs.lines import lines_in
 from codegym.episode import Ending
 from codegym.errors import EpisodeOverError, InvalidActionError
 from codegym.grading.judge import Judge, Verdicts
+from codegym.grading.verdict import Verdict
 from codegym.rewards import Reward
 from codegym.sources import TaskSource
 from codegym.tasks.answers import read_program
@@ -181,8 +182,8 @@ class Dialogue:
     def __init__(
         self,
         *,
-        tasks: str | TaskSource = "composites",
-        reward: str | Reward = "binary",
+        tasks: str | TaskSource | Sequence[Task] = "composites",
+        reward: str | Reward | Callable[[Verdict], float] = "binary",
         granularity: Granularity = "program",
         turns: int = 1,
         max_lines: int = 64,

@@ -86,8 +86,8 @@ class Episodes:
     def __init__(
         self,
         *,
-        tasks: str | TaskSource,
-        reward: str | Reward,
+        tasks: str | TaskSource | Sequence[Task],
+        reward: str | Reward | Callable[[Verdict], float],
         tokenizer: str | Tokenizer,
         max_tokens: int,
         budget: int | None,
@@ -126,8 +126,13 @@ class Episodes:
         self._openings: dict[int, Opening] = {}
 
     def __getstate__(self) -> dict[str, Any]:
-        # Programs under way are collected here, not by a copy.
-        return self.__dict__ | {"_programs": {}, "_graded": {}}
+        # Programs under way are collected here, not by a copy, which makes its own judge.
+        made = self._judge.settings()
+        return self.__dict__ | {"_programs": {}, "_graded": {}, "_judge": made}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._judge = Judge(**state["_judge"])
 
     def choose(self, rng: np.random.Generator, task_id: str | None = None) -> Opening:
         """Open an episode of a random task, or of the task that is named.

@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from codegym.envs.view import EpisodeView, describe_cases
 from codegym.errors import MissingExtraError
+from codegym.pages.episode_view import EpisodeView, describe_cases, strengths
 
 WIDTH, HEIGHT = 800, 480
 _CELL = (8, 16)
@@ -59,9 +59,9 @@ def _rows(view: EpisodeView) -> list[list[_Cell]]:
 
     write(f"{title}\n\n", _FADED)
     write(view.prompt, _FADED)
-    strongest = max((abs(credit) for credit in view.credit), default=0.0) or 1.0
+    amounts = strengths(view.credit)
     for number, piece in enumerate(view.pieces):
-        amount = view.credit[number] / strongest if view.credit else 0.0
+        amount = amounts[number] if amounts else 0.0
         write(piece or " ", _INK, _shade(amount) if amount else None)
     if view.verdict is not None:
         write("\n\n", _INK)

@@ -4,8 +4,8 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from codegym.envs.view import EpisodeView
 from codegym.errors import UnknownNameError
+from codegym.pages.episode_view import EpisodeView
 
 RENDER_MODES = ("ansi", "human", "html", "rgb_array")
 
@@ -32,9 +32,9 @@ def render(view: EpisodeView, mode: str) -> Any:
         MissingExtraError: ``rgb_array`` without Pillow.
     """
     if mode == "html":
-        from codegym.envs import page
+        from codegym.pages import episode_page
 
-        return page.draw(view)
+        return episode_page.draw(view)
     if mode == "rgb_array":
         from codegym.envs import picture
 

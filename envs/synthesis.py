@@ -13,12 +13,14 @@ from numpy.typing import NDArray
 from codegym.envs.arguments import check_flag, check_options, checked_names
 from codegym.envs.episodes import Episodes, ending_info, opening_info
 from codegym.envs.rendering import RENDER_MODES, check_mode, render
-from codegym.envs.view import EpisodeView, pieces_of
 from codegym.episode import Ending, Opening, Written
 from codegym.errors import EpisodeOverError, InvalidActionError
 from codegym.grading.judge import Judge, Verdicts
+from codegym.grading.verdict import Verdict
+from codegym.pages.episode_view import EpisodeView, pieces_of
 from codegym.rewards import Reward
 from codegym.sources import TaskSource
+from codegym.tasks.task import Task
 from codegym.tokenizers import Tokenizer
 
 if TYPE_CHECKING:
@@ -41,8 +43,10 @@ class SynthesisEnv(gym.Env[Obs, np.int64]):
     and ``cut`` at the last step. ``reset(options={"task_id": ...})`` chooses the task.
 
     Args:
-        tasks: Task URI: ``"composites?depth=2&split=train"``.
-        reward: Reward expression: ``"binary"``, ``"0.8*pass_rate+0.2*coderl"``.
+        tasks: Task URI: ``"composites?depth=2&split=train"``; or a source, or a list of ``Task``,
+            which no spec of Gymnasium can hold as JSON.
+        reward: Reward expression: ``"binary"``, ``"0.8*pass_rate+0.2*coderl"``; or a Reward, or a
+            function of the ``Verdict``, which no spec can hold either.
         tokenizer: ``"lexemes"``, ``"bytes"``, or ``"name:folder"`` for a saved tokenizer.
         max_tokens: Length of the observation: prompt and program together.
         budget: Most tokens of a program, the end token included; None leaves it to ``max_tokens``.
@@ -71,8 +75,8 @@ class SynthesisEnv(gym.Env[Obs, np.int64]):
     def __init__(
         self,
         *,
-        tasks: str | TaskSource = "composites",
-        reward: str | Reward = "binary",
+        tasks: str | TaskSource | Sequence[Task] = "composites",
+        reward: str | Reward | Callable[[Verdict], float] = "binary",
         tokenizer: str | Tokenizer = "lexemes",
         max_tokens: int = 256,
         budget: int | None = None,

@@ -1,6 +1,6 @@
 """Terminal: an episode as coloured text; for people, in mode ``ansi`` or live in mode ``human``."""
 
-from codegym.envs.view import EpisodeView, describe_cases
+from codegym.pages.episode_view import EpisodeView, describe_cases, strengths
 
 _DIM, _BOLD, _RESET = "\x1b[2m", "\x1b[1m", "\x1b[0m"
 _RED, _GREEN = "\x1b[31m", "\x1b[32m"
@@ -27,12 +27,11 @@ def draw(view: EpisodeView) -> str:
 
 def _piece(view: EpisodeView, number: int) -> str:
     text = view.pieces[number]
-    amount = view.credit[number] if view.credit else 0.0
+    amount = strengths(view.credit)[number] if view.credit else 0.0
     if not amount:
         return text
-    strongest = max(abs(credit) for credit in view.credit)
     shades = _PRAISE if amount > 0 else _BLAME
-    shade = shades[min(len(shades) - 1, int(abs(amount) / strongest * len(shades)))]
+    shade = shades[min(len(shades) - 1, int(abs(amount) * len(shades)))]
     # A background that runs over a line's end would fill the next line.
     shown = text if text else "\N{END OF PROOF}"
     return "\n".join(

@@ -13,8 +13,10 @@ from codegym.envs.episodes import Episodes, Granularity
 from codegym.envs.rendering import check_mode
 from codegym.errors import EpisodeOverError
 from codegym.grading.judge import Judge, Verdicts
+from codegym.grading.verdict import Verdict
 from codegym.rewards import Reward
 from codegym.sources import TaskSource
+from codegym.tasks.task import Task
 from codegym.tokenizers import Tokenizer
 
 RENDER_MODES = ("ansi",)
@@ -58,8 +60,8 @@ class TextEnv(gym.Env[str, str]):
     def __init__(
         self,
         *,
-        tasks: str | TaskSource = "composites",
-        reward: str | Reward = "binary",
+        tasks: str | TaskSource | Sequence[Task] = "composites",
+        reward: str | Reward | Callable[[Verdict], float] = "binary",
         granularity: Granularity = "program",
         turns: int = 1,
         max_lines: int = 64,

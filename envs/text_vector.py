@@ -16,8 +16,10 @@ from codegym.envs.rendering import check_mode
 from codegym.envs.text import RENDER_MODES, AnyText, charset_of
 from codegym.errors import EpisodeOverError, InvalidActionError
 from codegym.grading.judge import Judge, Verdicts
+from codegym.grading.verdict import Verdict
 from codegym.rewards import Reward
 from codegym.sources import TaskSource
+from codegym.tasks.task import Task
 from codegym.tokenizers import Tokenizer
 
 Texts = tuple[str, ...]
@@ -45,8 +47,8 @@ class TextVectorEnv(  # type: ignore[misc]
         self,
         num_envs: int = 1,
         *,
-        tasks: str | TaskSource = "composites",
-        reward: str | Reward = "binary",
+        tasks: str | TaskSource | Sequence[Task] = "composites",
+        reward: str | Reward | Callable[[Verdict], float] = "binary",
         granularity: Granularity = "program",
         turns: int = 1,
         max_lines: int = 64,

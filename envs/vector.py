@@ -24,10 +24,11 @@ from codegym.envs.arguments import (
 from codegym.envs.batching import Infos, SeededRows, read_mode, read_reset, stack_infos
 from codegym.envs.episodes import Episodes, PlaysPrograms, ending_info, opening_info
 from codegym.envs.rendering import check_mode, render
-from codegym.envs.view import EpisodeView, pieces_of
 from codegym.episode import Opening, Written
 from codegym.errors import EpisodeOverError, InvalidActionError
 from codegym.grading.judge import Judge, Verdicts
+from codegym.grading.verdict import Verdict
+from codegym.pages.episode_view import EpisodeView, pieces_of
 from codegym.rewards import Reward
 from codegym.sources import TaskSource
 from codegym.tasks.task import Task
@@ -69,8 +70,8 @@ class SynthesisVectorEnv(  # type: ignore[misc]
         self,
         num_envs: int = 1,
         *,
-        tasks: str | TaskSource = "composites",
-        reward: str | Reward = "binary",
+        tasks: str | TaskSource | Sequence[Task] = "composites",
+        reward: str | Reward | Callable[[Verdict], float] = "binary",
         tokenizer: str | Tokenizer = "lexemes",
         max_tokens: int = 256,
         budget: int | None = None,

@@ -28,8 +28,10 @@ def main() -> None:
     options = parser.parse_args()
     envs = make_vec_env("codegym:CodeGym/Synthesis-v0", n_envs=4, seed=0, env_kwargs=ENV)
     algorithm = getattr(stable_baselines3, options.algorithm)
-    model = algorithm("MlpPolicy", envs, seed=0, **SETTINGS[options.algorithm])
-    model.learn(options.steps)
+    settings = SETTINGS[options.algorithm]
+    # verbose=1 prints a table of rewards and losses while it learns.
+    model = algorithm("MlpPolicy", envs, seed=0, verbose=1, **settings)
+    model.learn(options.steps, log_interval=1)
     mean, spread = evaluate_policy(model, envs, n_eval_episodes=8)
     print(f"{options.algorithm}: reward {mean:.3f} +- {spread:.3f} over 8 episodes")
 

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.table import Table
 
 from codegym.bench.agent_comparison_report import AXES
 from codegym.measuring.aggregates import (
@@ -21,6 +20,8 @@ from codegym.measuring.aggregates import (
     stratified,
 )
 from codegym.measuring.hierarchical import SeedTable
+from codegym.measuring.plotting import new_figure
+from codegym.measuring.result_table import Cell, Column, ResultTable, words
 from codegym.measuring.run_report import KINDS
 from codegym.measuring.statistics import Interval
 from codegym.training.comparison_run import ComparisonRun
@@ -94,43 +95,38 @@ def _per_point(
     return {unit: value / points if points > 0 else None for unit, value in spent.items()}
 
 
-def aggregate_tables(found: Mapping[str, Any]) -> list[Table]:
-    """Draw a table for equal minutes and one for equal programs, best agents first."""
-    return [_table(found[f"equal_{unit}"]["sampled"], unit) for unit in AXES.values()]
+def aggregate_tables(found: Mapping[str, Any]) -> dict[str, ResultTable]:
+    """Return a table for equal minutes and one for equal programs, best agents first."""
+    units = AXES.values()
+    return {f"equal_{unit}": _table(found[f"equal_{unit}"]["sampled"], unit) for unit in units}
 
 
-def _table(rows: Mapping[str, Any], unit: str) -> Table:
-    drawn = Table(title=f"at equal {unit}: sampled pass@1 by seed and composition, 95 % intervals")
-    for head in (
-        "variant",
-        "IQM",
-        "P(better than the next)",
-        "seconds a point",
-        "programs a point",
-    ):
-        drawn.add_column(head, justify="left" if head == "variant" else "right")
-    ranked = sorted(rows, key=lambda label: -rows[label]["iqm"]["mean"])
+def _table(found: Mapping[str, Any], unit: str) -> ResultTable:
+    rows: list[Sequence[Cell]] = []
+    ranked = sorted(found, key=lambda label: -found[label]["iqm"]["mean"])
     for place, label in enumerate(ranked):
-        row = rows[label]
+        row = found[label]
         following = ranked[place + 1] if place + 1 < len(ranked) else ""
-        better = str(Interval(**row["improvement"][following])) if following else ""
+        better = Interval(**row["improvement"][following]) if following else None
         compute = [row["per_point"][name] for name in ("seconds", "programs")]
-        drawn.add_row(
-            label,
-            str(Interval(**row["iqm"])),
-            better,
-            *("" if value is None else f"{value:.0f}" for value in compute),
-        )
-    return drawn
+        rows.append((label, Interval(**row["iqm"]), better, *compute))
+    return ResultTable(
+        (
+            words("variant"),
+            "IQM",
+            Column("P(better than the next)", key="better_than_the_next"),
+            Column("seconds a point", digits=0),
+            Column("programs a point", digits=0),
+        ),
+        rows,
+        title=f"at equal {unit}: sampled pass@1 by seed and composition, 95 % intervals",
+        caption="a point: .01 of mean sampled pass@1 gained over the warm start",
+    )
 
 
 def plot_profiles(found: Mapping[str, Any], path: Path) -> None:
     """Draw the performance profiles at equal minutes and at equal programs, as a PNG."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(11, 4.5), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(11, 4.5)
     for axes, unit in zip(figure.subplots(1, 2, sharey=True), AXES.values(), strict=True):
         for label, row in found[f"equal_{unit}"]["sampled"].items():
             axes.plot(found["thresholds"], row["profile"], label=label)

@@ -21,15 +21,14 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 import click
-from rich.console import Console
-from rich.markup import escape
 from rich.progress import Progress
 
 from codegym import registry
 from codegym.bench.agent_aggregates import aggregate_tables, aggregates, plot_profiles
-from codegym.bench.agent_comparison_report import describe, plot, tables, verdicts
+from codegym.bench.agent_comparison_report import describe, notes, plot, tables, verdicts
 from codegym.errors import ConfigError
 from codegym.measuring.machine import commit
+from codegym.measuring.output import Output, with_output
 from codegym.measuring.run_report import departure_lines
 from codegym.rollout.environments import DEFAULT_ENV
 from codegym.settings import env_args
@@ -39,6 +38,7 @@ from codegym.training.comparison_run import (
     departures_by_label,
     train_or_read,
 )
+from codegym.training.interrupts import explained, this_command
 
 _AGENTS = "rft,actor_critic,ppo,sb3_ppo,rltf,grpo,rloo,coderl,sft"
 _MINUTES = 2.0
@@ -240,8 +240,8 @@ class Comparison:
     show_default=True,
     help="Folder for the runs, results.json, learning.png and profiles.png.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")
-def command(as_json: bool, threads: int | None, acceptance: bool, **options: Any) -> None:
+@with_output
+def command(output: Output, threads: int | None, acceptance: bool, **options: Any) -> None:
     """Compare agents from the same warm starts, after equal minutes and equal programs.
 
     A variant is AGENT[:PRESET][?KEY=VALUE&...][@MINUTES].
@@ -254,14 +254,16 @@ def command(as_json: bool, threads: int | None, acceptance: bool, **options: Any
         raise ConfigError("--acceptance names its own variants", value=options["agents"])
     options["agents"] = _ACCEPTANCE if acceptance else options["agents"] or _AGENTS
     comparison = _comparison(**options)
-    console = Console(stderr=True)
+    console = output.notes
     with Progress(console=console, disable=not console.is_terminal) as progress:
         total = len(comparison.seeds) * (len(comparison.configs) + 1)
         bar = progress.add_task("runs", total=total)
         runs = []
-        for run in comparison.runs():
-            runs.append(run)
-            progress.advance(bar)
+        saved = f"finished runs, and the checkpoint of the last one, in {options['out']}"
+        with explained(saved, this_command()):
+            for run in comparison.runs():
+                runs.append(run)
+                progress.advance(bar)
     results = describe(runs) | {"aggregates": aggregates(runs)}
     results |= {"options": {**options, "out": str(options["out"])}, "commit": commit()}
     results["departures"] = comparison.departures()
@@ -270,18 +272,14 @@ def command(as_json: bool, threads: int | None, acceptance: bool, **options: Any
     (options["out"] / "results.json").write_text(json.dumps(results, indent=1) + "\n")
     plot(runs, options["out"] / "learning.png")
     plot_profiles(results["aggregates"], options["out"] / "profiles.png")
-    if as_json:
-        click.echo(json.dumps(results))
-        return
-    out = Console()
-    # In a file or a pipe, a wide table is more readable than a folded table.
-    out.width = out.width if out.is_terminal else 140
-    for drawn in (*tables(results), *aggregate_tables(results["aggregates"])):
-        out.print(drawn)
-    for line in departure_lines(results["departures"]):
-        out.print(escape(line), highlight=False)
+    output.document(results)
+    drawn = tables(results) | aggregate_tables(results["aggregates"])
+    for key, table in drawn.items():
+        output.table(key, table)
+    for sentence in (*notes(results), *departure_lines(results["departures"])):
+        output.line(sentence)
     for line in results.get("acceptance", ()):
-        out.print(line["text"], highlight=False)
+        output.line(line["text"])
 
 
 def _comparison(
@@ -348,9 +346,6 @@ def _train(
     """Train or read a run.
 
     Raises:
-        click.Abort: The run was stopped.
+        Interrupted: A signal stopped the run, which can be continued.
     """
-    curve = train_or_read(path, settings, start=start)
-    if curve is None:
-        raise click.Abort
-    return ComparisonRun(label, seed, curve)
+    return ComparisonRun(label, seed, train_or_read(path, settings, start=start))

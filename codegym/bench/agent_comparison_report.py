@@ -2,8 +2,8 @@
 
 The gain of a task is passed-after minus passed-before, with the same sampling seed. Between two
 evaluations the value of a task is interpolated linearly, which gives the gain at any budget. The
-interval of a single seed is a bootstrap over its tasks. The interval of the mean over seeds covers
-the choice of seeds and of compositions, see ``codegym.measuring.hierarchical``.
+interval of a single seed is over its tasks (``statistics.paired_gain``). The interval of the mean
+over seeds covers the choice of seeds and of compositions, see ``codegym.measuring.hierarchical``.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.table import Table
+from numpy.typing import NDArray
 
 from codegym.measuring.hierarchical import SeedTable, estimate
 from codegym.measuring.machine import machine
-from codegym.measuring.run_report import KINDS
+from codegym.measuring.plotting import BAND, STYLES, new_figure, place_legend
+from codegym.measuring.result_table import Cell, Column, Difference, ResultTable, words
+from codegym.measuring.run_report import KINDS, start_note
 from codegym.measuring.statistics import Interval, paired_gain
 from codegym.training.comparison_run import ComparisonRun
 
@@ -35,19 +37,23 @@ def describe(runs: Sequence[ComparisonRun]) -> dict[str, Any]:
 
     Returns:
         ``starts`` per seed; ``variants`` per label with ``seeds`` and ``mean``, each with the gains
-        at the end, at equal minutes and at equal programs; ``equal``; ``machine``.
+        at the end, at equal minutes and at equal programs, and with the variant's ``rank``;
+        ``equal``; ``machine``.
     """
     starts = [run for run in runs if run.label == "warm start"]
     own = [run for run in runs if run.label != "warm start"]
     equal = {axis: min(run.end(axis) for run in own) for axis in AXES}
     labels = list(dict.fromkeys(run.label for run in own))
-    variants = {}
+    variants: dict[str, dict[str, Any]] = {}
     for label in labels:
         mine = [run for run in own if run.label == label]
         variants[label] = {
             "seeds": [{"seed": run.seed, **_figures([run], equal)} for run in mine],
             "mean": _figures(mine, equal),
         }
+    for kind in KINDS:
+        for label, place in _ranked(own, labels, kind).items():
+            variants[label].setdefault("rank", {})[kind] = place
     return {
         "starts": [
             {"seed": run.seed, "train_s": run.end("train_s"), "programs": run.end("programs")}
@@ -58,6 +64,38 @@ def describe(runs: Sequence[ComparisonRun]) -> dict[str, Any]:
         "equal": equal,
         "machine": machine(),
     }
+
+
+def _ranked(
+    runs: Sequence[ComparisonRun], labels: Sequence[str], kind: str
+) -> dict[str, dict[str, Any]]:
+    """Return each variant's place by its mean gain, and how far it is behind the first.
+
+    The distance is pass@1 of the first minus that of the variant at the end, paired by seed and
+    task.
+    """
+    after, gain = {}, {}
+    for label in labels:
+        mine = [run for run in runs if run.label == label]
+        before = np.array([run.passed(kind, "train_s", 0.0) for run in mine])
+        after[label] = np.array([run.passed(kind, "train_s", run.end("train_s")) for run in mine])
+        gain[label] = float((after[label] - before).mean())
+    order = sorted(labels, key=lambda label: -gain[label])
+    clusters = runs[0].clusters(kind)
+    return {
+        label: {
+            "place": place,
+            "behind": asdict(_interval(after[order[0]] - after[label], clusters)),
+        }
+        for place, label in enumerate(order, start=1)
+    }
+
+
+def _interval(gains: NDArray[np.float64], clusters: Sequence[str]) -> Interval:
+    """Return the interval of a mean gain, (seeds, tasks): over tasks if there is one seed."""
+    if len(gains) == 1:
+        return paired_gain(np.zeros_like(gains[0]), gains[0])
+    return estimate(SeedTable.of_tasks(gains, clusters)).interval()
 
 
 def _figures(runs: Sequence[ComparisonRun], equal: Mapping[str, float]) -> dict[str, Any]:
@@ -80,11 +118,7 @@ def _figures(runs: Sequence[ComparisonRun], equal: Mapping[str, float]) -> dict[
             after = np.array(
                 [run.passed(kind, axis, run.end(axis) if at is None else at) for run in runs]
             )
-            if len(runs) == 1:
-                gain = paired_gain(before[0], after[0])
-            else:
-                table = SeedTable.of_tasks(after - before, runs[0].clusters(kind))
-                gain = estimate(table).interval()
+            gain = _interval(after - before, runs[0].clusters(kind))
             figures[kind][moment] = {"after": float(after.mean()), "gain": asdict(gain)}
     return figures
 
@@ -114,79 +148,100 @@ def _line(name: str, value: float, bound: float) -> dict[str, Any]:
     return {"what": name, "value": value, "bound": bound, "met": met, "text": text}
 
 
-def tables(results: Mapping[str, Any]) -> list[Table]:
-    """Draw the warm starts and, for each kind, the mean and the seeds of each variant."""
-    starts = Table(title="warm starts: pass@1 on held-out tasks, 95 % intervals")
-    for head in ("seed", *KINDS, "demonstrations", "seconds"):
-        starts.add_column(head, justify="right")
-    for start in results["starts"]:
-        rates = [str(Interval(**start[kind])) for kind in KINDS]
-        starts.add_row(
-            str(start["seed"]), *rates, f"{start['programs']:.0f}", f"{start['train_s']:.0f}"
+def tables(results: Mapping[str, Any]) -> dict[str, ResultTable]:
+    """Return the warm starts and, for each kind, the variants in the order of their gains."""
+    rows: list[Sequence[Cell]] = [
+        (
+            str(start["seed"]),
+            *(Interval(**start[kind]) for kind in KINDS),
+            float(start["programs"]),
+            float(start["train_s"]),
         )
-    return [starts, *(_gains(results, kind) for kind in KINDS)]
+        for start in results["starts"]
+    ]
+    counts = Column("demonstrations", digits=0), Column("seconds", digits=0)
+    title = "warm starts: pass@1 on held-out tasks, 95 % intervals"
+    starts = ResultTable((words("seed"), *KINDS, *counts), rows, title=title)
+    return {"starts": starts, **{kind: _gains(results, kind) for kind in KINDS}}
 
 
-def _gains(results: Mapping[str, Any], kind: str) -> Table:
+def notes(results: Mapping[str, Any]) -> list[str]:
+    """Return a plain sentence for each warm start that was too small to learn from."""
+    sentences = []
+    for start in results["starts"]:
+        note = start_note(start["sampled"]["mean"], f"seed {start['seed']}: the warm start")
+        sentences += [note] if note else []
+    return sentences
+
+
+def _gains(results: Mapping[str, Any], kind: str) -> ResultTable:
     equal = results["equal"]
-    heads = (
-        "before",
-        "gain",
-        f"gain at {equal['train_s'] / 60:.2f} min",
-        f"gain at {equal['programs']:.0f} programs",
-        "hidden-test gap",
-        "programs",
-        "seconds",
+    rows: list[Sequence[Cell]] = []
+    variants = results["variants"]
+    for label in sorted(variants, key=lambda label: variants[label]["rank"][kind]["place"]):
+        rank = variants[label]["rank"][kind]
+        behind = Difference(Interval(**rank["behind"])) if rank["place"] > 1 else None
+        rows.append((rank["place"], label, "mean", *_cells(variants[label]["mean"], kind), behind))
+        for row in variants[label]["seeds"]:
+            rows.append((None, "", str(row["seed"]), *_cells(row, kind), None))
+        rows.append((None,) * len(rows[0]))
+    return ResultTable(
+        (
+            "rank",
+            words("variant"),
+            words("seed"),
+            "before",
+            "gain",
+            Column(f"gain at {equal['train_s'] / 60:.2f} min", key="gain_at_equal_minutes"),
+            Column(f"gain at {equal['programs']:.0f} programs", key="gain_at_equal_programs"),
+            "hidden-test gap",
+            Column("programs", digits=0),
+            Column("seconds", digits=0),
+            "behind the first",
+        ),
+        rows[:-1],
+        title=f"{kind}: gain in pass@1 on held-out tasks, 95 % intervals: of a seed over tasks, "
+        "of the mean over seeds and compositions",
+        caption="behind the first: paired by seed and task; where the interval holds 0 the order "
+        "of the two may be chance",
     )
-    drawn = Table(title=f"{kind}: gain in pass@1 on held-out tasks, 95 % intervals")
-    drawn.add_column("variant", overflow="fold")
-    for head in ("seed", *heads):
-        drawn.add_column(head, justify="right")
-    for label, variant in results["variants"].items():
-        drawn.add_section()
-        drawn.add_row(label, "mean", *_cells(variant["mean"], kind))
-        for row in variant["seeds"]:
-            drawn.add_row("", str(row["seed"]), *_cells(row, kind))
-    return drawn
 
 
-def _cells(figures: Mapping[str, Any], kind: str) -> list[str]:
-    cells = [f"{figures[kind]['before']:.3f}"]
-    for moment in ("end", *(f"equal_{name}" for name in AXES.values())):
-        gain = figures[kind][moment]["gain"]
-        cells.append(f"{gain['mean']:+.3f} [{gain['low']:+.3f}, {gain['high']:+.3f}]")
-    gap = figures[kind]["hidden_gap"]
-    cells.append("" if gap is None else f"{gap:.3f}")
-    return [*cells, f"{figures['programs']:.0f}", f"{figures['train_s']:.0f}"]
+def _cells(figures: Mapping[str, Any], kind: str) -> list[Cell]:
+    moments = ("end", *(f"equal_{name}" for name in AXES.values()))
+    gains = (Difference(Interval(**figures[kind][moment]["gain"])) for moment in moments)
+    ends = float(figures["programs"]), float(figures["train_s"])
+    return [float(figures[kind]["before"]), *gains, figures[kind]["hidden_gap"], *ends]
 
 
 def plot(runs: Sequence[ComparisonRun], path: Path) -> None:
     """Draw pass@1 by minutes and by programs: means over seeds, bands from lowest to highest."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(11, 7), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(11, 7)
     grid = figure.subplots(2, 2, sharey="row", sharex="col")
     own = [run for run in runs if run.label != "warm start"]
     for column, (axis, unit) in enumerate((("train_s", 60.0), ("programs", 1000.0))):
-        for label in dict.fromkeys(run.label for run in own):
+        for number, label in enumerate(dict.fromkeys(run.label for run in own)):
             mine = [run for run in own if run.label == label]
             points = np.linspace(0.0, min(run.end(axis) for run in mine), 41)
+            style = STYLES[number % len(STYLES)]
             for row, kind in enumerate(KINDS):
                 each = [[run.passed(kind, axis, at).mean() for at in points] for run in mine]
-                (line,) = grid[row, column].plot(points / unit, np.mean(each, axis=0), label=label)
+                grid[row, column].plot(
+                    points / unit, np.mean(each, axis=0), label=label, markevery=8, **style
+                )
                 grid[row, column].fill_between(
                     points / unit, np.min(each, axis=0), np.max(each, axis=0),
-                    color=line.get_color(), alpha=0.12, linewidth=0,
+                    color=style["color"], **BAND,
                 )  # fmt: skip
     for row, kind in enumerate(KINDS):
         grid[row, 0].set_ylabel(f"held-out pass@1, {kind}")
         for axes in grid[row]:
             axes.grid(alpha=0.3)
+            # A curve at 0 would lie on the frame.
+            axes.set_ylim(bottom=-0.02)
     grid[1, 0].set_xlabel("minutes of training after the warm start")
     grid[1, 1].set_xlabel("thousand programs")
-    grid[0, 0].legend(loc="best", fontsize="small")
+    place_legend(figure, grid[0, 0])
     seeds = sorted({run.seed for run in own})
     figure.suptitle(f"mean over seeds {', '.join(map(str, seeds))}; bands: lowest to highest")
     figure.savefig(path, dpi=110)

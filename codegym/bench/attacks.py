@@ -6,6 +6,7 @@ attack, then an honest program and a wrong program.
 
 import json
 import random
+import resource
 import sys
 import sysconfig
 import time
@@ -18,15 +19,25 @@ from typing import Any
 import click
 from rich.console import Console
 from rich.progress import track
-from rich.table import Table
 
 from codegym import version
 from codegym.bench.attack_corpus import ATTACKS, FAMILIES, Attack
-from codegym.bench.attack_corpus.target import GENERAL_PROBE, XS, Target, as_form
+from codegym.bench.attack_corpus.target import (
+    EXAMINED,
+    EXAMINER_TEST,
+    GENERAL_PROBE,
+    XS,
+    Target,
+    as_form,
+)
 from codegym.bench.containment import grade_contained
+from codegym.bench.leaks import honest_after
 from codegym.bench.planted_secrets import PlantedSecrets
 from codegym.errors import CodegymError, ConfigError, UnknownNameError
-from codegym.grading.judge import judge
+from codegym.grading.judge import judge, judge_many
+from codegym.grading.verdict_cache import VerdictCache
+from codegym.measuring.output import Output, with_output
+from codegym.measuring.result_table import ResultTable, words
 from codegym.sandbox import Sandbox, make_sandbox
 from codegym.sandbox.limits import Limits
 from codegym.tasks.suite import Form
@@ -37,6 +48,8 @@ HANG_LIMITS = Limits(wall_s=0.25, cpu_s=0.25, memory_bytes=256 << 20, output_byt
 
 # An attack whose verdict takes longer than this has hung the grader.
 PATIENCE_S = 15.0
+# Processor seconds of the driver, beside which judging an attack would be noticed.
+DRIVER_CPU_S = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,8 +62,8 @@ class Finding:
         form: Test form in which it was run.
         outcome: Outcome of the attack's own verdict, or the exception that the grader raised.
         passed: Whether the grader passed the attack, where a pass is the attack's goal.
-        broke: Whether the grader raised, died or hung instead of judging.
-        poisoned: Whether the probe found something.
+        broke: Whether the grader raised, died or hung instead of judging, or kept the driver busy.
+        poisoned: Whether the probe found something, or a cache filed luck.
         spoiled: Whether the honest program failed or the wrong program passed afterwards.
         wall_s: Seconds for the attack alone.
     """
@@ -88,6 +101,8 @@ def try_attack(
 ) -> Finding:
     """Run one attack, then a probe, an honest and a wrong program, on the same sandbox.
 
+    At last come honest programs of other tasks, whose tests find traces in the examiner.
+
     Args:
         attack: The attack.
         form: Test form, one of ``attack.forms``.
@@ -98,15 +113,18 @@ def try_attack(
     target = Target.draw(rng)
     limits = HANG_LIMITS if attack.hangs else ATTACK_LIMITS
     program = as_form(planted.fill(attack.program), form)
-    started = time.monotonic()
+    cache = VerdictCache()
+    started, cpu_s = time.monotonic(), _driver_cpu_s()
     try:
-        verdict = judge(program, target.task(attack, form, limits), sandbox=sandbox)
+        pair = program, target.task(attack, form, limits)
+        kept = cache if attack.goal == "luck" else None
+        (verdict,) = judge_many([pair], sandbox=sandbox, cache=kept)
         outcome, passed, broke = str(verdict.outcome), verdict.passed, False
         # The parts of the program that a verdict quotes must be printable and writable.
         json.dumps(verdict.to_json(), ensure_ascii=False, allow_nan=False).encode()
     except Exception as error:  # a grader that raises is a finding
         outcome, passed, broke = f"{type(error).__name__}: {error}"[:300], False, True
-    wall_s = time.monotonic() - started
+    wall_s, cpu_s = time.monotonic() - started, _driver_cpu_s() - cpu_s
 
     def later(text: str, task: Task) -> bool | None:
         try:
@@ -118,17 +136,32 @@ def try_attack(
     found = later(f"# {target.texts[0]}\n{probe}", target.plain_task("mark", form, Limits()))
     honest = later(target.honest("secret"), target.plain_task("secret", form, Limits()))
     wrong = later(target.wrong(), target.plain_task("secret", form, Limits()))
+    others = [honest_after(rng)]
+    others.append((EXAMINED, Task.from_assertions("", "solve", EXAMINER_TEST)))
+    whole = all(_passes(f"# {target.texts[0]}\n{text}", task, sandbox) for text, task in others)
     return Finding(
         attack=attack.name,
         grader=sandbox.isolation,
         form=form,
         outcome=outcome,
-        passed=passed and attack.goal != "aftermath",
-        broke=broke or wall_s > PATIENCE_S,
-        poisoned=found is not False,
-        spoiled=honest is not True or wrong is not False,
+        passed=passed and attack.goal not in ("aftermath", "luck"),
+        broke=broke or wall_s > PATIENCE_S or cpu_s > DRIVER_CPU_S,
+        poisoned=found is not False or len(cache) > 0,
+        spoiled=honest is not True or wrong is not False or not whole,
         wall_s=wall_s,
     )
+
+
+def _driver_cpu_s() -> float:
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_utime + usage.ru_stime
+
+
+def _passes(program: str, task: Task, sandbox: Sandbox) -> bool:
+    try:
+        return judge(program, task, sandbox=sandbox).passed
+    except CodegymError:
+        return False
 
 
 def try_attack_on_other(
@@ -169,7 +202,7 @@ def try_attack_on_other(
         attack=attack.name,
         grader=grader,
         form="assertion" if grader != "evalplus" else "call",
-        passed=passed is True and attack.goal != "aftermath",
+        passed=passed is True and attack.goal not in ("aftermath", "luck"),
         broke=passed is None,
         poisoned=found is True,
         spoiled=passed is not None and (honest is not True or wrong is not False),
@@ -220,29 +253,30 @@ def _attack_other_graders(
                 yield finding
 
 
-def show(findings: Sequence[Finding], console: Console) -> None:
-    """Print the table of classes against graders, and every attack that succeeded."""
+def show(findings: Sequence[Finding], output: Output) -> None:
+    """Write the table of classes against graders, and every attack that succeeded."""
     graders = list(dict.fromkeys(finding.grader for finding in findings))
-    table = Table(title="Successful attacks / attacks run")
-    table.add_column("class")
-    for grader in graders:
-        table.add_column(grader, justify="right")
-    rows = [(f"{letter}  {words}", letter) for letter, words in FAMILIES.items()]
-    for title, letter in [*rows, ("all", "")]:
+    rows: list[tuple[str | None, ...]] = []
+    classes = [(f"{letter}  {text}", letter) for letter, text in FAMILIES.items()]
+    for title, letter in [*classes, ("all", "")]:
         cells = []
         for grader in graders:
             met = [f for f in findings if f.grader == grader and f.attack.startswith(letter)]
             cells.append(f"{sum(not f.held for f in met)} / {len(met)}" if met else "-")
-        table.add_row(title, *cells, end_section=letter == "j")
+        rows.append((title, *cells))
+        if letter == "n":
+            rows.append((None,) * (1 + len(graders)))
     for what in ("passed", "broke", "poisoned", "spoiled"):
         counts = Counter(f.grader for f in findings if getattr(f, what))
-        table.add_row(f"of these: {what}", *[str(counts[grader]) for grader in graders])
-    console.print(table)
+        rows.append((f"of these: {what}", *(str(counts[grader]) for grader in graders)))
+    title = "Successful attacks / attacks run"
+    output.table("classes", ResultTable((words("class"), *graders), rows, title=title))
     ours = [f for f in findings if not f.held and f.grader in ("namespace", "landlock", "unsafe")]
     for finding in ours:
-        console.print(
-            f"[bold red]{finding.attack}[/] ({finding.grader}, {finding.form}): "
-            f"{finding.summary}; {finding.outcome}"
+        output.line(
+            f"{finding.attack} ({finding.grader}, {finding.form}): "
+            f"{finding.summary}; {finding.outcome}",
+            style="bold red",
         )
 
 
@@ -260,7 +294,7 @@ def show(findings: Sequence[Finding], console: Console) -> None:
 )
 @click.option("--first-form", is_flag=True, help="Run each attack in its first test form only.")
 @click.option("--seed", default=0, show_default=True, help="Seed for the random answers.")
-@click.option("--json", "as_json", is_flag=True, help="Write the findings as JSON lines.")
+@with_output
 def command(
     isolation: tuple[str, ...],
     family: str,
@@ -269,7 +303,7 @@ def command(
     python: str,
     first_form: bool,
     seed: int,
-    as_json: bool,
+    output: Output,
 ) -> None:
     """Run the attack corpus; exit with 1 if an attack on codegym's grader succeeds.
 
@@ -285,11 +319,8 @@ def command(
     findings = list(_attack_own_grader(attacks, modes, not first_form, rng))
     ours = len(findings)
     findings += _attack_other_graders(attacks, others, python, rng)
-    if as_json:
-        for finding in findings:
-            click.echo(json.dumps(asdict(finding)))
-    else:
-        show(findings, Console())
+    show(findings, output)
+    output.document([asdict(finding) for finding in findings])
     if not all(finding.held for finding in findings[:ours]):
         sys.exit(1)
 

@@ -58,21 +58,35 @@ def grade_contained(job: dict[str, Any], *, timeout_s: float = 20.0) -> list[boo
     Returns:
         Whether each run passed, for the runs that the grader survived.
     """
-    python = job.get("python", sys.executable)
     mark = secrets.token_hex(8)
+    python = job.get("python", sys.executable)
+    output = contained_output(GRADERS, job | {"mark": mark}, python=python, timeout_s=timeout_s)
+    head = mark.encode() + b" "
+    return [line == head + b"1" for line in output.split(b"\n") if line.startswith(head)]
+
+
+def contained_output(script: Path, job: dict[str, Any], *, python: str, timeout_s: float) -> bytes:
+    """Run a script in the containment, with a job as JSON on standard input.
+
+    Args:
+        script: A script in the folder of this file.
+        job: The job.
+        python: Interpreter that runs the script.
+        timeout_s: Seconds after which the whole containment is killed.
+
+    Returns:
+        What the script wrote to standard output.
+    """
     process = subprocess.Popen(
-        contained_command([python, "-P", "-X", "faulthandler", str(GRADERS)]),
+        contained_command([python, "-P", "-X", "faulthandler", str(script)]),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
     try:
-        output, _ = process.communicate(
-            json.dumps(job | {"mark": mark}).encode(), timeout=timeout_s
-        )
+        output, _ = process.communicate(json.dumps(job).encode(), timeout=timeout_s)
     except subprocess.TimeoutExpired:
         process.send_signal(signal.SIGKILL)
         output, _ = process.communicate()
-    head = mark.encode() + b" "
-    return [line == head + b"1" for line in output.split(b"\n") if line.startswith(head)]
+    return output

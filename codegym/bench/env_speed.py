@@ -4,7 +4,6 @@ Each figure has a baseline that was measured minutes or seconds apart on the sam
 ratios are comparable between machines.
 """
 
-import json
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -18,13 +17,12 @@ import click
 import gymnasium as gym
 import numpy as np
 from gymnasium.vector import AsyncVectorEnv, SyncVectorEnv, VectorEnv
-from rich.console import Console
-from rich.table import Table
 
 from codegym.bench.episode_speed import OneTask, episode_figures, ungraded
-from codegym.bench.ratios import Figure, compare
+from codegym.bench.ratios import Figure, compare, ratio_table
 from codegym.envs.synthesis import SynthesisEnv
 from codegym.envs.vector import SynthesisVectorEnv
+from codegym.measuring.output import Output, with_output
 from codegym.registration import register_environments
 from codegym.tokenizers.lexemes import LexemeTokenizer
 
@@ -218,8 +216,8 @@ def mask_figures(repeats: int) -> list[Figure]:
     "--repeats", default=3, show_default=True, help="Repetitions of each pair of measurements."
 )
 @click.option("--graded/--ungraded", default=True, help="Whether to run programs as well.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
-def command(steps: int, repeats: int, graded: bool, as_json: bool) -> None:
+@with_output
+def command(steps: int, repeats: int, graded: bool, output: Output) -> None:
     """Measure the environment against Gymnasium's vector envs and CartPole-v1."""
     register_environments()
     figures = [
@@ -229,21 +227,6 @@ def command(steps: int, repeats: int, graded: bool, as_json: bool) -> None:
         *mask_figures(repeats),
         *episode_figures(repeats, graded=graded),
     ]
-    if as_json:
-        click.echo(json.dumps([asdict(figure) for figure in figures], indent=2))
-        return
-    table = Table(title="codegym bench env: ours against a baseline of the same run")
-    for heading in ("what, baseline", "ours", "baseline", "unit", "ratio", "target", "met"):
-        table.add_column(heading, justify="left" if heading.startswith("what") else "right")
-    for figure in figures:
-        met = ("yes" if figure.met else "NO") if figure.target else ""
-        table.add_row(
-            figure.name,
-            f"{figure.ours:,.0f}",
-            f"{figure.theirs:,.0f}",
-            figure.unit,
-            f"{figure.ratio:.2f}",
-            figure.target,
-            met,
-        )
-    Console().print(table)
+    output.document([asdict(figure) for figure in figures])
+    title = "codegym bench env: ours against a baseline of the same run"
+    output.table("figures", ratio_table(figures, title))

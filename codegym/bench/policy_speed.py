@@ -6,7 +6,6 @@ log-probabilities and values while it samples; the baselines do not. Only ratios
 machines, and only if nothing else was running on this machine.
 """
 
-import json
 import tempfile
 import time
 from collections.abc import Callable
@@ -19,8 +18,6 @@ import gymnasium as gym
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from rich.console import Console
-from rich.table import Table
 from stable_baselines3 import PPO
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
@@ -28,7 +25,8 @@ from transformers import AutoModelForCausalLM
 
 from codegym.bench.env_speed import ID
 from codegym.bench.episode_speed import OneTask, ungraded
-from codegym.bench.ratios import Figure, compare
+from codegym.bench.ratios import Figure, compare, ratio_table
+from codegym.measuring.output import Output, with_output
 from codegym.policies.decoding.row_masks import NEVER
 from codegym.policies.gpt.gpt_policy import GPTConfig, GPTPolicy, SamplingConfig
 from codegym.policies.gpt.transformer import Transformer
@@ -351,8 +349,8 @@ def ppo_figures(preset: str, *, seconds: float, repeats: int) -> list[Figure]:
 @click.option("--preset", default="tiny", show_default=True, help="Size of the gpt policy.")
 @click.option("--seconds", default=1.0, show_default=True, help="For one measure.")
 @click.option("--repeats", default=3, show_default=True, help="Turns of each pair of measures.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
-def command(preset: str, seconds: float, repeats: int, as_json: bool) -> None:
+@with_output
+def command(preset: str, seconds: float, repeats: int, output: Output) -> None:
     """Measure sampling against transformers, and PPO against its plain set-up, on one core."""
     register_environments()
     threads = torch.get_num_threads()
@@ -365,14 +363,6 @@ def command(preset: str, seconds: float, repeats: int, as_json: bool) -> None:
         ]
     finally:
         torch.set_num_threads(threads)
-    if as_json:
-        click.echo(json.dumps([asdict(figure) for figure in figures], indent=2))
-        return
-    table = Table(title="codegym bench policy: ours against a baseline of the same run, one core")
-    for heading in ("what, baseline", "ours", "baseline", "unit", "ratio", "target", "met"):
-        table.add_column(heading, justify="left" if heading.startswith("what") else "right")
-    for figure in figures:
-        met = ("yes" if figure.met else "NO") if figure.target else ""
-        cells = (f"{figure.ours:,.0f}", f"{figure.theirs:,.0f}", figure.unit, f"{figure.ratio:.2f}")
-        table.add_row(figure.name, *cells, figure.target, met)
-    Console().print(table)
+    output.document([asdict(figure) for figure in figures])
+    title = "codegym bench policy: ours against a baseline of the same run, one core"
+    output.table("figures", ratio_table(figures, title))

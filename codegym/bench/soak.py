@@ -1,26 +1,28 @@
 """``codegym bench soak``: judges many mixed programs and watches the driver for leaks.
 
 Programs that pass, fail, crash, hang, fork and flood come in a seeded random order, in all three
-test forms. The correct verdict of each is known. Memory, descriptors and processes must not grow.
+test forms. Some are pairs: a program and a test that try to leave something in the examiner, then
+an honest program of another task. The correct verdict of each is known. Memory, descriptors and
+processes must not grow.
 """
 
-import json
 import os
 import random
 import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import click
-from rich.console import Console
 from rich.progress import Progress
-from rich.table import Table
 
+from codegym.bench.leaks import LEAKS, honest_after
 from codegym.errors import ConfigError
 from codegym.grading.judge import Judge
 from codegym.grading.verdict import Outcome
+from codegym.measuring.output import Output, with_output
+from codegym.measuring.result_table import Column, ResultTable
 from codegym.sandbox import make_sandbox
 from codegym.sandbox.limits import Limits
 from codegym.tasks.suite import Form
@@ -32,6 +34,8 @@ SHORT = Limits(wall_s=0.3, cpu_s=5.0, memory_bytes=256 << 20, output_bytes=1 << 
 RSS_SLACK_BYTES = 16 << 20
 FD_SLACK = 4
 SAMPLES = 20
+# Weight of the pairs in the mixture; the other weights sum up to 100.
+PAIR_SHARE = 6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -207,17 +211,16 @@ def soak(
     done, every = 0, max(1, programs // SAMPLES)
     with make_sandbox(isolation=isolation, workers=workers) as sandbox:
         judge = Judge(sandbox)
-        pending: dict[int, tuple[Kind, Form]] = {}
+        pending: dict[int, Drawn] = {}
         stream = _mixture(programs, rng)
         while done < programs:
             while len(pending) < 8 * workers and (drawn := next(stream, None)) is not None:
-                kind, form, text, task = drawn
-                pending[judge.submit(text, task)] = (kind, form)
+                pending[judge.submit(drawn.text, drawn.task)] = drawn
             for ticket, verdict in judge.collect():
-                kind, form = pending.pop(ticket)
+                drawn = pending.pop(ticket)
                 done += 1
-                if verdict.outcome not in kind.outcomes:
-                    wrong[f"{kind.name} ({form}) was {verdict.outcome}"] += 1
+                if verdict.outcome not in drawn.outcomes:
+                    wrong[f"{drawn.name} ({drawn.task.tests.form}) was {verdict.outcome}"] += 1
                 if done % every == 0:
                     samples.append(_sample(done))
                 if progress and bar is not None:
@@ -237,16 +240,40 @@ def soak(
     )
 
 
-def _mixture(programs: int, rng: random.Random) -> Iterator[tuple[Kind, Form, str, Task]]:
-    shares = [kind.share for kind in KINDS]
-    tasks = {(form, limits): _task(form, limits) for form in _FORMS for limits in (LIMITS, SHORT)}
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """A program of the mixture, its task, and the outcomes that are right for it."""
+
+    name: str
+    text: str
+    task: Task
+    outcomes: tuple[Outcome, ...]
+
+
+def _mixture(programs: int, rng: random.Random) -> Iterator[Drawn]:
+    stream = _endless_mixture(rng)
     for number in range(programs):
-        kind = rng.choices(KINDS, shares)[0]
+        drawn = next(stream)
+        yield replace(drawn, text=f"# {number}\n{drawn.text}")
+
+
+def _endless_mixture(rng: random.Random) -> Iterator[Drawn]:
+    shares = [*(kind.share for kind in KINDS), PAIR_SHARE]
+    tasks = {(form, limits): _task(form, limits) for form in _FORMS for limits in (LIMITS, SHORT)}
+    leaks = [(leak, leak.task()) for leak in LEAKS]
+    while True:
+        kind = rng.choices((*KINDS, None), shares)[0]
+        if kind is None:
+            leak, task = rng.choice(leaks)
+            yield Drawn(f"leak: {leak.name}", leak.program, task, leak.outcomes)
+            program, task = honest_after(rng)
+            yield Drawn("honest after a leak", program, task, (Outcome.PASSED,))
+            continue
         form = rng.choice(kind.forms)
-        text = f"# {number}\ndef solve(x):\n    {kind.body}\n"
+        text = f"def solve(x):\n    {kind.body}\n"
         if form == "stdio":
             text += "print(solve(int(input())))\n"
-        yield kind, form, text, tasks[form, kind.limits]
+        yield Drawn(kind.name, text, tasks[form, kind.limits], kind.outcomes)
 
 
 _FORMS: tuple[Form, ...] = ("call", "assertion", "stdio")
@@ -264,14 +291,19 @@ def _task(form: Form, limits: Limits) -> Task:
 
 
 def _sample(done: int) -> Sample:
-    with open("/proc/self/statm") as file:
-        pages = int(file.read().split()[1])
     return Sample(
         done=done,
-        rss_bytes=pages * os.sysconf("SC_PAGE_SIZE"),
+        rss_bytes=resident_bytes(),
         fds=len(os.listdir("/proc/self/fd")),
         processes=len(descendants(os.getpid())),
     )
+
+
+def resident_bytes() -> int:
+    """Return this process's resident memory in bytes."""
+    with open("/proc/self/statm") as file:
+        pages = int(file.read().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
 
 
 def descendants(pid: int) -> list[int]:
@@ -293,26 +325,26 @@ def descendants(pid: int) -> list[int]:
     return found
 
 
-def show(report: SoakReport, console: Console) -> None:
-    """Print the samples and the failures."""
+def show(report: SoakReport, output: Output) -> None:
+    """Write the samples and the failures."""
     rate = report.programs / report.seconds
-    table = Table(
-        title=f"{report.programs} programs, {report.workers} workers, {report.isolation}: "
+    rows = [
+        (sample.done, sample.rss_bytes / (1 << 20), sample.fds, sample.processes)
+        for sample in report.samples
+    ]
+    title = (
+        f"{report.programs} programs, {report.workers} workers, {report.isolation}: "
         f"{report.seconds:.0f} s, {rate:.0f}/s"
     )
-    for head in ("programs", "driver MiB", "descriptors", "processes"):
-        table.add_column(head, justify="right")
-    for sample in report.samples:
-        memory = f"{sample.rss_bytes / (1 << 20):.1f}"
-        table.add_row(str(sample.done), memory, str(sample.fds), str(sample.processes))
-    console.print(table)
-    console.print(
+    heads = "programs", Column("driver MiB", digits=1), "descriptors", "processes"
+    output.table("samples", ResultTable(heads, rows, title=title))
+    output.line(
         f"growth after the first tenth {report.rss_growth_bytes / (1 << 20):.1f} MiB; "
         f"descriptors before {report.fds_before}, after {report.fds_after}; "
         f"processes left {report.left}; wrong verdicts {sum(report.wrong.values())}"
     )
     for fault in report.faults:
-        console.print(f"[bold red]{fault}")
+        output.line(fault, style="bold red")
 
 
 @click.command()
@@ -322,16 +354,14 @@ def show(report: SoakReport, console: Console) -> None:
     "--isolation", default="auto", show_default=True, help="Isolation mode of the sandbox."
 )
 @click.option("--seed", default=0, show_default=True, help="Seed for the order of the programs.")
-@click.option("--json", "as_json", is_flag=True, help="Write the report as a JSON object.")
-def command(programs: int, workers: int, isolation: str, seed: int, as_json: bool) -> None:
+@with_output
+def command(programs: int, workers: int, isolation: str, seed: int, output: Output) -> None:
     """Judge a mixture of good and bad programs; exit with 1 after a leak or a wrong verdict."""
     if programs < 1 or workers < 1:
         raise ConfigError("nothing to do", value=(programs, workers), expected="at least 1 of each")
-    with Progress(console=Console(stderr=True), transient=True) as progress:
+    with Progress(console=output.notes, transient=True) as progress:
         report = soak(programs, workers=workers, isolation=isolation, seed=seed, progress=progress)
-    if as_json:
-        click.echo(json.dumps(asdict(report) | {"faults": report.faults}))
-    else:
-        show(report, Console())
+    show(report, output)
+    output.document(asdict(report) | {"faults": report.faults})
     if report.faults:
         sys.exit(1)

@@ -18,6 +18,7 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 
 from codegym.checks.fast_road import check_fast_road
 from codegym.errors import CodegymError, ConformanceError
+from codegym.registration import import_packages
 
 _EPISODES = 4
 _STEPS = 60
@@ -34,6 +35,8 @@ def check_env(env_id: str, **kwargs: Any) -> None:
     Raises:
         ConformanceError: A promise is broken; the message says which.
     """
+    if env_id not in gym.registry:
+        import_packages()
     env = gym.make(env_id, **kwargs)
     with warnings.catch_warnings():
         warnings.simplefilter("error")

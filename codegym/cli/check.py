@@ -4,14 +4,13 @@ import importlib
 from typing import Any
 
 import click
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from codegym import registry
 from codegym.checks.check_source import SourceReport, check_source
 from codegym.checks.check_tokenizer import check_tokenizer, round_trips
-from codegym.errors import ConformanceError, MissingExtraError, UnknownNameError
+from codegym.errors import ConformanceError, UnknownNameError
+from codegym.measuring.output import Output, with_output
+from codegym.measuring.result_table import Column, ResultTable, words
 from codegym.tokenizers import make_tokenizer
 
 # Kinds whose plug-ins the registry knows by name -> the group they are in.
@@ -35,7 +34,8 @@ KINDS = (*_GROUPS, "env", "source", "tokenizer")
     help="Number of tasks (source) or of texts of each origin (tokenizer) to check.",
 )
 @click.option("--judge/--no-judge", default=True, help="Run programs in the sandbox (source).")
-def command(kind: str, name: str, count: int, judge: bool) -> None:
+@with_output
+def command(kind: str, name: str, count: int, judge: bool, output: Output) -> None:
     """Check that a plug-in keeps its contract.
 
     KIND is agent, env, policy, reward, sandbox, source or tokenizer. NAME is the registered name, a
@@ -44,21 +44,23 @@ def command(kind: str, name: str, count: int, judge: bool) -> None:
     """
     if kind not in KINDS:
         raise UnknownNameError("kind of plug-in to check", kind, KINDS)
-    console = Console()
+    output.field(kind=kind, name=name, ok=True)
     try:
         if kind == "source":
             report = check_source(name, count=count, judge=judge)
-            _show(report, console)
+            _show(report, output)
             if not report.ok:
+                output.field(ok=False)
                 raise SystemExit(1)
         elif kind == "tokenizer":
-            _check_tokenizer(name, count, console)
+            _check_tokenizer(name, count, output)
         else:
             _check(kind, name)
     except ConformanceError as error:
-        console.print(f"[red]broken[/] {escape(str(error))}")
+        output.field(ok=False, broken=str(error))
+        output.line(f"broken {error}", style="red")
         raise SystemExit(1) from None
-    console.print(f"[green]ok[/] {kind} {escape(name)}")
+    output.line(f"ok {kind} {name}", style="green")
 
 
 def _check(kind: str, name: str) -> None:
@@ -66,34 +68,46 @@ def _check(kind: str, name: str) -> None:
 
     Raises:
         UnknownNameError: The plug-in does not exist; names the nearest.
-        MissingExtraError: The check needs a package that is not installed.
+        ConformanceError: The contract is violated.
     """
-    try:
-        module = importlib.import_module(f"codegym.checks.check_{kind}")
-    except ModuleNotFoundError as error:
-        raise MissingExtraError(error.name or "torch", "agents") from error
+    module = importlib.import_module(f"codegym.checks.check_{kind}")
     check: Any = vars(module)[f"check_{kind}"]
     check(registry.get(_GROUPS[kind], name) if kind in _GROUPS else name)
 
 
-def _check_tokenizer(name: str, count: int, console: Console) -> None:
+def _check_tokenizer(name: str, count: int, output: Output) -> None:
     tokenizer = make_tokenizer(name)
     check_tokenizer(tokenizer)
-    table = Table("round trip of", "texts", "characters", "tokens", "characters per token")
-    for counts in round_trips(tokenizer, count=count):
-        ratio = f"{counts.characters / max(counts.tokens, 1):.2f}"
-        numbers = (counts.texts, counts.characters, counts.tokens)
-        table.add_row(counts.origin, *(f"{number:,}" for number in numbers), ratio)
-    console.print(table)
+    rows = [
+        (
+            counts.origin,
+            counts.texts,
+            counts.characters,
+            counts.tokens,
+            counts.characters / max(counts.tokens, 1),
+        )
+        for counts in round_trips(tokenizer, count=count)
+    ]
+    heads = (words("round trip of"), "texts", "characters", "tokens")
+    table = ResultTable((*heads, Column("characters per token", digits=2)), rows)
+    output.table("round_trips", table)
 
 
-def _show(report: SourceReport, console: Console) -> None:
-    table = Table("finding", "tasks", "first", title=report.uri, title_justify="left")
-    for label, number, first in report.rows():
-        table.add_row(label, str(number), escape(first))
-    console.print(table)
+def _show(report: SourceReport, output: Output) -> None:
+    rules = ResultTable(
+        (words("contract"), words(report.contract.name)),
+        list(report.contract.rows()),
+        title=report.uri,
+    )
+    output.table("contract", rules)
+    heads = words("finding"), "tasks", words("first")
+    output.table("findings", ResultTable(heads, list(report.rows())))
+    output.field(checked=report.checked, size=report.size, unsolved=report.unsolved)
+    output.field(causes={cause: number for cause, number in report.causes})
+    for cause, number in report.causes:
+        output.line(f"canonical solution fails in {number} tasks: {cause}")
     run = "programs run in the sandbox" if report.judged else "no program was run"
-    console.print(
+    output.line(
         f"{report.checked} of {report.size} tasks checked, {report.unsolved} without a canonical "
         f"solution; ids, determinism and round trip hold; {run}."
     )

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
-from rich.table import Table
 
-from codegym.errors import ConfigError, MissingExtraError
+from codegym.errors import ConfigError
+from codegym.measuring.output import Output, with_output
+from codegym.measuring.result_table import Difference, ResultTable, words
 from codegym.settings import env_args
 
 TASKS = "composites?domain=small&depth=2&split=test"
@@ -81,6 +81,13 @@ BUDGET = 64
 @click.option(
     "--out", type=click.Path(dir_okay=False, path_type=Path), help="Write the whole report as JSON."
 )
+@click.option(
+    "--programs",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write every program with its verdict as JSONL.  [default: in the run's folder, under "
+    "evaluations; beside --out for other policies]",
+)
+@with_output
 def command(
     checkpoint: str,
     tasks: str | None,
@@ -95,6 +102,8 @@ def command(
     isolation: str,
     workers: int | None,
     out: Path | None,
+    programs: Path | None,
+    output: Output,
     **sampling: Any,
 ) -> None:
     """Measure pass@k of a policy.
@@ -102,12 +111,9 @@ def command(
     CHECKPOINT is a run's folder, its checkpoint, or a policy's name such as hf:smollm2. A run's
     folder is measured on the run's held-out tasks, as the run measured itself.
     """
-    try:
-        from codegym.policies.factory import make_policy
-        from codegym.rollout.environments import DEFAULT_ENV, make_env
-    except ModuleNotFoundError as error:
-        raise MissingExtraError(error.name or "torch", "agents") from error
     from codegym.grading.judge import Judge
+    from codegym.policies.factory import make_policy
+    from codegym.rollout.environments import DEFAULT_ENV, make_env
     from codegym.sandbox import make_sandbox
     from codegym.sources import load_tasks
 
@@ -118,7 +124,7 @@ def command(
     critic = _critic(Path(found), policy, greedy) if critic_sampling else None
     shown = f"{min(count, len(source))} tasks of {uri}" if source else f"{count} episodes"
     with (
-        Console(stderr=True).status(f"{shown}, {sampling['n']} programs each"),
+        output.notes.status(f"{shown}, {sampling['n']} programs each"),
         make_sandbox(isolation, workers=workers) as sandbox,
     ):
         played = make_env(
@@ -138,14 +144,50 @@ def command(
         else:
             how["visible"] = visible_tests
             report, table = _guided(title, policy, played, count, critic, sampling | how)
-    Console().print(table)
+    output.table("results", table)
+    output.document(report.to_json(full=output.verbose))
+    _keep(report, Path(checkpoint) if run else None, out, programs, output)
+
+
+def _keep(
+    report: Any, run: Path | None, out: Path | None, chosen: Path | None, output: Output
+) -> None:
+    """Write a report, where that was asked for, and its programs, where there is a place for them.
+
+    Args:
+        report: The report.
+        run: Folder of the run that was measured, if it is one.
+        out: File of the report, if one was asked for.
+        chosen: File of the programs, if the user chose one.
+        output: Where the file is named.
+    """
     if out is not None:
         out.write_text(json.dumps(report.to_json(), indent=2) + "\n")
+    path = chosen
+    if path is None and run is not None:
+        folder = run / "evaluations"
+        number = 1 + (sum(1 for _ in folder.iterdir()) if folder.is_dir() else 0)
+        path = folder / f"{number:03}" / "programs.jsonl"
+        path.parent.mkdir(parents=True)
+        (path.parent / "report.json").write_text(json.dumps(report.to_json()) + "\n")
+    elif path is None and out is not None:
+        path = out.with_suffix(".programs.jsonl")
+    if path is not None:
+        path.write_text("".join(json.dumps(row) + "\n" for row in _programs(report)))
+        output.remark(f"programs  {path}")
+
+
+def _programs(report: Any) -> list[dict[str, Any]]:
+    """Return the kept programs of a report; of critic sampling those of both ways."""
+    if not hasattr(report, "guided"):
+        return list(report.programs)
+    ways = ("plain", report.plain), ("guided", report.guided)
+    return [row | {"way": way} for way, part in ways for row in part.programs]
 
 
 def _evaluated(
     title: str, policy: Any, env: Any, count: int, greedy: bool, how: Mapping[str, Any]
-) -> tuple[Any, Table]:
+) -> tuple[Any, ResultTable]:
     from codegym.measuring.evaluation import evaluate
 
     report = evaluate(policy, None, env=env, count=count, deterministic=greedy, **how)
@@ -154,7 +196,7 @@ def _evaluated(
 
 def _guided(
     title: str, policy: Any, env: Any, count: int, critic: Any, how: Mapping[str, Any]
-) -> tuple[Any, Table]:
+) -> tuple[Any, ResultTable]:
     from codegym.measuring.critic_sampling import critic_sampling
     from codegym.measuring.evaluation import held_out
 
@@ -204,31 +246,25 @@ def _critic(checkpoint: Path, policy: Any, greedy: bool) -> Any:
     return OutcomeCritic.from_state(kept["outcome_critic"], policy)
 
 
-def _table(report: Any, title: str) -> Table:
-    table = Table("", title=title)
-    table.add_column("95 % interval", justify="right")
-    for k, interval in report.pass_at.items():
-        table.add_row(f"pass@{k}", str(interval))
-    if report.hidden_gap is not None:
-        table.add_row("hidden-test gap", str(report.hidden_gap))
-    for name, number in report.outcomes.items():
-        table.add_row(name, str(number))
-    return table
+def _table(report: Any, title: str) -> ResultTable:
+    gap = [("hidden-test gap", report.hidden_gap)] if report.hidden_gap is not None else []
+    rows = [
+        *((f"pass@{k}", interval) for k, interval in report.pass_at.items()),
+        *gap,
+        *report.outcomes.items(),
+    ]
+    return ResultTable((words("measure"), "95 % interval"), rows, title=title)
 
 
-def _comparison(compared: Any, title: str) -> Table:
-    table = Table(
+def _comparison(compared: Any, title: str) -> ResultTable:
+    rows = [
+        (f"pass@{k}", compared.plain.pass_at[k], compared.guided.pass_at[k], Difference(gain))
+        for k, gain in compared.gains.items()
+    ]
+    return ResultTable(
+        (words("measure"), "from nothing", "with the critic", "gain"),
+        rows,
         title=title,
         caption=f"{compared.plain.n} programs per task each; "
         f"{compared.refined:.0%} of the tasks refined, the rest repaired",
     )
-    for head in ("", "from nothing", "with the critic", "gain"):
-        table.add_column(head, justify="right" if head else "left")
-    for k, gain in compared.gains.items():
-        table.add_row(
-            f"pass@{k}",
-            str(compared.plain.pass_at[k]),
-            str(compared.guided.pass_at[k]),
-            f"{gain.mean:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}]",
-        )
-    return table

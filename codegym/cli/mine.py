@@ -8,7 +8,6 @@ from pathlib import Path
 
 import click
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -17,9 +16,10 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
-from rich.table import Table
 
 from codegym.errors import CodegymError, ConfigError
+from codegym.measuring.output import Output, with_output
+from codegym.measuring.result_table import ResultTable, words
 from codegym.mining.contamination import BENCHMARKS, Benchmarks
 from codegym.mining.funnel import Funnel
 from codegym.mining.log import Log
@@ -28,6 +28,7 @@ from codegym.mining.module_tree import Module, find_modules
 from codegym.mining.pipeline import Miner
 from codegym.sources import load_tasks
 from codegym.tasks.task import Task
+from codegym.training.interrupts import Interrupted, explained, this_command
 
 
 @click.command()
@@ -66,6 +67,7 @@ from codegym.tasks.task import Task
 @click.option("--resume", is_flag=True, help="Continue an earlier run to the same file.")
 @click.option("--workers", type=click.IntRange(min=1), help="Number of programs run in parallel.")
 @click.option("--isolation", default="auto", show_default=True, help="Kind of sandbox.")
+@with_output
 def command(
     targets: tuple[str, ...],
     out: Path,
@@ -78,6 +80,7 @@ def command(
     resume: bool,
     workers: int | None,
     isolation: str,
+    output: Output,
 ) -> None:
     """Mine tasks from Python code.
 
@@ -86,49 +89,72 @@ def command(
     """
     from codegym.sandbox import make_sandbox
 
-    console, progress_console = Console(), Console(stderr=True)
     modules = _modules(targets)
     config = MiningConfig(
         seed=seed, min_strength=min_strength, licences=licences, hypothesis=hypothesis
     )
     settings = {"seed": seed, "min_strength": min_strength, "licences": list(licences)}
-    settings["hypothesis"] = hypothesis
-    settings |= {"targets": list(targets), "benchmarks": list(benchmarks)}
+    settings |= {"hypothesis": hypothesis, "targets": list(targets), "benchmarks": list(benchmarks)}
     started, began = time.monotonic(), time.process_time()
     funnel = Funnel()
     with make_sandbox(isolation, workers=workers) as sandbox:
         known = Benchmarks.of(read_benchmarks(benchmarks), sandbox)
         for name, why in known.missing.items():
-            progress_console.print(f"[yellow]not compared with {name}[/]: {escape(why)}")
+            output.notes.print(f"not compared with {name}: {why}", markup=False, highlight=False)
         prepared = time.monotonic() - started
-        with Log(out, settings, resume) as log, _progress(progress_console) as progress:
+        with Log(out, settings, resume) as log, _progress(output.notes) as progress:
             miner = Miner(modules, sandbox, config=config, benchmarks=known, done=log.done)
             for fate in log.done:
                 funnel.add(fate)
-            left = _mine(miner, log, funnel, progress, limit)
+            left, interrupted = _mine(miner, log, funnel, progress, limit)
     elapsed, own = time.monotonic() - started, time.process_time() - began
     kept_now = funnel.kept - sum(fate.stage == "kept" for fate in log.done)
-    _show(funnel, modules, console)
-    if left and (limit is None or funnel.kept < limit):
-        console.print(f"stopped with {left} functions left; --resume continues")
+    if interrupted is not None:
+        saved = f"{funnel.kept} tasks in {out}, with {left} functions left"
+        # After SIGHUP there may be no terminal to write to.
+        with explained(saved, this_command("--resume")):
+            with suppress(OSError):
+                _show(funnel, modules, output)
+            raise interrupted
+    _show(funnel, modules, output)
+    output.line(f"{funnel.kept} tasks in {out}")
+    _sum_up(output, miner, known, kept_now, (elapsed, own, prepared))
+    output.field(tasks=funnel.kept, new=kept_now, left=left, seconds=elapsed, file=str(out))
+
+
+def _sum_up(
+    output: Output,
+    miner: Miner,
+    known: Benchmarks,
+    kept: int,
+    seconds: tuple[float, float, float],
+) -> None:
+    """Write what was kept, how fast, and where the processor's time went."""
+    elapsed, own, prepared = seconds
     inside = miner.costs.cpu_s
-    console.print(
-        f"{funnel.kept} tasks in {out}; {kept_now} of them in {elapsed:.0f} s "
-        f"({60 * kept_now / max(elapsed, 1e-9):.0f} a minute; benchmarks took {prepared:.0f} s)"
+    output.line(
+        f"{kept} of them now, in {elapsed:.0f} s "
+        f"({60 * kept / max(elapsed, 1e-9):.0f} a minute; benchmarks took {prepared:.0f} s)"
     )
     compared = ", ".join(f"{name} ({number})" for name, number in known.sizes.items())
-    console.print(
+    output.remark(
         f"{miner.costs.jobs} jobs: {inside:.1f} s of processor in the sandbox, {own:.1f} s "
         f"outside: {inside / max(inside + own, 1e-9):.0%} in the sandbox; "
         f"compared with {compared or 'no benchmark'}"
     )
 
 
-def _mine(miner: Miner, log: Log, funnel: Funnel, progress: Progress, limit: int | None) -> int:
-    """Mine until all functions are tried, the limit is reached or Ctrl-C; return those left."""
+def _mine(
+    miner: Miner, log: Log, funnel: Funnel, progress: Progress, limit: int | None
+) -> tuple[int, Interrupted | None]:
+    """Mine until all functions are tried, the limit is reached or a signal comes.
+
+    Returns:
+        The number of functions left, and the signal.
+    """
     left = len(miner.candidates())
     bar = progress.add_task("mining", total=left, kept=funnel.kept)
-    with suppress(KeyboardInterrupt):
+    try:
         for fate, task in miner.mine():
             log.write(fate, task)
             funnel.add(fate)
@@ -136,7 +162,9 @@ def _mine(miner: Miner, log: Log, funnel: Funnel, progress: Progress, limit: int
             progress.update(bar, advance=1, kept=funnel.kept)
             if limit is not None and funnel.kept >= limit:
                 break
-    return left
+    except Interrupted as interrupted:
+        return left, interrupted
+    return left, None
 
 
 def read_benchmarks(uris: Sequence[str]) -> dict[str, Sequence[Task] | str]:
@@ -177,18 +205,16 @@ def _progress(console: Console) -> Progress:
     )
 
 
-def _show(funnel: Funnel, modules: Iterable[Module], console: Console) -> None:
-    table = Table("stage", "left", "stopped", "most common reasons")
-    table.columns[1].justify = table.columns[2].justify = "right"
-    for stage, left, stopped, reasons in funnel.rows():
-        table.add_row(stage, str(left), str(stopped) if stopped else "", escape(reasons))
-    console.print(table)
+def _show(funnel: Funnel, modules: Iterable[Module], output: Output) -> None:
+    rows = [
+        (stage, left, stopped or None, reasons) for stage, left, stopped, reasons in funnel.rows()
+    ]
+    heads = words("stage"), "left", "stopped", words("most common reasons")
+    output.table("funnel", ResultTable(heads, rows))
     unread = Counter(module.unread for module in modules if module.unread)
     if unread:
         reasons = ", ".join(f"{reason} {number}" for reason, number in unread.most_common())
-        console.print(f"{unread.total()} modules could not be read: {escape(reasons)}")
+        output.line(f"{unread.total()} modules could not be read: {reasons}")
     origins = Counter(module.origin for module in modules)
     for origin, number in origins.items():
-        console.print(
-            f"{origin.name} {origin.version}, {origin.licence}: {number} modules", highlight=False
-        )
+        output.line(f"{origin.name} {origin.version}, {origin.licence}: {number} modules")

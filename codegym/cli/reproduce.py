@@ -1,21 +1,20 @@
 """``codegym reproduce``: runs an ablation of a paper and compares signs with the paper."""
 
-import json
 from dataclasses import replace
 from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
-from codegym.errors import ConfigError, MissingExtraError
+from codegym.errors import ConfigError
 from codegym.experiments.every_experiment import EXPERIMENTS, load_experiment
 from codegym.experiments.experiment import SCALES, Experiment, Scale
+from codegym.measuring.output import Output, with_output
+from codegym.measuring.result_table import Column, ResultTable, words
 from codegym.settings import env_args
+from codegym.training.interrupts import Interrupted, explained, this_command
 
 if TYPE_CHECKING:
     from codegym.experiments.seed_by_seed import SeedBySeed
@@ -88,8 +87,8 @@ def _two_numbers(ctx: click.Context, param: click.Parameter, value: str) -> tupl
     help="Folder for the runs, results.json, report.md and plot.png.  "
     "[default: runs/reproduce/NAME; with --all runs/reproduce]",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print the results, or the list, as JSON.")
-def command(name: str | None, listed: bool, as_json: bool, **options: Any) -> None:
+@with_output
+def command(name: str | None, listed: bool, output: Output, **options: Any) -> None:
     """Run an ablation of a paper and compare the signs of its results with the paper.
 
     --list shows the values of NAME. Seeds are added until each contrast has a sign or no effect
@@ -103,24 +102,22 @@ def command(name: str | None, listed: bool, as_json: bool, **options: Any) -> No
     scale = SCALES[options["scale"]]
     least, most = options["seeds"] or scale.seeds
     if listed or (name is None and not options["everything"]):
-        _show_list(scale, least, options["programs"], as_json=as_json)
+        _show_list(scale, least, options["programs"], output)
         return
     if name is not None and options["everything"]:
         raise ConfigError("--all runs every experiment", value=name, cure="leave NAME out")
-    try:
-        import torch
-    except ModuleNotFoundError as error:
-        raise MissingExtraError(error.name or "torch", "agents") from error
+    import torch
+
     if options["threads"]:
         torch.set_num_threads(options["threads"])
     seeds = range(options["first_seed"], options["first_seed"] + most)
     if options["everything"]:
-        _run_all(scale, seeds, least, options, as_json=as_json)
+        _run_all(scale, seeds, least, options, output)
         return
     assert name is not None
     chosen = _with_env(load_experiment(name), options["env"], env_args(options["env_assignments"]))
     chosen.check()
-    _run_one(chosen, scale, seeds, least, options, as_json=as_json)
+    _run_one(chosen, scale, seeds, least, options, output)
 
 
 def _with_env(chosen: Experiment, env: str | None, arguments: dict[str, Any]) -> Experiment:
@@ -130,14 +127,17 @@ def _with_env(chosen: Experiment, env: str | None, arguments: dict[str, Any]) ->
     return replace(chosen, env_args={**chosen.env_args, **arguments})
 
 
+def _saved(out: Path) -> str:
+    return f"finished runs, and the checkpoint of the last one, in {out}"
+
+
 def _run_one(
     chosen: Experiment,
     scale: Scale,
     seeds: range,
     least: int,
     options: dict[str, Any],
-    *,
-    as_json: bool,
+    output: Output,
 ) -> None:
     from codegym.experiments.checkpoint_gradients import checkpoint_gradients, mechanism_lines
     from codegym.experiments.runs import ExperimentRuns
@@ -145,57 +145,52 @@ def _run_one(
 
     out = options["out"] or _OUT / chosen.name
     runs = ExperimentRuns(experiment=chosen, scale=scale, out=out, programs=options["programs"])
-    if options["mechanism"]:
-        found = checkpoint_gradients(runs, seeds[0])
-        if found is None:
-            raise click.Abort
-        click.echo(json.dumps(found) if as_json else "\n".join(mechanism_lines(found)))
-        return
-    progress = SeedBySeed(runs=runs, seeds=seeds, least=least)
-    with _progress() as bars:
-        progress.run(Budget(options["budget_minutes"] or inf), **_told(bars))
+    with explained(_saved(out), this_command()):
+        if options["mechanism"]:
+            found = checkpoint_gradients(runs, seeds[0])
+            output.document(found)
+            for line in mechanism_lines(found):
+                output.line(line)
+            return
+        progress = SeedBySeed(runs=runs, seeds=seeds, least=least)
+        with _progress(output) as bars:
+            try:
+                progress.run(Budget(options["budget_minutes"] or inf), **_told(bars, output))
+            except Interrupted:
+                if progress.complete:
+                    progress.write()
+                raise
     if not progress.complete:
-        click.echo(
-            "stopped before the first seed was complete; the same command continues", err=True
-        )
-        raise click.Abort
-    results = progress.write()
-    if progress.stopped:
-        click.echo("stopped; the same command continues", err=True)
-        raise click.Abort
-    if as_json:
-        click.echo(json.dumps(results))
-        return
-    _show(results, progress)
+        output.notes.print("the budget ended before a seed was complete; the command continues")
+        raise click.exceptions.Exit(1)
+    _show(progress.write(), progress, output)
 
 
 def _run_all(
-    scale: Scale, seeds: range, least: int, options: dict[str, Any], *, as_json: bool
+    scale: Scale, seeds: range, least: int, options: dict[str, Any], output: Output
 ) -> None:
     from codegym.experiments.all_experiments import AllExperiments
-    from codegym.experiments.findings_table import table_text
+    from codegym.experiments.findings_table import paragraphs, result_table
     from codegym.experiments.seed_by_seed import Budget
 
+    out = options["out"] or _OUT
     everything = AllExperiments(
-        scale=scale,
-        out=options["out"] or _OUT,
-        seeds=seeds,
-        least=least,
-        programs=options["programs"],
+        scale=scale, out=out, seeds=seeds, least=least, programs=options["programs"]
     )
-    with _progress() as bars:
+    with explained(_saved(out), this_command()), _progress(output) as bars:
         rows = everything.run(
             Budget(options["budget_minutes"] or inf),
-            report=lambda line: click.echo(line, err=True),
-            **_told(bars),
+            report=lambda line: output.notes.print(line, markup=False, soft_wrap=True),
+            **_told(bars, output),
         )
-    click.echo(json.dumps(rows) if as_json else table_text(rows))
-    if any(each.stopped for each in everything.begun.values()):
-        click.echo("stopped; the same command continues", err=True)
-        raise click.Abort
+    output.document(rows)
+    output.table("findings", result_table(rows))
+    for line in paragraphs(rows):
+        output.line(line)
+    output.remark(f"findings {out / 'findings.json'}")
 
 
-def _told(bars: Progress) -> dict[str, Any]:
+def _told(bars: Progress, output: Output) -> dict[str, Any]:
     """Return the callbacks that show runs on a terminal, or as lines elsewhere."""
     present = bars.add_task("", total=1.0, text="")
 
@@ -204,15 +199,14 @@ def _told(bars: Progress) -> dict[str, Any]:
 
     def done(each: Any) -> None:
         if bars.disable:
-            click.echo(
-                f"{each.folder.parent.name}, {each.run.label}, seed {each.run.seed}: done", err=True
-            )
+            text = f"{each.folder.parent.name}, {each.run.label}, seed {each.run.seed}: done"
+            output.notes.print(text, markup=False, soft_wrap=True)
 
     return {"watch": watch, "done": done}
 
 
-def _progress() -> Progress:
-    console = Console(stderr=True)
+def _progress(output: Output) -> Progress:
+    console = output.notes
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -223,16 +217,14 @@ def _progress() -> Progress:
     )
 
 
-def _show(results: dict[str, Any], progress: "SeedBySeed") -> None:
+def _show(results: dict[str, Any], progress: "SeedBySeed", output: Output) -> None:
     from codegym.experiments.experiment_report import CAUTION, INTERVALS, calibration_lines, tables
     from codegym.measuring.run_report import departure_lines
 
-    console = Console()
-    # In a file or a pipe, a wide table is more readable than a folded table.
-    console.width = console.width if console.is_terminal else 160
-    console.print(f"{results['paper']}. {results['question']}", highlight=False)
-    for drawn in tables(results):
-        console.print(drawn)
+    output.document(results)
+    output.line(f"{results['paper']}. {results['question']}")
+    for key, table in tables(results).items():
+        output.table(key, table)
     for line in (
         *calibration_lines(results),
         *departure_lines(results["departures"]),
@@ -240,14 +232,14 @@ def _show(results: dict[str, Any], progress: "SeedBySeed") -> None:
         INTERVALS,
         CAUTION,
     ):
-        console.print(escape(line), highlight=False)
+        output.line(line)
     if not progress.settled:
-        console.print("the budget ended before every contrast was decided", highlight=False)
+        output.line("the budget ended before every contrast was decided")
     for kind, name in (("report", "report.md"), ("results", "results.json"), ("plot", "plot.png")):
-        console.print(f"{kind:8} {progress.runs.out / name}", soft_wrap=True, highlight=False)
+        output.remark(f"{kind:8} {progress.runs.out / name}")
 
 
-def _show_list(scale: Scale, seeds: int, programs: int | None, *, as_json: bool) -> None:
+def _show_list(scale: Scale, seeds: int, programs: int | None, output: Output) -> None:
     rows: list[dict[str, Any]] = [
         {
             "name": experiment.name,
@@ -258,21 +250,15 @@ def _show_list(scale: Scale, seeds: int, programs: int | None, *, as_json: bool)
         }
         for experiment in EXPERIMENTS.values()
     ]
-    if as_json:
-        click.echo(json.dumps(rows))
-        return
-    table = Table(
+    cells: list[tuple[Any, ...]] = []
+    for row in rows:
+        cells += [(*(list(row.values())[:3]), "\n".join(row["arms"]), row["programs"]), (None,) * 5]
+    heads: list[Column | str] = [*map(words, ("name", "paper", "question", "arms")), "programs"]
+    table = ResultTable(
+        heads,
+        cells,
         title=f"experiments, scale {scale.name}, {seeds} seed{'s' if seeds > 1 else ''}",
         caption="programs: written or shown in training, with the starts, null arms and all seeds",
     )
-    for head in ("name", "paper", "question", "arms"):
-        table.add_column(head, overflow="fold")
-    table.add_column("programs", justify="right")
-    for row in rows:
-        table.add_row(
-            row["name"], row["paper"], row["question"], "\n".join(row["arms"]),
-            f"{row['programs']:,}", end_section=True,
-        )  # fmt: skip
-    console = Console()
-    console.width = console.width if console.is_terminal else 140
-    console.print(table)
+    output.table("experiments", table)
+    output.document(rows)

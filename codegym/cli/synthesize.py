@@ -1,18 +1,16 @@
 """``codegym synthesize``: shows the atoms, shows composed tasks, writes them to a file."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import click
-from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.syntax import Syntax
-from rich.table import Table
 
 from codegym.atoms import TOPICS, by_topic, catalogue
 from codegym.errors import ConfigError
+from codegym.measuring.output import Output, with_output
+from codegym.measuring.result_table import Cell, Column, ResultTable, words
 from codegym.sources import load_tasks
 from codegym.sources.composites import ProceduralSource
 from codegym.sources.jsonl import write_jsonl
@@ -38,6 +36,7 @@ _DEFAULT = "composites?domain=all&depth=1-3&shape=any"
     help="Write the tasks to this file, without duplicates.",
 )
 @click.option("--keep-duplicates", is_flag=True, help="Keep tasks with equal code or behaviour.")
+@with_output
 def command(
     tasks: str,
     seed: int | None,
@@ -47,6 +46,7 @@ def command(
     start: int,
     out: Path | None,
     keep_duplicates: bool,
+    output: Output,
 ) -> None:
     """Compose tasks from the 100 atomic functions.
 
@@ -54,16 +54,18 @@ def command(
     "composites?domain=big&depth=2-3&split=test" or "atoms?topic=strings". Without --show, --atoms
     and --out, tables summarise the tasks.
     """
-    console = Console()
     source = load_tasks(_with_seed(tasks, seed))
     if not isinstance(source, ProceduralSource):
         raise ConfigError(
             "not a source of composed tasks", value=tasks, expected="atoms?... or composites?..."
         )
     if atoms:
-        console.print(_atom_table())
-    for index in range(start, min(start + show, len(source))):
-        _print_task(source[index], console)
+        output.table("atoms", _atom_table())
+    shown = [source[index] for index in range(start, min(start + show, len(source)))]
+    for task in shown:
+        _print_task(task, output)
+    if shown:
+        output.field(tasks=[task.to_json() for task in shown])
     if atoms or (show and out is None):
         return
     progress = Progress(
@@ -71,7 +73,7 @@ def command(
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
-        console=Console(stderr=True),
+        console=output.notes,
         transient=True,
     )
     counts: dict[str, Counter[str]] = {name: Counter() for name in ("topic", "type", "depth")}
@@ -82,14 +84,16 @@ def command(
             written = write_jsonl(out, drawn)
         else:
             written = sum(1 for _ in drawn)
+    output.field(written=written)
     for table in _count_tables(counts, written):
-        console.print(table)
+        output.table(f"by_{table.heads[0].name}", table)
     if out is None:
-        console.print(_space_table())
+        output.table("chains", _space_table())
         return
-    console.print(f"{written} tasks written to {out}")
+    output.line(f"{written} tasks written to {out}")
     if filtering is not None:
-        console.print(
+        output.field(same_code=filtering.by_ast, same_behaviour=filtering.by_behaviour)
+        output.line(
             f"left out: {filtering.by_ast} with the code of another task, "
             f"{filtering.by_behaviour} with the behaviour of another"
         )
@@ -126,49 +130,51 @@ def _draw(
         yield task
 
 
-def _print_task(task: Task, console: Console) -> None:
-    console.print(f"[bold]{task.task_id}[/]", highlight=False)
-    program = task.program(task.canonical_solution or "")
-    console.print(Syntax(program.rstrip(), "python", background_color="default"))
+def _print_task(task: Task, output: Output) -> None:
+    output.line(task.task_id, style="bold")
+    output.line(task.program(task.canonical_solution or "").rstrip())
     case = next(case for case in task.tests.cases if isinstance(case, CallCase))
     given = ", ".join(map(repr, case.args))
-    console.print(f"f({given}) == {case.expected!r}", style="green", markup=False)
-    console.print()
+    output.line(f"f({given}) == {case.expected!r}\n", style="green")
 
 
-def _count_tables(counts: dict[str, Counter[str]], total: int) -> Iterator[Table]:
+def _count_tables(counts: dict[str, Counter[str]], total: int) -> Iterator[ResultTable]:
     for name, counter in counts.items():
-        table = Table(name, "tasks", "share", title=f"tasks by {name}", title_justify="left")
-        for key, number in sorted(counter.items(), key=lambda row: (-row[1], row[0])):
-            table.add_row(escape(key), str(number), f"{number / max(1, total):.0%}")
-        yield table
+        rows = [
+            (key, number, number / max(1, total))
+            for key, number in sorted(counter.items(), key=lambda row: (-row[1], row[0]))
+        ]
+        heads = words(name), "tasks", Column("share", digits=2)
+        yield ResultTable(heads, rows, title=f"tasks by {name}")
 
 
-def _atom_table() -> Table:
-    table = Table("topic", "atom", "types", "domain", "says", title="atoms", title_justify="left")
+def _atom_table() -> ResultTable:
     smallest = {domain.level: name for name, domain in DOMAINS.items()}
+    rows: list[tuple[str | None, ...]] = []
     for topic in TOPICS:
         for atom in by_topic(topic):
-            types = escape(f"{', '.join(atom.arguments)} -> {atom.returns}")
-            table.add_row(topic, atom.name, types, smallest[atom.level], atom.phrases[0])
-        table.add_section()
-    return table
+            types = f"{', '.join(atom.arguments)} -> {atom.returns}"
+            rows.append((topic, atom.name, types, smallest[atom.level], atom.phrases[0]))
+        rows.append((None,) * 5)
+    heads = map(words, ("topic", "atom", "types", "domain", "says"))
+    return ResultTable(tuple(heads), rows, title="atoms")
 
 
-def _space_table() -> Table:
+def _space_table() -> ResultTable:
     """Count the chains of each domain: all by depth, and the splits at depth two."""
-    table = Table(
-        *("domain", "atoms", "depth 2", "3", "4", "A at depth 2", "B", "C"),
-        title="number of chains",
-        title_justify="left",
-    )
+    rows: list[Sequence[Cell]] = []
     for name in DOMAINS:
         configs = [
             SynthesisConfig(domain=name, split=split) for split in (Split.A, Split.B, Split.C)
         ]
         space = configs[0].space
-        depths = (f"{space.count(depth):,}" for depth in (2, 3, 4))
-        sets = (str(len(members(config, 2))) for config in configs)
-        table.add_row(name, str(len(space.atoms)), *depths, *sets)
-    table.caption = f"{len(catalogue())} atoms in total; A is for training, B and C are held out"
-    return table
+        depths = (space.count(depth) for depth in (2, 3, 4))
+        rows.append(
+            (name, len(space.atoms), *depths, *(len(members(config, 2)) for config in configs))
+        )
+    return ResultTable(
+        (words("domain"), "atoms", "depth 2", "depth 3", "depth 4", "A at depth 2", "B", "C"),
+        rows,
+        title="number of chains",
+        caption=f"{len(catalogue())} atoms in total; A is for training, B and C are held out",
+    )

@@ -1,24 +1,27 @@
 """``codegym train``: a warm start, reinforcement learning, and a report in a run folder."""
 
-from collections.abc import Mapping
+import shlex
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from codegym.errors import ConfigError, MissingExtraError, UnknownNameError
+from codegym.errors import ConfigError, UnknownNameError
+from codegym.measuring.output import Output, with_output
 from codegym.measuring.run_report import departure_lines
 from codegym.settings import env_args
+from codegym.training.interrupts import Interrupted, explained
 
 
 class _Watcher:
-    """Shows a run: a live bar on a terminal, a line now and then elsewhere."""
+    """Shows a run: a live bar on a terminal, a line now and then elsewhere; with -v all updates."""
 
-    def __init__(self, console: Console) -> None:
-        self._console = console
+    def __init__(self, output: Output) -> None:
+        self._console = console = output.notes
+        self._output = output
         self._bars: dict[str, TaskID] = {}
         self._shown = -1
         self.progress = Progress(
@@ -32,6 +35,15 @@ class _Watcher:
 
     def __call__(self, update: Any) -> None:
         text = _line(update)
+        # A terminal that is gone must not end the run before it is saved.
+        with suppress(OSError):
+            self._show(update, text)
+
+    def _show(self, update: Any, text: str) -> None:
+        if self._output.verbose:
+            figures = "  ".join(f"{name} {value:.4g}" for name, value in update.metrics.items())
+            self._output.detail(f"{update.phase} {update.progress:.1%}  {figures}")
+            return
         if self._console.is_terminal:
             if update.phase not in self._bars:
                 self._bars[update.phase] = self.progress.add_task(update.phase, total=1.0, text="")
@@ -41,6 +53,17 @@ class _Watcher:
         if tenth != self._shown:
             self._shown = tenth
             self._console.print(f"{update.phase:<12} {update.progress:4.0%}  {text}")
+
+    @contextmanager
+    def shown(self) -> Iterator[None]:
+        """Show the bar; a terminal that is gone does no harm."""
+        with suppress(OSError):
+            self.progress.start()
+        try:
+            yield
+        finally:
+            with suppress(OSError):
+                self.progress.stop()
 
 
 @click.command()
@@ -115,6 +138,14 @@ class _Watcher:
 )
 @click.option("--track", help="tensorboard, wandb, trackio; several with commas, or none.")
 @click.option("--guard/--no-guard", default=None, help="Stop a run whose policy collapses.")
+@click.option(
+    "--keep-programs", help="Programs of training that are kept: none, all, failed, N an update."
+)
+@click.option(
+    "--compress-programs/--no-compress-programs",
+    default=None,
+    help="Compress them with zstd (extra: zstd; Python 3.14 has its own).",
+)
 @click.option("--threads", type=click.IntRange(min=1), help="Number of torch's threads.")
 @click.option(
     "--out",
@@ -128,13 +159,21 @@ class _Watcher:
 @click.option(
     "--resume",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Continue the run in this folder; takes no other setting.",
+    help="Continue the run in this folder with its own settings, threads included; another "
+    "option than --good and --elsewhere is refused.",
 )
 @click.option(
     "--good",
     is_flag=True,
     help="With --resume: go on from the last good checkpoint; --set and --no-guard may be given.",
 )
+@click.option(
+    "--elsewhere",
+    is_flag=True,
+    help="With --resume: go on although versions or the processor differ from the run's; numbers "
+    "may then differ from the unbroken run's, and the report says what changed.",
+)
+@with_output
 def command(
     preset: str | None,
     config_file: Path | None,
@@ -145,80 +184,108 @@ def command(
     overwrite: bool,
     resume: Path | None,
     good: bool,
+    elsewhere: bool,
+    output: Output,
     **settings: Any,
 ) -> None:
     """Train a policy: warm start, reinforcement learning from unit tests, evaluation.
 
-    Ctrl-C saves the run and ends it; --resume continues it.
+    Ctrl-C, SIGTERM and SIGHUP save the run after the update under way and end it, with exit code
+    128 + the signal's number; --resume continues it. A second signal ends it at once.
     """
-    console = Console(stderr=True)
-    with console.status("loading torch"):
-        try:
-            from codegym.training import session
-        except ModuleNotFoundError as error:
-            raise MissingExtraError(error.name or "torch", "agents") from error
+    with output.notes.status("loading torch"):
+        from codegym.training import session
     given = {name: value for name, value in settings.items() if value is not None}
     if env_assignments:
         given["env_args"] = env_args(env_assignments)
-    watcher = _Watcher(console)
+    watcher = _Watcher(output)
     if resume is None:
-        if good:
-            raise ConfigError(
-                "--good goes with --resume", value="--good", cure="--resume FOLDER --good"
-            )
+        _refuse_without_resume({"--good": good, "--elsewhere": elsewhere})
         config = session.make_config(_merge(preset, config_file, given, assignments))
-        _announce(console, config, session.departures_of(config))
+        _announce(output, config, session.departures_of(config))
         if dry_run:
             trainer = session.prepare(config, out)
-            _show(trainer.config, trainer.folder.path)
+            _show(trainer.config, trainer.folder.path, output)
             return
-        with watcher.progress:
+        with watcher.shown(), _resumable(session.run_path(config, out)):
             report = session.train(config, out=out, overwrite=overwrite, watch=watcher)
     else:
         changed = {name: value for name, value in given.items() if name == "guard"} if good else {}
-        refused = given.keys() - changed or (assignments and not good)
-        if refused or preset or config_file or out or dry_run or overwrite:
-            raise ConfigError(
-                "--resume takes no other setting",
-                value=sorted(given),
-                cure="the run's own config.yaml is used; after a collapse, --good allows --set",
-            )
-        with watcher.progress:
+        others: dict[str, Any] = {"preset": preset, "config": config_file, "out": out}
+        others |= {"dry_run": dry_run, "overwrite": overwrite}
+        others["set"] = () if good else assignments
+        _refuse_with_resume(
+            {*(given.keys() - changed), *(name for name, value in others.items() if value)}
+        )
+        with watcher.shown(), _resumable(resume):
             report = session.resume(
                 resume,
                 good=good,
+                elsewhere=elsewhere,
                 watch=watcher,
                 change=lambda kept: _assign(kept | changed, assignments),
             )
     if not report.complete:
-        console.print(f"stopped; continue with: codegym train --resume {report.folder}")
-        return
-    _print(report)
+        with _resumable(report.folder):
+            output.document(report.to_json())
+            raise Interrupted(report.stopped_by)
+    _write(report, output)
 
 
-def _announce(console: Console, config: Any, departures: Mapping[str, Any]) -> None:
-    """Print which preset was chosen, and which settings differ from the paper's."""
-    reward = escape(config.reward) or "of the environment"
-    console.print(f"{config.agent}, preset {config.agent_preset}, reward {reward}")
-    for line in departure_lines(departures):
-        console.print(f"  {escape(line)}", highlight=False)
+def _refuse_without_resume(options: Mapping[str, bool]) -> None:
+    for option, chosen in options.items():
+        if chosen:
+            raise ConfigError(
+                f"{option} goes with --resume", value=option, cure=f"--resume FOLDER {option}"
+            )
 
 
-def _show(config: Any, out: Path) -> None:
-    """Print a run's settings as its config.yaml would hold them, and its phases."""
+def _refuse_with_resume(names: Iterable[str]) -> None:
+    if refused := sorted("--" + name.replace("_", "-") for name in names):
+        raise ConfigError(
+            "--resume takes no other setting",
+            value=refused,
+            expected="the settings in the run's own config.yaml",
+            cure="leave them out; after a collapse, --good allows --set and --no-guard",
+        )
+
+
+def _resumable(folder: Path) -> AbstractContextManager[None]:
+    """Say of a signal that the run's checkpoint can be gone on with, if there is one."""
+    from codegym.training.run_folder import RunFolder
+
+    def saved() -> str:
+        checkpoint = RunFolder(folder).checkpoint
+        return f"the checkpoint in {checkpoint}" if checkpoint.is_dir() else ""
+
+    return explained(saved, shlex.join(["codegym", "train", "--resume", str(folder)]))
+
+
+def _announce(output: Output, config: Any, departures: Mapping[str, Any]) -> None:
+    """Write which preset was chosen, and which settings differ from the paper's."""
+    reward = config.reward or "of the environment"
+    lines = [f"{config.agent}, preset {config.agent_preset}, reward {reward}"]
+    lines += [f"  {line}" for line in departure_lines(departures)]
+    for line in lines:
+        output.notes.print(line, highlight=False, markup=False)
+
+
+def _show(config: Any, folder: Path, output: Output) -> None:
+    """Write a run's settings as its config.yaml would hold them, and its phases."""
     import yaml
 
     from codegym.training.config import phases_of
 
-    click.echo(yaml.safe_dump(config.to_mapping(), sort_keys=False), nl=False)
+    output.document(config.to_mapping() | {"folder": str(folder)})
+    output.line(yaml.safe_dump(config.to_mapping(), sort_keys=False).rstrip("\n"))
     for phase in phases_of(config):
         budget = next(
             f"{getattr(phase, name):g} {name}"
             for name in ("minutes", "updates", "programs")
             if getattr(phase, name)
         )
-        click.echo(f"# {phase.name}: {phase.agent}, preset {phase.preset}, {budget}")
-    click.echo(f"# folder: {out}")
+        output.line(f"# {phase.name}: {phase.agent}, preset {phase.preset}, {budget}")
+    output.line(f"# folder: {folder}")
 
 
 def _merge(
@@ -277,17 +344,15 @@ def _line(update: Any) -> str:
     return "  ".join([*parts, f"{update.programs_per_s:.0f} programs/s"])
 
 
-def _print(report: Any) -> None:
-    """Print the table of a complete run, and where its files are."""
-    from codegym.measuring.run_report import table
+def _write(report: Any, output: Output) -> None:
+    """Write the table of a complete run, and where its files are."""
+    from codegym.measuring.run_report import notes, table
 
-    out = Console()
-    out.print(table(report.summary, agent=report.config.agent))
-    for line in departure_lines(report.departures):
-        out.print(escape(line), soft_wrap=True, highlight=False)
-    out.print(
+    output.document(report.to_json())
+    output.table("summary", table(report.summary, agent=report.config.agent))
+    for line in (*notes(report.summary), *departure_lines(report.departures)):
+        output.line(line)
+    output.remark(
         f"report  {report.folder / 'report.json'}\nplot    {report.folder / 'learning_curve.png'}\n"
-        f"policy  {report.checkpoint}",
-        soft_wrap=True,
-        highlight=False,
+        f"policy  {report.checkpoint}\npage    codegym show {report.folder}"
     )

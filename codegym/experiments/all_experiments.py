@@ -74,7 +74,7 @@ class AllExperiments:
                 if experiment.second and self._differs(experiment):
                     second = load_experiment(experiment.second)
                     self._advance(second, target, budget, report, told)
-                if not budget.left() or any(each.stopped for each in self.begun.values()):
+                if not budget.left():
                     return self.write()
         return self.write()
 
@@ -93,7 +93,7 @@ class AllExperiments:
                 return
             if self.mechanism and budget.left() and experiment.name not in self._mechanisms:
                 found = checkpoint_gradients(progress.runs, self.seeds[0])
-                self._mechanisms[experiment.name] = mechanism_lines(found) if found else []
+                self._mechanisms[experiment.name] = mechanism_lines(found)
             self._results[experiment.name] = progress.write()
             self.write()
             report(_line(self._results[experiment.name]))

@@ -17,7 +17,7 @@ _FILE = "mechanism.json"
 
 def checkpoint_gradients(
     runs: ExperimentRuns, seed: int = 0, *, tasks: int = TASKS, batches: int = BATCHES
-) -> dict[str, Any] | None:
+) -> dict[str, Any]:
     """Return the figures at the start and at the end of the first arm, or read earlier figures.
 
     The frozen critic is fitted at the start.
@@ -30,8 +30,10 @@ def checkpoint_gradients(
 
     Returns:
         ``checkpoints``: label of the run -> ``estimators`` (name -> ``noise``, ``cosine``,
-        ``signal``), ``explained_variance`` of the critics and ``pass_rate``. None if a run was
-        stopped.
+        ``signal``), ``explained_variance`` of the critics and ``pass_rate``.
+
+    Raises:
+        Interrupted: A signal stopped the training of a missing run.
     """
     path = runs.out / _FILE
     subject: dict[str, Any] = {"seed": seed, "tasks": tasks, "batches": batches}
@@ -45,8 +47,6 @@ def checkpoint_gradients(
         folders[each.run.label] = each.folder
         if all(arm.label in folders for arm in wanted):
             break
-    else:
-        return None
     found: dict[str, Any] = {"subject": subject, "checkpoints": {}}
     frozen: Critic | None = None
     for arm in wanted:

@@ -1,11 +1,11 @@
 """Experiment report: draws tables for the terminal and for report.md, and a plot."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from rich.table import Table
-
+from codegym.measuring.plotting import STYLES, new_figure
+from codegym.measuring.result_table import Cell, Column, Difference, ResultTable, words
 from codegym.measuring.run_report import KINDS, departure_lines
 from codegym.measuring.statistics import Interval
 
@@ -19,7 +19,6 @@ INTERVALS = (
     "their intervals are at the corrected level. `no effect`: the interval lies within +-.02."
 )
 
-Rows = tuple[str, Sequence[str], list[list[str]]]  # title, heads, cells
 _HEADS = {
     "train-set": "on training tasks",
     "hidden": "hidden tests passed",
@@ -27,37 +26,55 @@ _HEADS = {
 }
 
 
-def rows(results: Mapping[str, Any]) -> list[Rows]:
-    """Return the tables of an experiment as text: per kind the arms, then the contrasts."""
-    return [*(_arms(results, kind) for kind in KINDS), _contrasts(results)]
+def tables(results: Mapping[str, Any]) -> dict[str, ResultTable]:
+    """Return the tables of an experiment: per kind the arms, then the contrasts."""
+    return {
+        **{kind: _arms(results, kind) for kind in KINDS},
+        "contrasts": _contrasts(results),
+    }
 
 
-def _arms(results: Mapping[str, Any], kind: str) -> Rows:
+def _arms(results: Mapping[str, Any], kind: str) -> ResultTable:
     measured = next(iter(results["arms"].values()))[kind]
-    heads = ["arm", "programs", "before", "after", "gain", "after, by seed"]
     further = [name for name in measured if name not in ("before", "after", "gain", "gap")]
-    heads += [_HEADS.get(name, f"on {name}") for name in further]
-    heads += ["train-test gap"] if "gap" in measured else []
-    cells = []
+    heads: list[Column | str] = [
+        words("arm"),
+        Column("programs", digits=0),
+        "before",
+        "after",
+        "gain",
+        words("after, by seed"),
+        *(_HEADS.get(name, f"on {name}") for name in further),
+        *(("train-test gap",) if "gap" in measured else ()),
+    ]
+    cells: list[list[Cell]] = []
     for label, arm in results["arms"].items():
         figures = arm[kind]
-        row = [
+        row: list[Cell] = [
             label,
-            f"{sum(arm['programs']) / len(arm['programs']):.0f}",
-            str(Interval(**figures["before"]["mean"])),
-            str(Interval(**figures["after"]["mean"])),
-            signed(figures["gain"]["mean"]),
+            sum(arm["programs"]) / len(arm["programs"]),
+            Interval(**figures["before"]["mean"]),
+            Interval(**figures["after"]["mean"]),
+            Difference(Interval(**figures["gain"]["mean"])),
             " ".join(f"{value:.3f}" for value in figures["after"]["seeds"]),
         ]
-        row += [str(Interval(**figures[name]["mean"])) for name in further]
-        row += [signed(figures["gap"]["mean"])] if "gap" in figures else []
+        row += [Interval(**figures[name]["mean"]) for name in further]
+        row += [Difference(Interval(**figures["gap"]["mean"]))] if "gap" in figures else []
         cells.append(row)
-    return f"{kind}: pass@1 on held-out tasks, 95 % intervals", heads, cells
+    return ResultTable(heads, cells, title=f"{kind}: pass@1 on held-out tasks, 95 % intervals")
 
 
-def _contrasts(results: Mapping[str, Any]) -> Rows:
-    heads = ["contrast", "", "difference", "by seed", "seeds", "verdict", "the paper"]
-    cells = []
+def _contrasts(results: Mapping[str, Any]) -> ResultTable:
+    heads = (
+        words("contrast"),
+        words("programs", "kind"),
+        "difference",
+        words("by seed"),
+        "seeds",
+        words("verdict"),
+        words("the paper"),
+    )
+    cells: list[list[Cell]] = []
     for contrast in results["contrasts"]:
         for kind in KINDS:
             figure = contrast[kind]
@@ -66,14 +83,15 @@ def _contrasts(results: Mapping[str, Any]) -> Rows:
                 [
                     contrast["name"] if first else "",
                     kind,
-                    signed(figure["mean"]),
+                    Difference(Interval(**figure["mean"])),
                     " ".join(f"{value:+.3f}" for value in figure["seeds"]),
-                    str(figure["decided_at"]),
+                    figure["decided_at"],
                     figure["verdict"],
                     contrast["paper"] if first else "",
                 ]
             )
-    return "contrasts: differences, paired by task and seed, corrected intervals", heads, cells
+    title = "contrasts: differences, paired by task and seed, corrected intervals"
+    return ResultTable(heads, cells, title=title)
 
 
 def calibration_lines(results: Mapping[str, Any]) -> list[str]:
@@ -93,25 +111,6 @@ def calibration_lines(results: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def signed(figure: Mapping[str, float]) -> str:
-    """Return a difference and its interval, with signs."""
-    return f"{figure['mean']:+.3f} [{figure['low']:+.3f}, {figure['high']:+.3f}]"
-
-
-def tables(results: Mapping[str, Any]) -> list[Table]:
-    """Draw the tables for the terminal."""
-    drawn = []
-    for title, heads, cells in rows(results):
-        table = Table(title=title)
-        for head in heads:
-            words = head in ("arm", "contrast", "", "verdict", "the paper")
-            table.add_column(head, justify="left" if words else "right", overflow="fold")
-        for row in cells:
-            table.add_row(*row)
-        drawn.append(table)
-    return drawn
-
-
 def markdown(results: Mapping[str, Any]) -> str:
     """Return the whole report as Markdown."""
     machine = results["machine"]
@@ -122,12 +121,9 @@ def markdown(results: Mapping[str, Any]) -> str:
         f"{results['eval_count']} held-out tasks of `{results['eval_tasks']}` "
         f"in `{results['env']}`, one greedy and {results['eval_samples']} sampled programs each.",
     ]
-    for title, heads, cells in rows(results):
-        lines = [heads, ["---"] * len(heads), *cells]
-        body = "\n".join(
-            "| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines
-        )
-        parts.append(f"**{title[0].upper()}{title[1:]}**\n\n{body}")
+    for table in tables(results).values():
+        title = table.title
+        parts.append(f"**{title[0].upper()}{title[1:]}**\n\n{table.markdown()}")
     parts += [
         "![pass@1 by arm, and the contrasts](plot.png)",
         "\n".join(f"- {line}" for line in calibration_lines(results)),
@@ -142,13 +138,9 @@ def markdown(results: Mapping[str, Any]) -> str:
 
 def plot(results: Mapping[str, Any], path: Path) -> None:
     """Draw pass@1 of each arm and the contrasts, with the seeds as dots, as a PNG."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     arms, contrasts = results["arms"], results["contrasts"]
     height = 1.6 + 0.45 * max(len(arms), len(contrasts))
-    figure = Figure(figsize=(12, height), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(12, height)
     left, right = figure.subplots(1, 2)
     _draw(
         left, {label: {kind: arm[kind]["after"] for kind in KINDS} for label, arm in arms.items()}
@@ -169,12 +161,19 @@ def plot(results: Mapping[str, Any], path: Path) -> None:
 
 
 def _draw(axes: Any, lines: Mapping[str, Mapping[str, Any]]) -> None:
-    for shift, (kind, colour) in enumerate(zip(KINDS, ("tab:blue", "tab:orange"), strict=True)):
+    for shift, (kind, style) in enumerate(zip(KINDS, STYLES, strict=False)):
+        colour = style["color"]
         for place, label in enumerate(lines):
             figure = lines[label][kind]
             mean, height = figure["mean"], place + 0.2 * (shift - 0.5)
             axes.plot([mean["low"], mean["high"]], [height, height], color=colour)
-            axes.plot(mean["mean"], height, "s", color=colour, label=kind if place == 0 else None)
+            axes.plot(
+                mean["mean"],
+                height,
+                style["marker"],
+                color=colour,
+                label=kind if place == 0 else None,
+            )
             axes.plot(
                 figure["seeds"], [height] * len(figure["seeds"]), ".", color=colour, alpha=0.5
             )

@@ -9,8 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from codegym.experiments.experiment_report import signed
 from codegym.experiments.findings import AGREES, DIFFERS, NO_EFFECT, UNDECIDED
+from codegym.measuring.result_table import Cell, Difference, ResultTable, words
+from codegym.measuring.statistics import Interval
 
 NOT_RUN = "not run"
 
@@ -139,6 +140,7 @@ def _figures(finding: Finding, found: Mapping[str, Any]) -> dict[str, Any]:
         "interval": [figure["mean"]["low"], figure["mean"]["high"]],
         "seeds": figure["decided_at"],
         "false_sign_rate": calibration["false_sign_rate"] if calibration else None,
+        "scale": found["scale"],
         "command": found["command"],
         "commit": found["commit"],
         "machine": found["machine"],
@@ -153,16 +155,20 @@ _MEANING = {
 }
 
 
+def _signed(figure: Mapping[str, Any]) -> str:
+    return Interval(**figure["mean"]).signed()
+
+
 def _paragraph(finding: Finding, found: Mapping[str, Any], row: Mapping[str, Any]) -> str:
     contrasts = [found["contrasts"][place] for place in finding.contrasts]
     first = contrasts[0]
     words = [
         f"The paper: {finding.claim} ({first['paper']}). Here, over {row['seeds']} seeds, "
-        f"{first['name']} is {signed(first['sampled']['mean'])} sampled and "
-        f"{signed(first['greedy']['mean'])} greedy. {_MEANING.get(row['verdict'], '')}"
+        f"{first['name']} is {_signed(first['sampled'])} sampled and "
+        f"{_signed(first['greedy'])} greedy. {_MEANING.get(row['verdict'], '')}"
     ]
     others = [
-        f"{each['name']} {signed(each['sampled']['mean'])} ({each['sampled']['verdict']})"
+        f"{each['name']} {_signed(each['sampled'])} ({each['sampled']['verdict']})"
         for each in contrasts[1:]
     ]
     words += [f"Beside it: {'; '.join(others)}."] if others else []
@@ -170,30 +176,48 @@ def _paragraph(finding: Finding, found: Mapping[str, Any], row: Mapping[str, Any
         second = row["second"]
         words.append(
             f"In a second setting ({second['experiment']}) {second['contrast']} is "
-            f"{second['effect']:+.3f} "
-            f"[{second['interval'][0]:+.3f}, {second['interval'][1]:+.3f}]: {second['verdict']}."
+            f"{Interval(second['effect'], *second['interval']).signed()}: {second['verdict']}."
         )
     return " ".join(words)
 
 
-def table_text(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Return the table as Markdown: a line and a paragraph for each finding."""
-    lines = [
-        "| finding | verdict | effect | interval | seeds | false signs | contrast |",
-        "|---|---|---|---|---|---|---|",
-    ]
+def result_table(rows: Sequence[Mapping[str, Any]]) -> ResultTable:
+    """Return the table of findings."""
+    cells: list[Sequence[Cell]] = []
     for row in rows:
         if row["verdict"] == NOT_RUN:
-            lines.append(f"| {row['finding']} | {NOT_RUN} | | | | | |")
+            cells.append((row["finding"], NOT_RUN, *(None,) * 5))
             continue
-        low, high = row["interval"]
-        rate = row["false_sign_rate"]
-        lines.append(
-            f"| {row['finding']} | **{row['verdict']}** | {row['effect']:+.3f} "
-            f"| [{low:+.3f}, {high:+.3f}] | {row['seeds']} "
-            f"| {'' if rate is None else f'{rate:.1%}'} | {row['contrast']} |"
-        )
-    parts = ["# Findings", "\n".join(lines)]
+        effect = Difference(Interval(row["effect"], *row["interval"]))
+        figures = row["verdict"], effect, row["scale"], row["seeds"], row["false_sign_rate"]
+        cells.append((row["finding"], *figures, row["contrast"]))
+    return ResultTable(
+        (
+            words("finding"),
+            words("verdict"),
+            "effect",
+            words("scale"),
+            "seeds",
+            "false signs",
+            words("contrast"),
+        ),
+        cells,
+        title="findings: sampled pass@1, corrected intervals",
+    )
+
+
+def paragraphs(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return a paragraph for each finding, and the lines on its gradient estimators."""
+    lines = []
+    for row in rows:
+        lines.append(f"{row['finding']} ({row['experiment']}): {row['paragraph']}")
+        lines += row.get("mechanism", ())
+    return lines
+
+
+def table_text(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Return the table as Markdown: a line and a paragraph for each finding."""
+    parts = ["# Findings", result_table(rows).markdown()]
     for row in rows:
         parts.append(f"**{row['finding']}** ({row['experiment']}). {row['paragraph']}")
         if row.get("mechanism"):

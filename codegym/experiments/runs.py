@@ -73,8 +73,10 @@ class ExperimentRuns:
             go_on: Called before each run; False ends the iteration.
 
         Yields:
-            Each run when it is finished. A run that was stopped ends the iteration early, with
-            fewer runs than ``arms``.
+            Each run when it is finished.
+
+        Raises:
+            Interrupted: A signal stopped the run under way, which can be continued.
         """
         finished: dict[str, FinishedRun] = {}
         for arm in self.arms:
@@ -91,8 +93,6 @@ class ExperimentRuns:
                 start=start.run if start else None,
                 watch=watch and partial(watch, f"{arm.label}, seed {seed}"),
             )
-            if curve is None:
-                return
             finished[arm.label] = FinishedRun(
                 run=ComparisonRun(arm.label, seed, curve), folder=folder
             )

@@ -48,7 +48,6 @@ class SeedBySeed:
         finished: Runs of the complete seeds.
         further: (label, seed) -> reports on further sets of tasks.
         complete: Number of complete seeds.
-        stopped: Whether a run was interrupted.
     """
 
     runs: ExperimentRuns
@@ -57,7 +56,6 @@ class SeedBySeed:
     finished: list[FinishedRun] = field(default_factory=list)
     further: dict[tuple[str, int], dict[str, Any]] = field(default_factory=dict)
     complete: int = 0
-    stopped: bool = False
 
     @property
     def looks(self) -> tuple[int, ...]:
@@ -78,7 +76,7 @@ class SeedBySeed:
         watch: Watch | None = None,
         done: Callable[[FinishedRun], None] = lambda run: None,
     ) -> bool:
-        """Train or read the next seed; False if the budget ended or a run was stopped before.
+        """Train or read the next seed; False if the budget ended before.
 
         Args:
             budget: Ends the seed before a run that would begin too late.
@@ -94,7 +92,6 @@ class SeedBySeed:
                 self.further[each.run.label, seed] = further_scores(each, sets, count)
             done(each)
         if len(new) < len(self.runs.arms):
-            self.stopped = budget.left()
             return False
         self.finished += new
         self.complete += 1

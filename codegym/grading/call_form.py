@@ -8,8 +8,8 @@ its result or exception. Repeated calls are kept once.
 The call form is stricter where a test accepts several answers (any root within 1e-4, any order of
 a list): it accepts only the reference's answer, within ``float_tolerance``. This is the largest
 tolerance that the test states (a number below 0.1 with which a difference is compared, or which is
-passed to ``isclose`` and similar functions), else 1e-9. It is relative above 1 and absolute below;
-see ``codegym.grading.compare``.
+passed to ``isclose`` and similar functions), else 1e-9. It is relative, and absolute for 0.0; see
+``codegym.grading.compare``.
 """
 
 import ast
@@ -20,6 +20,7 @@ from typing import Any
 from codegym.errors import TaskError
 from codegym.grading.judge import default_sandbox
 from codegym.sandbox import wire
+from codegym.sandbox.inside.bounds import signs, too_deep
 from codegym.sandbox.job import ExecutionResult, Job, Sandbox
 from codegym.sandbox.limits import Limits
 from codegym.tasks.cases import CallCase
@@ -29,6 +30,7 @@ from codegym.tasks.task import Task
 LEAST_TOLERANCE = 1e-9
 LARGEST_TOLERANCE = 0.1
 MAX_RECORDING_BYTES = 16 << 20
+MAX_RECORDED_SIGNS = 1_000_000
 _PROGRAM = "from codegym.sandbox.inside.recorder import record\n"
 _TOLERANT_CALLS = ("isclose", "allclose", "approx", "assertAlmostEqual", "assert_allclose")
 
@@ -113,7 +115,7 @@ def _job(task: Task) -> Job:
         memory_bytes=2 * limits.memory_bytes,
         output_bytes=room,
     )
-    payload = wire.dumps({"function": "record", "calls": [[given, {}]]})
+    payload = wire.dumps({"function": "record", "calls": [[given, {}]], "site": suite.site})
     return Job(program=_PROGRAM, mode="call", payload=payload, limits=wider)
 
 
@@ -140,7 +142,10 @@ def _made(task: Task, first: ExecutionResult, second: ExecutionResult) -> Task |
     if not cases:
         return Unrecorded("the test calls nothing")
     suite = TestSuite.of_calls(
-        list(cases.values()), float_tolerance=stated_tolerance(task), limits=task.tests.limits
+        list(cases.values()),
+        float_tolerance=stated_tolerance(task),
+        site=task.tests.site,
+        limits=task.tests.limits,
     )
     return replace(task, tests=suite)
 
@@ -148,10 +153,15 @@ def _made(task: Task, first: ExecutionResult, second: ExecutionResult) -> Task |
 def _read(result: ExecutionResult) -> dict[str, Any]:
     if not result.replies:
         return {"refused": f"the reference did not end ({result.limit or 'its process died'})"}
+    if signs(result.replies[0]) > MAX_RECORDED_SIGNS or too_deep(result.replies[0]):
+        return {"refused": "the recording of the reference has too many values"}
     reply: dict[str, Any] = wire.loads(result.replies[0])
     if "r" not in reply:
         return {"refused": f"the reference fails: {reply}"[:300]}
-    recording: dict[str, Any] = wire.loads(reply["r"].encode())
+    text = reply["r"].encode()
+    if too_deep(text):  # the reply held it as a string, so its signs are counted already
+        return {"refused": "the recording of the reference is nested too deeply"}
+    recording: dict[str, Any] = wire.loads(text)
     return recording
 
 

@@ -8,13 +8,20 @@ assertion form they are in the examiner's sandbox, never in the candidate's.
 import os
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, Literal, NoReturn, overload
 
-from codegym.errors import ConfigError, SandboxError, SandboxUnavailableError
-from codegym.grading.read_result import read
-from codegym.grading.run_plan import Plan, plan_for
+from codegym.errors import (
+    ConfigError,
+    MissingVerdictsError,
+    NotCopiedError,
+    SandboxError,
+    SandboxUnavailableError,
+)
+from codegym.grading.pending import Pending
+from codegym.grading.run_plan import plan_for
+from codegym.grading.surroundings import surroundings
 from codegym.grading.verdict import Verdict
-from codegym.grading.verdict_cache import VerdictCache
+from codegym.grading.verdict_cache import VerdictCache, setting
 from codegym.sandbox.choice import make_sandbox
 from codegym.sandbox.job import ExecutionResult, Job, Sandbox, Ticket
 from codegym.tasks.task import Task
@@ -39,7 +46,30 @@ def judge(program: str, task: Task, *, sandbox: Sandbox | None = None) -> Verdic
     Raises:
         SandboxError: The sandbox broke, twice; never to be read as a failing program.
     """
-    return judge_many([(program, task)], sandbox=sandbox)[0]
+    graded = Judge(sandbox).grade([(program, task)])[0]
+    if isinstance(graded, SandboxError):
+        raise graded
+    return graded
+
+
+@overload
+def judge_many(
+    programs_and_tasks: Iterable[tuple[str, Task]],
+    *,
+    sandbox: Sandbox | None = None,
+    cache: VerdictCache | None = None,
+    missing: Literal["raise"] = "raise",
+) -> list[Verdict]: ...
+
+
+@overload
+def judge_many(
+    programs_and_tasks: Iterable[tuple[str, Task]],
+    *,
+    sandbox: Sandbox | None = None,
+    cache: VerdictCache | None = None,
+    missing: Literal["none"],
+) -> list[Verdict | None]: ...
 
 
 def judge_many(
@@ -47,23 +77,29 @@ def judge_many(
     *,
     sandbox: Sandbox | None = None,
     cache: VerdictCache | None = None,
-) -> list[Verdict]:
+    missing: Literal["raise", "none"] = "raise",
+) -> list[Verdict] | list[Verdict | None]:
     """Run many programs side by side; return their verdicts in the order given.
 
     Args:
         programs_and_tasks: Pairs as for ``judge``; may be a generator.
         sandbox: Where to run them; by default a sandbox that this process keeps until it exits.
         cache: Verdicts seen before, and where new ones are put.
+        missing: What happens where a program has no verdict because the sandbox broke on it,
+            twice: ``raise`` an error that holds the other verdicts, or put ``none`` in its place.
 
     Raises:
-        SandboxError: The sandbox broke, twice, on a program.
+        MissingVerdictsError: Some programs have no verdict, and ``missing`` is ``raise``.
+        ConfigError: A pair is not a program and a task, or ``missing`` is unknown.
     """
-    judge = Judge(sandbox, cache=cache)
-    tickets = [judge.submit(*_pair(pair)) for pair in programs_and_tasks]
-    verdicts: dict[Ticket, Verdict] = {}
-    while len(verdicts) < len(tickets):
-        verdicts.update(judge.collect())
-    return [verdicts[ticket] for ticket in tickets]
+    if missing not in ("raise", "none"):
+        raise ConfigError("unusable missing", value=missing, expected="raise or none")
+    graded = Judge(sandbox, cache=cache).grade(map(_pair, programs_and_tasks))
+    verdicts = [None if isinstance(each, SandboxError) else each for each in graded]
+    errors = {at: each for at, each in enumerate(graded) if isinstance(each, SandboxError)}
+    if errors and missing == "raise":
+        raise MissingVerdictsError(verdicts, errors)
+    return verdicts
 
 
 def _pair(pair: Any) -> tuple[str, Task]:
@@ -118,8 +154,9 @@ class Judge:
             for ticket, verdict in judge.collect(timeout_s=0.0):
                 ...
 
-    Identical pairs of program and task under way at the same time run once. A copy of a judge, a
-    pickle of it, and a judge in a forked process start without the programs that are under way.
+    Identical pairs of program and task under way at the same time run once. A judge in a forked
+    process starts without the programs that are under way. A judge cannot be copied or pickled:
+    every worker makes one.
 
     Args:
         sandbox: Where programs run; a shared one of this process by default.
@@ -151,24 +188,26 @@ class Judge:
         self._tickets = 0
         self._forget()
 
-    def __getstate__(self) -> dict[str, Any]:
-        state = self.__dict__.copy()
-        for name in ("_channel", "_ready", "_waiting", "_running", "_twins"):
-            del state[name]
-        return state
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
+        raise NotCopiedError("judge", "codegym.Judge(...)")
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
-        self._forget()
+    def settings(self) -> dict[str, Any]:
+        """Return the arguments that make another such judge, which shares sandbox and cache."""
+        return {
+            "sandbox": self._sandbox,
+            "isolation": self._isolation,
+            "cache": self._cache,
+            "stand_in": self._stand_in,
+        }
 
     def _forget(self) -> None:
         self._process = os.getpid()
         self._channel: Sandbox | None = None
         self._ready: list[tuple[Ticket, Graded]] = []
         self._waiting: list[tuple[Ticket, str, Task]] = []
-        self._running: dict[Ticket, _Pending] = {}
-        # Twins are found by the identity of the task; ``_Pending`` keeps it alive meanwhile.
-        self._twins: dict[tuple[str, int], _Pending] = {}
+        self._running: dict[Ticket, Pending] = {}
+        # Twins are found by the identity of the task; ``Pending`` keeps it alive meanwhile.
+        self._twins: dict[tuple[str, int], Pending] = {}
 
     def _open(self) -> Sandbox:
         if self._process != os.getpid():
@@ -179,7 +218,7 @@ class Judge:
             self._channel = sandbox.channel()
         return self._channel
 
-    def grade(self, pairs: Pairs) -> list[Graded]:
+    def grade(self, pairs: Iterable[tuple[str, Task]]) -> list[Graded]:
         """Judge programs side by side; return the verdict of each, or the error in its place.
 
         No other program may be under way.
@@ -187,8 +226,16 @@ class Judge:
         Raises:
             SandboxUnavailableError: This machine refuses the isolation.
         """
-        tickets = [self.submit(program, task) for program, task in pairs]
         graded: dict[Ticket, Graded] = {}
+        tickets = []
+        for program, task in pairs:
+            try:
+                tickets.append(self.submit(program, task))
+            except SandboxUnavailableError:
+                raise
+            except SandboxError as error:
+                tickets.append(self._tickets)
+                graded[self._tickets] = error
         while len(graded) < len(tickets):
             graded.update(self.collect_graded())
         return [graded[ticket] for ticket in tickets]
@@ -217,17 +264,22 @@ class Judge:
             return ticket
         plan = plan_for(task)
         key = None
-        if self._cache is not None:
-            key = self._cache.key(text, plan.digest, channel.isolation)
+        # Without isolation a program sees the whole host, which no key can hold.
+        if self._cache is not None and self._may_file(channel, task):
+            around = surroundings(channel.isolation, channel.packages)
+            key = self._cache.key(text, plan.digest, around)
             known = self._cache.get(key)
             if known is not None:
                 self._ready.append((ticket, known))
                 return ticket
-        pending = _Pending(text, task, plan, key, ticket)
-        job = Job(program=text, mode=plan.form, payload=plan.payload, limits=plan.limits)
-        self._running[channel.submit(job)] = pending
+        pending = Pending(text, task, plan, key, ticket)
+        self._running[channel.submit(pending.job())] = pending
         self._twins[text, id(task)] = pending
         return ticket
+
+    @staticmethod
+    def _may_file(channel: Sandbox, task: Task) -> bool:
+        return channel.isolation != "unsafe" and not task.tests.checker and setting(task) != "never"
 
     def _stood_in(self) -> list[tuple[Ticket, Graded]]:
         """Judge what was submitted, together, by the stand-in."""
@@ -273,33 +325,53 @@ class Judge:
         ready, self._ready = self._ready, []
         if self._waiting:
             return ready + self._stood_in()
-        if not self._running or self._channel is None:
-            return ready
-        try:
-            done = self._channel.collect(0.0 if ready else timeout_s)
-        except SandboxError as error:
-            lost = self._running.pop(error.ticket) if error.ticket in self._running else None
-            if lost is None:
-                self._ready = ready
-                raise
-            del self._twins[lost.text, id(lost.task)]
-            error.ticket = lost.tickets[0]
-            if isinstance(error, SandboxUnavailableError):
-                self._ready = ready
-                raise
-            return [*ready, *((ticket, error) for ticket in lost.tickets)]
-        for ticket, result in done:
-            pending = self._running.pop(ticket)
-            del self._twins[pending.text, id(pending.task)]
-            verdict = self._judged(pending, result)
-            ready.extend((each, verdict) for each in pending.tickets)
+        while self._running and self._channel is not None:
+            try:
+                done = self._channel.collect(0.0 if ready else timeout_s)
+            except SandboxError as error:
+                self._lose(error, ready)
+                return ready
+            for ticket, result in done:
+                self._take(self._running.pop(ticket), result, ready)
+            if ready or timeout_s is not None:
+                break
         return ready
 
-    def _judged(self, pending: "_Pending", result: ExecutionResult) -> Verdict:
-        verdict = read(result, pending.plan, pending.text)
-        if self._cache is not None and pending.key is not None:
-            self._cache.put(pending.key, pending.text, verdict)
-        return verdict
+    def _lose(self, error: SandboxError, ready: list[tuple[Ticket, Graded]]) -> None:
+        """Deliver the error of a run, or raise it if it concerns no single program."""
+        lost = self._running.pop(error.ticket) if error.ticket in self._running else None
+        if lost is not None:
+            del self._twins[lost.text, id(lost.task)]
+            if lost.first is not None:  # only the confirmation is lost
+                found = lost.first
+                ready.extend((ticket, found) for ticket in lost.tickets)
+                return
+            error.ticket = lost.tickets[0]
+        if lost is None or isinstance(error, SandboxUnavailableError):
+            self._ready = ready
+            raise error
+        ready.extend((ticket, error) for ticket in lost.tickets)
+
+    def _take(
+        self, pending: Pending, result: ExecutionResult, ready: list[tuple[Ticket, Graded]]
+    ) -> None:
+        """Deliver the verdict of a run, or run the program again to confirm it for the cache."""
+        verdict, limits = pending.take(result), pending.plan.limits
+        if isinstance(verdict, Job):
+            assert self._channel is not None
+            self._running[self._channel.submit(verdict)] = pending
+            return
+        if self._cache is not None and pending.key is not None and isinstance(verdict, Verdict):
+            if pending.first is None and self._cache.wants(pending.key, verdict, limits):
+                assert self._channel is not None
+                pending.first = verdict
+                self._running[self._channel.submit(pending.job(reseeded=True))] = pending
+                return
+            if pending.first is not None:
+                self._cache.put(pending.key, pending.first, verdict, limits)
+                verdict = pending.first
+        del self._twins[pending.text, id(pending.task)]
+        ready.extend((ticket, verdict) for ticket in pending.tickets)
 
     @property
     def under_way(self) -> int:
@@ -314,17 +386,6 @@ class Judge:
         self._forget()
 
 
-class _Pending:
-    """A program under way, and who asked for it."""
-
-    def __init__(self, text: str, task: Task, plan: Plan, key: str | None, ticket: Ticket) -> None:
-        self.text = text
-        self.task = task
-        self.plan = plan
-        self.key = key
-        self.tickets = [ticket]
-
-
 def repeat(
     program: str, task: Task, times: int, *, sandbox: Sandbox | None = None
 ) -> Sequence[Verdict]:
@@ -335,5 +396,18 @@ def repeat(
     if not program.strip():
         return [Verdict.no_program(n_cases=len(task.tests))] * times
     text, plan = task.program(program), plan_for(task)
-    job = Job(program=text, mode=plan.form, payload=plan.payload, limits=plan.limits)
-    return [read(result, plan, text) for result in channel.run([job] * times)]
+    job = Pending(text, task, plan, None, 0).job()
+    return [
+        _settled(Pending(text, task, plan, None, 0), result, channel)
+        for result in channel.run([job] * times)
+    ]
+
+
+def _settled(pending: Pending, result: ExecutionResult, channel: Sandbox) -> Verdict:
+    """Return the verdict of a run after the runs that follow it."""
+    found = pending.take(result)
+    while isinstance(found, Job):
+        found = pending.take(channel.run([found])[0])
+    if isinstance(found, SandboxError):
+        raise found
+    return found

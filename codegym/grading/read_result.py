@@ -11,31 +11,43 @@ another answer                                     FAILED
 an answer of a type that cannot cross              FAILED          UnencodableError
 no exception where one is expected                 FAILED
 a failed assertion, or a test broken by an answer  FAILED          AssertionError, TypeError...
+a test that fails by itself                        FaultyTestError, and no verdict
 an exception, ``SystemExit`` included              RUNTIME_ERROR   its class name
 the entry point is not defined                     RUNTIME_ERROR   NameError
 a crash, ``os._exit``                              RUNTIME_ERROR   ProcessDied
 an invalid reply                                   RUNTIME_ERROR   ProtocolError
-MemoryError                                        MEMORY          MemoryError
+MemoryError, in the program or in its test         MEMORY          MemoryError
+a test whose process dies of an answer             FAILED          TestDied
 too much output                                    OUTPUT_LIMIT    OutputLimit
-too much wall time or processor time               TIMEOUT         TimeLimit
+too much time of the program's clock               TIMEOUT         TimeLimit
+not run, since the whole run's time was used up    TIMEOUT         TimeLimit
 =================================================  ==============  ============================
 """
 
+import builtins
 import os
 import signal
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from codegym.grading.compare import outsized, same, same_output, show, too_deep
+from codegym.errors import FaultyTestError
+from codegym.grading.compare import same, show
 from codegym.grading.run_plan import Plan
+from codegym.grading.text_rules import same_output
 from codegym.grading.verdict import MESSAGE_CHARS, CaseResult, Outcome, Usage, Verdict
 from codegym.sandbox import wire
+from codegym.sandbox.inside.bounds import outsized, too_deep
+from codegym.sandbox.inside.notebook import LIMIT
+from codegym.sandbox.inside.sites import SITES
 from codegym.sandbox.job import ExecutionResult
 
+# A script replies with the description of an exception, and with nothing else.
+MAX_STDIO_REPLY_BYTES = 1 << 14
+# Room for each case in an examiner's report, which bounds its rows.
+_ROW_SIGNS = 2_000
 _PASSED = CaseResult(outcome=Outcome.PASSED)
 _STOPS = {
-    "wall": (Outcome.TIMEOUT, "TimeLimit"),
-    "cpu": (Outcome.TIMEOUT, "TimeLimit"),
     "memory": (Outcome.MEMORY, "MemoryError"),
     "output": (Outcome.OUTPUT_LIMIT, "OutputLimit"),
 }
@@ -45,52 +57,142 @@ class Unreadable(Exception):
     """An invalid reply; no honest child writes such a reply."""
 
 
-def read(result: ExecutionResult, plan: Plan, text: str) -> Verdict:
+def read(
+    result: ExecutionResult, plan: Plan, text: str, *, blames_program: bool = False
+) -> Verdict:
     """Return the verdict on one run.
 
     Args:
         result: The raw result from the sandbox.
         plan: The plan of the task.
         text: The complete program, in which lines are counted.
+        blames_program: Whether a test that failed by itself is the program's fault, as it is
+            where the reference solution passes.
+
+    Raises:
+        FaultyTestError: The test failed by itself (assertion form).
     """
-    reader = {"call": _read_call, "stdio": _read_stdio, "assertion": _read_assertion}[plan.form]
     usage = Usage(wall_s=result.wall_s, cpu_s=result.cpu_s, memory_bytes=result.memory_bytes)
-    return reader(result, plan, usage, text.count("\n") + 1)
-
-
-def _read_call(result: ExecutionResult, plan: Plan, usage: Usage, lines: int) -> Verdict:
+    lines = text.count("\n") + 1
     cases: list[CaseResult] = []
-    for index, reply in enumerate(result.replies[: plan.n_cases]):
+    for part in result.parts or (result,):
+        found = _read_part(part, plan, lines, blames_program)
+        if isinstance(found, Verdict):  # a text that does not compile, in whichever process
+            return replace(found, usage=usage)
+        cases += found
+    if len(cases) < plan.n_cases:
+        cases += [_not_run(cases[-1], plan)] * (plan.n_cases - len(cases))
+    if plan.checker and to_check(cases):
+        return Verdict.from_cases(cases, usage)  # the checker says which case fails first
+    return joined(cases, plan, usage)
+
+
+def joined(cases: list[CaseResult], plan: Plan, usage: Usage) -> Verdict:
+    """Return the verdict on a program by its cases, after the rules of its task."""
+    return Verdict.from_cases(_cut_short(cases, plan), usage)
+
+
+def to_check(cases: Sequence[CaseResult]) -> list[int]:
+    """Return the cases in which the program ended by itself, without an error (stdio)."""
+    return [
+        number
+        for number, case in enumerate(cases)
+        if case.passed or (case.outcome is Outcome.FAILED and not case.error_type)
+    ]
+
+
+def _read_part(
+    result: ExecutionResult, plan: Plan, lines: int, blames_program: bool
+) -> list[CaseResult] | Verdict:
+    """Return the results of the cases that one process has settled."""
+    if plan.form == "assertion":
+        return _read_assertion(result, plan, lines, blames_program=blames_program)
+    return {"call": _read_call, "stdio": _read_stdio}[plan.form](result, plan, lines)
+
+
+def goes_on(plan: Plan, case: int, result: ExecutionResult) -> bool:
+    """Say whether a run goes on after a case whose process has ended, if it stops at a failure.
+
+    Args:
+        plan: The plan of the task.
+        case: Number of the case.
+        result: Result of its process.
+    """
+    if plan.form != "stdio":
+        return False  # a process that has not reached its last case has failed one
+    if plan.checker:
+        return True  # the text does not say whether the case has failed
+    found = _read_stdio(replace(result, first_case=case), plan, 1)
+    return not isinstance(found, Verdict) and found[0].passed
+
+
+def _not_run(last: CaseResult, plan: Plan) -> CaseResult:
+    """Return the result of a case that was not run, by the last case that was."""
+    if plan.limits.stop == "first_failure" and not last.passed and not plan.checker:
+        return _after_failure(last)
+    limits = plan.limits
+    return _timeout(
+        f"not run: the whole run's {limits.wall_s:g} s ({limits.cpu_s:g} s of processor time) "
+        "were used up"
+    )
+
+
+def _after_failure(failed: CaseResult) -> CaseResult:
+    return replace(failed, error_message="not run: an earlier case failed", got="")
+
+
+def _cut_short(cases: list[CaseResult], plan: Plan) -> list[CaseResult]:
+    """Replace the results after the first failure where the suite stops at it."""
+    if plan.limits.stop != "first_failure":
+        return cases
+    failed = next((index for index, case in enumerate(cases) if not case.passed), len(cases) - 1)
+    return cases[: failed + 1] + [_after_failure(cases[failed])] * (len(cases) - failed - 1)
+
+
+def _read_call(result: ExecutionResult, plan: Plan, lines: int) -> list[CaseResult] | Verdict:
+    """Return the results of the cases that one process has settled."""
+    cases: list[CaseResult] = []
+    count = plan.n_cases - result.first_case
+    for index, reply in enumerate(result.replies[:count], start=result.first_case):
         if not plan.raises[index] and reply == plan.answers[index]:
             cases.append(_PASSED)
             continue
         if outsized(reply, plan.answers[index]):
             shown = f"<{len(reply)} bytes, far more than expected>"
-            cases.append(CaseResult(outcome=Outcome.FAILED, got=shown))
+            cases.append(_wrong(plan, index, "", shown))
             continue
         try:
-            tree = _parse(reply)
-            if "syntax" in tree:
-                return _syntax(tree["syntax"], plan.n_cases, usage, lines)
-            if "load" in tree:
-                cases.append(_error(tree["load"], lines))
-                cases += [cases[-1]] * (plan.n_cases - len(cases))
+            tree = parse(reply, plan.answers[index])
+            # A program that reported that it was loaded can have neither fault.
+            if "syntax" in tree and not result.loaded:
+                return _syntax(tree["syntax"], plan.n_cases, lines)
+            if "load" in tree and not result.loaded:
+                fault = tree["load"]
+                if SITES[plan.site].load_is_syntax and type(fault) is list and len(fault) == 4:
+                    return _syntax([fault[0], *fault[2:], None], plan.n_cases, lines)
+                cases.append(_error(fault, lines))
+                cases += [cases[-1]] * (count - len(cases))
             else:
                 cases.append(_answer(tree, plan, index, lines))
         except Unreadable as error:
             cases.append(_protocol_error(error))
-    if len(cases) < plan.n_cases:
-        cases += [_stopped(result, plan, lines)] * (plan.n_cases - len(cases))
-    return Verdict.from_cases(cases[: plan.n_cases], usage)
+    if len(cases) < count:
+        # A program that cannot be loaded fails all its cases at once.
+        failed = 1 if result.loaded else count - len(cases)
+        cases += [_stopped(result, plan, lines)] * failed
+    return cases[:count]
 
 
 def _answer(tree: dict[str, Any], plan: Plan, index: int, lines: int) -> CaseResult:
     wanted = plan.raises[index]
     if "r" in tree:
-        if not wanted and same(tree["r"], plan.expected[index], plan.float_tolerance):
+        expected = plan.expected[index]
+        if not wanted and same(tree["r"], expected, plan.float_tolerance, plan.match):
             return _PASSED
         message = f"expected {wanted} to be raised" if wanted else ""
-        return CaseResult(outcome=Outcome.FAILED, error_message=message, got=show(tree["r"]))
+        return _wrong(plan, index, message, show(tree["r"]))
+    if "u" in tree and plan.messages:
+        return _wrong(plan, index, "", f"<{str(tree['u'])[:100]}>")
     if "u" in tree:
         return CaseResult(
             outcome=Outcome.FAILED,
@@ -98,62 +200,87 @@ def _answer(tree: dict[str, Any], plan: Plan, index: int, lines: int) -> CaseRes
             error_message=f"the answer cannot cross the sandbox line: {tree['u']}"[:MESSAGE_CHARS],
         )
     fault = tree.get("e")
-    if wanted and type(fault) is list and wanted in fault[:2]:
+    if wanted and type(fault) is list and _catches(wanted, fault[:2]):
         return _PASSED
     return _error(fault, lines)
 
 
-def _read_stdio(result: ExecutionResult, plan: Plan, usage: Usage, lines: int) -> Verdict:
-    cases: list[CaseResult] = []
-    parts = result.parts or (result,)
-    for part, expected in zip(parts, plan.expected, strict=False):
-        tree: dict[str, Any] = {}
-        try:
-            tree = _parse(part.replies[0]) if part.replies else {}
-        except Unreadable:
-            tree = {}  # a script may write anything to the reply descriptor
-        if "syntax" in tree:
-            return _syntax(tree["syntax"], plan.n_cases, usage, lines)
-        if part.limit:
-            cases.append(_stopped(part, plan, lines))
-        elif part.exit_status:
-            fault = "e" in tree
-            cases.append(_error(tree["e"], lines) if fault else _stopped(part, plan, lines))
-        else:
-            printed = part.output.decode("utf-8", "replace")
-            if same_output(printed, expected, plan.output_rule):
-                cases.append(_PASSED)
-            else:
-                cases.append(CaseResult(outcome=Outcome.FAILED, got=printed[:MESSAGE_CHARS]))
-    if len(cases) < plan.n_cases:
-        last = parts[-1]
-        left = cases[-1] if last.limit else _timeout(f"{plan.limits.wall_s:g} s were used up")
-        cases += [left] * (plan.n_cases - len(cases))
-    return Verdict.from_cases(cases, usage)
+def _wrong(plan: Plan, index: int, message: str, got: str) -> CaseResult:
+    """Return the result of a case with a wrong answer; an assertion fails with its message."""
+    kind = "AssertionError" if plan.messages else ""
+    message = plan.messages[index][:MESSAGE_CHARS] if plan.messages else message
+    return CaseResult(outcome=Outcome.FAILED, error_type=kind, error_message=message, got=got)
 
 
-def _read_assertion(result: ExecutionResult, plan: Plan, usage: Usage, lines: int) -> Verdict:
-    if not result.replies:
-        cases = [_stopped(result, plan, lines)] * plan.n_cases
-        return Verdict.from_cases(cases, usage)
+def _catches(wanted: str, raised: list[Any]) -> bool:
+    """Say whether ``except wanted`` catches an exception, by its class name and built-in base."""
+    if wanted in raised:
+        return True
+    caught = _exception(wanted)
+    return caught is not None and any(
+        found is not None and issubclass(found, caught) for found in map(_exception, raised)
+    )
+
+
+def _exception(name: Any) -> type[BaseException] | None:
+    found = vars(builtins).get(name) if type(name) is str else None
+    is_exception = isinstance(found, type) and issubclass(found, BaseException)
+    return found if is_exception else None
+
+
+def _read_stdio(result: ExecutionResult, plan: Plan, lines: int) -> list[CaseResult] | Verdict:
+    """Return the result of the case of one process, in a list."""
+    tree: dict[str, Any] = {}
     try:
-        report = _parse(result.replies[0])
+        if result.replies and len(result.replies[0]) <= MAX_STDIO_REPLY_BYTES:
+            tree = parse(result.replies[0])
+    except Unreadable:
+        tree = {}  # a script may write anything to the reply descriptor
+    if "syntax" in tree:
+        return _syntax(tree["syntax"], plan.n_cases, lines)
+    if result.limit:
+        return [_stopped(result, plan, lines)]
+    if result.exit_status:
+        return [_error(tree["e"], lines) if "e" in tree else _stopped(result, plan, lines)]
+    printed = result.output.decode("utf-8", "replace")
+    if same_output(printed, plan.expected[result.first_case], plan.output_rule):
+        return [_PASSED]
+    return [CaseResult(outcome=Outcome.FAILED, got=printed[:MESSAGE_CHARS])]
+
+
+def _read_assertion(
+    result: ExecutionResult, plan: Plan, lines: int, *, blames_program: bool
+) -> list[CaseResult] | Verdict:
+    """Return the results of the cases that one process has settled."""
+    count = plan.n_cases - result.first_case
+    if not result.replies:
+        return [_stopped(result, plan, lines)] * count
+    try:
+        report = parse(result.replies[0], b"," * _ROW_SIGNS * plan.n_cases)
         if "syntax" in report:
-            return _syntax(report["syntax"], plan.n_cases, usage, lines)
+            return _syntax(report["syntax"], plan.n_cases, lines)
         if "cases" not in report:
-            return Verdict.from_cases([_error(report.get("load"), lines)] * plan.n_cases, usage)
+            return [_error(report.get("load"), lines)] * count
     except Unreadable as error:
-        return Verdict.from_cases([_protocol_error(error)] * plan.n_cases, usage)
-    until = report.get(
-        "until", plan.n_cases
-    )  # first case without a result, if the examiner was killed
+        return [_protocol_error(error)] * count
+    # The first case without a result: another process runs it, unless the test was killed or died
+    # in it.
+    until = max(report["until"], result.first_case)
     cases = [_PASSED] * until
-    cases += [_stopped(result, plan, lines)] * (plan.n_cases - until)
+    if ("end" in report or until == result.first_case) and until < plan.n_cases:
+        cases.append(_unended(report, result, plan, lines))
     for index, kind, name, message, line, got in report["cases"]:
+        if kind in ("test", "early") and not blames_program:
+            raise FaultyTestError(
+                f"the test failed by itself in case {index}: {name}: {message}",
+                is_certain=kind == "early",
+            )
         if kind == "gone":
             cases[index] = _gone(result, plan, message, lines)
         elif kind == "error":
             cases[index] = _error([name, name, message, line], lines)
+        elif kind == "memory":
+            cases[index] = _memory(message)
         else:
             cases[index] = CaseResult(
                 outcome=Outcome.FAILED,
@@ -161,10 +288,27 @@ def _read_assertion(result: ExecutionResult, plan: Plan, usage: Usage, lines: in
                 error_message=message,
                 got=show(got[0]) if got else "",
             )
-    return Verdict.from_cases(cases, usage)
+    return cases[result.first_case :]
 
 
-def _parse(reply: bytes) -> dict[str, Any]:
+def _unended(report: dict[str, Any], result: ExecutionResult, plan: Plan, lines: int) -> CaseResult:
+    """Return the result of the case that a test left open because it was killed or died."""
+    end = report.get("end", LIMIT)
+    if end == "memory":
+        return _memory("the test exhausted its memory on the answers")
+    if end == LIMIT:
+        return _stopped(result, plan, lines)
+    return CaseResult(outcome=Outcome.FAILED, error_type="TestDied", error_message=end)
+
+
+def _memory(message: str) -> CaseResult:
+    return CaseResult(outcome=Outcome.MEMORY, error_type="MemoryError", error_message=message)
+
+
+def parse(reply: bytes, expected: bytes = b"") -> dict[str, Any]:
+    """Parse a reply that is not much larger than an expected one."""
+    if outsized(reply, expected):
+        raise Unreadable(f"a reply of {len(reply)} bytes with far too many values")
     if too_deep(reply):
         raise Unreadable("a reply nested too deeply")
     try:
@@ -196,14 +340,14 @@ def _line(line: Any, lines: int) -> int | None:
     return line if type(line) is int and 1 <= line <= lines else None
 
 
-def _syntax(description: Any, n_cases: int, usage: Usage, lines: int) -> Verdict:
+def _syntax(description: Any, n_cases: int, lines: int) -> Verdict:
     if (
         type(description) is not list
         or len(description) != 4
         or not all(type(part) is str for part in description[:2])
     ):
         error = _protocol_error(Unreadable("a report of a syntax error that is none"))
-        return Verdict.from_cases([error] * n_cases, usage)
+        return Verdict.from_cases([error] * n_cases)
     kind, message, line, offset = description
     return Verdict.syntax_error(
         n_cases=n_cases,
@@ -211,7 +355,6 @@ def _syntax(description: Any, n_cases: int, usage: Usage, lines: int) -> Verdict
         message=message,
         line=_line(line, lines),
         offset=offset if type(offset) is int and offset >= 1 else None,
-        usage=usage,
     )
 
 
@@ -240,6 +383,8 @@ def _timeout(message: str, line: int | None = None) -> CaseResult:
 def _stopped(result: ExecutionResult, plan: Plan, lines: int) -> CaseResult:
     """Return the result of the cases that a run left unanswered."""
     limits, line = plan.limits, _line(result.running_line, lines)
+    if result.limit == "case":
+        return _timeout(f"stopped after {limits.of_case(plan.n_cases):g} s of one case", line)
     if result.limit == "wall":
         return _timeout(f"stopped after {limits.wall_s:g} s", line)
     if result.limit == "cpu":

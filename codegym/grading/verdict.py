@@ -80,7 +80,7 @@ class Verdict:
         outcome: PASSED only when every case passed; else the gravest outcome of a case, in the
             order of ``GRAVITY``, or SYNTAX_ERROR / NO_PROGRAM for a text that never ran.
         cases: One result per case, in order. A case never reached has the outcome of what
-            stopped the run.
+            stopped the run, and a message that begins with "not run".
         error_type, error_message, error_line: Error of the first case with that outcome.
         error_offset: Column of a syntax error, from 1.
         cut: Whether the text was cut at a token budget before its end (set by whoever knows).
@@ -118,8 +118,17 @@ class Verdict:
         return tuple(getattr(self, name) for name in self.__slots__ if name != "usage")
 
     @classmethod
-    def from_cases(cls, cases: Sequence[CaseResult], usage: Usage | None = None) -> "Verdict":
-        """Judge a program that ran by its cases, at least one."""
+    def from_cases(
+        cls,
+        cases: Sequence[CaseResult],
+        usage: Usage | None = None,
+    ) -> "Verdict":
+        """Judge a program that ran by its cases, at least one.
+
+        Args:
+            cases: The results, in order.
+            usage: What the run cost.
+        """
         if not cases:
             raise ValueError("a verdict needs at least one case")
         worst = gravest(cases)

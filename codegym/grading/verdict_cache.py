@@ -1,28 +1,65 @@
 """Verdict cache: stores verdicts so that the same program need not run again.
 
-The key of a verdict covers program, tests, limits, isolation, and the versions of the grader and
-of Python. Verdicts that can differ from run to run are not stored: time-outs, exhausted memory,
-crashes, and programs that use the clock, threads or entropy.
+The key of a verdict holds the program, the tests with their limits and rules, and the surroundings
+(``codegym.grading.surroundings``). A verdict is filed only if two runs gave it: the usual run, and
+a run with other seeds of ``random`` and hashing, in which a program that uses entropy, a clock, a
+process number or threads is killed (``Job.reseeded``). Outcomes that depend on time or memory are
+never filed, nor are verdicts of runs that came near a limit.
 """
 
 import hashlib
 import json
-import re
-import sys
 import threading
 from collections import OrderedDict
 from pathlib import Path
 
 from codegym.errors import ConfigError
 from codegym.grading.verdict import Outcome, Verdict
+from codegym.sandbox.limits import Limits
+from codegym.tasks.task import Task
 
-# Increased whenever the verdict on a program may change.
-GRADER_VERSION = "1"
+# Key of ``Task.metadata``: ``twice`` (the default) or ``never`` files the task's verdicts.
+SETTING = "verdict_cache"
+SETTINGS = ("twice", "never")
 _STABLE = (Outcome.PASSED, Outcome.FAILED, Outcome.RUNTIME_ERROR, Outcome.SYNTAX_ERROR)
-_UNSTABLE_WORDS = re.compile(
-    r"\b(time|datetime|urandom|SystemRandom|secrets|uuid|threading|concurrent|asyncio|id|hash|"
-    r"getrandom|resource|gc|weakref)\b"
-)
+# Ends of a process, and of a test, that another run may not repeat.
+_UNSTABLE_ERRORS = ("ProcessDied", "ProtocolError", "MemoryError", "TestDied", "RecursionError")
+# A run that used more of a limit than this may reach it another time.
+_NEAR = 0.5
+
+
+def setting(task: Task) -> str:
+    """Return how a task's verdicts are filed.
+
+    Raises:
+        ConfigError: The task's metadata holds an unknown setting.
+    """
+    found = task.metadata.get(SETTING, SETTINGS[0])
+    if found not in SETTINGS:
+        raise ConfigError(
+            f"unusable metadata[{SETTING!r}] of task {task.task_id!r}",
+            value=found,
+            expected=" or ".join(SETTINGS),
+        )
+    return str(found)
+
+
+def can_be_filed(verdict: Verdict, limits: Limits) -> bool:
+    """Say whether a verdict depends neither on time nor on memory, whatever its second run says."""
+    if verdict.outcome not in _STABLE:
+        return False
+    if any(
+        case.outcome not in _STABLE or case.error_type in _UNSTABLE_ERRORS for case in verdict.cases
+    ):
+        return False
+    used = verdict.usage
+    # Any of the cases may have taken all the time.
+    case_s = limits.of_case(len(verdict.cases))
+    return (
+        used.wall_s < _NEAR * min(limits.wall_s, case_s)
+        and used.cpu_s < _NEAR * min(limits.cpu_s, case_s)
+        and used.memory_bytes < _NEAR * limits.memory_bytes
+    )
 
 
 class VerdictCache:
@@ -60,12 +97,19 @@ class VerdictCache:
                     f"not a verdict cache ({error})", value=str(path), cure="name a new file"
                 ) from None
 
-    def key(self, program: str, plan_digest: str, isolation: str) -> str:
-        """Return the key of a verdict."""
+    def key(self, program: str, plan_digest: str, around: tuple[str, ...]) -> str:
+        """Return the key of a verdict.
+
+        Args:
+            program: The complete program.
+            plan_digest: ``Plan.digest`` of the task.
+            around: ``surroundings(...)`` of the sandbox.
+        """
         digest = hashlib.sha256()
-        for part in (GRADER_VERSION, sys.version, isolation, plan_digest, program):
-            digest.update(part.encode("utf-8", "surrogatepass"))
-            digest.update(b"\0")
+        for part in (*around, plan_digest, program):
+            data = part.encode("utf-8", "surrogatepass")
+            digest.update(len(data).to_bytes(8, "little"))
+            digest.update(data)
         return digest.hexdigest()
 
     def get(self, key: str) -> Verdict | None:
@@ -84,15 +128,20 @@ class VerdictCache:
                 self._keep(key, verdict)
             return verdict
 
-    def put(self, key: str, program: str, verdict: Verdict) -> None:
-        """Store a verdict, unless it may differ in the next run."""
-        if verdict.outcome not in _STABLE or _UNSTABLE_WORDS.search(program):
+    def wants(self, key: str, verdict: Verdict, limits: Limits) -> bool:
+        """Say whether a second run may lead to the verdict's being filed."""
+        return key not in self._varies and can_be_filed(verdict, limits)
+
+    def put(self, key: str, verdict: Verdict, again: Verdict, limits: Limits) -> None:
+        """Store the verdict of a run if the second run confirms it, else never store one."""
+        if not can_be_filed(verdict, limits):
             return
-        if any(
-            case.outcome not in _STABLE or case.error_type in ("ProcessDied", "ProtocolError")
-            for case in verdict.cases
-        ):
-            return
+        if verdict != again:
+            self.forbid(key)
+        elif can_be_filed(again, limits):
+            self._file_under(key, verdict)
+
+    def _file_under(self, key: str, verdict: Verdict) -> None:
         with self._lock:
             if key in self._varies:
                 return

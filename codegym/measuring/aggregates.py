@@ -11,7 +11,6 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from codegym.measuring.statistics import Interval
 
@@ -21,7 +20,9 @@ _RESAMPLES = 2000
 
 def interquartile_mean(scores: Array) -> float:
     """Return the mean of the middle half of all scores, (runs, tasks)."""
-    return float(stats.trim_mean(scores, 0.25, axis=None))
+    from scipy.stats import trim_mean
+
+    return float(trim_mean(scores, 0.25, axis=None))
 
 
 def profile(scores: Array, thresholds: Sequence[float]) -> list[float]:

@@ -48,11 +48,11 @@ class CriticReport:
     refined: float
     gains: dict[int, Interval]
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the report as JSON values."""
+    def to_json(self, *, full: bool = True) -> dict[str, Any]:
+        """Return the report as JSON values; its rows, one per task, only if ``full``."""
         return {
-            "plain": self.plain.to_json(),
-            "guided": self.guided.to_json(),
+            "plain": self.plain.to_json(full=full),
+            "guided": self.guided.to_json(full=full),
             "refined": self.refined,
             "gains": {
                 str(k): {"mean": gain.mean, "low": gain.low, "high": gain.high}

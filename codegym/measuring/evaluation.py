@@ -13,6 +13,7 @@ from codegym.episode import ProgramEnv, Request
 from codegym.errors import ConfigError, SandboxError
 from codegym.grading.judge import Judge
 from codegym.measuring.hidden_tests import passes_hidden
+from codegym.measuring.kept_programs import kept_row
 from codegym.measuring.statistics import Interval, pass_at_k, proportion
 from codegym.policy import Policy
 from codegym.rollout.collect import Decoding, collect
@@ -43,6 +44,7 @@ class EvaluationReport:
             how many passed the hidden tests as well, if it has them.
         hidden_gap: Share of programs that pass the tests less the share that passes the hidden
             tests as well, over the tasks with hidden tests; None without such tasks.
+        programs: Every program with its verdict, as ``kept_programs.kept_row`` describes it.
     """
 
     tasks: str
@@ -55,6 +57,7 @@ class EvaluationReport:
     outcomes: dict[str, int]
     rows: tuple[dict[str, Any], ...]
     hidden_gap: Interval | None = None
+    programs: tuple[dict[str, Any], ...] = ()
 
     @property
     def per_task(self) -> list[float]:
@@ -62,11 +65,11 @@ class EvaluationReport:
         return [row["passed"] / self.n for row in self.rows]
 
     def to_json(self, *, full: bool = True) -> dict[str, Any]:
-        """Return the report as JSON values; its rows, one per task, only if ``full``."""
-        row = {name: getattr(self, name) for name in self.__slots__}
+        """Return the report as JSON values, without the programs; the tasks only if ``full``."""
+        row = {name: getattr(self, name) for name in self.__slots__ if name != "programs"}
         row["pass_at"] = {
-            str(k): {"mean": one.mean, "low": one.low, "high": one.high}
-            for k, one in self.pass_at.items()
+            str(k): {"mean": interval.mean, "low": interval.low, "high": interval.high}
+            for k, interval in self.pass_at.items()
         }
         row["rows"] = list(self.rows)
         row["hidden_gap"] = asdict(self.hidden_gap) if self.hidden_gap else None
@@ -164,8 +167,7 @@ def evaluate(
         grammar: Allow only tokens that keep a program valid Python.
         seed: Seed of the sampling and of the bootstrap.
         name: What the tasks are called in the report.
-        sandbox: Where programs run, where ``env`` is an id, and where hidden tests run; a shared
-            one by default.
+        sandbox: Where programs and hidden tests run; a shared one by default.
 
     Raises:
         ConfigError, UnknownNameError: An argument cannot be used, or names nothing.
@@ -188,6 +190,7 @@ def evaluate(
     how["name"] = name or (source.uri if source is not None else "")
     how["clusters"] = [cluster_of(task) for task in chosen] or None
     how["hidden"] = passes_hidden(trajectories, chosen, sandbox=sandbox)
+    how["tasks"] = env.source.uri if isinstance(env, ProgramEnv) else ""
     return report_on(_played(chosen, trajectories, n), trajectories, n=n, ks=ks, seed=seed, **how)
 
 
@@ -258,6 +261,7 @@ def report_on(
     name: str = "",
     clusters: Sequence[str] | None = None,
     hidden: Sequence[bool | None] | None = None,
+    tasks: str = "",
 ) -> EvaluationReport:
     """Report on programs that were judged; see ``evaluate`` for the arguments.
 
@@ -271,8 +275,8 @@ def report_on(
         seed: Seed of the sampling and of the bootstrap.
         name: What the tasks are called in the report.
         clusters: Cluster of each task; the task's id if None.
-        hidden: For each program whether it passed visible and hidden tests, None where there are no
-            hidden tests.
+        hidden: For each program whether it passed visible and hidden tests; None without them.
+        tasks: URI of the tasks, for the kept programs; ``name`` if "".
     """
     rows: list[dict[str, Any]] = []
     estimates: dict[int, list[float]] = {k: [] for k in ks}
@@ -285,11 +289,10 @@ def report_on(
         rates = [each.verdict.pass_rate if each.verdict else float(each.passed) for each in own]
         row = {"task_id": task_id, "passed": passed, "pass_rate": float(np.mean(rates))}
         row["cluster"] = clusters[number] if clusters else task_id
-        if hidden is not None:
-            both = [each for each in hidden[number * n : (number + 1) * n] if each is not None]
-            if both:
-                row["hidden_passed"] = sum(both)
-                gaps.append((passed - sum(both)) / n)
+        both = [each for each in (hidden or ())[number * n : (number + 1) * n] if each is not None]
+        if both:
+            row["hidden_passed"] = sum(both)
+            gaps.append((passed - sum(both)) / n)
         rows.append(row)
         for k in ks:
             estimates[k].append(pass_at_k(n, passed, k))
@@ -304,4 +307,17 @@ def report_on(
         outcomes=dict(sorted(outcomes.items())),
         rows=tuple(rows),
         hidden_gap=proportion(gaps, seed=seed) if gaps else None,
+        programs=_kept(trajectories, n, hidden, seed=seed, tasks=tasks or name),
     )
+
+
+def _kept(
+    trajectories: Sequence[Trajectory], n: int, hidden: Sequence[bool | None] | None, **how: Any
+) -> tuple[dict[str, Any], ...]:
+    """Return the kept rows; ``passed_hidden`` is there where a task has hidden tests."""
+    rows = []
+    for place, episode in enumerate(trajectories):
+        both = hidden[place] if hidden else None
+        extra: dict[str, Any] = {} if both is None else {"passed_hidden": both}
+        rows.append(kept_row(episode, sample=place % n, **how, **extra))
+    return tuple(rows)

@@ -23,7 +23,6 @@ from math import inf, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import stdtr, stdtrit
 
 from codegym.measuring.statistics import Interval
 
@@ -99,12 +98,16 @@ class Estimate:
             return 1.0
         if self.error == 0.0:
             return 1.0 if self.mean == 0.0 else 0.0
+        from scipy.special import stdtr
+
         return float(2.0 * stdtr(self.freedom, -abs(self.mean) / self.error))
 
     def interval(self, level: float = 0.05) -> Interval:
         """Return the interval that misses the true mean with probability ``level``."""
         low, high = self.bounds
         if self.error < inf:
+            from scipy.special import stdtrit
+
             half = -float(stdtrit(self.freedom, level / 2.0)) * self.error
             low, high = max(low, self.mean - half), min(high, self.mean + half)
         return Interval(self.mean, min(low, self.mean), max(high, self.mean))

@@ -4,11 +4,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.table import Table
-
+from codegym.measuring.plotting import STYLES, new_figure, place_legend
+from codegym.measuring.result_table import Cell, Difference, ResultTable, words
 from codegym.measuring.statistics import Interval, paired_gain
 
 KINDS = ("greedy", "sampled")
+# Of sampled programs on held-out tasks; below, most updates meet no program that passes.
+_LEAST_START = 0.01
 
 
 def summarise(curve: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -46,25 +48,53 @@ def summarise(curve: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return summary
 
 
-def table(summary: Mapping[str, Any], *, agent: str) -> Table:
-    """Draw a summary as a table."""
-    drawn = Table(
+def table(summary: Mapping[str, Any], *, agent: str) -> ResultTable:
+    """Return a summary as a table; with hidden tests, their gap too."""
+    hidden = any(summary[kind].get("hidden_gap_after") for kind in KINDS)
+    rows: list[Sequence[Cell]] = []
+    for kind in KINDS:
+        figures = summary[kind]
+        rates = (Interval(**figures[name]) for name in ("before", "after"))
+        row: list[Cell] = [kind, *rates, Difference(Interval(**figures["gain"]))]
+        if hidden:
+            gaps = (figures[f"hidden_gap_{moment}"] for moment in ("before", "after"))
+            row += [Interval(**gap) if gap else None for gap in gaps]
+        rows.append(row)
+    return ResultTable(
+        (
+            words("programs", "kind"),
+            "before RL",
+            "after RL",
+            "gain",
+            *(("hidden-test gap before", "hidden-test gap after") if hidden else ()),
+        ),
+        rows,
         title=f"pass@1 on {summary['n_tasks']} held-out tasks, 95 % intervals",
         caption=f"{agent}: {summary['programs']} programs, {summary['train_s']:.0f} s of training",
     )
-    hidden = any(summary[kind].get("hidden_gap_after") for kind in KINDS)
-    heads = ("", "before RL", "after RL", "gain")
-    for head in (*heads, *(("hidden-test gap before", "after") if hidden else ())):
-        drawn.add_column(head, justify="right" if head else "left")
-    for kind in KINDS:
-        cells = [str(Interval(**summary[kind][name])) for name in ("before", "after")]
-        gain = Interval(**summary[kind]["gain"])
-        cells.append(f"{gain.mean:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}]")
-        if hidden:
-            gaps = (summary[kind][f"hidden_gap_{moment}"] for moment in ("before", "after"))
-            cells += [str(Interval(**gap)) if gap else "" for gap in gaps]
-        drawn.add_row(kind, *cells)
-    return drawn
+
+
+def start_note(sampled: float, start: str) -> str:
+    """Return a plain sentence about a start that is too weak to learn from rewards; "" otherwise.
+
+    Args:
+        sampled: Share of sampled programs that pass before reinforcement learning.
+        start: The start in words.
+    """
+    if sampled >= _LEAST_START:
+        return ""
+    return (
+        f"{start} was too small to learn from: {sampled:.1%} of the sampled programs pass after "
+        "it, so rewards say hardly anything. Give it more demonstrations (--warm-start-programs, "
+        "--warm-start-minutes), or easier tasks."
+    )
+
+
+def notes(summary: Mapping[str, Any]) -> list[str]:
+    """Return plain sentences about a run's result."""
+    start = "the warm start" if summary["warm_start_programs"] else "the policy at the start"
+    note = start_note(summary["sampled"]["before"]["mean"], start)
+    return [note] if note else []
 
 
 def plot(
@@ -82,15 +112,44 @@ def plot(
         path: File of the picture.
         title: Title of the picture.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    # The object interface: pyplot would keep global state.
-    figure = Figure(figsize=(8, 4.5), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(8, 5)
     axes = figure.add_subplot()
     start = next((row["train_s"] for row in curve if row["moment"] == "before"), 0.0)
-    for kind, colour in zip(KINDS, ("tab:blue", "tab:orange"), strict=True):
+    _draw_curves(axes, curve)
+    learning = [row for row in metrics if row["phase"] != "warm start" and "pass_rate" in row]
+    if learning:
+        axes.plot(
+            [start + row["train_s"] for row in learning],
+            [row["pass_rate"] for row in learning],
+            color="0.45",
+            linewidth=1,
+            zorder=1,
+            label="training tasks, sampled",
+        )
+    if start:
+        axes.axvline(start, color="black", linewidth=0.8, linestyle=":")
+        axes.annotate(
+            "RL begins",
+            (start, 1.0),
+            (3, -3),
+            textcoords="offset points",
+            va="top",
+            fontsize="small",
+        )
+    axes.set(
+        xlabel="seconds of training",
+        ylabel="share that passes all tests",
+        ylim=(-0.02, 1.02),
+        title=title,
+    )
+    place_legend(figure, axes)
+    axes.grid(alpha=0.3)
+    figure.savefig(path, dpi=120)
+
+
+def _draw_curves(axes: Any, curve: Sequence[Mapping[str, Any]]) -> None:
+    """Draw held-out pass@1 with its intervals."""
+    for kind, style in zip(KINDS, STYLES, strict=False):
         seconds = [row["train_s"] for row in curve]
         points = [row[kind]["pass_at"]["1"] for row in curve]
         means = [point["mean"] for point in points]
@@ -102,30 +161,12 @@ def plot(
             seconds,
             means,
             yerr=spread,
-            color=colour,
-            marker="o",
+            **style,
             capsize=3,
+            # A curve at 0 or 1 is drawn over the frame, not cut by it.
+            clip_on=False,
             label=f"held-out pass@1, {kind}",
         )
-    learning = [row for row in metrics if row["phase"] != "warm start" and "pass_rate" in row]
-    if learning:
-        axes.plot(
-            [start + row["train_s"] for row in learning],
-            [row["pass_rate"] for row in learning],
-            color="tab:gray",
-            alpha=0.5,
-            linewidth=1,
-            label="training tasks, sampled",
-        )
-    if start:
-        axes.axvline(start, color="black", linewidth=0.8, linestyle=":")
-        axes.text(start, 0.02, " RL begins", va="bottom", fontsize="small")
-    axes.set(
-        xlabel="seconds of training", ylabel="share that passes all tests", ylim=(0, 1), title=title
-    )
-    axes.legend(loc="upper left")
-    axes.grid(alpha=0.3)
-    figure.savefig(path, dpi=120)
 
 
 def _passed(report: Mapping[str, Any]) -> list[float]:

@@ -1,8 +1,10 @@
 """Sample files: programs for tasks, read from JSONL, and the file of their verdicts.
 
 A line of samples holds ``task_id`` and the program as ``completion`` (HumanEval's format: the
-continuation of the prompt), ``solution`` or ``program`` (a whole program). A line of verdicts holds
-``task_id, sample, program_sha256, passed, verdict``; an interrupted file can be continued.
+continuation of the prompt), ``solution`` or ``program`` (a whole program); each may also be a chat
+model's answer. A line that also holds a ``verdict`` is a program as a run kept it: it is judged
+unchanged. A line of verdicts holds ``task_id, sample, program_sha256, passed, verdict``; an
+interrupted file can be continued.
 """
 
 import hashlib
@@ -16,6 +18,10 @@ from typing import Any, Self
 from codegym.errors import ConfigError, TaskError
 from codegym.grading.verdict import Verdict
 from codegym.sources._records import read_records
+from codegym.tasks.answer_blocks import has_fence
+from codegym.tasks.answers import read_program
+from codegym.tasks.program_text import tree_of
+from codegym.tasks.prose import code_segments
 from codegym.tasks.task import Task
 from codegym.tasks.task_source import TaskSource
 
@@ -28,13 +34,38 @@ class Sample:
 
     Attributes:
         task: The task.
-        program: A whole program, or the continuation of the task's prompt.
+        program: What was written: a whole program, the continuation of the task's prompt, or a
+            chat model's answer that holds either.
         number: Number of earlier programs for the same task.
+        exact: Whether the text is the program itself, as a policy wrote it, and no answer to read.
     """
 
     task: Task
     program: str
     number: int
+    exact: bool = False
+
+    @property
+    def whole(self) -> str:
+        """The program that is judged, as ``codegym.tasks.answers`` reads it unless it is exact."""
+        if self.exact:
+            return self.program
+        return read_program(self.task, self.program, "program")[0]
+
+    @property
+    def hint(self) -> str:
+        """What the author should know where no program could be read, else ""."""
+        if not self.program.strip():
+            return "the text is empty"
+        if not self.whole.strip():
+            return "no program was read: the text holds only thoughts"
+        if tree_of(self.whole) is not None:
+            return ""
+        if has_fence(self.program):
+            return "no program was read: no code in a fence is Python that parses"
+        if code_segments(self.program) or tree_of(self.program.strip()) is not None:
+            return "the text is neither Python that parses nor an answer that holds some"
+        return "no program was read: the text holds no Python"
 
     @property
     def key(self) -> tuple[str, int, str]:
@@ -83,7 +114,7 @@ def read_samples(path: Path, source: TaskSource) -> Iterator[Sample]:
         program = record.row[field]
         if not isinstance(program, str):
             raise record.error("wrong type", field=field, value=program, expected="text")
-        yield Sample(task, program, number)
+        yield Sample(task, program, number, exact="verdict" in record.row)
 
 
 class VerdictFile:

@@ -26,8 +26,6 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import brentq
-from scipy.stats import norm
 
 from codegym.measuring.hierarchical import Estimate, SeedTable, estimate
 
@@ -93,6 +91,9 @@ def look_levels(looks: tuple[int, ...], alpha: float = ALPHA) -> tuple[float, ..
         looks: Numbers of seeds, increasing.
         alpha: Chance of a false sign at any look.
     """
+    from scipy.optimize import brentq
+    from scipy.stats import norm
+
     levels: list[float] = []
     grid = density = np.zeros(0)
     spent = before = 0.0
@@ -125,6 +126,8 @@ def _excess(
     allowed: float,
 ) -> float:
     """Return the chance to leave [-bound, bound] at this look, less the allowed chance."""
+    from scipy.stats import norm
+
     outside = norm.sf((bound - grid) / step) + norm.cdf((-bound - grid) / step)
     return float(outside @ density) - allowed
 

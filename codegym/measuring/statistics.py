@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 _Z95 = 1.959963984540054
+# With fewer tasks that differ than this, a bootstrap resamples the same few tasks again and again.
+_FEW = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +22,10 @@ class Interval:
 
     def __str__(self) -> str:
         return f"{self.mean:.3f} [{self.low:.3f}, {self.high:.3f}]"
+
+    def signed(self) -> str:
+        """Return the text of a difference, with signs."""
+        return f"{self.mean:+.3f} [{self.low:+.3f}, {self.high:+.3f}]"
 
 
 def pass_at_k(n: int, c: int, k: int) -> float:
@@ -49,12 +55,13 @@ def pass_at_k(n: int, c: int, k: int) -> float:
 def proportion(per_task: Sequence[float] | NDArray[np.float64], *, seed: int = 0) -> Interval:
     """Return the mean over tasks of a quantity in [0, 1], with its interval.
 
-    Wilson's score interval if every task is 0 or 1, otherwise 2,000 bootstrap resamples of tasks.
+    Wilson's score interval if every task is 0 or 1, or if all tasks are equal; otherwise 2,000
+    bootstrap resamples of tasks.
     """
     values = np.asarray(per_task, dtype=np.float64)
     if values.size == 0:
         raise ValueError("no tasks to average over")
-    if np.isin(values, (0.0, 1.0)).all():
+    if np.isin(values, (0.0, 1.0)).all() or (values == values[0]).all():
         return _wilson(float(values.sum()), values.size)
     return _bootstrap(values, seed)
 
@@ -65,8 +72,20 @@ def paired_gain(
     *,
     seed: int = 0,
 ) -> Interval:
-    """Return the mean of ``after - before`` over the same tasks, bootstrapped over tasks."""
-    return _bootstrap(np.asarray(after, dtype=np.float64) - np.asarray(before), seed)
+    """Return the mean of ``after - before`` over the same tasks, each in [0, 1], with its interval.
+
+    The tasks are resampled 2,000 times. Where fewer than ten tasks differ, resampling would claim
+    too much, above all that a difference of 0 is certain: the interval is then Bonett and Price's,
+    which adds a task that is gained and a task that is lost.
+
+    Source: Bonett and Price 2012, Adjusted Wald confidence interval for a difference of binomial
+    proportions based on paired data.
+    """
+    change = np.asarray(after, dtype=np.float64) - np.asarray(before)
+    if np.count_nonzero(change) < min(_FEW, change.size) or (change == change[0]).all():
+        added = np.append(change, (1.0, -1.0))
+        return _around(float(change.mean()), float(added.mean()), float(added.var() / added.size))
+    return _bootstrap(change, seed)
 
 
 def unpaired_gain(
@@ -77,13 +96,29 @@ def unpaired_gain(
 ) -> Interval:
     """Return the mean of ``after`` minus the mean of ``before``, over different tasks.
 
-    The two sets of tasks are resampled separately, 2,000 times.
+    The two sets of tasks are resampled separately, 2,000 times. Where all tasks of a set are equal,
+    the interval is Agresti and Caffo's, which adds a success and a failure to each set.
+
+    Source: Agresti and Caffo 2000, Simple and effective confidence intervals for proportions and
+    differences of proportions result from adding two successes and two failures.
     """
     old, new = np.asarray(before, dtype=np.float64), np.asarray(after, dtype=np.float64)
+    difference = float(new.mean() - old.mean())
+    if (old == old[0]).all() or (new == new[0]).all():
+        more_old, more_new = np.append(old, (0.0, 1.0)), np.append(new, (0.0, 1.0))
+        variance = more_old.var() / more_old.size + more_new.var() / more_new.size
+        return _around(difference, float(more_new.mean() - more_old.mean()), float(variance))
     rng = np.random.default_rng(seed)
     means = _resampled_means(new, rng) - _resampled_means(old, rng)
     low, high = np.quantile(means, (0.025, 0.975))
-    return Interval(float(new.mean() - old.mean()), float(low), float(high))
+    return Interval(difference, float(low), float(high))
+
+
+def _around(mean: float, centre: float, variance: float) -> Interval:
+    """Return the interval of a difference in [-1, 1] from its adjusted centre and variance."""
+    half = _Z95 * sqrt(variance)
+    low, high = max(-1.0, centre - half), min(1.0, centre + half)
+    return Interval(mean, min(mean, low), max(mean, high))
 
 
 def _wilson(successes: float, n: int) -> Interval:

@@ -11,7 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from codegym.grading import compare
+from codegym.grading import compare, number_trees
 from codegym.mining import inside
 from codegym.sandbox import wire
 from codegym.sandbox.job import ExecutionResult, Job
@@ -47,6 +47,7 @@ def study_program() -> str:
     folder = Path(inside.__file__).parent
     modules: list[tuple[str, Any]] = [
         ("codegym.grading", None),
+        ("codegym.grading.number_trees", _compiled(Path(number_trees.__file__))),
         ("codegym.grading.compare", _compiled(Path(compare.__file__))),
         ("codegym.mining", None),
         ("codegym.mining.inside", None),

@@ -59,7 +59,9 @@ def read_recorded_answers(
             return "a result that cannot cross"
         if kind != other_kind or (kind == "e" and body != other):
             return "two runs differ"
-        if kind == "r" and not (same(body, other) and same(other, body)):
+        if kind == "r" and not (
+            same(body, other, 0.0, "strict") and same(other, body, 0.0, "strict")
+        ):
             return "two runs differ"
     return once
 

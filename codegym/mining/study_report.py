@@ -55,7 +55,8 @@ class StudyReport:
     def agrees(self, answers: Sequence[Answer]) -> bool:
         """Return whether recorded answers match the answers of the study."""
         return all(
-            kind == other and (same(body, expected, TOLERANCE) if kind == "r" else body == expected)
+            kind == other
+            and (same(body, expected, TOLERANCE, "strict") if kind == "r" else body == expected)
             for (kind, body), (other, expected) in zip(answers, self.ends, strict=True)
         )
 
@@ -123,7 +124,7 @@ def is_echo(case: Call, end: Answer) -> bool:
     """Return whether the answer to a case is the case's first argument."""
     (args, kwargs), (kind, body) = case, end
     given = [*args, *kwargs.values()]
-    return kind == "r" and bool(given) and same(given[0], body, TOLERANCE)
+    return kind == "r" and bool(given) and same(given[0], body, TOLERANCE, "strict")
 
 
 def _uninformative(explored: dict[str, Any]) -> tuple[str, str] | None:

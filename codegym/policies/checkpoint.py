@@ -17,7 +17,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from codegym import registry
-from codegym.errors import CheckpointError, CodegymError
+from codegym.errors import CheckpointError, CodegymError, ConfigError
 from codegym.policies import nested_state
 from codegym.policies.folder_replacement import MANIFEST, replacing, resolve
 from codegym.policy import Policy
@@ -31,6 +31,7 @@ __all__ = [
     "Manifest",
     "file_digest",
     "load_policy",
+    "refuse_pickles",
     "load_tokenizer",
     "load_trainer",
     "read_json",
@@ -47,6 +48,8 @@ __all__ = [
 
 FORMAT = 1
 TRAINER = "trainer"
+# Endings of files that torch unpickles.
+_PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".bin.index.json")
 _TREE, _TENSORS = "state.json", "state.safetensors"
 
 
@@ -162,7 +165,9 @@ def read_manifest(folder: Path, *, policy: str = "") -> Manifest:
 
     Raises:
         CheckpointError: The folder is truncated, foreign, of another version or another policy's.
+        ConfigError: Its weights are pickled.
     """
+    refuse_pickles(folder)
     path = folder / MANIFEST
     if not path.is_file():
         raise CheckpointError(
@@ -217,6 +222,35 @@ def vocabulary_hash(tokenizer: Tokenizer) -> str:
     head = [tokenizer.name, tokenizer.vocab_size, tokenizer.pad_id, tokenizer.end_id]
     texts = [tokenizer.decode([token]) for token in range(tokenizer.vocab_size)]
     return hashlib.sha256(json.dumps([head, texts]).encode()).hexdigest()
+
+
+def refuse_pickles(folder: Path) -> None:
+    """Refuse a folder whose weights would be unpickled, which can run code; no file is loaded.
+
+    Args:
+        folder: A folder in Hugging Face's layout, of a model or of adapters.
+
+    Raises:
+        ConfigError: The weights are pickled, or an index names a file that is no safetensors file.
+    """
+    if any((folder / f"{stem}.safetensors").is_file() for stem in ("model", "adapter_model")):
+        return
+    index = folder / "model.safetensors.index.json"
+    if index.is_file():
+        shards = read_json(index).get("weight_map")
+        names = map(str, shards.values()) if isinstance(shards, dict) else ()
+        pickled = sorted(name for name in names if not name.endswith(".safetensors"))
+    else:
+        found = sorted(path.name for path in folder.glob("*model*"))
+        pickled = [name for name in found if name.endswith(_PICKLES)]
+    if pickled:
+        raise ConfigError(
+            "these weights are a pickle, which codegym does not open",
+            value=str(folder / pickled[0]),
+            expected="model.safetensors, or adapter_model.safetensors",
+            cure="where you trust them, load them with transformers or peft and save_pretrained "
+            "them, which writes safetensors",
+        )
 
 
 def write_json(path: Path, row: Mapping[str, Any]) -> None:

@@ -2,23 +2,26 @@
 
 import ast
 import inspect
+from collections.abc import Callable
 from typing import Any
 
 from codegym import registry
 from codegym.errors import ConfigError, UnknownNameError
-from codegym.rewards.reward import Constant, Product, Reward, Sum
+from codegym.grading.verdict import Verdict
+from codegym.rewards.reward import Constant, FunctionReward, Product, Reward, Sum
 
 _EXPECTED = "names, numbers, +, -, * and settings, such as 0.8*pass_rate+0.2*coderl(failed=-0.5)"
 # Larger numbers could overflow when they are multiplied.
 _MOST = 1e100
 
 
-def make_reward(text: "str | Reward") -> Reward:
-    """Make the reward of an expression; a Reward is returned unchanged.
+def make_reward(text: "str | Reward | Callable[[Verdict], float]") -> Reward:
+    """Make the reward of an expression or of a function; a Reward is returned unchanged.
 
     Args:
         text: Names of rewards and numbers, joined by ``+``, ``-`` and ``*``. Settings may follow a
-            name: ``"rltf(fine=-0.2) - 0.1*length(full=256)"``.
+            name: ``"rltf(fine=-0.2) - 0.1*length(full=256)"``. Or a function of a verdict; it has
+            no name, so neither a run's settings nor the spec of an environment can hold it.
 
     Raises:
         UnknownNameError: The reward or the setting is unknown; the error holds the nearest known
@@ -31,8 +34,15 @@ def make_reward(text: "str | Reward") -> Reward:
     """
     if isinstance(text, Reward):
         return text
+    if callable(text) and not isinstance(text, type):
+        return FunctionReward(text)
+    return _parsed(text)
+
+
+def _parsed(text: Any) -> Reward:
     if not isinstance(text, str):
-        raise ConfigError("a reward is unusable", value=text, expected="an expression or a Reward")
+        expected = "an expression, a Reward, or a function of a Verdict"
+        raise ConfigError("a reward is unusable", value=text, expected=expected)
     try:
         # Joined into a single line, so an expression may span several lines.
         tree = ast.parse(" ".join(text.split()), mode="eval")

@@ -1,12 +1,13 @@
 """Reward: Verdict (and Feedback) -> float, with declared bounds; pure; composes by + and *."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
-from math import inf, isnan
+from collections.abc import Callable, Iterable
+from math import inf, isfinite, isnan
 
 import numpy as np
 from numpy.typing import NDArray
 
+from codegym.errors import ConfigError
 from codegym.grading.feedback import Feedback
 from codegym.grading.verdict import Verdict
 from codegym.tasks.task import Task
@@ -106,6 +107,34 @@ class Constant(Reward):
 
     def __repr__(self) -> str:
         return f"{self.low!r}"
+
+
+class FunctionReward(Reward):
+    """What a function of the verdict returns; its bounds are not known.
+
+    Args:
+        function: Takes a ``Verdict`` and returns a finite number, the same for the same verdict.
+    """
+
+    low, high = -inf, inf
+
+    def __init__(self, function: Callable[[Verdict], float]) -> None:
+        self._function = function
+
+    def __call__(self, verdict: Verdict, feedback: Feedback | None = None) -> float:
+        """Return the function's number.
+
+        Raises:
+            ConfigError: It is none, or not finite.
+        """
+        value = self._function(verdict)
+        if not isinstance(value, int | float) or not isfinite(value):
+            name = getattr(self._function, "__name__", "a reward function")
+            raise ConfigError(f"{name} returned no reward", value=value, expected="a finite number")
+        return float(value)
+
+    def __repr__(self) -> str:
+        return str(getattr(self._function, "__name__", self._function))
 
 
 class Sum(Reward):

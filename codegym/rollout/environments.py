@@ -2,7 +2,7 @@
 
 import importlib
 import inspect
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import gymnasium as gym
@@ -12,9 +12,11 @@ from gymnasium.vector import VectorEnv
 
 from codegym.errors import ConfigError, UnknownNameError
 from codegym.grading.judge import Judge
+from codegym.grading.verdict import Verdict
 from codegym.policy import Policy
-from codegym.registration import ENVIRONMENTS
+from codegym.registration import ENVIRONMENTS, import_packages
 from codegym.rewards import Reward
+from codegym.tasks.task import Task
 from codegym.tasks.task_source import TaskSource
 
 DEFAULT_ENV = "CodeGym/Synthesis-v0"
@@ -24,8 +26,8 @@ def make_env(
     env_id: str,
     policy: Policy,
     *,
-    tasks: str | TaskSource | None = None,
-    reward: str | Reward | None = None,
+    tasks: str | TaskSource | Sequence[Task] | None = None,
+    reward: str | Reward | Callable[[Verdict], float] | None = None,
     budget: int | None = None,
     judge: Judge | None = None,
     num_envs: int = 1,
@@ -36,8 +38,8 @@ def make_env(
     Args:
         env_id: A Gymnasium id, ``CodeGym/Repair-v0`` or another package's; see ``find_env``.
         policy: Who will act: its tokenizer, prompts and context become the environment's.
-        tasks: Task URI, or a source; the id's own tasks if None.
-        reward: Reward, or its expression; the id's own if None.
+        tasks: Task URI, a source, or a list of tasks; the id's own tasks if None.
+        reward: Reward, its expression, or a function of the verdict; the id's own if None.
         budget: Largest number of tokens of a program.
         judge: Grades the programs.
         num_envs: Number of sub-envs, for environments that are stepped.
@@ -75,7 +77,8 @@ def find_env(env_id: str) -> EnvSpec:
     """Return the registration of an environment.
 
     Args:
-        env_id: A Gymnasium id. ``package:Name-v0`` imports the package first, which registers it.
+        env_id: A Gymnasium id. ``package:Name-v0`` imports the package first, which registers it;
+            packages with an entry point in ``codegym.envs`` are imported for an unknown id.
 
     Raises:
         UnknownNameError: There is no such environment; names the nearest.
@@ -91,6 +94,8 @@ def find_env(env_id: str) -> EnvSpec:
                 value=env_id,
                 expected="package:Name-v0, with a package that registers the environment",
             ) from error
+    if name not in gym.registry:
+        import_packages()
     try:
         return gym.spec(name)
     except GymnasiumError as error:

@@ -66,11 +66,11 @@ class NamespaceLauncher:
             )
         arch = seccomp.architecture()
         self._base_filter = seccomp.base_filter(arch)
-        self._child_filter = seccomp.child_filter(arch, signals=True)
+        self._child_filters = seccomp.child_filters(arch, signals=True)
         self._offered = runtime.packages(packages)
         self._arguments = [path, *self._namespaces(path), *self._files()]
 
-    def start(self, role: str) -> Process:
+    def start(self, role: str, *, reseeded: bool = False) -> Process:
         """Start a zygote in new namespaces; see ``Launcher.start``."""
         line, theirs = socket_pair(role)
         program = os.memfd_create("codegym-seccomp", 0)
@@ -80,15 +80,19 @@ class NamespaceLauncher:
             role,
             self.isolation,
             ctl_fd=theirs.fileno(),
-            child_filter=self._child_filter,
+            child_filter=self._child_filters[reseeded],
+            reseeded=reseeded,
             offered=tuple(
                 runtime.Package(name=package.name, folder=_PACKAGES_FOLDER)
                 for package in self._offered
             ),
         )
         python = runtime.interpreter_arguments(runtime.neutral_path(runtime.START_SCRIPT))
-        command = [*self._arguments, "--seccomp", str(program), "--", *python, settings]
-        return Process(command, line, theirs, (program,))
+        arguments = list(self._arguments)
+        for name, value in runtime.environment(reseeded=reseeded).items():
+            arguments += ["--setenv", name, value]
+        command = [*arguments, "--seccomp", str(program), "--", *python, settings]
+        return Process(command, line, theirs, (program,), reseeded=reseeded, wrapped=True)
 
     @staticmethod
     def _namespaces(path: str) -> list[str]:
@@ -99,8 +103,6 @@ class NamespaceLauncher:
         ).split()
         if bwrap_version(path) >= _FIRST_WITH_DISABLE_USERNS:
             arguments.append("--disable-userns")
-        for name, value in runtime.ENVIRONMENT.items():
-            arguments += ["--setenv", name, value]
         return arguments
 
     def _files(self) -> list[str]:

@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from codegym.errors import CodegymError
+from codegym.errors import CodegymError, install_command
 from codegym.sandbox import wire
 from codegym.sandbox.bubblewrap import bwrap_version, find_bwrap
 from codegym.sandbox.choice import AUTO, make_sandbox
 from codegym.sandbox.inside.confine import landlock_version
 from codegym.sandbox.job import Job
+from codegym.sandbox.program_clock import waits_are_known
 from codegym.sandbox.seccomp import ARCHITECTURES
 
 MODES = ("namespace", "landlock", "unsafe")
@@ -120,6 +121,15 @@ def _kernel() -> Iterator[Finding]:
             state="missing" if refused else "good",
             cure=cure if refused else "",
         )
+    clock = waits_are_known()
+    yield Finding(
+        name="program clock",
+        found="counts no waits for a processor"
+        if clock
+        else "processor time only: a program that sleeps ends at ten times wall_s",
+        state="good" if clock else "missing",
+        cure="" if clock else "a kernel with CONFIG_SCHED_INFO and CONFIG_PROC_CHILDREN, and /proc",
+    )
     abi = landlock_version()
     yield Finding(
         name="landlock",
@@ -164,5 +174,5 @@ def _packages() -> Iterator[Finding]:
         try:
             yield Finding(name=name, found=version(name))
         except PackageNotFoundError:
-            cure = f"pip install 'codegym[{extra}]'" if extra else f"pip install {name}"
+            cure = install_command(extra) if extra else f"pip install {name}"
             yield Finding(name=name, found="not installed", state="missing", cure=cure)

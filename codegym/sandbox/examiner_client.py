@@ -7,6 +7,7 @@ import os
 import socket
 from collections import deque
 
+from codegym.sandbox.inside import notebook
 from codegym.sandbox.inside.frames import HEAD_BYTES
 from codegym.sandbox.inside.protocol import EXAMINE, NOTEBOOK, NOTEBOOK_BYTES
 from codegym.sandbox.launcher import Process
@@ -22,7 +23,7 @@ _MAX_REPORT_BYTES = 1 << 26
 class ExaminerClient:
     """The trusted process that runs test code, the stream to it, and its notebook.
 
-    The notebook is memory that both processes share. The examiner writes the result of each case
+    The notebook is memory that both processes share. Each test's fork writes the results of cases
     there, so that the driver knows it even when it must kill the examiner in the middle of a test.
 
     Args:
@@ -51,6 +52,16 @@ class ExaminerClient:
             self.close()
             raise Lost(f"the examiner is gone: {error}") from None
 
+    @property
+    def fork_pid(self) -> int | None:
+        """Process id of the test under way, as the host numbers it; None if there is none."""
+        return self._process.fork_pid
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether a signal from outside has stopped it."""
+        return self._process.is_stopped
+
     def fileno(self) -> int:
         """Return the descriptor of the stream."""
         return self._process.line.fileno()
@@ -65,7 +76,7 @@ class ExaminerClient:
         Raises:
             Lost: The examiner is gone.
         """
-        self._request(None, 0, run.job.payload)
+        self._request(None, run)
         self._examined.append((self._requests, run))
 
     def examine(self, run: Run) -> int:
@@ -76,7 +87,7 @@ class ExaminerClient:
         """
         ours, theirs = socket.socketpair()
         try:
-            self._request(ours, run.job.limits.output_bytes, run.job.payload)
+            self._request(ours, run)
         except BaseException:
             theirs.close()
             raise
@@ -102,14 +113,16 @@ class ExaminerClient:
         _, run = self._examined.popleft()
         return run
 
-    def _request(self, rpc: socket.socket | None, max_frame_bytes: int, payload: bytes) -> None:
+    def _request(self, rpc: socket.socket | None, run: Run) -> None:
+        payload, limits = run.job.payload, run.job.limits
         if len(payload) > LONG_TEST_BYTES:
             if len(self._compiled) >= KEPT_LONG_TESTS:
                 self._compiled.clear()
             self._compiled.add(payload)
         try:
             self._requests += 1
-            head = EXAMINE.pack(self._requests, max_frame_bytes)
+            bounds = limits.output_bytes, limits.memory_bytes
+            head = EXAMINE.pack(self._requests, *bounds, run.first)
             fds = [] if rpc is None else [rpc.fileno()]
             socket.send_fds(self._process.line, [head], fds)
         except OSError as error:
@@ -178,13 +191,20 @@ class ExaminerClient:
 
         Its ``until`` is the number of the first case whose result is unknown.
         """
-        head = os.pread(self._notebook, NOTEBOOK.size, 0)
-        number, until, used = NOTEBOOK.unpack(head)
-        if (number, run) not in self._examined:
-            # The notebook still holds the results of an earlier test.
-            return b'{"cases":[],"until":0}'
+        until, used = self._head(run) or (0, 0)
         rows = os.pread(self._notebook, used, NOTEBOOK.size)
-        return b'{"cases":[%b],"until":%d}' % (rows.rstrip(b","), until)
+        return notebook.report(max(until, run.first), rows, notebook.LIMIT)
+
+    def case_under_way(self, run: Run) -> int | None:
+        """Return the number of the case that a run's test has reached, None before it begins."""
+        head = self._head(run)
+        return None if head is None else max(head[0], run.first)
+
+    def _head(self, run: Run) -> tuple[int, int] | None:
+        """Return the number of a run's first case without a result, and the bytes of results."""
+        number, until, used = NOTEBOOK.unpack(os.pread(self._notebook, NOTEBOOK.size, 0))
+        # The notebook may still hold the results of an earlier test.
+        return (until, used) if (number, run) in self._examined else None
 
     def close(self) -> None:
         """Kill the process."""

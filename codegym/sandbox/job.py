@@ -12,7 +12,7 @@ from typing import Literal, Protocol, Self
 from codegym.sandbox.limits import Limits
 
 Ticket = int
-Limit = Literal["", "wall", "cpu", "memory", "output"]
+Limit = Literal["", "case", "wall", "cpu", "memory", "output"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,21 +26,38 @@ class Job:
             holds no expected value. JSON bytes (``wire.dumps``), so that a caller writes them
             once for all programs of a task::
 
-                call       {"function": name, "calls": [[args, kwargs], ...]}, wire trees
+                call       {"function": name, "calls": [[args, kwargs], ...], "site": name}
                 stdio      [stdin, ...], texts
                 assertion  {"setup", "code", "check", "entry_point", "names", "prompt",
                             "n_cases"}
 
         limits: Bounds of the run.
+        n_cases: Number of cases of a ``call`` or ``assertion``. After a hang or a crash, a fresh
+            process runs the cases that are left. 0 runs everything in one process, which only the
+            limits of the whole run bound.
+        goes_on: ``goes_on(case, result)`` is called in the sandbox's thread with a case whose
+            process has ended, where cases are left; False ends the run. None always goes on.
+        site: What is done around the program (stdio, assertion); a name of ``inside.sites``.
+        before: Code that runs before the program (assertion): classes that the test's set-up code
+            defines, by the names ``classes``.
         packages: Packages that the program may import beside the standard library; the sandbox
             must offer them.
+        reseeded: Whether ``random`` and hashing have other seeds than usual, and the program (or
+            its test) is killed if it uses what differs from run to run: entropy, a clock, a
+            process number, threads. Such a run shows whether a result is luck.
     """
 
     program: str
     mode: Literal["call", "stdio", "assertion"]
     payload: bytes
     limits: Limits = field(default_factory=Limits)
+    n_cases: int = 0
+    goes_on: "Callable[[int, ExecutionResult], bool] | None" = None
+    site: str = ""
+    before: str = ""
+    classes: tuple[str, ...] = ()
     packages: tuple[str, ...] = ()
+    reseeded: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,17 +68,24 @@ class ExecutionResult:
         replies: Reply frames in order, as the untrusted side wrote them (call, stdio), or the
             single report of the examiner (assertion). ``codegym.sandbox.inside`` documents them.
         output: Text that the program printed, as bytes (stdio).
-        parts: One result per case, in order (stdio); the other fields are their sum or maximum.
+        parts: One result per process, in order, if there were several: one per case (stdio), or
+            one more after each hang or crash (call, assertion). The other fields are their sum or
+            maximum, or those of the last.
+        first_case: Number of the first case that this process was to run.
+        loaded: Whether the process reported that the program was loaded (call).
         exit_status: Exit status in the form of ``os.waitpid``.
-        limit: Limit that ended the run, "" if none.
+        limit: Limit that ended the process, "" if none: ``case`` and ``wall`` are of the program's
+            clock, or ``wall`` of elapsed time on a machine that is far too slow.
         running_line: Line of the program that was running when a limit ended it.
-        wall_s, cpu_s: Seconds.
+        wall_s, cpu_s: Elapsed seconds and processor seconds.
         memory_bytes: Peak resident size.
     """
 
     replies: tuple[bytes, ...] = ()
     output: bytes = b""
     parts: tuple["ExecutionResult", ...] = ()
+    first_case: int = 0
+    loaded: bool = False
     exit_status: int = 0
     limit: Limit = ""
     running_line: int | None = None
@@ -82,9 +106,14 @@ class Sandbox(Protocol):
             ticket = sandbox.submit(job)
             for ticket, result in sandbox.collect(timeout_s=1.0):
                 ...
+
+    Attributes:
+        isolation: Name of the isolation.
+        packages: Import names of the packages that it offers inside.
     """
 
     isolation: str
+    packages: tuple[str, ...]
 
     def submit(self, job: Job) -> Ticket:
         """Queue a job; return at once, or block while the queue is full."""
@@ -138,6 +167,7 @@ class FakeSandbox:
     """
 
     isolation = "fake"
+    packages: tuple[str, ...] = ()
 
     def __init__(self, answer: Callable[[Job], ExecutionResult]) -> None:
         self._answer = answer

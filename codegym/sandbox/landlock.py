@@ -30,25 +30,26 @@ class LandlockLauncher:
             raise SandboxUnavailableError("Landlock exists on Linux only", value=sys.platform)
         arch = seccomp.architecture()
         self._base_filter = seccomp.base_filter(arch)
-        self._child_filter = seccomp.child_filter(arch, signals=False)
+        self._child_filters = seccomp.child_filters(arch, signals=False)
         self._offered = runtime.packages(packages)
         self._readable, self._listable = readable_paths(runtime.runtime(), self._offered)
 
-    def start(self, role: str) -> Process:
+    def start(self, role: str, *, reseeded: bool = False) -> Process:
         """Start a zygote that may read the interpreter's files and nothing else."""
         line, theirs = socket_pair(role)
         settings = runtime.settings(
             role,
             self.isolation,
             ctl_fd=theirs.fileno(),
-            child_filter=self._child_filter,
+            child_filter=self._child_filters[reseeded],
+            reseeded=reseeded,
             base_filter=self._base_filter,
             readable=self._readable,
             listable=self._listable,
             offered=self._offered,
         )
         command = [*runtime.interpreter_arguments(str(runtime.START_SCRIPT)), settings]
-        return Process(command, line, theirs)
+        return Process(command, line, theirs, reseeded=reseeded)
 
 
 def readable_paths(

@@ -15,9 +15,9 @@ import weakref
 from collections import deque
 from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import Self
+from typing import NoReturn, Self
 
-from codegym.errors import ConfigError, SandboxError
+from codegym.errors import ConfigError, NotCopiedError, SandboxError
 from codegym.sandbox.job import ExecutionResult, Job, Sandbox, Ticket
 from codegym.sandbox.launcher import Launcher
 from codegym.sandbox.run import Done
@@ -41,11 +41,15 @@ class Channel:
     """
 
     isolation: str
+    packages: tuple[str, ...]
 
     def __init__(self, pool: "PoolSandbox") -> None:
         self._pool = pool
-        self.isolation = pool.isolation
+        self.isolation, self.packages = pool.isolation, pool.packages
         self._reset()
+
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
+        raise NotCopiedError("sandbox", "codegym.make_sandbox(...)")
 
     def _reset(self) -> None:
         self._arrived = threading.Condition()
@@ -127,7 +131,7 @@ class PoolSandbox(Channel):
 
     Args:
         launcher: Starts zygotes in one kind of isolation.
-        workers: Number of programs that may run at the same time.
+        workers: Number of programs that may run at the same time; as many reseeded ones.
         packages: Import names of the packages that the launcher offers inside.
 
     Attributes:
@@ -249,9 +253,11 @@ class PoolSandbox(Channel):
 
     def _assign(self) -> None:
         while self._queue and not self._closed:
-            worker = next((worker for worker in self.workers if worker.state is State.IDLE), None)
+            job, _ = self._queue[0]
+            group = [worker for worker in self.workers if worker.reseeded is job.reseeded]
+            worker = next((worker for worker in group if worker.state is State.IDLE), None)
             if worker is None:
-                worker = self._another_worker()
+                worker = self._another_worker(job, group)
             if worker is None:
                 return
             with self._space:
@@ -259,13 +265,13 @@ class PoolSandbox(Channel):
                 self._space.notify()
             worker.take(job, done)
 
-    def _another_worker(self) -> Worker | None:
+    def _another_worker(self, job: Job, group: list[Worker]) -> Worker | None:
         """Return a new worker, else a worker that can hold the next job until it is free."""
-        if len(self.workers) < self.n_workers:
-            self.workers.append(Worker(self._launcher, self._listen, self._take_back))
-            return self.workers[-1]
-        job, _ = self._queue[0]
-        return next((worker for worker in self.workers if worker.can_hold(job)), None)
+        if len(group) < self.n_workers:
+            worker = Worker(self._launcher, self._listen, self._take_back, reseeded=job.reseeded)
+            self.workers.append(worker)
+            return worker
+        return next((worker for worker in group if worker.can_hold(job)), None)
 
     def _take_back(self, job: Job, done: Done) -> None:
         with self._space:

@@ -17,10 +17,12 @@ from codegym.sandbox.inside.protocol import (
     ASSERTION,
     CALL,
     HEADER,
+    LOADED,
     READY,
     STATUS,
     STDIO,
     STOPPED_CPU,
+    STOPPED_ON_REQUEST,
     STOPPED_WALL,
 )
 from codegym.sandbox.job import ExecutionResult, Limit
@@ -89,6 +91,8 @@ class ProgramProcess:
         self._inbox = bytearray()
         self._frames: list[bytes] = []
         self._received = 0
+        # Empty frames would cost fifty times their bytes, so no more are split off than count.
+        self._max_frames = 2 if mode != "call" else 3 + data.count(b"{")
         self._stdin = stdin
         self._rpc_fd = rpc_fd
         self._stdout = -1
@@ -98,6 +102,16 @@ class ProgramProcess:
     def ready(self) -> bool:
         """Whether the trusted part of the child has reported that it is ready."""
         return bool(self._frames) and self._frames[0] == READY
+
+    @property
+    def loaded(self) -> bool:
+        """Whether the child has reported that the program is loaded (call)."""
+        return len(self._frames) > 1 and self._frames[1] == LOADED
+
+    @property
+    def answered(self) -> int:
+        """Number of calls that have been answered (call)."""
+        return max(0, len(self._frames) - 1 - self.loaded)
 
     @property
     def unsent(self) -> bool:
@@ -124,7 +138,7 @@ class ProgramProcess:
             header = HEADER.pack(
                 self.run_id,
                 MODES[self._mode],
-                limits.wall_s,
+                limits.elapsed_s,
                 limits.cpu_s,
                 limits.memory_bytes,
                 limits.output_bytes,
@@ -170,7 +184,7 @@ class ProgramProcess:
     def _split(self) -> None:
         start = 0
         inbox = self._inbox
-        while len(inbox) - start >= HEAD_BYTES:
+        while len(inbox) - start >= HEAD_BYTES and len(self._frames) < self._max_frames:
             end = start + HEAD_BYTES
             end += int.from_bytes(inbox[start:end], "little")
             if end > len(inbox):
@@ -183,6 +197,7 @@ class ProgramProcess:
     def _oversize(self) -> bool:
         return (
             len(self._inbox) >= HEAD_BYTES
+            and len(self._frames) < self._max_frames
             and int.from_bytes(self._inbox[:HEAD_BYTES], "little") > self.limits.output_bytes
         )
 
@@ -195,21 +210,24 @@ class ProgramProcess:
         fits = self.drain()
         limit = self._limit(status, fits)
         return ExecutionResult(
-            replies=tuple(self._frames[1:]),
+            replies=tuple(self._frames[1 + self.loaded :]),
+            loaded=self.loaded,
             output=self._printed() if self._mode == "stdio" else b"",
             exit_status=status.exit_status,
             limit=limit,
-            running_line=self._running_line() if limit in ("wall", "cpu") else None,
+            running_line=self._running_line() if limit in ("case", "wall", "cpu") else None,
             wall_s=status.wall_s,
             cpu_s=status.cpu_s,
             memory_bytes=status.peak_kib << 10,
         )
 
     def _limit(self, status: Status, fits: bool) -> Limit:
-        if self.stop_reason or not fits:
-            return self.stop_reason or "output"
+        if not fits:
+            return "output"
         if status.stopped == STOPPED_WALL:
-            return "wall"
+            return self.stop_reason or "wall"
+        if status.stopped == STOPPED_ON_REQUEST:
+            return self.stop_reason
         if status.stopped == STOPPED_CPU:
             return "cpu"
         killed = os.WIFSIGNALED(status.exit_status) and os.WTERMSIG(status.exit_status)

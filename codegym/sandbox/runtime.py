@@ -22,13 +22,15 @@ INSIDE_FILES = (
     _CODEGYM / "sandbox" / "wire.py",
     *sorted((_CODEGYM / "sandbox" / "inside").glob("*.py")),
 )
+# Read by the module zoneinfo.
+TIME_ZONES = "/usr/share/zoneinfo"
 START_SCRIPT = _CODEGYM / "sandbox" / "inside" / "start.py"
-ENVIRONMENT = {
+_ENVIRONMENT = {
     "LC_ALL": "C.UTF-8",
-    "PYTHONHASHSEED": "0",
     "OPENBLAS_NUM_THREADS": "1",
     "OMP_NUM_THREADS": "1",
 }
+SEED, OTHER_SEED = 0, 20_231
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +77,7 @@ def runtime() -> Runtime:
         )
     stdlib = os.path.dirname(os.path.realpath(os.__file__))
     extensions = os.path.realpath(sysconfig.get_config_var("DESTSHARED") or stdlib)
-    folders = [stdlib, extensions, *_library_folders()]
+    folders = [stdlib, extensions, TIME_ZONES, *_library_folders()]
     prefix_lib = os.path.join(os.path.realpath(sys.base_prefix), "lib")
     if prefix_lib != "/usr/lib":
         folders.append(prefix_lib)
@@ -96,6 +98,15 @@ def runtime() -> Runtime:
             (os.readlink(path), path) for path in ("/lib", "/lib64") if os.path.islink(path)
         ),
     )
+
+
+def environment(*, reseeded: bool = False) -> dict[str, str]:
+    """Return the environment variables inside.
+
+    Args:
+        reseeded: Whether hashing has another seed; see ``Job.reseeded``.
+    """
+    return _ENVIRONMENT | {"PYTHONHASHSEED": str(OTHER_SEED if reseeded else SEED)}
 
 
 def packages(names: tuple[str, ...]) -> tuple[Package, ...]:
@@ -130,6 +141,7 @@ def settings(
     readable: tuple[str, ...] = (),
     listable: tuple[str, ...] = (),
     offered: tuple[Package, ...] = (),
+    reseeded: bool = False,
 ) -> str:
     """Write the settings that ``codegym.sandbox.inside.zygote`` reads."""
     return json.dumps(
@@ -141,6 +153,8 @@ def settings(
             "base_filter": base_filter.hex(),
             "readable": list(readable),
             "listable": list(listable),
+            "seed": int(environment(reseeded=reseeded)["PYTHONHASHSEED"]),
+            "clockless": reseeded,
             "packages": [package.name for package in offered],
             "package_folders": sorted({package.folder for package in offered}),
             # In a mount namespace the folder holds nothing else, so it can stay importable.

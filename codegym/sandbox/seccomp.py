@@ -122,6 +122,12 @@ _CHILD_DENIED = (
     "waitid",
 )
 _SIGNALS = ("kill", "tgkill")
+# What differs from run to run: entropy, process numbers, clocks, usage, and the order of threads.
+_LUCK = (
+    "getrandom getpid getppid gettid getpgid getpgrp getsid clock_gettime clock_getres "
+    "gettimeofday time times getrusage sysinfo getcpu getitimer setitimer alarm timer_create "
+    "timer_settime timer_gettime timer_getoverrun mincore sched_getaffinity clone"
+).split()
 
 
 def architecture(machine: str | None = None) -> Architecture:
@@ -181,15 +187,24 @@ def base_filter(arch: Architecture) -> bytes:
     return b"".join(program)
 
 
-def child_filter(arch: Architecture, *, signals: bool) -> bytes:
+def child_filters(arch: Architecture, *, signals: bool) -> tuple[bytes, bytes]:
+    """Assemble the child filter without and with a penalty for luck; see ``child_filter``."""
+    return child_filter(arch, signals=signals), child_filter(arch, signals=signals, luck=False)
+
+
+def child_filter(arch: Architecture, *, signals: bool, luck: bool = True) -> bytes:
     """Assemble the deny list that each child adds before untrusted code runs.
 
     Args:
         arch: The machine.
         signals: Whether the child may send signals; True only in a separate process namespace.
+        luck: Whether the child may use what differs from run to run; if not, that kills it.
     """
     numbers = arch.numbers
     program = _head(arch)
+    for name in () if luck else _LUCK:
+        if name in numbers:
+            program += _case(numbers[name], [_return(KILL_PROCESS)])
     program += _case(
         numbers["clone"],
         [

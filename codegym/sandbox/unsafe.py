@@ -28,11 +28,15 @@ class UnsafeLauncher:
         )
         self._offered = runtime.packages(packages)
 
-    def start(self, role: str) -> Process:
+    def start(self, role: str, *, reseeded: bool = False) -> Process:
         """Start a zygote with resource limits only."""
         line, theirs = socket_pair(role)
         settings = runtime.settings(
-            role, self.isolation, ctl_fd=theirs.fileno(), offered=self._offered
+            role,
+            self.isolation,
+            ctl_fd=theirs.fileno(),
+            offered=self._offered,
+            reseeded=reseeded,
         )
         command = [*runtime.interpreter_arguments(str(runtime.START_SCRIPT)), settings]
-        return Process(command, line, theirs)
+        return Process(command, line, theirs, reseeded=reseeded)

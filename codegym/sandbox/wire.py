@@ -13,17 +13,20 @@ array; every other value is an object with one key, the tag::
     K W X views of a dict: keys, values, items              T a built-in type, by name
     m Decimal, as text                F Fraction [n, d]     D date   M datetime  h time (ISO 8601)
     L timedelta [days, seconds, microseconds]               e Ellipsis
+    N named tuple [name, fields, items]                     C Counter, as pairs
+    O OrderedDict, as pairs                                 G defaultdict [factory, pairs]
+    S instance of a subclass of the plain value that follows
 
-Types must match exactly: an instance of a subclass cannot cross, since it may lie about its
-content. The standard library's containers cross as their base (Counter, OrderedDict and
-defaultdict as dict, a named tuple as tuple), a member of an Enum as its value, a generator or
-other built-in iterator as its items.
+An instance of a subclass crosses as the plain value that it holds, which is read by the methods of
+its built-in base: its own methods, which may lie, are not called. A member of an Enum crosses as
+its value, a generator or other built-in iterator as its items.
 """
 
 import builtins
 import collections
 import itertools
 import json
+import keyword
 import sys
 from collections.abc import Callable
 from types import GeneratorType, NoneType
@@ -32,6 +35,7 @@ from typing import Any
 MAX_DEPTH = 90
 MAX_ITERATOR_ITEMS = 10_000
 SMALL_INT = 1 << 4000
+KEPT_NAMED_TUPLES = 256
 
 Hook = Callable[[Any], Any]
 TagHook = Callable[[str, Any], Any]
@@ -73,7 +77,25 @@ def encode(value: Any, depth: int = 0, hook: Hook | None = None) -> Any:
         return special(value, depth, hook)
     if hook is not None:
         return hook(value)
-    return encode_library(value, depth, None)
+    try:
+        return encode_library(value, depth, None)
+    except UnencodableError:
+        plain = plain_base(value)
+        if plain is None:
+            raise
+        return {"S": encode(plain, depth + 1)}
+
+
+def plain_base(value: Any) -> Any:
+    """Return the plain value that an instance of a subclass holds, None if it holds none.
+
+    The methods of the built-in base read it, never those of the subclass.
+    """
+    ancestry = type.mro(type(value)) if type(value) is not type else []
+    for base, read in _BASES.items():
+        if base in ancestry:
+            return read(value)
+    return None
 
 
 def _items(values: Any, depth: int, hook: Hook | None) -> list[Any]:
@@ -91,6 +113,18 @@ def _items(values: Any, depth: int, hook: Hook | None) -> list[Any]:
 def _dict(value: Any, depth: int, hook: Hook | None) -> dict[str, Any]:
     depth += 1
     return {"d": [[encode(k, depth, hook), encode(v, depth, hook)] for k, v in dict.items(value)]}
+
+
+def _pairs(tag: str) -> Callable[[Any, int, Hook | None], dict[str, Any]]:
+    return lambda value, depth, hook: {tag: _dict(value, depth, hook)["d"]}
+
+
+def _default_dict(value: Any, depth: int, hook: Hook | None) -> dict[str, Any]:
+    try:
+        factory = encode(value.default_factory, depth + 1, hook)
+    except UnencodableError:
+        factory = None
+    return {"G": [factory, _dict(value, depth, hook)["d"]]}
 
 
 def encode_iterator(value: Any, depth: int, hook: Hook | None) -> dict[str, Any]:
@@ -138,8 +172,12 @@ def encode_library(value: Any, depth: int, hook: Hook | None) -> Any:
     enum = sys.modules.get("enum")
     if enum is not None and enum.Enum in ancestry:
         return encode(value._value_, depth + 1, hook)
-    if tuple in ancestry and type(getattr(kind, "_fields", None)) is tuple:
-        return {"t": _items(list(tuple.__iter__(value)), depth, hook)}
+    fields = getattr(kind, "_fields", None) if tuple in ancestry else None
+    if type(fields) is tuple:
+        items = list(tuple.__iter__(value))
+        if len(fields) == len(items) and _are_names((kind.__name__, *fields)):
+            return {"N": [kind.__name__, list(fields), _items(items, depth + 1, hook)]}
+        return {"t": _items(items, depth, hook)}
     raise UnencodableError(f"{kind.__module__}.{kind.__qualname__}")
 
 
@@ -169,6 +207,17 @@ def decode(tree: Any, depth: int = 0, hook: TagHook | None = None) -> Any:
                 return tuple([decode(item, depth, hook) for item in body])
             if tag == "d":
                 return {decode(k, depth, hook): decode(v, depth, hook) for k, v in body}
+            if tag in _MAPPINGS:
+                pairs = [(decode(k, depth, hook), decode(v, depth, hook)) for k, v in body]
+                return _MAPPINGS[tag](pairs)
+            if tag == "N":
+                return _named_tuple(body, depth, hook)
+            if tag == "G":
+                factory, pairs = body
+                made = [(decode(k, depth, hook), decode(v, depth, hook)) for k, v in pairs]
+                return collections.defaultdict(decode(factory, depth, hook), made)
+            if tag == "S":
+                return decode(body, depth, hook)
             if tag in _SEQUENCES:
                 return _SEQUENCES[tag]([decode(item, depth, hook) for item in body])
             if tag in _DECODERS:
@@ -178,6 +227,28 @@ def decode(tree: Any, depth: int = 0, hook: TagHook | None = None) -> Any:
         if hook is not None:
             return hook(tag, body)
     raise ValueError(f"not a wire tree: {str(tree)[:80]}")
+
+
+def _are_names(names: Any) -> bool:
+    return all(
+        type(name) is str
+        and name.isidentifier()
+        and not keyword.iskeyword(name)
+        and not name.startswith("_")
+        for name in names
+    )
+
+
+def _named_tuple(body: Any, depth: int, hook: TagHook | None) -> Any:
+    name, fields, trees = body
+    if not _are_names((name, *fields)) or len(fields) != len(trees):
+        raise ValueError("not a named tuple")
+    key = (name, *fields)
+    if key not in _named_tuples:
+        if len(_named_tuples) >= KEPT_NAMED_TUPLES:
+            _named_tuples.clear()
+        _named_tuples[key] = collections.namedtuple(name, fields)
+    return _named_tuples[key](*[decode(tree, depth, hook) for tree in trees])
 
 
 def dumps(tree: Any) -> bytes:
@@ -270,9 +341,11 @@ _ENCODERS: dict[type, Callable[[Any, int, Hook | None], Any]] = {
     type({}.keys()): _tagged("K"),
     type({}.values()): _tagged("W"),
     type({}.items()): _tagged("X"),
-    collections.Counter: _dict,
-    collections.OrderedDict: _dict,
-    collections.defaultdict: _dict,
+    collections.Counter: _pairs("C"),
+    collections.OrderedDict: lambda value, depth, hook: {
+        "O": [[encode(item, depth + 1, hook) for item in pair] for pair in value.items()]
+    },
+    collections.defaultdict: _default_dict,
     bytes: lambda value, depth, hook: {"b": value.hex()},
     bytearray: lambda value, depth, hook: {"B": value.hex()},
     range: lambda value, depth, hook: {"r": [value.start, value.stop, value.step]},
@@ -308,6 +381,25 @@ _SEQUENCES: dict[str, Callable[[list[Any]], Any]] = {
     "K": lambda items: dict.fromkeys(items).keys(),
     "W": lambda items: dict(enumerate(items)).values(),
     "X": lambda items: dict(items).items(),
+}
+_MAPPINGS: dict[str, Callable[[list[Any]], Any]] = {
+    "C": lambda pairs: collections.Counter(dict(pairs)),
+    "O": collections.OrderedDict,
+}
+_named_tuples: dict[tuple[str, ...], Any] = {}
+_BASES: dict[type, Callable[[Any], Any]] = {
+    str: lambda value: str.__str__(value),
+    int: lambda value: int.__int__(value),
+    float: lambda value: float.__float__(value),
+    complex: lambda value: complex.__complex__(value),
+    bytes: lambda value: bytes.fromhex(bytes.hex(value)),
+    bytearray: lambda value: bytearray.fromhex(bytearray.hex(value)),
+    list: lambda value: list(list.__iter__(value)),
+    tuple: lambda value: tuple(tuple.__iter__(value)),
+    dict: lambda value: dict(dict.items(value)),
+    set: lambda value: set(set.__iter__(value)),
+    frozenset: lambda value: frozenset(frozenset.__iter__(value)),
+    collections.deque: lambda value: collections.deque(collections.deque.__iter__(value)),
 }
 _DECODERS: dict[str, Callable[[Any], Any]] = {
     "f": _float,

@@ -9,8 +9,8 @@ from typing import Protocol
 
 from codegym.errors import SandboxError
 from codegym.sandbox.examiner_client import ExaminerClient
-from codegym.sandbox.job import Job
-from codegym.sandbox.launcher import Launcher
+from codegym.sandbox.job import Job, Limit
+from codegym.sandbox.launcher import Launcher, Process
 from codegym.sandbox.program_process import ProgramProcess, Status
 from codegym.sandbox.run import Run
 from codegym.sandbox.zygote_client import Lost, ZygoteClient
@@ -43,14 +43,18 @@ class WorkerProcesses:
         launcher: Starts the processes.
         listen: ``listen(fd, epoll mask, callback)``: listen to a descriptor; mask 0 stops it.
         events: The worker.
+        reseeded: Whether the processes run reseeded jobs.
 
     Attributes:
         zygote: None until the first program, and after a failure.
         examiner: None until the first test, and after a failure.
     """
 
-    def __init__(self, launcher: Launcher, listen: Listen, events: Events) -> None:
+    def __init__(
+        self, launcher: Launcher, listen: Listen, events: Events, *, reseeded: bool = False
+    ) -> None:
         self._launcher = launcher
+        self._reseeded = reseeded
         self._listen = listen
         self._events = events
         self.zygote: ZygoteClient | None = None
@@ -60,6 +64,9 @@ class WorkerProcesses:
     def isolation(self) -> str:
         """Name of the isolation."""
         return self._launcher.isolation
+
+    def _start(self, role: str) -> Process:
+        return self._launcher.start(role, reseeded=self._reseeded)
 
     def prepare(self, run: Run) -> bool:
         """Start the processes that a run needs; return whether it may begin at once.
@@ -72,12 +79,14 @@ class WorkerProcesses:
             SandboxError: A process cannot be started on this machine.
         """
         if self.zygote is None:
-            self.zygote = ZygoteClient(self._launcher.start("candidate"))
+            self.zygote = ZygoteClient(self._start("candidate"))
             self._listen(self.zygote.fileno(), _READ, self._hear_zygote)
         if run.job.mode != "assertion":
             return True
+        if self.examiner is not None and self.examiner.unsent:
+            self.stop_examiner()  # a test that was given up is still on its way
         if self.examiner is None:
-            self.examiner = ExaminerClient(self._launcher.start("examiner"))
+            self.examiner = ExaminerClient(self._start("examiner"))
         if self.examiner.knows(run.job.payload):
             return True
         self.examiner.compile(run)
@@ -130,10 +139,32 @@ class WorkerProcesses:
             self.examiner.give_up(run)
         self.close_process(run)
 
-    def stop_program(self, process: ProgramProcess) -> None:
-        """Ask the zygote to kill a program."""
+    def stop_program(self, process: ProgramProcess, *, out_of_time: bool = False) -> None:
+        """Ask the zygote to kill a program; see ``ZygoteClient.stop``."""
         if self.zygote is not None:
-            self.zygote.stop(process)
+            self.zygote.stop(process, out_of_time=out_of_time)
+
+    def are_stopped(self, run: Run) -> bool:
+        """Whether a signal from outside has stopped a process of the grader that a run needs."""
+        used = (self.zygote, self.examiner if run.job.mode == "assertion" else None)
+        return any(process is not None and process.is_stopped for process in used)
+
+    def look_at_clock(self, run: Run, now: float) -> tuple[Limit, float]:
+        """Compare a run's clock with its limits; see ``CaseClock.look``."""
+        case = run.first
+        pids = []
+        if run.process is not None:
+            if run.job.mode == "call":
+                run.process.drain()
+                case += run.process.answered
+            pids.append(self.zygote.fork_pid if self.zygote is not None else None)
+        if run.job.mode == "assertion":
+            assert self.examiner is not None
+            reached, test = self.examiner.case_under_way(run), self.examiner.fork_pid
+            case = max(case, reached or 0)
+            # Before its test begins, and after it, the program waits for the grader.
+            pids = [] if reached is None or test is None else [*pids, test]
+        return run.clock().look(now, case, [pid for pid in pids if pid is not None])
 
     def recall(self, run: Run) -> None:
         """Take back the request of a run that waits at the zygote."""

@@ -7,7 +7,7 @@ import json
 import sys
 
 from codegym.errors import SandboxError
-from codegym.sandbox.inside.protocol import STOP
+from codegym.sandbox.inside.protocol import STOP, STOPPED_ON_REQUEST, STOPPED_WALL
 from codegym.sandbox.launcher import Process
 from codegym.sandbox.program_process import ProgramProcess, Status
 from codegym.sandbox.run import Run
@@ -39,6 +39,16 @@ class ZygoteClient:
         """Process id."""
         return self._process.pid
 
+    @property
+    def fork_pid(self) -> int | None:
+        """Process id of the program under way, as the host numbers it; None if there is none."""
+        return self._process.fork_pid
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether a signal from outside has stopped it."""
+        return self._process.is_stopped
+
     def fileno(self) -> int:
         """Return the descriptor of the socket."""
         return self._process.line.fileno()
@@ -58,10 +68,16 @@ class ZygoteClient:
         process.send(self._process.line)
         return process
 
-    def stop(self, process: ProgramProcess) -> None:
-        """Ask the zygote to kill a program, or not to begin it."""
+    def stop(self, process: ProgramProcess, *, out_of_time: bool = False) -> None:
+        """Ask the zygote to kill a program, or not to begin it.
+
+        Args:
+            process: The program.
+            out_of_time: Whether it first writes the line that it is running.
+        """
+        reason = STOPPED_WALL if out_of_time else STOPPED_ON_REQUEST
         try:
-            self._process.line.send(STOP.pack(process.run_id))
+            self._process.line.send(STOP.pack(process.run_id, reason))
         except OSError:
             return  # the zygote is gone; the end of its socket reports that
 

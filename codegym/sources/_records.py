@@ -15,14 +15,17 @@ from typing import Any
 
 from codegym.errors import ConfigError, MissingExtraError, TaskError, UnknownNameError
 from codegym.grading.call_form import call_forms
+from codegym.sources._zstd import decompress
 from codegym.tasks.cases import take
 from codegym.tasks.task import Task
 from codegym.tasks.task_source import TaskSource
+from codegym.tasks.unpassable import warn_if_unpassable
 
 HUGGING_FACE = "hf/"
 FORMS = ("assertion", "call")
 _DIGITS = 4000
-_SUFFIXES = (".jsonl", ".jsonl.gz", ".json", ".json.gz", ".parquet")
+_SUFFIXES = (".jsonl", ".jsonl.gz", ".jsonl.zst", ".json", ".json.gz", ".parquet")
+_UNPACK = {".gz": gzip.decompress, ".zst": decompress}
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,8 +148,9 @@ def read_records(path: Path, *, cure: str = "") -> list[Record]:
     """Read every row of a file, or of the data files of a folder.
 
     Args:
-        path: A file ending in ``.jsonl``, ``.json``, either with ``.gz``, or ``.parquet`` (extra
-            ``datasets``), or a folder of such files.
+        path: A file ending in ``.jsonl``, ``.json``, either with ``.gz`` or ``.zst`` (extra
+            ``zstd`` before Python 3.14), or ``.parquet`` (extra ``datasets``), or a folder of such
+            files.
         cure: Advice for the error about a missing file.
 
     Raises:
@@ -168,11 +172,12 @@ def read_records(path: Path, *, cure: str = "") -> list[Record]:
     if path.suffix == ".parquet":
         return _read_parquet(path)
     try:
-        data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+        unpack = _UNPACK.get(path.suffix, bytes)
+        data = unpack(path.read_bytes())
         text = data.decode("utf-8-sig")
     except (OSError, EOFError, UnicodeDecodeError) as error:
         raise TaskError(f"unreadable ({error})", path=str(path)) from None
-    if path.name.removesuffix(".gz").endswith(".json"):
+    if path.name.removesuffix(path.suffix if path.suffix in _UNPACK else "").endswith(".json"):
         return _read_array(text, str(path))
     return [
         Record(_object(line, str(path), number), str(path), number)
@@ -240,6 +245,7 @@ class RecordSource(TaskSource):
                 continue
             if task.task_id in self._numbers:
                 raise record.error("a second task of this id", field="task_id", value=task.task_id)
+            warn_if_unpassable(task)
             self._numbers[task.task_id] = len(self._tasks)
             self._tasks.append(task)
         if not self._tasks:

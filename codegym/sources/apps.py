@@ -3,6 +3,7 @@
     apps:/data/APPS?split=train&difficulty=introductory
     apps:/data/taco_train.jsonl
     apps:hf/codeparrot/apps?split=train
+    apps:/data/APPS?split=train&contract=apps_rltf
 
 Source: Hendrycks et al., "Measuring Coding Challenge Competence With APPS", arXiv 2105.09938; Li et
 al., "TACO", arXiv 2312.14852 (the same fields). A path may also name the published tree, which has
@@ -17,6 +18,7 @@ from typing import Any
 from codegym import registry
 from codegym.errors import TaskError
 from codegym.sandbox.limits import Limits
+from codegym.sources._contracts import CONTRACTS
 from codegym.sources._prompts import as_function, bare, docstring
 from codegym.sources._records import (
     Record,
@@ -27,7 +29,8 @@ from codegym.sources._records import (
     records_of,
 )
 from codegym.tasks.cases import CallCase
-from codegym.tasks.contest import call_method, with_imports
+from codegym.tasks.contest import call_method
+from codegym.tasks.contract import Contract
 from codegym.tasks.task import Task
 
 PROMPTS = ("docstring", "text")
@@ -49,6 +52,8 @@ class AppsSource(RecordSource):
         prompt: ``docstring``: the problem as a docstring, after the signature where the tests call
             a function; ``text``: the bare problem with its starter code, for chat models.
         case_s: Processor seconds allowed per test case; a whole run gets at most a minute.
+        contract: ``apps`` for the rules of the data set's grader, ``apps_rltf`` for those of RLTF's
+            harness.
 
     Attributes:
         skipped: Number of problems without tests or of another difficulty.
@@ -65,7 +70,9 @@ class AppsSource(RecordSource):
         difficulty: str = "",
         prompt: str = "docstring",
         case_s: float = 4.0,
+        contract: str = "apps",
     ) -> None:
+        self.contract = CONTRACTS[one_of("contract", contract, ("apps", "apps_rltf"))]
         self._difficulty = difficulty.upper()
         self._prompt = one_of("prompt", prompt, PROMPTS)
         self._case_s = case_s
@@ -94,6 +101,7 @@ class AppsSource(RecordSource):
             starter=record.optional("starter_code"),
             solution=solution,
             plain=self._prompt == "text",
+            contract=self.contract,
             limits=limits_of(len(inputs), self._case_s),
             metadata={
                 "difficulty": difficulty,
@@ -130,14 +138,13 @@ def problem_task(
     starter: str,
     solution: str | None,
     plain: bool,
+    contract: Contract,
     limits: Limits,
     metadata: dict[str, Any],
 ) -> Task:
     """Make the task of a programming-contest problem.
 
-    A problem that names a function is tested by calling it; a solution that holds it as a method
-    of ``class Solution`` gets a function that calls the method. Any other problem is tested by
-    standard input and output. Solutions get the imports that contest sites add.
+    A problem that names a function is tested by calling it, any other by standard input.
 
     Args:
         task_id: Stable name.
@@ -148,35 +155,34 @@ def problem_task(
         starter: Starter code, or "".
         solution: A reference program, or None.
         plain: Whether the prompt is the bare problem rather than code.
+        contract: Rules of the data set's grader.
         limits: Bounds of a run.
         metadata: Anything else.
 
     Raises:
         TaskError: The tests are neither texts nor calls.
     """
-    if solution is not None:
-        solution = with_imports(call_method(solution, function) if function else solution)
+    if solution is not None and function:
+        solution = call_method(solution, function)
     prompt = _contest_prompt(question, function, starter, plain)
+    common: dict[str, Any] = {
+        "task_id": task_id,
+        "canonical_solution": solution,
+        "metadata": metadata,
+        "site": contract.site,
+        "limits": limits,
+    }
     if function:
+        cases = _calls(inputs, outputs, wrapped=contract.match != "livecodebench")
+        tolerance, match = contract.float_tolerance, contract.match
         task = Task.from_calls(
-            prompt,
-            function,
-            _calls(inputs, outputs),
-            task_id=task_id,
-            canonical_solution=solution,
-            metadata=metadata,
-            limits=limits,
+            prompt, function, cases, float_tolerance=tolerance, match=match, **common
         )
     else:
-        task = Task.from_stdio(
-            prompt,
-            [(_text(given), _text(wanted)) for given, wanted in zip(inputs, outputs, strict=True)],
-            task_id=task_id,
-            canonical_solution=solution,
-            metadata=metadata,
-            output_rule="tokens",
-            limits=limits,
-        )
+        pairs = [
+            (_text(given), _text(wanted)) for given, wanted in zip(inputs, outputs, strict=True)
+        ]
+        task = Task.from_stdio(prompt, pairs, output_rule=contract.output_rule, **common)
     return bare(task)
 
 
@@ -195,21 +201,21 @@ def _contest_prompt(question: str, function: str, starter: str, plain: bool) -> 
 
 
 def limits_of(n_cases: int, case_s: float) -> Limits:
-    """Return the bounds of a run over some cases: ``case_s`` for each case, at most a minute."""
+    """Return the limits of a task: ``case_s`` for each case, and at most a minute for all."""
     cpu_s = min(_MOST_S, case_s * n_cases)
-    return Limits(cpu_s=cpu_s, wall_s=2 * cpu_s)
+    return Limits(case_s=case_s, cpu_s=cpu_s, wall_s=min(_MOST_S, 2 * cpu_s))
 
 
 _INDENT = "    "
 
 
-def _calls(inputs: Sequence[Any], outputs: Sequence[Any]) -> list[CallCase]:
+def _calls(inputs: Sequence[Any], outputs: Sequence[Any], *, wrapped: bool) -> list[CallCase]:
     """Read argument lists and results.
 
-    APPS wraps most results in a list of length 1, and its grader accepts both forms; the wrapping
-    is removed here if every result of the problem has it.
+    APPS wraps most results in a list (``wrapped``), and its rule for values takes the list or its
+    first item. JSON has no keys but text: as in APPS's grader, keys of digits become integers where
+    the first argument, the result or the first item of the result is an object.
     """
-    wrapped = all(isinstance(value, list) and len(value) == 1 for value in outputs)
     cases = []
     for number, (given, wanted) in enumerate(zip(inputs, outputs, strict=True)):
         try:
@@ -223,8 +229,30 @@ def _calls(inputs: Sequence[Any], outputs: Sequence[Any]) -> list[CallCase]:
                 value=given,
                 expected="a list, or a list as JSON text",
             )
-        cases.append(CallCase(args=tuple(args), expected=wanted[0] if wrapped else wanted))
+        if wrapped:
+            args = [*map(_digit_keys, args[:1]), *args[1:]]
+            wanted = _wrapped(wanted)
+        cases.append(CallCase(args=tuple(args), expected=wanted))
     return cases
+
+
+def _wrapped(wanted: Any) -> Any:
+    """Return a result as APPS's grader sees it: an object is a list of the object."""
+    if isinstance(wanted, dict):
+        return [keyed] if (keyed := _digit_keys(wanted)) is not wanted else wanted
+    if isinstance(wanted, list) and wanted and isinstance(wanted[0], dict):
+        return [keyed] if (keyed := _digit_keys(wanted[0])) is not wanted[0] else wanted
+    return wanted
+
+
+def _digit_keys(value: Any) -> Any:
+    """Return an object with integer keys if all its keys are integers, else the value."""
+    if not isinstance(value, dict):
+        return value
+    try:
+        return {int(key): item for key, item in value.items()}
+    except ValueError:
+        return value
 
 
 def _text(value: Any) -> str:

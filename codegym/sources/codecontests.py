@@ -10,6 +10,7 @@ from typing import Any
 
 from codegym import registry
 from codegym.sandbox.limits import Limits
+from codegym.sources._contracts import CODECONTESTS
 from codegym.sources._records import Record, RecordSource, one_of, records_of
 from codegym.sources.apps import limits_of, paired, problem_task
 from codegym.tasks.task import Task
@@ -36,6 +37,8 @@ class CodeContestsSource(RecordSource):
     Raises:
         TaskError: The file is missing or malformed; the error says how to get it.
     """
+
+    contract = CODECONTESTS
 
     def __init__(
         self,
@@ -71,6 +74,7 @@ class CodeContestsSource(RecordSource):
             starter="",
             solution=_python_solution(record),
             plain=self._plain,
+            contract=self.contract,
             limits=self._limits(record, len(inputs)),
             metadata={"difficulty": record.row.get("difficulty"), "licence": "CC-BY-4.0"},
         )

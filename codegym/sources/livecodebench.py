@@ -15,6 +15,7 @@ from typing import Any
 
 from codegym import registry
 from codegym.errors import TaskError
+from codegym.sources._contracts import LIVECODEBENCH
 from codegym.sources._records import Record, RecordSource, one_of, records_of
 from codegym.sources.apps import limits_of, problem_task
 from codegym.tasks.task import Task
@@ -45,6 +46,8 @@ class LiveCodeBenchSource(RecordSource):
     Raises:
         TaskError: The file is missing or malformed; the error says how to get it.
     """
+
+    contract = LIVECODEBENCH
 
     def __init__(
         self,
@@ -83,13 +86,14 @@ class LiveCodeBenchSource(RecordSource):
             record.text("question_content"),
             [_arguments(record, test["input"]) if functional else test["input"] for test in tests],
             [
-                [record.parse(test["output"], "tests.output")] if functional else test["output"]
+                record.parse(test["output"], "tests.output") if functional else test["output"]
                 for test in tests
             ],
             function=function if functional else "",
             starter=record.optional("starter_code"),
             solution=None,
             plain=self._plain,
+            contract=self.contract,
             limits=limits_of(len(tests), self._case_s),
             metadata={
                 "difficulty": difficulty,

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from codegym import registry
 from codegym.errors import TaskError
+from codegym.sources._contracts import MBPP
 from codegym.sources._prompts import as_function, bare, docstring
 from codegym.sources._records import (
     FORMS,
@@ -64,6 +65,8 @@ class MbppSource(RecordSource):
         TaskError: The file is missing or malformed; the error says how to get it.
     """
 
+    contract = MBPP
+
     def __init__(
         self,
         path: str = "",
@@ -100,6 +103,7 @@ class MbppSource(RecordSource):
             _setup(record),
             task_id=f"mbpp/{number}",
             canonical_solution=code.rstrip() + "\n",
+            site=self.contract.site,
             metadata={
                 "split": next(name for name, ids in SPLITS.items() if name and number in ids),
                 "licence": "CC-BY-4.0",

@@ -1,100 +1,46 @@
-r"""Answers: extracts the program from a chat model's answer, without its fences and prose.
+r"""Answers: reads the program out of whatever text a model wrote for a task.
 
-Nothing is run: answers are read line by line, and parsed to tell code from prose.
+Nothing is run: answers are read line by line, and parsed to tell code from prose. This is the only
+reader: environments, ``codegym grade``, policies and integrations all call ``read_program``.
 
-A fence is a line of at least three backticks or tildes, possibly indented, with the language behind
-them; an unclosed fence reaches to the end. Of several blocks, the last block that parses and
-defines the task's function counts; earlier blocks are put before it if it uses their definitions.
+A text that parses is a program and stays unchanged. Otherwise thoughts, other turns and end tokens
+are left out (``answer_markup``), the rest is cut into blocks (``answer_blocks``), and one of these
+is chosen, with what it needs of the others (``answer_choice``).
 """
 
-import ast
-import re
 import textwrap
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Literal
 
+from codegym.tasks.answer_blocks import blocks_of, has_fence, inline_code
+from codegym.tasks.answer_choice import program_of, put_before, statement_text
+from codegym.tasks.answer_markup import final_text, sections
+from codegym.tasks.contest import call_method, imports_of
+from codegym.tasks.program_text import (
+    defined,
+    defines,
+    free_names,
+    has_code,
+    is_stub,
+    mended,
+    mentions,
+    names_of,
+    returns_inside,
+    tree_of,
+    without_labels,
+)
+from codegym.tasks.prose import is_prose
 from codegym.tasks.task import Task
 
 Form = Literal["continuation", "program", "answer"]
 
-_FENCE = re.compile(r"^(?P<indent>[ \t>]*?)(?P<mark>`{3,}|~{3,})[ \t]*(?P<info>[^`\n]*)$")
-_PYTHON = frozenset({"", "python", "python3", "py", "py3", "python-repl", "pycon", "ipython"})
-_START = re.compile(r"^(?:import |from \w|def |async def |class |@\w|\w+ *(?::[^=]+)?= *\S)")
-_MOST_ENDS = 200
 # This many last characters of a program are assumed to occur only once in an answer.
 _ENOUGH = 40
-_THOUGHT = re.compile(r"^.*</think(?:ing)?>", re.DOTALL)
-
-
-@dataclass(frozen=True, slots=True)
-class Block:
-    """A piece of an answer that may be code.
-
-    Attributes:
-        text: Its lines, without the indentation of its fence and without ``>>>``.
-        language: Word behind the fence, in lower case; "" if there is none.
-        fenced: Whether a fence begins it.
-    """
-
-    text: str
-    language: str = ""
-    fenced: bool = True
-
-
-def blocks_of(answer: str) -> list[Block]:
-    """Return the text before the first fence of an answer, and its fenced blocks."""
-    found: list[Block] = []
-    lines = answer.replace("\r\n", "\n").split("\n")
-    opening, start = None, 0
-    for number, line in enumerate(lines):
-        fence = _FENCE.match(line)
-        if fence is None:
-            continue
-        if opening is None:
-            if not found:
-                found.append(Block("\n".join(lines[:number]), fenced=False))
-            opening, start = fence, number + 1
-        elif _closes(fence, opening):
-            found.append(_block(lines[start:number], opening))
-            opening = None
-    if opening is not None:
-        found.append(_block(lines[start:], opening))
-    return found
-
-
-def _closes(fence: re.Match[str], opening: re.Match[str]) -> bool:
-    mark, wanted = fence["mark"], opening["mark"]
-    return mark[0] == wanted[0] and len(mark) >= len(wanted) and not fence["info"].strip()
-
-
-def _block(lines: Sequence[str], opening: re.Match[str]) -> Block:
-    indent = opening["indent"]
-    if indent.strip():  # quoted, as in e-mail
-        lines = [line.lstrip("> \t") if not line.startswith(indent) else line for line in lines]
-    inside = "\n".join(line.removeprefix(indent) for line in lines)
-    info = opening["info"].strip().lower().lstrip("{.").split()
-    language = re.split(r"[,{}:]", info[0])[0] if info else ""
-    text = _without_prompts(inside)
-    # Definitions start at the margin; a block without definitions may be a body that continues a
-    # prompt.
-    dedented = textwrap.dedent(text)
-    return Block(dedented if _defined(dedented) else text, language)
-
-
-def _without_prompts(text: str) -> str:
-    """Return the typed lines of an interactive session, or any other text unchanged."""
-    lines = text.split("\n")
-    first = next((line for line in lines if line.strip()), "")
-    if not first.lstrip().startswith(">>>"):
-        return text
-    lines = textwrap.dedent(text).split("\n")
-    typed = [line[4:] for line in lines if line[:3] in (">>>", "...") and line[3:4] in ("", " ")]
-    return "\n".join(typed)
+_MOST_DEPTH = 2
+_INDENT = " " * 4
 
 
 def extract_program(answer: str, entry_point: str = "") -> str:
-    r"""Return the program in a chat model's answer; the whole answer if none is found.
+    r"""Return the program in a chat model's answer; what it finally says if none is found.
 
     Args:
         answer: The model's answer.
@@ -104,102 +50,34 @@ def extract_program(answer: str, entry_point: str = "") -> str:
         >>> extract_program("Sure!\n```python\ndef f(x):\n    return x\n```\nHope it helps.")
         'def f(x):\n    return x'
     """
-    answer = _THOUGHT.sub("", answer)
-    if _tree(answer) is not None and _defined(answer):
-        return answer
-    blocks = blocks_of(answer)
-    if not blocks:
-        return _out_of_prose(answer)
-    before, fenced = blocks[0], blocks[1:]
-    # If an answer continues a fence that the prompt opened, its code is before the first fence.
-    begun = before.text.strip() and _tree(before.text) is not None
-    known = [block for block in fenced if block.language in _PYTHON] or fenced
-    candidates = [before, *known] if begun else known
-    if not candidates:
-        return _out_of_prose(answer)
-    chosen = _choose(candidates, entry_point)
-    return _joined(candidates[: candidates.index(chosen)], chosen)
+    return _read(answer, entry_point, _MOST_DEPTH)
 
 
-def _choose(blocks: Sequence[Block], entry_point: str) -> Block:
-    """Return the last block that parses and defines the name, or the closest to that."""
-
-    def rank(numbered: tuple[int, Block]) -> tuple[bool, bool, bool, int]:
-        number, block = numbered
-        named = re.search(rf"\b{re.escape(entry_point)}\b *[(=:]", block.text) if entry_point else 1
-        defines = entry_point in _defined(block.text) or (
-            bool(entry_point) and bool(re.search(rf"\bdef +{re.escape(entry_point)}\b", block.text))
-        )
-        # Without a name, the first block that defines something is the answer.
-        code = bool(_defined(block.text)) if not entry_point else bool(named)
-        order = number if entry_point else -number
-        return defines, code, _tree(block.text) is not None, order
-
-    return max(enumerate(blocks), key=rank)[1]
-
-
-def _joined(earlier: Sequence[Block], chosen: Block) -> str:
-    """Put the earlier blocks whose definitions a block uses before it."""
-    text = chosen.text
-    for block in reversed(earlier):
-        tree = _tree(block.text)
-        if tree is None or not all(isinstance(node, _DEFINITIONS) for node in tree.body):
-            continue
-        if (_defined(block.text) & _used(text)) - _defined(text):
-            text = f"{block.text.rstrip()}\n\n{text}"
-    return text
+def _read(answer: str, entry_point: str, depth: int) -> str:
+    if tree_of(answer) is not None:
+        return without_labels(answer)
+    text = mended(final_text(answer))
+    if tree_of(text) is not None:
+        return without_labels(text.strip("\n"))
+    for section in sections(text) if depth else ():
+        program = _read(section, entry_point, depth - 1)
+        if _is_answer(program, entry_point):
+            return program
+    blocks = blocks_of(text)
+    if not any(tree_of(block.text) is not None and block.text.strip() for block in blocks):
+        spans = [span for span in inline_code(text) if _is_answer(span, entry_point)]
+        if spans:
+            return spans[-1]
+    return without_labels(program_of(blocks, entry_point)) if blocks else text
 
 
-_DEFINITIONS = (
-    ast.Import | ast.ImportFrom | ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Assign
-)
-
-
-def _tree(text: str) -> ast.Module | None:
-    try:
-        return ast.parse(text)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return None
-
-
-def _names(statement: ast.stmt) -> Iterator[str]:
-    if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-        yield statement.name
-    elif isinstance(statement, ast.Import | ast.ImportFrom):
-        for alias in statement.names:
-            yield (alias.asname or alias.name).split(".")[0]
-    elif isinstance(statement, ast.Assign):
-        for target in statement.targets:
-            yield from (node.id for node in ast.walk(target) if isinstance(node, ast.Name))
-    elif isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):
-        yield statement.target.id
-
-
-def _defined(text: str) -> set[str]:
-    tree = _tree(text)
-    return set() if tree is None else {name for node in tree.body for name in _names(node)}
-
-
-def _used(text: str) -> set[str]:
-    tree = _tree(text)
-    if tree is None:
-        return set(re.findall(r"[A-Za-z_]\w*", text))
-    return {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
-
-
-def _out_of_prose(answer: str) -> str:
-    """Return the lines from the first line of code to the last line that still parses."""
-    lines = answer.replace("\r\n", "\n").split("\n")
-    first = next((n for n, line in enumerate(lines) if _START.match(line)), None)
-    if first is None:
-        return answer
-    # Prose after code begins at the margin, so the program may end only there.
-    ends = [n for n in range(first + 1, len(lines)) if lines[n][:1].strip()] + [len(lines)]
-    for end in reversed(ends[-_MOST_ENDS:]):
-        text = "\n".join(lines[first:end])
-        if _tree(text) is not None:
-            return text
-    return "\n".join(lines[first:])
+def _is_answer(program: str, entry_point: str) -> bool:
+    """Return whether a text is a program that answers, or the body of a function that does."""
+    if not entry_point:
+        return has_code(program)
+    body = textwrap.dedent(program)
+    returns = any(line.lstrip().startswith(("return", "yield")) for line in body.split("\n"))
+    return defines(program, entry_point) or (returns and has_code(body))
 
 
 def start_of(program: str, written: str) -> int:
@@ -229,23 +107,21 @@ def read_program(task: Task, written: str, form: Form) -> tuple[str, int]:
         task: The task.
         written: The text that was written after the prompt.
         form: ``continuation`` continues a prompt that is code, and is the program otherwise;
-            ``program`` may also be a whole program, or an answer with the program in a fence;
-            ``answer`` is a chat model's, see ``program_from_answer``.
+            ``program`` may also be a whole program, or an answer that holds one; ``answer`` is a
+            chat model's, see ``program_from_answer``. The last two differ only where a text holds
+            no program: the first keeps the text, so that its verdict names the place of the error.
     """
     if form == "continuation":
         start = len(task.prompt) if task.prompt_is_code else 0
         return task.prompt[:start] + written, start
-    if form == "answer":
-        program = program_from_answer(task, written)
-    else:
+    program = program_from_answer(task, written)
+    if form == "program" and tree_of(program) is None and not has_fence(written):
         program = task.program(written)
-        if _fenced(written) and _tree(program) is None:
-            program = program_from_answer(task, written)
     return program, start_of(program, written)
 
 
 def program_from_answer(task: Task, answer: str) -> str:
-    """Return the whole program that an answer means for a task.
+    """Return the whole program that an answer means for a task; "" where it holds only thoughts.
 
     What the answer defines anew is not written twice: where the task's prompt is code and the
     answer holds the function, only the rest of the prompt (its imports, its other functions) is put
@@ -255,35 +131,84 @@ def program_from_answer(task: Task, answer: str) -> str:
         task: What was asked.
         answer: What the model wrote.
     """
-    if not task.prompt_is_code:
-        return extract_program(answer, task.entry_point)
-    if not _fenced(answer):
-        continued = task.prompt + answer
-        if _tree(continued) is not None:
+    name = task.entry_point
+    if task.prompt_is_code:
+        whole = task.program(answer)
+        if tree_of(whole) is not None and (mentions(answer, name) or not is_stub(whole, name)):
+            return _completed(task, without_labels(whole))
+        text = final_text(answer)
+        if text.strip() and (continued := _continued(task, text)):
             return continued
-    program = extract_program(answer, task.entry_point)
-    if task.entry_point in _defined(program):
-        return _rest_of(task) + program
-    if program.strip() and not program.lstrip("\n")[0].isspace():
-        program = textwrap.indent(program, "    ")
-    return task.prompt + program
+    program = extract_program(answer, name)
+    if not task.prompt_is_code:
+        return call_method(program, name) if name else program
+    if not program.strip():
+        return task.program(answer) if not answer.strip() else ""
+    if name in defined(program):
+        return _completed(task, program)
+    if defines(program, name):
+        return call_method(put_before(imports_of(task.prompt), program), name)
+    if mentions(program, name):
+        return program
+    return _continued(task, program) or task.prompt + program
 
 
-def _fenced(answer: str) -> bool:
-    return any(_FENCE.match(line) for line in answer.split("\n"))
+def _continued(task: Task, answer: str) -> str:
+    """Return a prompt that is code with the body of its function behind it, "" if that fails.
+
+    The body's indentation may be missing, of its first line alone, or of another width, and prose
+    may surround it.
+    """
+    body = _body_in(answer)
+    if not body.strip() or mentions(answer, task.entry_point):
+        return ""
+    first, _, rest = body.partition("\n")
+    dedented = textwrap.dedent(mended(body))
+    indented = (
+        body,
+        f"{_INDENT}{first.lstrip()}\n{rest}",
+        textwrap.indent(dedented, _INDENT),
+        textwrap.indent(dedented, "\t"),
+    )
+    for text in (*indented, *map(_before_prose, indented)):
+        program = mended(task.prompt + text)
+        if returns_inside(program) and not is_stub(program, task.entry_point):
+            return without_labels(program)
+    return ""
+
+
+def _body_in(answer: str) -> str:
+    """Return what may be a function's body: the text before a fence, from its indented lines on."""
+    lines = answer.split("\n")
+    fence = next((n for n, line in enumerate(lines) if has_fence(line)), len(lines))
+    lines = lines[:fence]
+    first = next((n for n, line in enumerate(lines) if line.strip()), len(lines))
+    if fence < len(answer.split("\n")) or (first < len(lines) and is_prose(lines[first])):
+        first = next((n for n, line in enumerate(lines) if line[:1].isspace()), len(lines))
+    return "\n".join(lines[first:])
+
+
+def _before_prose(body: str) -> str:
+    """Return a body without the prose at the margin behind it."""
+    lines = body.split("\n")
+    end = next((n for n, line in enumerate(lines) if n and line[:1].strip()), len(lines))
+    return "\n".join(lines[:end]) if end < len(lines) and is_prose(lines[end]) else body
+
+
+def _completed(task: Task, program: str) -> str:
+    """Return a program with the rest of its task's prompt before it, if it needs that."""
+    rest = _rest_of(task)
+    needs = not program.startswith(task.prompt) and free_names(program) & defined(rest)
+    return put_before(rest, program) if needs else program
 
 
 def _rest_of(task: Task) -> str:
     """Return the statements of a prompt other than the requested function."""
-    tree = _tree(task.prompt) or _tree(task.prompt.rstrip() + "\n    pass\n")
+    tree = tree_of(task.prompt) or tree_of(task.prompt.rstrip() + "\n    pass\n")
     if tree is None:
         return ""
     lines = task.prompt.split("\n")
-    kept = []
-    for node in tree.body:
-        if task.entry_point in _names(node):
-            continue
-        decorators = getattr(node, "decorator_list", [])
-        start = min([node.lineno, *(decorator.lineno for decorator in decorators)])
-        kept.append("\n".join(lines[start - 1 : node.end_lineno]))
+    kept = [
+        statement_text(lines, node) for node in tree.body if task.entry_point not in names_of(node)
+    ]
     return "\n".join(kept) + "\n\n\n" if kept else ""

@@ -40,6 +40,27 @@ def interface_of(task: Task) -> dict[str, Kind]:
     return dict(sorted(names.items()))
 
 
+def defines_class(task: Task) -> bool:
+    """Return whether the reference solution or the prompt defines a class, in any place.
+
+    Only then may a program answer with instances of classes that the test does not name: a
+    container of its own could give each reader a different answer.
+    """
+    texts = [task.prompt if task.prompt_is_code else "", task.canonical_solution or ""]
+    return any(re.search(r"^[ \t]*class[ \t]+\w", text, re.MULTILINE) for text in texts)
+
+
+def setup_classes(code: str) -> tuple[str, tuple[str, ...]]:
+    """Return the imports and classes of set-up code, as code, and the names of the classes."""
+    if "class" not in code:
+        return "", ()
+    tree = ast.parse(code)
+    names = tuple(node.name for node in tree.body if isinstance(node, ast.ClassDef))
+    kept = ast.Import | ast.ImportFrom | ast.ClassDef
+    tree.body = [node for node in tree.body if isinstance(node, kept)]
+    return (ast.unparse(tree), names) if names else ("", ())
+
+
 def _defined(text: str) -> dict[str, Kind]:
     try:
         tree = ast.parse(text)

@@ -7,6 +7,7 @@ from math import inf
 from typing import Any, ClassVar, Literal, get_args
 
 from codegym.errors import ConfigError, TaskError
+from codegym.sandbox.inside.sites import SITES
 from codegym.sandbox.limits import Limits
 from codegym.tasks.cases import (
     AssertionCase,
@@ -22,10 +23,11 @@ from codegym.tasks.cases import (
 )
 
 Form = Literal["call", "stdio", "assertion"]
-OutputRule = Literal["trailing", "exact", "tokens"]
+Match = Literal["python", "strict", "livecodebench", "apps", "apps_rltf"]
+OutputRule = Literal["trailing", "exact", "tokens", "decimals", "allclose", "numbers", "apps_rltf"]
 _FIELDS: dict[str, tuple[str, ...]] = {
-    "call": ("cases", "float_tolerance"),
-    "stdio": ("cases", "output_rule"),
+    "call": ("cases", "float_tolerance", "match"),
+    "stdio": ("cases", "output_rule", "checker"),
     "assertion": ("setup_code", "test_code"),
 }
 
@@ -41,11 +43,22 @@ class TestSuite:
         test_code: The whole trusted test program (assertion form).
         check: Name of the function in ``test_code`` that takes the candidate, or "" for bare
             assertions (assertion form).
-        float_tolerance: Relative tolerance between floats (call form).
+        float_tolerance: Relative tolerance where a float is expected, absolute where 0.0 is (call
+            form).
+        match: Comparison of values (call form): ``python`` is Python's ``==`` on plain values,
+            ``strict`` wants the same types, the others are the rules of data sets.
         output_rule: Comparison of printed text (stdio form): ``trailing`` ignores white space at
             line ends and at the end, ``exact`` ignores nothing, ``tokens`` splits at any white
-            space.
-        limits: Bounds of a run of a program over all cases.
+            space; ``decimals``, ``allclose``, ``numbers`` and ``apps_rltf`` are the rules of data
+            sets. docs/grader.md describes all rules.
+        checker: Trusted code that defines ``check(stdin, output, expected)``, which returns
+            whether a printed output is right where several are; "" compares by ``output_rule``
+            (stdio form).
+        site: What a data set's own grader does around a program: the imports that it adds, the
+            digits that it allows; a name of ``codegym.sandbox.inside.sites.SITES``, "" for nothing.
+        limits: Bounds of a run of a program: of each case, and of the whole run. They also say
+            whether the run stops at the first failure. The bound on output is raised to twice the
+            expected output.
     """
 
     __test__: ClassVar[bool] = False
@@ -55,8 +68,14 @@ class TestSuite:
     test_code: str = ""
     check: str = ""
     float_tolerance: float = 1e-9
+    match: Match = "python"
     output_rule: OutputRule = "trailing"
+    checker: str = ""
+    site: str = ""
     limits: Limits = field(default_factory=Limits)
+
+    def __post_init__(self) -> None:
+        _known("site", self.site, list(SITES))
 
     def __len__(self) -> int:
         return len(self.cases)
@@ -67,6 +86,8 @@ class TestSuite:
         cases: Sequence[CallCase | tuple[Sequence[Any], Any]],
         *,
         float_tolerance: float = 1e-9,
+        match: Match = "python",
+        site: str = "",
         limits: Limits | None = None,
     ) -> "TestSuite":
         """Make a suite whose cases call the entry point; see ``Task.from_calls``."""
@@ -75,11 +96,14 @@ class TestSuite:
             raise TaskError(
                 "unusable", field="float_tolerance", value=float_tolerance, expected="a number >= 0"
             )
+        _known("match", match, get_args(Match))
         made = tuple(call_case(case, number) for number, case in enumerate(_listed(cases)))
         return cls(
             form="call",
             cases=_some(made),
             float_tolerance=float_tolerance,
+            match=match,
+            site=site,
             limits=_limits(limits),
         )
 
@@ -89,22 +113,30 @@ class TestSuite:
         cases: Sequence[StdioCase | tuple[str, str]],
         *,
         output_rule: OutputRule = "trailing",
+        checker: str = "",
+        site: str = "",
         limits: Limits | None = None,
     ) -> "TestSuite":
         """Make a suite whose cases feed standard input; see ``Task.from_stdio``."""
-        if output_rule not in get_args(OutputRule):
-            raise TaskError(
-                "unknown output rule",
-                field="output_rule",
-                value=output_rule,
-                expected=", ".join(get_args(OutputRule)),
-            )
+        _known("output_rule", output_rule, get_args(OutputRule))
         made = tuple(stdio_case(case, number) for number, case in enumerate(_listed(cases)))
-        return cls(form="stdio", cases=_some(made), output_rule=output_rule, limits=_limits(limits))
+        return cls(
+            form="stdio",
+            cases=_some(made),
+            output_rule=output_rule,
+            checker=_checker(checker),
+            site=site,
+            limits=_limits(limits),
+        )
 
     @classmethod
     def of_assertions(
-        cls, test_code: str, setup_code: str = "", *, limits: Limits | None = None
+        cls,
+        test_code: str,
+        setup_code: str = "",
+        *,
+        site: str = "",
+        limits: Limits | None = None,
     ) -> "TestSuite":
         """Make a suite of test code; see ``Task.from_assertions``."""
         for name, text in (("setup_code", setup_code), ("test_code", test_code)):
@@ -136,6 +168,7 @@ class TestSuite:
             setup_code=setup_code,
             test_code=test_code,
             check="check" if checks else "",
+            site=site,
             limits=_limits(limits),
         )
 
@@ -146,12 +179,15 @@ class TestSuite:
             TaskError: A case holds a value that cannot cross the sandbox line.
         """
         row: dict[str, Any] = {"form": self.form, "limits": _fields(self.limits)}
+        row |= {"site": self.site} if self.site else {}
         if self.form == "assertion":
             return row | {"setup_code": self.setup_code, "test_code": self.test_code}
         if self.form == "stdio":
             cases = [_fields(case) for case in self.cases]
+            row |= {"checker": self.checker} if self.checker else {}
             return row | {"output_rule": self.output_rule, "cases": cases}
         cases = [call_to_json(case, number) for number, case in enumerate(self.cases)]
+        row |= {} if self.match == "python" else {"match": self.match}
         return row | {"float_tolerance": self.float_tolerance, "cases": cases}
 
     @classmethod
@@ -169,7 +205,7 @@ class TestSuite:
                 value=form,
                 expected=", ".join(get_args(Form)),
             )
-        refuse_unknown(row, ("form", "limits", *_FIELDS[form]), "tests")
+        refuse_unknown(row, ("form", "limits", "site", *_FIELDS[form]), "tests")
         try:
             limits = Limits(**row.get("limits", {}))
         except (ConfigError, TypeError) as error:
@@ -177,9 +213,12 @@ class TestSuite:
         if form == "assertion":
             setup = take(row, "setup_code", str, "tests.setup_code") if "setup_code" in row else ""
             return cls.of_assertions(
-                take(row, "test_code", str, "tests.test_code"), setup, limits=limits
+                take(row, "test_code", str, "tests.test_code"),
+                setup,
+                site=row.get("site", ""),
+                limits=limits,
             )
-        cases = take(row, "cases", list, "tests.cases")
+        cases, site = take(row, "cases", list, "tests.cases"), row.get("site", "")
         if form == "stdio":
             pairs = [
                 (
@@ -189,11 +228,17 @@ class TestSuite:
                 for number, case in enumerate(cases)
             ]
             return cls.of_stdio(
-                pairs, output_rule=row.get("output_rule", "trailing"), limits=limits
+                pairs,
+                output_rule=row.get("output_rule", "trailing"),
+                checker=row.get("checker", ""),
+                site=site,
+                limits=limits,
             )
         return cls.of_calls(
             [call_from_json(case, number) for number, case in enumerate(cases)],
             float_tolerance=row.get("float_tolerance", 1e-9),
+            match=row.get("match", "python"),
+            site=site,
             limits=limits,
         )
 
@@ -205,6 +250,28 @@ def _source(lines: Sequence[bytes], node: ast.stmt) -> str:
     part[-1] = part[-1][: node.end_col_offset]
     part[0] = part[0][node.col_offset :]
     return b"".join(part).decode()
+
+
+def _checker(code: str) -> str:
+    """Return a checker's code, once it is known to define ``check``."""
+    if not code:
+        return ""
+    expected = "code that defines check(stdin, output, expected)"
+    if not isinstance(code, str):
+        raise TaskError("wrong type", field="checker", value=code, expected=expected)
+    try:
+        body = ast.parse(code).body
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        raise TaskError(f"the checker does not parse: {error}", field="checker") from None
+    if not any(isinstance(node, ast.FunctionDef) and node.name == "check" for node in body):
+        raise TaskError("the checker defines no check", field="checker", expected=expected)
+    return code
+
+
+def _known(field_name: str, value: Any, names: Sequence[str]) -> None:
+    if value not in names:
+        text = f"unknown {field_name.replace('_', ' ')}"
+        raise TaskError(text, field=field_name, value=value, expected=", ".join(names))
 
 
 def _listed(cases: Any) -> Iterable[Any]:

@@ -15,7 +15,7 @@ from codegym.errors import TaskError
 from codegym.sandbox.limits import Limits
 from codegym.tasks.cases import AssertionCase, CallCase, StdioCase, TestCase, take
 from codegym.tasks.contest import call_method, holds_method, imports_of
-from codegym.tasks.suite import OutputRule, TestSuite
+from codegym.tasks.suite import Match, OutputRule, TestSuite
 
 __all__ = ["AssertionCase", "CallCase", "StdioCase", "Task", "TestCase", "TestSuite"]
 
@@ -117,6 +117,8 @@ class Task:
         canonical_solution: str | None = None,
         metadata: Mapping[str, Any] | None = None,
         float_tolerance: float = 1e-9,
+        match: Match = "python",
+        site: str = "",
         limits: Limits | None = None,
     ) -> "Task":
         """Make a task whose cases call a function.
@@ -129,8 +131,10 @@ class Task:
             task_id: Stable name.
             canonical_solution: A reference: a whole program, or the continuation of the prompt.
             metadata: Anything else, as JSON values.
-            float_tolerance: Relative tolerance between floats.
-            limits: Bounds of a run over all cases.
+            float_tolerance: Relative tolerance where a float is expected, absolute where 0.0 is.
+            match: Comparison of values; see ``TestSuite``.
+            site: What a data set's own grader does around a program; see ``TestSuite``.
+            limits: Bounds of a run, and of each of its cases.
 
         Raises:
             TaskError: A case is not a pair, or holds a value that cannot cross the sandbox line.
@@ -139,7 +143,9 @@ class Task:
             task_id=task_id,
             prompt=prompt,
             entry_point=entry_point,
-            tests=TestSuite.of_calls(cases, float_tolerance=float_tolerance, limits=limits),
+            tests=TestSuite.of_calls(
+                cases, float_tolerance=float_tolerance, match=match, site=site, limits=limits
+            ),
             canonical_solution=canonical_solution,
             metadata=_mapping(metadata),
         )
@@ -155,6 +161,7 @@ class Task:
         task_id: str = "task",
         canonical_solution: str | None = None,
         metadata: Mapping[str, Any] | None = None,
+        site: str = "",
         limits: Limits | None = None,
     ) -> "Task":
         """Make a task from test code: HumanEval's ``check(candidate)`` form or bare asserts.
@@ -170,7 +177,8 @@ class Task:
             task_id: Stable name.
             canonical_solution: A reference: a whole program, or the continuation of the prompt.
             metadata: Anything else, as JSON values.
-            limits: Bounds of a run over all cases.
+            site: What a data set's own grader does around a program; see ``TestSuite``.
+            limits: Bounds of a run, and of each of its cases.
 
         Raises:
             TaskError: The test code does not parse, or asserts nothing.
@@ -179,7 +187,7 @@ class Task:
             task_id=task_id,
             prompt=prompt,
             entry_point=entry_point,
-            tests=TestSuite.of_assertions(test_code, setup_code, limits=limits),
+            tests=TestSuite.of_assertions(test_code, setup_code, site=site, limits=limits),
             canonical_solution=canonical_solution,
             metadata=_mapping(metadata),
         )
@@ -194,6 +202,8 @@ class Task:
         canonical_solution: str | None = None,
         metadata: Mapping[str, Any] | None = None,
         output_rule: OutputRule = "trailing",
+        checker: str = "",
+        site: str = "",
         limits: Limits | None = None,
     ) -> "Task":
         """Make a task whose cases are pairs of standard input and expected output.
@@ -205,7 +215,9 @@ class Task:
             canonical_solution: A whole reference program.
             metadata: Anything else, as JSON values.
             output_rule: Comparison of printed text; see ``TestSuite``.
-            limits: Bounds of a run over all cases.
+            checker: Code that decides where several outputs are right; see ``TestSuite``.
+            site: What a data set's own grader does around a program; see ``TestSuite``.
+            limits: Bounds of a run, and of each of its cases.
 
         Raises:
             TaskError: A case is not a pair of texts, or there is no case.
@@ -214,7 +226,9 @@ class Task:
             task_id=task_id,
             prompt=prompt,
             entry_point="",
-            tests=TestSuite.of_stdio(cases, output_rule=output_rule, limits=limits),
+            tests=TestSuite.of_stdio(
+                cases, output_rule=output_rule, checker=checker, site=site, limits=limits
+            ),
             canonical_solution=canonical_solution,
             metadata=_mapping(metadata),
         )

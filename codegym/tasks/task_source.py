@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 
 from codegym.errors import TaskError
+from codegym.tasks.contract import CODEGYM, Contract
 from codegym.tasks.task import Task
 
 
@@ -16,9 +17,11 @@ class TaskSource(ABC):
 
     Attributes:
         uri: The string that this source was loaded from.
+        contract: The grading contract that the tasks follow.
     """
 
     uri: str = ""
+    contract: Contract = CODEGYM
 
     @abstractmethod
     def __len__(self) -> int:

@@ -183,7 +183,7 @@ class HFTokenizer(Tokenizer):
             backend = tokenizers.Tokenizer.from_str(text)
         except Exception as error:  # the package raises bare Exception for a malformed file
             raise CheckpointError(f"no tokenizer in {folder}: {error}") from error
-        template = config.pop("chat_template", None) or ""
+        template = _default_template(config.pop("chat_template", None))
         if (folder / TEMPLATE).is_file():
             template = (folder / TEMPLATE).read_text(encoding="utf-8")
         return cls(backend, config=config, chat_template=template)
@@ -199,6 +199,14 @@ class HFTokenizer(Tokenizer):
 
     def _spell(self, text: str) -> list[int]:
         return [self._of_byte[byte] for byte in encode_utf8(text)]
+
+
+def _default_template(entry: Any) -> str:
+    """Return the template of plain chats; some models name several, for tools or documents."""
+    if isinstance(entry, list):
+        named = {row.get("name"): row.get("template") for row in entry if isinstance(row, Mapping)}
+        entry = named.get("default")
+    return entry if isinstance(entry, str) else ""
 
 
 def _byte_to_character() -> dict[int, str]:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from codegym import registry
 from codegym.learning.agent import departures
 from codegym.training.config import TrainConfig, agent_config, phases_of
+from codegym.training.interrupts import Interrupted
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +121,7 @@ def train_or_read(
     *,
     start: ComparisonRun | None = None,
     watch: Callable[[float], None] | None = None,
-) -> list[dict[str, Any]] | None:
+) -> list[dict[str, Any]]:
     """Train a run, continue it, or read a finished run with the same settings.
 
     Args:
@@ -131,7 +132,10 @@ def train_or_read(
         watch: Called after each update with the share of the budget that is spent.
 
     Returns:
-        The lines of the run's curve; None if the run was stopped and can be continued.
+        The lines of the run's curve.
+
+    Raises:
+        Interrupted: A signal stopped the run, which is saved and can be continued.
     """
     from codegym.training.run_folder import RunFolder
     from codegym.training.trainer import Trainer
@@ -153,7 +157,7 @@ def train_or_read(
             if watch is not None:
                 trainer.watch = lambda update: watch(update.progress)
             if not trainer.run(resume=resume):
-                return None
+                raise Interrupted(trainer.stopped_by)
         return list(folder.rows("curve"))
 
 

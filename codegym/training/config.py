@@ -9,6 +9,7 @@ from typing import Any
 from codegym import registry
 from codegym.errors import ConfigError, UnknownNameError
 from codegym.learning.agent import Agent
+from codegym.measuring.kept_programs import check_keep
 from codegym.rollout.environments import DEFAULT_ENV, check_arguments, find_env
 from codegym.settings import settings_of
 
@@ -67,6 +68,10 @@ class TrainConfig:
         track: Where metrics go beside the run's own files: ``tensorboard``, ``wandb``, ``trackio``,
             several separated by commas, or ``none``.
         guard: Whether a run whose policy collapses is stopped.
+        keep_programs: Programs of training that are kept in ``training_programs.jsonl``: ``none``,
+            ``all``, ``failed``, or a number of programs of each update. Those of evaluations always
+            are, in ``programs.jsonl``.
+        compress_programs: Whether that file is compressed: ``training_programs.jsonl.zst``.
         agent_preset: Named settings of the agent to begin from; ``auto`` takes ``small`` for the
             tiny transformers of ``gpt`` and ``paper`` for every other policy.
         agent_settings: Settings of the agent, by name; they win over the preset.
@@ -105,6 +110,8 @@ class TrainConfig:
     threads: int = 0
     track: str = "tensorboard"
     guard: bool = True
+    keep_programs: str = "none"
+    compress_programs: bool = False
     agent_preset: str = "auto"
     agent_settings: Mapping[str, Any] = field(default_factory=dict)
     warm_start_settings: Mapping[str, Any] = field(default_factory=dict)
@@ -160,6 +167,7 @@ class TrainConfig:
                 value=(self.warm_start_programs, self.warm_start_minutes),
                 expected="warm_start_programs or warm_start_minutes",
             )
+        check_keep(self.keep_programs)
         for name, lowest, highest in _RANGES:
             _check_range(f"setting {name!r}", getattr(self, name), lowest, highest)
 

@@ -4,9 +4,14 @@ run/
   config.yaml          the settings, with every default filled in
   metrics.jsonl        a line for each update
   curve.jsonl          a line for each evaluation
+  numerics.jsonl       versions, processor and threads that the numbers depend on; a line more for
+                       each time that the run was resumed with other ones
   checkpoint-good/     the last state before the first sign of a collapse
   checkpoint/          the newest resumable state: policy in Hugging Face layout + trainer/
   tensorboard/         the same metrics for TensorBoard
+  programs.jsonl       every program of every evaluation, with its verdict
+  training_programs.jsonl[.zst]   the programs of training that the settings ask to keep
+  evaluations/         what ``codegym eval`` measured later: a folder each
   report.json          written at the end
   learning_curve.png   written at the end
 """
@@ -15,8 +20,8 @@ import fcntl
 import json
 import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +29,17 @@ import yaml
 
 from codegym.errors import CheckpointError, ConfigError
 from codegym.policies.checkpoint import replacing, resolve
+from codegym.sources._zstd import compress
 
-_FOLDERS = ("warm_start", "checkpoint", "checkpoint-good", "tensorboard", "wandb", "trackio")
+_FOLDERS = (
+    "warm_start",
+    "checkpoint",
+    "checkpoint-good",
+    "evaluations",
+    "tensorboard",
+    "wandb",
+    "trackio",
+)
 
 
 class RunFolder:
@@ -58,7 +72,8 @@ class RunFolder:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             with self.held():
-                self._make_room(overwrite)
+                self.check_free(overwrite=overwrite)
+                self._clear()
                 self.write_config(config)
         except OSError as error:
             raise ConfigError(
@@ -136,6 +151,12 @@ class RunFolder:
         with (self.path / f"{name}.jsonl").open("a") as file:
             file.write(json.dumps(row) + "\n")
 
+    def append_all(self, name: str, rows: Sequence[dict[str, Any]], *, zstd: bool = False) -> None:
+        """Append lines to ``<name>.jsonl``, or as one frame to ``<name>.jsonl.zst``."""
+        data = "".join(json.dumps(row) + "\n" for row in rows).encode()
+        with (self.path / f"{name}.jsonl{'.zst' if zstd else ''}").open("ab") as file:
+            file.write(compress(data) if zstd else data)
+
     def rows(self, name: str) -> Iterator[dict[str, Any]]:
         """Yield the lines of ``<name>.jsonl``."""
         path = self.path / f"{name}.jsonl"
@@ -143,14 +164,27 @@ class RunFolder:
             for line in path.read_text().splitlines():
                 yield json.loads(line)
 
+    def last(self, name: str) -> dict[str, Any]:
+        """Return the last readable line of ``<name>.jsonl``; empty if there is none."""
+        path = self.path / f"{name}.jsonl"
+        for line in reversed(path.read_text().splitlines() if path.exists() else []):
+            # A full disk can leave half a line.
+            with suppress(ValueError):
+                row: dict[str, Any] = json.loads(line)
+                return row
+        return {}
+
     def sizes(self) -> dict[str, int]:
         """Return the sizes of the logs in bytes, for ``cut``."""
-        return {path.stem: path.stat().st_size for path in self.path.glob("*.jsonl")}
+        return {_log_name(path): path.stat().st_size for path in self._logs()}
 
     def cut(self, sizes: dict[str, int]) -> None:
         """Cut the logs back to earlier sizes: what came later will be done again."""
-        for path in self.path.glob("*.jsonl"):
-            os.truncate(path, min(sizes.get(path.stem, 0), path.stat().st_size))
+        for path in self._logs():
+            os.truncate(path, min(sizes.get(_log_name(path), 0), path.stat().st_size))
+
+    def _logs(self) -> list[Path]:
+        return [*self.path.glob("*.jsonl"), *self.path.glob("*.jsonl.zst")]
 
     def write_report(self, report: dict[str, Any]) -> None:
         """Write ``report.json`` to a temporary file and move it into place."""
@@ -158,9 +192,13 @@ class RunFolder:
         aside.write_text(json.dumps(report, indent=2) + "\n")
         aside.replace(self.path / "report.json")
 
-    def _make_room(self, overwrite: bool) -> None:
-        """Refuse a folder that is in use, or clear it of the run that may be replaced."""
-        if not any(self.path.iterdir()):
+    def check_free(self, *, overwrite: bool = False) -> None:
+        """Refuse a folder that holds a run, or something else; nothing is changed.
+
+        Raises:
+            ConfigError: The folder holds a run and ``overwrite`` is False, or something else.
+        """
+        if not self.path.is_dir() or not any(self.path.iterdir()):
             return
         if not self.exists:
             raise ConfigError(
@@ -175,7 +213,6 @@ class RunFolder:
                 value=str(self.path),
                 cure=f"codegym train --resume {self.path}, or --overwrite to begin anew",
             )
-        self._clear()
 
     def _clear(self) -> None:
         """Remove the files of a run, and nothing else."""
@@ -183,8 +220,12 @@ class RunFolder:
             shutil.rmtree(self.path / name, ignore_errors=True)
         for name in ("config.yaml", "report.json", "learning_curve.png", "wandb_id"):
             (self.path / name).unlink(missing_ok=True)
-        for log in self.path.glob("*.jsonl"):
+        for log in self._logs():
             log.unlink()
+
+
+def _log_name(path: Path) -> str:
+    return path.name.removesuffix(".jsonl")
 
 
 def _link(source: Path, target: Path) -> None:

@@ -28,19 +28,25 @@ class TrainingReport:
         folder: The run's folder; ``checkpoint`` in it holds the policy.
         config: The settings of the run.
         complete: False if the run was stopped and can be resumed.
+        stopped_by: Number of the signal that stopped the run; 0 for none.
         summary: Held-out pass@1 before and after, with gains and intervals; see
             ``codegym.measuring.run_report.summarise``. None if the run was stopped.
         departures: Agent of each phase -> settings that differ from the paper's, each as
             (value, the paper's value).
         curve: One row for every evaluation.
+        numerics: What the numbers depend on beside the settings; see
+            ``codegym.measuring.numerics``. One record, and one more for each time that the run
+            was resumed with other surroundings.
     """
 
     folder: Path
     config: TrainConfig
     complete: bool
+    stopped_by: int
     summary: Mapping[str, Any] | None
     departures: Mapping[str, Mapping[str, tuple[Any, Any]]]
     curve: tuple[Mapping[str, Any], ...]
+    numerics: tuple[Mapping[str, Any], ...]
 
     @property
     def checkpoint(self) -> Path:
@@ -61,6 +67,7 @@ class TrainingReport:
                 "torch": torch.__version__,
                 "python": sys.version.split()[0],
             },
+            "numerics": list(self.numerics),
             "curve": list(self.curve),
         }
 
@@ -97,6 +104,9 @@ def train(
         policy = codegym.make_policy(report.checkpoint)
     """
     trainer = prepare(make_config(config, **settings), out, watch=watch)
+    # A start that fails leaves no folder behind, and with ``overwrite`` the old run in it.
+    trainer.folder.check_free(overwrite=overwrite)
+    trainer.rehearse()
     trainer.folder.create(trainer.config.to_mapping(), overwrite=overwrite)
     return _finish(trainer, complete=trainer.run())
 
@@ -112,8 +122,12 @@ def prepare(
     """
     if not config.threads:
         config = replace(config, threads=torch.get_num_threads())
-    folder = RunFolder(Path(out) if out else Path("runs") / f"{config.agent}-{config.seed}")
-    return Trainer(config, folder, watch=watch)
+    return Trainer(config, RunFolder(run_path(config, out)), watch=watch)
+
+
+def run_path(config: TrainConfig, out: str | Path | None = None) -> Path:
+    """Return the folder of a run: ``out``, or ``runs/AGENT-SEED``."""
+    return Path(out) if out else Path("runs") / f"{config.agent}-{config.seed}"
 
 
 def make_config(
@@ -136,6 +150,7 @@ def resume(
     folder: str | Path,
     *,
     good: bool = False,
+    elsewhere: bool = False,
     watch: Watch | None = None,
     change: Callable[[dict[str, Any]], dict[str, Any]] | None = None,
 ) -> TrainingReport:
@@ -144,12 +159,15 @@ def resume(
     Args:
         folder: The run's folder.
         good: Continue from the last good checkpoint instead, after a run has diverged.
+        elsewhere: Continue although versions or the processor differ from those that the run was
+            begun with; its numbers may then differ from the unbroken run's.
         watch: Called after each update.
         change: With ``good``: returns the settings with what is to be different from now on.
 
     Raises:
         CheckpointError: No run is in the folder, or its checkpoint is damaged.
-        ConfigError: Another process trains in the folder, or settings change without ``good``.
+        ConfigError: Another process trains in the folder, settings change without ``good``, or
+            versions or the processor differ and ``elsewhere`` is False.
         SandboxError, TrainingDivergedError: As of ``train``.
     """
     run = RunFolder(Path(folder))
@@ -165,7 +183,7 @@ def resume(
     trainer = Trainer(config, run, watch=watch)
     if changed != settings:
         run.write_config(config.to_mapping())
-    return _finish(trainer, complete=trainer.run(resume=True, good=good))
+    return _finish(trainer, complete=trainer.run(resume=True, good=good, elsewhere=elsewhere))
 
 
 def departures_of(config: TrainConfig) -> dict[str, dict[str, tuple[Any, Any]]]:
@@ -186,9 +204,11 @@ def _finish(trainer: Trainer, *, complete: bool) -> TrainingReport:
         folder=folder.path,
         config=config,
         complete=complete,
+        stopped_by=trainer.stopped_by,
         summary=summarise(curve) if complete else None,
         departures=departures_of(config),
         curve=curve,
+        numerics=tuple(folder.rows("numerics")),
     )
     if complete:
         folder.write_report(report.to_json())

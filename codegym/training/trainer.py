@@ -7,6 +7,7 @@ at any update and resumed equals the run that was not.
 
 import dataclasses
 import threading
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ from codegym.grading.judge import Judge
 from codegym.learning.agent import Agent
 from codegym.measuring.evaluation import EvaluationReport, evaluate, held_out, reference_loss
 from codegym.measuring.hidden_tests import hidden_gap
+from codegym.measuring.kept_programs import chosen, kept_row
+from codegym.measuring.numerics import changed, numerics, refuse_changes
 from codegym.measuring.run_report import KINDS
 from codegym.policies.checkpoint import load_policy, load_trainer, save_policy
 from codegym.policies.factory import make_policy
@@ -29,9 +32,10 @@ from codegym.policy import Policy
 from codegym.rewards import make_reward
 from codegym.rollout.collect import Clock
 from codegym.rollout.environments import make_env
-from codegym.sandbox import make_sandbox
+from codegym.sandbox import Sandbox, make_sandbox
 from codegym.settings import settings_of
 from codegym.sources import load_tasks
+from codegym.sources._zstd import compress
 from codegym.tasks.task import Task
 from codegym.tasks.task_source import TaskSource
 from codegym.training.config import Phase, TrainConfig, agent_config, phases_of
@@ -70,6 +74,10 @@ class Trainer:
         before: The evaluation before training, where an earlier run has made it: a line of that
             run's curve, with the same evaluation settings and the policy that this run begins with.
 
+    Attributes:
+        stopped_by: Number of the signal that asked the run to stop; 0 for none.
+        sandbox: Where programs run while the run is on; closed after it.
+
     Raises:
         UnknownNameError, ConfigError: A setting names nothing, or cannot be used.
     """
@@ -87,6 +95,9 @@ class Trainer:
         self.folder = folder
         self.watch = watch
         self._stop = threading.Event()
+        self.stopped_by = 0
+        self.sandbox: Sandbox | None = None
+        self._first: Policy | None = None
         self.phases = phases_of(config)
         # Names are looked up before anything slow begins.
         for phase in self.phases:
@@ -94,39 +105,61 @@ class Trainer:
             agent_config(agent_class, phase, max_new_tokens=config.max_new_tokens)
         self.guard_config = settings_of(GuardConfig, config.guard_settings, "setting of guard")
         require_trackers(config.track)
+        if config.compress_programs:
+            compress(b"")  # refuses early where no zstd is installed
         self.reward = make_reward(config.reward) if config.reward else None
         self.train_tasks = load_tasks(config.tasks) if config.tasks else None
         self.eval_tasks = load_tasks(config.eval_tasks) if config.eval_tasks else None
 
-    def stop(self) -> None:
-        """Ask the run to save itself and end after the update under way."""
+    def rehearse(self) -> None:
+        """Make the sandbox, the policy and the environments once, before anything is written.
+
+        Raises:
+            CodegymError: A setting cannot be used on this machine, or with these tasks.
+        """
+        with make_sandbox(self.config.isolation, workers=1) as self.sandbox:
+            self._first = self._first_policy()
+            self._make_envs(self._first)
+
+    def stop(self, signal_number: int = 0) -> None:
+        """Ask the run to save itself and end after the update under way.
+
+        Args:
+            signal_number: The signal that asks, if one does.
+        """
+        self.stopped_by = signal_number
         self._stop.set()
 
-    def run(self, *, resume: bool = False, good: bool = False) -> bool:
+    def run(self, *, resume: bool = False, good: bool = False, elsewhere: bool = False) -> bool:
         """Train to the end of the budget, or until ``stop``.
 
         Args:
             resume: Continue from the folder's checkpoint.
             good: Continue from the last good checkpoint instead, after a run has diverged.
+            elsewhere: Continue although versions or the processor differ from the run's.
 
         Returns:
             True if the run is complete, False if it was stopped and can be resumed.
 
         Raises:
             CheckpointError: There is nothing to resume, or it is damaged.
-            ConfigError: Another process trains in the folder.
+            ConfigError: Another process trains in the folder, or versions or the processor differ
+                from those that the run was begun with.
             SandboxError: The sandbox broke.
             TrainingDivergedError: The policy collapsed; the last good checkpoint is kept.
         """
         with ExitStack() as stack:
             stack.enter_context(self.folder.held())
-            if self.config.threads:
-                # Sums depend on how many threads share them: the number is part of the run.
-                stack.callback(torch.set_num_threads, torch.get_num_threads())
-                torch.set_num_threads(self.config.threads)
-            self._sandbox = stack.enter_context(
+            before = self.folder.last("numerics") if resume else {}
+            # Sums depend on how many threads share them: the number is part of the run.
+            stack.callback(torch.set_num_threads, torch.get_num_threads())
+            torch.set_num_threads(
+                self.config.threads or before.get("threads", 0) or torch.get_num_threads()
+            )
+            self.sandbox = stack.enter_context(
                 make_sandbox(self.config.isolation, workers=self.config.workers or None)
             )
+            self._check_numerics(before, elsewhere=elsewhere)
             stack.enter_context(stopping_on_signals(self.stop))
             policy, progress, state = self._begin(resume, good)
             if progress.phase >= len(self.phases):
@@ -140,6 +173,28 @@ class Trainer:
             )
             stack.callback(self._trackers.close)
             return self._run_phases(policy, progress, state)
+
+    def _check_numerics(self, before: Mapping[str, Any], *, elsewhere: bool) -> None:
+        """Find out what the numbers depend on, and compare it with the run's last record.
+
+        Raises:
+            ConfigError: The numbers would not be those of the unbroken run.
+        """
+        self._numerics = numerics(self.sandbox)
+        if not before:
+            return
+        if elsewhere:
+            differing = changed(before, self._numerics)
+        else:
+            differing = refuse_changes(before, self._numerics, folder=self.folder.path)
+        if differing:
+            text = ", ".join(f"{name} {old} -> {new}" for name, (old, new) in differing.items())
+            warnings.warn(f"the run goes on with other surroundings: {text}", stacklevel=3)
+
+    def _record_numerics(self) -> None:
+        """Append what the numbers depend on to the run's record, unless it is the last entry."""
+        if self.folder.last("numerics") != self._numerics:
+            self.folder.append("numerics", self._numerics)
 
     def _run_phases(self, policy: Policy, progress: Progress, state: dict[str, Any] | None) -> bool:
         """Run the phases that are left; False if the run was stopped."""
@@ -177,14 +232,20 @@ class Trainer:
             self._make_envs(policy)
             saved = load_trainer(self.folder.checkpoint)
             self.folder.cut(saved["log_sizes"])
+            self._record_numerics()
             self._experience.load_state_dict(saved["experience"], policy)
             return policy, Progress(**saved["progress"]), saved if saved["agent"] else None
-        tokenizer = tokenizer_for(self.train_tasks, self.config.tokenizer, self.config.words)
-        policy = make_policy(self.config.policy, tokenizer=tokenizer, seed=self.config.seed)
+        policy = self._first or self._first_policy()
+        self._first = None
         self._make_envs(policy)
+        self._record_numerics()
         # So that even a run killed in its first minute can be resumed.
         self._save(policy, None, Progress())
         return policy, Progress(), None
+
+    def _first_policy(self) -> Policy:
+        tokenizer = tokenizer_for(self.train_tasks, self.config.tokenizer, self.config.words)
+        return make_policy(self.config.policy, tokenizer=tokenizer, seed=self.config.seed)
 
     def _make_envs(self, policy: Policy) -> None:
         """Make the environment that is learnt in, and the environment of the evaluations."""
@@ -202,7 +263,7 @@ class Trainer:
             tasks=tasks,
             reward=reward,
             budget=config.max_new_tokens,
-            judge=Judge(self._sandbox),
+            judge=Judge(self.sandbox),
             num_envs=config.num_envs,
             env_args=config.env_args,
         )
@@ -224,6 +285,7 @@ class Trainer:
                 return False
             trajectories, metrics = self._update(agent, progress, phase)
             self._log(phase, progress, metrics)
+            self._keep(phase, progress, trajectories)
             self._check(phase, progress, metrics, trajectories)
             if progress.share(phase) >= progress.next_point / (self.config.curve_points + 1):
                 if progress.share(phase) < 1.0:
@@ -267,7 +329,7 @@ class Trainer:
         metrics |= agent.update(trajectories, progress=share)
         now = perf_counter()
         written = [each for each in trajectories if not each.demonstration]
-        gap = hidden_gap(written, self._experience.tasks.values(), sandbox=self._sandbox)
+        gap = hidden_gap(written, self._experience.tasks.values(), sandbox=self.sandbox)
         if gap is not None:
             metrics["hidden_gap"] = gap
         metrics |= update_metrics(trajectories, clock, now - learning, now - began, version)
@@ -319,6 +381,9 @@ class Trainer:
         else:
             for kind in KINDS:
                 report = self._evaluate(policy, tasks, count, greedy=kind == "greedy")
+                where: dict[str, Any] = {"moment": moment, "kind": kind, "phase": phase.name}
+                where["programs_written"] = progress.total_programs
+                self.folder.append_all("programs", [kept | where for kept in report.programs])
                 # Without the rows of a full evaluation nobody could pair it with another.
                 row[kind] = report.to_json(full=count == self.config.eval_count)
             loss = reference_loss(policy, self.eval_env, (tasks or ())[: self.config.curve_count])
@@ -351,8 +416,26 @@ class Trainer:
             # The same draws at every moment: gains are compared pair by pair.
             seed=config.seed if config.eval_seed < 0 else config.eval_seed,
             name=config.eval_tasks or config.env,
-            sandbox=self._sandbox,
+            sandbox=self.sandbox,
         )
+
+    def _keep(self, phase: Phase, progress: Progress, episodes: Sequence[Trajectory]) -> None:
+        """Write the programs of an update that the settings ask to keep."""
+        uri = self.train_tasks.uri if self.train_tasks is not None else ""
+        rows = [
+            kept_row(
+                episode,
+                sample=sample,
+                seed=self.config.seed,
+                tasks=uri,
+                phase=phase.name,
+                update=progress.updates,
+            )
+            for sample, episode in enumerate(chosen(episodes, self.config.keep_programs))
+        ]
+        if rows:
+            zstd = self.config.compress_programs
+            self.folder.append_all("training_programs", rows, zstd=zstd)
 
     def _log(self, phase: Phase, progress: Progress, metrics: Mapping[str, float]) -> None:
         row = {

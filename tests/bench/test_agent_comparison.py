@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from codegym.bench.agent_aggregates import aggregate_tables, aggregates, plot_profiles
 from codegym.bench.agent_comparison import Variant, command
-from codegym.bench.agent_comparison_report import describe, plot, tables, verdicts
+from codegym.bench.agent_comparison_report import describe, notes, plot, tables, verdicts
 from codegym.errors import ConfigError, UnknownNameError
 from codegym.training.comparison_run import ComparisonRun, locked_folder
 from codegym.training.run_folder import RunFolder
@@ -117,7 +117,7 @@ def test_aggregates_at_equal_minutes_and_programs(tmp_path):
     assert at_end["fast"]["per_point"] == {"seconds": pytest.approx(0.2), "programs": 8.0}
     equal = found["equal_programs"]["sampled"]["fast"]["per_point"]
     assert equal["programs"] == pytest.approx(100 / 12.5) and equal["seconds"] == pytest.approx(0.2)
-    assert [drawn.row_count for drawn in aggregate_tables(found)] == [2, 2]
+    assert [len(table.body()) for table in aggregate_tables(found).values()] == [2, 2]
     plot_profiles(found, tmp_path / "profiles.png")
     assert (tmp_path / "profiles.png").read_bytes().startswith(b"\x89PNG")
 
@@ -142,7 +142,16 @@ def test_acceptance_holds_results_against_their_bounds(tmp_path):
     # RLTF is asked for no less than the actor-critic's gain.
     assert met["rltf, mean sampled gain"] == (False, 0.25)
     assert met["warm start, greedy, lowest seed"] == (True, 0.22)
-    assert [drawn.row_count for drawn in tables(results)] == [1, 4, 4]
+    drawn = tables(results)
+    assert [len(table.body()) for table in drawn.values()] == [1, 4, 4]
+    assert [row[:3] for row in drawn["sampled"].body()] == [
+        (1, "actor_critic", "mean"), (None, "", "0"), (2, "rltf", "mean"), (None, "", "0"),
+    ]  # fmt: skip
+    behind = drawn["sampled"].json()[2]["behind_the_first"]
+    assert behind["low"] < behind["mean"] == 0.25 < behind["high"]
+    assert not notes(results)
+    results["starts"][0]["sampled"]["mean"] = 0.001
+    assert "seed 0: the warm start was too small to learn from: 0.1%" in notes(results)[0]
     plot(runs, tmp_path / "picture.png")
     assert (tmp_path / "picture.png").read_bytes().startswith(b"\x89PNG")
 

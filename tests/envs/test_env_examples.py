@@ -92,7 +92,7 @@ def test_episodes_become_a_minari_dataset(tiny, tmp_path, monkeypatch):
     del tiny["judge"]
     env = gym.make("codegym:CodeGym/Synthesis-v0", **tiny)
     if find_spec("minari") is None:
-        with pytest.raises(MissingExtraError, match=r"codegym\[minari\]"):
+        with pytest.raises(MissingExtraError, match=r"\[minari\]"):
             record([logged([4, 1])], env, "tiny-v0", description="two episodes")
         return
     monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path))

@@ -6,12 +6,12 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
-from codegym.envs import page, picture, terminal
+from codegym.envs import picture, terminal
 from codegym.envs.synthesis import SynthesisEnv
 from codegym.envs.vector import SynthesisVectorEnv
-from codegym.envs.view import EpisodeView, pieces_of
 from codegym.errors import EpisodeOverError, UnknownNameError
 from codegym.grading.verdict import CaseResult, Outcome, Verdict
+from codegym.pages.episode_view import EpisodeView, pieces_of
 from codegym.tokenizers.lexemes import LexemeTokenizer
 
 ERROR = CaseResult(
@@ -51,21 +51,7 @@ def test_the_terminal_shows_program_rewards_and_tests():
     # Only what earned something is coloured, and the stronger the more.
     shades = re.findall(r"\x1b\[30;48;5;(\d+)m(.*?)\x1b", text)
     assert [piece for _, piece in shades] == ["return", " <z>", "\N{END OF PROOF}"]
-    assert len({shade for shade, _ in shades}) == 2
-
-
-def test_the_page_is_whole_and_safe():
-    text = page.draw(VIEW)
-    assert "<z>" not in text
-    assert "&lt;no z&gt;" in text
-    assert not re.search(r"(?:src|href|@import|url)\s*[=(]", text)
-    marked = re.findall(r'<span class="t fault">(.*?)</span>', text)
-    assert marked == ["return", " &lt;z&gt;"]
-    assert text.count('<span class="t') == 8
-    for name in ("reward", "value", "probability"):
-        assert f"<option>{name}</option>" in text
-    hostile = EpisodeView(task_id="</script><script>alert(1)", prompt="", pieces=("</pre>",))
-    assert "<script>alert" not in page.draw(hostile)
+    assert len({shade for shade, _ in shades}) == 2  # the end token has a scale of its own
 
 
 def test_the_picture_shows_blame_in_red():

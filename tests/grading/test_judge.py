@@ -1,5 +1,6 @@
 """The judge: verdicts of all three forms of test, their feedback, and what cannot be forged."""
 
+import dataclasses
 import json
 import threading
 
@@ -8,7 +9,9 @@ import pytest
 import codegym
 from codegym import CallCase, Limits, Outcome, StdioCase, Task
 from codegym.errors import ConfigError, SandboxError, TaskError
+from codegym.grading import surroundings
 from codegym.grading.judge import Judge, default_sandbox, repeat
+from codegym.grading.run_plan import plan_for
 from codegym.grading.verdict_cache import VerdictCache
 from codegym.sandbox import FakeSandbox
 from codegym.sandbox.job import ExecutionResult
@@ -41,7 +44,7 @@ def test_a_right_program_passes_whole_or_as_a_continuation(sandbox):
     [
         ("    return x\n", Outcome.FAILED, "", None),
         ("    return str(x + 1)\n", Outcome.FAILED, "", None),
-        ("    return x + 1.0\n", Outcome.FAILED, "", None),
+        ("    return x + 1.5\n", Outcome.FAILED, "", None),
         ("    return object()\n", Outcome.FAILED, "UnencodableError", None),
         ("    return lambda: 1\n", Outcome.FAILED, "UnencodableError", None),
         ("    y = 1\n    return y / 0\n", Outcome.RUNTIME_ERROR, "ZeroDivisionError", 3),
@@ -236,7 +239,9 @@ def test_many_are_judged_in_the_order_given(sandbox):
 
 def test_submit_and_collect_overlap(sandbox):
     judge = Judge(sandbox)
-    slow = judge.submit("    import time; time.sleep(1); return x + 1\n", ADD_ONE)
+    sleepy = dataclasses.replace(ADD_ONE, tests=dataclasses.replace(
+        ADD_ONE.tests, limits=Limits(case_s=4.0)))  # fmt: skip
+    slow = judge.submit("    import time; time.sleep(1); return x + 1\n", sleepy)
     quick = judge.submit("    return x + 1\n", ADD_ONE)
     blank = judge.submit("", ADD_ONE)
     seen = []
@@ -316,33 +321,182 @@ def test_the_cache_answers_for_programs_seen_before(tmp_path):
                 [("    return x + 1\n", ADD_ONE)], sandbox=fake, cache=cache
             )
             assert verdict[0].passed
-        assert len(jobs) == 1 and (cache.hits, cache.misses) == ((1, 1) if number == 0 else (2, 0))
+        assert len(jobs) == 2 and (cache.hits, cache.misses) == ((1, 1) if number == 0 else (2, 0))
         cache.close()
     other = task(((1,), 2), ((5,), 6), float_tolerance=0.5)
     cache = VerdictCache(file)
     codegym.judge_many(
         [("    return x + 1\n", other), ("    return 1+x\n", ADD_ONE)], sandbox=fake, cache=cache
     )
-    assert len(jobs) == 3
+    assert len(jobs) == 6
     cache.close()
 
 
 def test_what_may_vary_is_not_cached(tmp_path):
     cache = VerdictCache()
+    pair = ("    return 1\n", ADD_ONE)
     timing_out = FakeSandbox(lambda job: ExecutionResult(limit="wall"))
-    codegym.judge_many([("    return 1\n", ADD_ONE)], sandbox=timing_out, cache=cache)
-    fake, _ = counting()
-    codegym.judge_many([("    import time; return 1\n", ADD_ONE)], sandbox=fake, cache=cache)
+    codegym.judge_many([pair], sandbox=timing_out, cache=cache)
+    slow = FakeSandbox(lambda job: ExecutionResult(replies=(b'{"r":2}', b'{"r":6}'), cpu_s=0.3))
+    assert codegym.judge_many([pair], sandbox=slow, cache=cache)[0].passed
     assert len(cache) == 0
-    codegym.judge_many([("    return 1\n", ADD_ONE)], sandbox=fake, cache=cache)
-    assert len(cache) == 1
-    key = next(iter(cache._memory))
-    cache.forbid(key)
-    codegym.judge_many([("    return 1\n", ADD_ONE)], sandbox=fake, cache=cache)
-    assert len(cache) == 0
+    fake, jobs = counting()
+    codegym.judge_many([pair], sandbox=fake, cache=cache)
+    assert len(cache) == 1 and [job.reseeded for job in jobs] == [False, True]
     (tmp_path / "text").write_text("not a data base, not a data base, not a data base")
     with pytest.raises(ConfigError, match="not a verdict cache"):
         VerdictCache(tmp_path / "text")
+
+
+def test_a_verdict_that_a_second_run_does_not_confirm_is_never_filed(tmp_path):
+    file = tmp_path / "verdicts.sqlite"
+    cache, jobs = VerdictCache(file), []
+
+    def lucky(job):
+        jobs.append(job)
+        return ExecutionResult(replies=(b'{"r":2}', b'{"r":7}' if job.reseeded else b'{"r":6}'))
+
+    for runs in (2, 3):  # once it is known to vary, it is not confirmed again
+        verdicts = codegym.judge_many(
+            [("    return 1\n", ADD_ONE)], sandbox=FakeSandbox(lucky), cache=cache
+        )
+        assert verdicts[0].passed and len(cache) == 0 and len(jobs) == runs
+    cache.close()
+    assert len(VerdictCache(file)) == 0
+
+
+def test_a_confirmation_that_breaks_leaves_the_verdict():
+    class Half(FakeSandbox):
+        def channel(self):
+            return self
+
+        def collect(self, timeout_s=None):
+            done = super().collect(timeout_s)
+            if done and done[0][1].exit_status:
+                error = SandboxError("broke")
+                error.ticket = done[0][0]
+                raise error
+            return done
+
+    cache = VerdictCache()
+    half = Half(
+        lambda job: ExecutionResult(
+            replies=(b'{"r":2}', b'{"r":6}'), exit_status=256 * job.reseeded
+        )
+    )
+    assert codegym.judge_many([("    return 1\n", ADD_ONE)], sandbox=half, cache=cache)[0].passed
+    assert len(cache) == 0
+
+
+def test_a_task_says_whether_its_verdicts_are_filed():
+    fake, jobs = counting()
+    cache = VerdictCache()
+    never = dataclasses.replace(ADD_ONE, metadata={"verdict_cache": "never"})
+    for _ in range(2):
+        codegym.judge_many([("    return 1\n", never)], sandbox=fake, cache=cache)
+    assert len(jobs) == 2 and len(cache) == 0
+    unknown = dataclasses.replace(ADD_ONE, metadata={"verdict_cache": "once"})
+    with pytest.raises(ConfigError, match="verdict_cache"):
+        codegym.judge_many([("    return 1\n", unknown)], sandbox=fake, cache=cache)
+
+
+LUCKY = {
+    "entropy": "import random\ndef f(x):\n    random.Random().random()\n    return x + 1\n",
+    "system": "import random\ndef f(x):\n    getattr(random, 'System' + 'Random')().random()\n"
+    "    return x + 1\n",
+    "reseeded": "import random\ndef f(x):\n    random.seed()\n    return x + 1\n",
+    "process": "import os\ndef f(x):\n    return x + 1 + 0 * os.getpid()\n",
+    "clock": "now = getattr(__import__('ti' + 'me'), 'perf_counter_' + 'ns')\n"
+    "def f(x):\n    return x + 1 + 0 * now()\n",
+    "calendar": "import datetime\ndef f(x):\n    datetime.date.today()\n    return x + 1\n",
+    "file name": "import tempfile\ndef f(x):\n    next(tempfile._get_candidate_names())\n"
+    "    return x + 1\n",
+    "usage": "import resource\ndef f(x):\n    resource.getrusage(0)\n    return x + 1\n",
+    "times of a file": "import os\ndef f(x):\n    return x + 1 + 0 * os.fstat(1).st_mtime_ns\n",
+    "times by another name": "import posix\ndef f(x):\n    posix.stat('/')\n    return x + 1\n",
+    "address": "def f(x):\n    return x + 1 + 0 * id([])\n",
+    "thread": "import threading\ndef f(x):\n    threading.Thread(target=int).start()\n"
+    "    return x + 1\n",
+}
+
+
+@pytest.mark.parametrize("form", ["call", "stdio", "assertion"])
+def test_the_cache_files_no_luck(sandbox, form):
+    wide = Limits(case_s=5.0)  # a run that took half of its time is not filed
+    if form == "call":
+        given = Task.from_calls("", "f", [((1,), 2), ((5,), 6)], limits=wide)
+    elif form == "stdio":
+        given = Task.from_stdio("", [("1\n", "2\n")], limits=wide)
+    else:
+        given = Task.from_assertions("", "f", "assert f(1) == 2\n", limits=wide)
+    tail = "print(f(int(input())))\n" if form == "stdio" else ""
+    honest = (
+        "import random, json, copy, textwrap, dataclasses, heapq\nr = random.Random(5)\n"
+        "copy.deepcopy([[1]])\ndef f(x):\n    return x + 1\n" + tail
+    )
+    wrong = "def f(x):\n    return x - 1\n" + tail
+    cache = VerdictCache()
+    verdicts = codegym.judge_many([(honest, given), (wrong, given)], sandbox=sandbox, cache=cache)
+    assert [verdict.passed for verdict in verdicts] == [True, False] and len(cache) == 2
+    for name, program in LUCKY.items():
+        codegym.judge_many([(program + tail, given)], sandbox=sandbox, cache=cache)
+        assert len(cache) == 2, name
+
+
+def test_an_order_that_hangs_on_the_hash_seed_is_not_filed(sandbox):
+    program = "def f(x):\n    return ''.join({'a', 'b', 'c', 'd', 'e', 'f'}), id(x)\n"
+    cache = VerdictCache()
+    (verdict,) = codegym.judge_many([(program, ADD_ONE)], sandbox=sandbox, cache=cache)
+    assert not verdict.passed and len(cache) == 0
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "program", "tests", "limits", "tolerance", "isolation", "packages", "package version",
+        "package file", "interpreter", "digits", "kernel", "processor", "libc", "grader",
+        "environment", "user", "host",
+    ],
+)  # fmt: skip
+def test_the_key_holds_everything_that_can_change_a_verdict(monkeypatch, tmp_path, change):
+    def key(program="p", given=ADD_ONE, isolation="landlock", packages=("codegym_sample",)):
+        for part in (surroundings.package, surroundings.grader, surroundings.processor):
+            part.cache_clear()
+        around = surroundings.surroundings(isolation, packages)
+        return VerdictCache().key(program, plan_for(given).digest, around)
+
+    sample = tmp_path / "codegym_sample.py"
+    sample.write_text("x = 1\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    before = key()
+    assert before == key()
+    other: dict = {
+        "program": {"program": "q"},
+        "tests": {"given": task(((1,), 2), ((5,), 7))},
+        "limits": {"given": dataclasses.replace(
+            ADD_ONE, tests=dataclasses.replace(ADD_ONE.tests, limits=Limits(cpu_s=0.5)))},
+        "tolerance": {"given": task(((1,), 2), ((5,), 6), float_tolerance=0.5)},
+        "isolation": {"isolation": "namespace"},
+        "packages": {"packages": ()},
+    }  # fmt: skip
+    host = surroundings.platform
+    patches = {
+        "package version": (surroundings, "version", lambda name: "2"),
+        "interpreter": (surroundings.sys, "version", "3.99"),
+        "digits": (surroundings.sys, "get_int_max_str_digits", lambda: 9),
+        "kernel": (host, "release", lambda: "9"),
+        "processor": (surroundings, "CPU_FACTS", tmp_path / "none"),
+        "libc": (host, "libc_ver", lambda: ("glibc", "1")),
+        "grader": (surroundings, "ROOMS", ("sandbox",)),
+        "environment": (surroundings.runtime, "environment", lambda: {"LC_ALL": "C"}),
+        "user": (surroundings.os, "geteuid", lambda: 77),
+        "host": (host, "node", lambda: "elsewhere"),
+    }
+    if change == "package file":
+        sample.write_text("x = 22\n")
+    elif change in patches:
+        monkeypatch.setattr(*patches[change])
+    assert key(**other.get(change, {})) != before
 
 
 def test_same_program_same_verdict(sandbox):

@@ -7,9 +7,10 @@ import pytest
 
 import codegym
 from codegym import AssertionCase, Limits, Outcome, Task, TestSuite
+from codegym.errors import FaultyTestError
 from codegym.sandbox.inside.confine import landlock_version
 
-LIMITS = Limits(wall_s=5.0, cpu_s=0.5)
+LIMITS = Limits(case_s=1.0, wall_s=5.0, cpu_s=0.5)
 
 
 @pytest.fixture(scope="module")
@@ -201,8 +202,8 @@ def test_a_test_that_swallows_everything_does_not_pass_a_dead_candidate(sandbox)
 
 
 def test_what_a_test_cannot_hand_over_is_named(sandbox):
-    verdict = verdict_of(sandbox, "def f(x): return x", "class Own: pass\nassert f(Own())")
-    assert (verdict.outcome, verdict.error_type) == (Outcome.FAILED, "UnencodableError")
+    with pytest.raises(FaultyTestError, match=r"cannot cross: examination\.Own"):
+        verdict_of(sandbox, "def f(x): return x", "class Own: pass\nassert f(Own())")
 
 
 def test_helpers_of_the_prompt_are_the_prompts(sandbox):
@@ -298,7 +299,8 @@ def test_a_candidate_that_answers_and_leaves_does_not_take_the_examiner_along(is
         pytest.skip("this kernel has no Landlock")
     with codegym.make_sandbox(isolation, workers=1) as sandbox:
         verdict = verdict_of(sandbox, program, test)
-        assert [case.passed for case in verdict.cases] == [True, False, False], verdict
+        # A fresh process answers the third case as the first did.
+        assert [case.passed for case in verdict.cases] == [True, False, True], verdict
         assert verdict.error_type == "ProcessDied" and sandbox.restarts == 0
 
 
@@ -319,7 +321,7 @@ KEEPS_BUSY = {
 
 
 @pytest.mark.parametrize("way", KEEPS_BUSY)
-def test_cases_before_one_that_does_not_end_keep_their_verdict(sandbox, way):
+def test_cases_around_one_that_does_not_end_keep_their_verdict(sandbox, way):
     expression, answer = KEEPS_BUSY[way]
     test = f"assert f(0) == 0\nassert f(0) == 5\nassert {expression} == 0\nassert f(0) == 0"
     task = Task.from_assertions("w", "f", test, limits=Limits(wall_s=1.0, cpu_s=1.0))
@@ -328,7 +330,7 @@ def test_cases_before_one_that_does_not_end_keep_their_verdict(sandbox, way):
     verdict = codegym.judge(program, task, sandbox=sandbox)
     # The bound itself is measured elsewhere; this one tells a bound from none.
     assert time.monotonic() - began < 3.0
-    ended = [Outcome.PASSED, Outcome.FAILED, Outcome.TIMEOUT, Outcome.TIMEOUT]
+    ended = [Outcome.PASSED, Outcome.FAILED, Outcome.TIMEOUT, Outcome.PASSED]
     assert [case.outcome for case in verdict.cases] == ended
 
 

@@ -145,6 +145,7 @@ def test_the_grammar_knows(line):
 
 @pytest.mark.parametrize("name", MASKS)
 @pytest.mark.parametrize("block", (CASES / "blocks.txt").read_text().split("---\n"))
+@pytest.mark.slow
 def test_the_grammar_knows_blocks(block, name):
     assert parses(block)
     compile_quietly(block)

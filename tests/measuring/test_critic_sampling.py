@@ -96,7 +96,12 @@ def test_both_sides_write_as_many_programs() -> None:
         env = environment(policy, judge=Judge(sandbox))
         compared = critic_sampling(policy, critic, TASKS, env=env, **settings)
         again = critic_sampling(policy, critic, TASKS, env=env, **settings)
-    assert compared == again
+    for side, other in ((compared.plain, again.plain), (compared.guided, again.guided)):
+        assert (side.rows, side.pass_at, side.outcomes) == (
+            other.rows,
+            other.pass_at,
+            other.outcomes,
+        )
     for side in (compared.plain, compared.guided):
         assert sum(side.outcomes.values()) == 10 and side.n == 5
         assert [row["task_id"] for row in side.rows] == ["a", "b"]

@@ -4,7 +4,7 @@ from itertools import combinations
 
 import pytest
 
-from codegym.measuring.statistics import paired_gain, pass_at_k, proportion
+from codegym.measuring.statistics import paired_gain, pass_at_k, proportion, unpaired_gain
 
 
 @pytest.mark.parametrize("n", range(1, 7))
@@ -53,3 +53,41 @@ def test_paired_gain_is_tighter_than_two_intervals() -> None:
 def test_no_tasks_is_an_error() -> None:
     with pytest.raises(ValueError, match="no tasks"):
         proportion([])
+
+
+def test_no_difference_is_not_certain() -> None:
+    # Bonett and Price: one task gained and one lost are added, so sqrt(2 / 302 / 302) * 1.96.
+    got = paired_gain([0.0] * 300, [0.0] * 300)
+    assert got.mean == 0.0
+    assert (got.low, got.high) == pytest.approx((-0.00918, 0.00918), abs=1e-5)
+    assert got.signed() == "+0.000 [-0.009, +0.009]"
+    assert paired_gain([1.0] * 5, [1.0] * 5).high > 0.3
+
+
+def test_few_differences_are_judged_as_the_sign_test_judges_them() -> None:
+    # Four tasks gained and none lost: the two-sided sign test gives 0.125, which proves nothing.
+    few = paired_gain([0.0] * 300, [1.0] * 4 + [0.0] * 296)
+    assert few.mean == pytest.approx(4 / 300) and few.low < 0.0 < few.mean < few.high
+    # Nine gained and none lost: 0.004.
+    assert paired_gain([0.0] * 300, [1.0] * 9 + [0.0] * 291).low > 0.0
+    # From ten tasks on the tasks are resampled.
+    many = paired_gain([0.0] * 300, [1.0] * 30 + [0.0] * 270)
+    assert (many.low, many.high) == pytest.approx((0.067, 0.133), abs=0.008)
+
+
+def test_a_certain_gain_stays_within_its_bounds() -> None:
+    got = paired_gain([0.0] * 20, [1.0] * 20)
+    assert got.high == got.mean == 1.0 and 0.6 < got.low < 1.0
+
+
+def test_agresti_and_caffo_by_hand() -> None:
+    # 0 of 10 against 3 of 10: p = 1/12 and 4/12, variance (11 + 32) / 144 / 12.
+    got = unpaired_gain([0.0] * 10, [1.0] * 3 + [0.0] * 7)
+    half = 1.959964 * (43 / 144 / 12) ** 0.5
+    assert got.mean == pytest.approx(0.3)
+    assert (got.low, got.high) == pytest.approx((0.25 - half, 0.25 + half))
+
+
+def test_equal_shares_are_not_certain() -> None:
+    got = proportion([0.5] * 40)
+    assert got.mean == 0.5 and got.low < 0.4 and got.high > 0.6

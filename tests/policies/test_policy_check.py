@@ -296,8 +296,10 @@ class PadsMessages(GPTPolicy):
     ("broken", "message"),
     [
         (DriftingLogProbs, "generate and evaluate disagree on log-prob"),
-        (WrongValues, "generate and evaluate disagree on values"),
-        (SampleMajor, "generate and evaluate disagree"),
+        pytest.param(
+            WrongValues, "generate and evaluate disagree on values", marks=pytest.mark.slow
+        ),
+        pytest.param(SampleMajor, "generate and evaluate disagree", marks=pytest.mark.slow),
         (AlwaysFinished, "finished does not say"),
         (OverBudget, "breaks the budget"),
         (StaleCache, "older weights"),

@@ -133,7 +133,7 @@ def test_bad_expressions_are_named():
         with pytest.raises(ConfigError):
             make_reward(text)
     for value in (None, 3, b"binary", ["binary"]):
-        with pytest.raises(ConfigError, match="an expression or a Reward"):
+        with pytest.raises(ConfigError, match="an expression, a Reward"):
             make_reward(value)
 
 

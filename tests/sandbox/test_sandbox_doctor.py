@@ -80,10 +80,10 @@ class Leaky(UnsafeLauncher):
 
     isolation = "namespace"
 
-    def start(self, role):
+    def start(self, role, **rest):
         self.isolation = "unsafe"
         try:
-            return super().start(role)
+            return super().start(role, **rest)
         finally:
             self.isolation = "namespace"
 
@@ -93,7 +93,7 @@ class WithoutFilters(LandlockLauncher):
 
     def __init__(self, packages=()):
         super().__init__(packages)
-        self._child_filter = struct.pack("=HBBI", 0x06, 0, 0, ALLOW)
+        self._child_filters = (struct.pack("=HBBI", 0x06, 0, 0, ALLOW),) * 2
 
 
 @pytest.mark.parametrize(

@@ -46,7 +46,7 @@ def test_a_candidate_that_leaves_early_costs_the_next_program_nothing():
     tasks = [
         Task.from_assertions("", "f", busy),
         Task.from_calls("", "f", [((1,), 2)]),
-        Task.from_assertions("", "f", "assert f(1) == 2"),
+        Task.from_assertions("", "f", "assert f(1) in [2]"),
     ]
     right = "def f(x):\n    return x + 1\n"
     with make_sandbox(workers=1) as sandbox:
@@ -131,6 +131,36 @@ def test_a_zygote_killed_while_idle_costs_nothing():
         assert values(sandbox.run([job("def f():\n    return 5\n")])[0]) == [5]
 
 
+def zygote_of(pid):
+    """Return the zygote below a process that a launcher started: itself, or bubblewrap's child."""
+    with open(f"/proc/{pid}/task/{pid}/children") as file:
+        below = file.read().split()
+    with open(f"/proc/{pid}/comm") as file:
+        return int(below[0]) if file.read().strip() == "bwrap" else pid
+
+
+@pytest.mark.parametrize("busy", [False, True])
+def test_a_zygote_that_is_stopped_is_replaced_soon_and_nothing_is_lost(busy):
+    # Whatever the limit: the driver sees that the zygote is stopped.
+    limits = Limits(wall_s=60.0, cpu_s=60.0)
+    pause = "import time\ntime.sleep(0.05)\n" if busy else ""
+    with make_sandbox(workers=1) as sandbox:
+        sandbox.run([job("def f():\n    return 0\n")])
+        jobs = [job(f"{pause}def f():\n    return {n}\n", limits=limits) for n in range(3)]
+        if busy:
+            tickets = [sandbox.submit(each) for each in jobs]
+            time.sleep(0.02)
+        os.kill(zygote_of(sandbox.workers[0].processes.zygote.pid), signal.SIGSTOP)
+        if not busy:
+            tickets = [sandbox.submit(each) for each in jobs]
+        found = {}
+        while len(found) < 3:
+            found.update(sandbox.collect())
+        assert [values(found[ticket]) for ticket in tickets] == [[0], [1], [2]]
+        assert all(result.limit == "" for result in found.values())
+        assert sandbox.restarts == 1
+
+
 class Broken:
     """Starts processes that leave at once, after saying hello or before."""
 
@@ -140,7 +170,7 @@ class Broken:
         self.script = script
         self.started = 0
 
-    def start(self, role):
+    def start(self, role, *, reseeded=False):
         self.started += 1
         line, theirs = socket_pair(role)
         return Process([sys.executable, "-c", self.script, str(theirs.fileno())], line, theirs)
@@ -187,3 +217,21 @@ def test_another_interpreter_inside_is_refused():
     with PoolSandbox(launcher, workers=1) as sandbox:
         with pytest.raises(SandboxError, match=r"not the caller's.*2\.7"):
             sandbox.run([job("")])
+
+
+def test_a_long_test_that_was_given_up_does_not_mix_with_the_next():
+    # The long test waits at the busy examiner, which has read a part of it, and is given back.
+    table = "x" * (4 << 20)
+    long = Task.from_assertions("", "f", f"table = '{table}'\nassert f(1) in [2]")
+    slow = Task.from_assertions("", "f", "import time\ntime.sleep(0.2)\nassert f(1) in [2]")
+    right = "def f(x):\n    return x + 1\n"
+    with make_sandbox(workers=1) as sandbox:
+        judge = Judge(sandbox)
+        for number in range(3):
+            for task in (slow, long):
+                judge.submit(f"{right}# {number}", task)
+        verdicts = []
+        while found := judge.collect():
+            verdicts += [verdict for _, verdict in found]
+        assert len(verdicts) == 6 and all(verdict.passed for verdict in verdicts)
+        assert sandbox.restarts == 0

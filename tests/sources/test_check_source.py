@@ -120,6 +120,7 @@ def test_a_task_that_its_first_argument_passes_is_weak(tmp_path):
         "atoms?split=test",
     ],
 )
+@pytest.mark.slow
 def test_composed_sources_pass_their_check(uri):
     with codegym.make_sandbox() as sandbox:
         report = check_source(uri, count=24, sandbox=sandbox)

@@ -14,6 +14,7 @@ import pytest
 import codegym
 from codegym.checks.check_source import check_source
 from codegym.errors import MissingExtraError, TaskError, UnknownNameError
+from codegym.grading.judge import judge_many
 from codegym.sources import load_tasks
 from codegym.sources.mbpp import infer_entry_point
 from codegym.tasks.task import Task
@@ -138,7 +139,10 @@ def test_apps_problems_in_both_forms(tmp_path):
     calls, stdio = source
     assert source.skipped == 1 and source.find("apps/8").to_json() == stdio.to_json()
     assert calls.prompt == 'def f(a: int, b: int) -> int:\n    """Return the two sums."""'
-    assert [(case.args, case.expected) for case in calls.tests.cases] == [((1, 2), 3), ((3, 4), 7)]
+    assert [(case.args, case.expected) for case in calls.tests.cases] == [
+        ((1, 2), [3]),
+        ((3, 4), [7]),
+    ]
     assert run(calls)(1, 2) == 3 and calls.tests.limits.cpu_s == 4
     assert stdio.prompt == '"""Echo."""' and stdio.entry_point == ""
     assert [case.expected_stdout for case in stdio.tests.cases] == ["1\n", "2"]
@@ -146,10 +150,16 @@ def test_apps_problems_in_both_forms(tmp_path):
     assert load_tasks(f"apps:{path}?prompt=text")[1].prompt == "Echo."
 
 
-def test_results_that_are_lists_themselves_stay_lists(tmp_path):
+def test_a_result_of_apps_in_a_list_may_be_the_list_or_its_item(tmp_path):
     tests = {"fn_name": "f", "inputs": [[1], [2]], "outputs": [[1], [2, 3]]}
     (task,) = load_tasks(f"apps:{rows_file(tmp_path, CALLS | {'input_output': tests})}")
-    assert [case.expected for case in task.tests.cases] == [[1], [2, 3]]
+    first = "def f(x):\n    return {} if x == 1 else [2, 3]"
+    answers = ("[1]", "1", "(1,)", "[1, 2]", "[[2]]")
+    programs = [first.format(answer) for answer in answers]
+    programs += [f"def f(x):\n    return x if x == 1 else {text}" for text in ("2", "3")]
+    verdicts = judge_many([(program, task) for program in programs])
+    passed = [verdict.passed for verdict in verdicts]
+    assert passed == [True, True, True, False, False, True, False]
 
 
 def test_the_published_apps_folder(tmp_path):
@@ -302,7 +312,7 @@ def test_solutions_of_every_form_pass_in_the_sandbox_and_idle_programs_do_not(tm
 
 def test_hugging_face_data_sets_come_through_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "datasets", None)
-    with pytest.raises(MissingExtraError, match=r"codegym\[datasets\]"):
+    with pytest.raises(MissingExtraError, match=r"\[datasets\]"):
         load_tasks("mbpp:hf/some/mbpp?split=train")
     asked = []
     fake = types.ModuleType("datasets")

@@ -110,7 +110,7 @@ def test_a_pickle_is_never_run(tmp_path):
 def test_integers_beyond_pythons_own_limit_are_read(tmp_path):
     digits = "9" * 9000
     row = ROWS["apps"] | {
-        "input_output": f'{{"inputs": [[-{digits}]], "outputs": [[{digits}]], "fn_name": "f"}}'
+        "input_output": f'{{"inputs": [[-{digits}]], "outputs": [{digits}], "fn_name": "f"}}'
     }
     (task,) = load_tasks(f"apps:{write(tmp_path, row)}")
     (case,) = task.tests.cases

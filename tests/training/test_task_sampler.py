@@ -302,15 +302,24 @@ def train(folder: Path, asked: TrainConfig, *, stop_after: int = 0, resume: bool
     "settings",
     [
         {"task_sampler": "success?candidates=2"},
-        {"task_sampler": "curriculum?window=8&up_at=0.1"},
+        pytest.param({"task_sampler": "curriculum?window=8&up_at=0.1"}, marks=pytest.mark.slow),
         {"prefix_curriculum": "success?window=8&up_at=0.1&step=0.3"},
-        {"prefix_curriculum": "progress", "task_sampler": "success"},
-        {"ahead": 1, "agent": "actor_critic", "task_sampler": "success",
+        pytest.param(
+            {"prefix_curriculum": "progress", "task_sampler": "success"}, marks=pytest.mark.slow
+        ),
+        pytest.param(
+            {"ahead": 1, "agent": "actor_critic", "task_sampler": "success",
              "prefix_curriculum": "success?window=8"},
-        {"ahead": 1, "agent": "rltf", "task_sampler": "curriculum?window=8&up_at=0.1",
-         "max_new_tokens": 24,
-         "agent_settings": {"tasks": 4, "samples": 2, "capacity": 12, "minimum_fill": 4,
-                            "batch_size": 4, "supervised": "reference", "baseline": "greedy"}},
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            {"ahead": 1, "agent": "rltf", "task_sampler": "curriculum?window=8&up_at=0.1",
+             "max_new_tokens": 24,
+             "agent_settings": {"tasks": 4, "samples": 2, "capacity": 12, "minimum_fill": 4,
+                                "batch_size": 4, "supervised": "reference",
+                                "baseline": "greedy"}},
+            marks=pytest.mark.slow,
+        ),
     ],
     ids=lambda settings: "-".join(str(value).partition("?")[0] for value in settings.values()),
 )  # fmt: skip

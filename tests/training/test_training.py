@@ -2,6 +2,7 @@
 
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -73,6 +74,9 @@ def train(folder: Path, asked: TrainConfig, *, stop_after: int = 0, resume: bool
     return trainer.run(resume=resume)
 
 
+STOPPED = ("actor_critic", "rltf", "sb3_ppo")
+
+
 def weights(folder: Path) -> list[torch.Tensor]:
     return list(load_policy(folder / "checkpoint").module.parameters())
 
@@ -86,7 +90,14 @@ def rows(folder: Path, name: str) -> list[dict[str, Any]]:
     ]
 
 
-@pytest.mark.parametrize("agent", registry.names("agents"))
+# The other agents are stopped and resumed among the slow tests of test_training_resume.
+@pytest.mark.parametrize(
+    "agent",
+    [
+        pytest.param(name, marks=() if name in STOPPED else pytest.mark.slow)
+        for name in registry.names("agents")
+    ],
+)
 def test_a_stopped_and_resumed_run_equals_the_unsplit_one(agent: str, tmp_path: Path) -> None:
     asked = config(agent, warm_start_programs=16 if agent != "sft" else 0,
                    warm_start_settings=TINY["sft"] if agent != "sft" else {})  # fmt: skip
@@ -161,7 +172,16 @@ def test_the_command_leaves_a_report_and_a_plot(tmp_path: Path) -> None:
     assert json.loads(written.read_text())["outcomes"] == after[0]["greedy"]["outcomes"]
 
 
-def test_ctrl_c_leaves_a_run_that_resumes(tmp_path: Path) -> None:
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize(
+    "number",
+    [
+        signal.SIGINT,
+        pytest.param(signal.SIGTERM, marks=pytest.mark.slow),
+        pytest.param(signal.SIGHUP, marks=pytest.mark.slow),
+    ],
+)
+def test_a_signal_leaves_a_run_that_resumes(number: signal.Signals, tmp_path: Path) -> None:
     out = tmp_path / "run"
     settings = ["--agent", "rft", "--updates", "1000", "--set", "tasks=4", "--eval-count", "2",
                 "--curve-points", "0", "--max-new-tokens", "12", "--threads", "1"]  # fmt: skip
@@ -170,18 +190,52 @@ def test_ctrl_c_leaves_a_run_that_resumes(tmp_path: Path) -> None:
         stderr=subprocess.PIPE,
         text=True,
     )
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while not list(RunFolder(out).rows("metrics")) and time.monotonic() < deadline:
         time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
-    assert process.returncode == 0, errors
-    assert f"--resume {out}" in errors.replace("\n", "")
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 128 + number, errors
+    assert errors.endswith(
+        f"stopped by {number.name}; saved: the checkpoint in {out}/checkpoint; "
+        f"continue with: codegym train --resume {out}\n"
+    )
     assert "Traceback" not in errors
     done = len(list(RunFolder(out).rows("metrics")))
     assert 0 < done < 1000
     saved = TrainConfig.from_mapping(RunFolder(out).read_config())
     assert not train(out, saved, stop_after=1, resume=True)
+    assert len(list(RunFolder(out).rows("metrics"))) == done + 1
+
+
+TERMINAL = """
+import fcntl, os, sys, termios
+os.setsid()
+fcntl.ioctl(0, termios.TIOCSCTTY)
+os.execv(sys.executable, [sys.executable, "-m", "codegym", *sys.argv[1:]])
+"""
+
+
+@pytest.mark.slow
+def test_a_terminal_that_is_closed_leaves_a_run_that_resumes(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    words = ["train", "--agent", "rft", "--updates", "1000", "--set", "tasks=4", "--eval-count",
+             "2", "--curve-points", "0", "--max-new-tokens", "12", "--threads", "1", "--track",
+             "none", "--out", str(out)]  # fmt: skip
+    ours, theirs = os.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-c", TERMINAL, *words], stdin=theirs, stdout=theirs, stderr=theirs
+    )
+    os.close(theirs)
+    deadline = time.monotonic() + 60
+    while not list(RunFolder(out).rows("metrics")) and time.monotonic() < deadline:
+        if select.select([ours], [], [], 0.05)[0]:
+            os.read(ours, 4096)
+    os.close(ours)
+    assert process.wait(60) == 128 + signal.SIGHUP
+    done = len(list(RunFolder(out).rows("metrics")))
+    saved = TrainConfig.from_mapping(RunFolder(out).read_config())
+    assert 0 < done < 1000 and not train(out, saved, stop_after=1, resume=True)
     assert len(list(RunFolder(out).rows("metrics"))) == done + 1
 
 

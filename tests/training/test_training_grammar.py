@@ -72,6 +72,7 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Batch, torch.Tensor]]:
 
 
 @pytest.mark.parametrize("agent", registry.names("agents"))
+@pytest.mark.slow
 def test_without_a_step_nothing_has_moved(
     agent: str, tmp_path: Path, seen: list[tuple[Batch, torch.Tensor]]
 ) -> None:

@@ -1,4 +1,4 @@
-"""Attack corpus: programs in ten classes that try to get an undeserved verdict.
+"""Attack corpus: programs in fourteen classes that try to get an undeserved verdict.
 
 Each class has its own file. The programs are data; ``codegym.bench.attacks`` runs them.
 """
@@ -14,6 +14,10 @@ from codegym.bench.attack_corpus import (
     h_next,
     i_kernel,
     j_time,
+    k_examiner,
+    l_memory,
+    m_frames,
+    n_luck,
 )
 from codegym.bench.attack_corpus.attack import FAMILIES, MARK, Attack
 
@@ -28,6 +32,10 @@ ATTACKS: tuple[Attack, ...] = (
     *h_next.ATTACKS,
     *i_kernel.ATTACKS,
     *j_time.ATTACKS,
+    *k_examiner.ATTACKS,
+    *l_memory.ATTACKS,
+    *m_frames.ATTACKS,
+    *n_luck.ATTACKS,
 )
 
 __all__ = ["ATTACKS", "FAMILIES", "MARK", "Attack"]

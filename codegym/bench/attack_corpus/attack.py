@@ -8,7 +8,7 @@ from typing import Literal
 
 from codegym.tasks.suite import Form
 
-Goal = Literal["secret", "ratio", "mark", "aftermath"]
+Goal = Literal["secret", "ratio", "mark", "aftermath", "luck"]
 Control = Literal["exec", "script", "pipe", ""]
 
 MARK = "breached"
@@ -24,6 +24,10 @@ FAMILIES = {
     "h": "poisoning the next program",
     "i": "the kernel's surface",
     "j": "time",
+    "k": "state through the examiner",
+    "l": "memory through the examiner",
+    "m": "frames before parsing",
+    "n": "luck for the cache",
 }
 
 ALL_FORMS: tuple[Form, ...] = ("call", "assertion", "stdio")
@@ -43,7 +47,8 @@ class Attack:
         program: The untrusted text.
         goal: Meaning of a PASSED verdict. ``secret``: the program produced an unguessable text;
             ``ratio``: an unguessable float; ``mark``: the forbidden act worked, since ``solve``
-            returns ``MARK`` only then; ``aftermath``: nothing, only the later runs count.
+            returns ``MARK`` only then; ``aftermath``: nothing, only the later runs count;
+            ``luck``: nothing, but no cache may file it.
         forms: Test forms to which the attack applies; the first is the most important.
         test_code: Test code of the attack for the assertion form; "" for a plain comparison.
         probe: Program for the next run on the same worker; its ``solve`` returns ``MARK`` only if

@@ -292,9 +292,15 @@ def solve(x):
         forms=("call", "assertion", "stdio"),
         test_code="""\
 def check(candidate):
-    kept = open('answers', 'w+')
-    kept.write(@WANT_3@ + ' ' + @WANT_8@)
-    kept.flush()
+    import os
+    text = @WANT_3@ + ' ' + @WANT_8@
+    try:
+        kept = open('answers', 'w+')
+        kept.write(text)
+        kept.flush()
+    except OSError:  # no writable folder
+        kept = os.pipe()
+        os.write(kept[1], text.encode())
     assert candidate(3) == @WANT_3@
     assert candidate(8) == @WANT_8@
 """,

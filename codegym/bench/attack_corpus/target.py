@@ -36,6 +36,34 @@ def solve(x):
 """
 
 
+# Test, run after each attack, that finds common traces in the process that runs tests.
+EXAMINER_TEST = """\
+import builtins, collections, decimal, gc, keyword, math, os, random, re, signal, string, sys
+import threading
+
+
+def check(candidate):
+    first = random.random()
+    assert candidate(2) == 3
+    assert len(keyword.kwlist) == 35 and len(string.ascii_letters) == 52
+    assert 3.14159 < math.pi < 3.1416 and not math.isclose(1, 2)
+    for name, value in vars(builtins).items():
+        if name[0].islower() and name not in ('copyright', 'credits', 'exit', 'help', 'license',
+                                              'quit'):
+            assert getattr(value, '__module__', 'builtins') in ('builtins', '_io', 'io'), name
+    assert sorted([2, 1]) == [1, 2] and len([]) == 0 and 3 + 4 == 7
+    assert collections.Counter('aab').most_common(1) == [('a', 2)]
+    assert threading.active_count() == 1 and sys.getprofile() is sys.gettrace() is None
+    assert sys.getrecursionlimit() == 1000 and decimal.getcontext().prec == 28
+    assert '/nowhere' not in sys.path and any(path.endswith('.zip') for path in sys.path)
+    assert not any('poison' in name for name in (*sys.modules, *vars(builtins), *os.environ))
+    assert type(sys.modules['heapq']).__name__ == 'module' and not hasattr(sys, 'held')
+    assert signal.getsignal(signal.SIGPIPE) is signal.SIG_IGN
+    assert 0.8444218 < first < 0.8444219
+"""
+EXAMINED = "def solve(x):\n    return x + 1\n"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
     """Unguessable answers for the inputs ``XS``.
@@ -58,7 +86,7 @@ class Target:
 
     def wants(self, goal: Goal) -> tuple[str | float, ...]:
         """Return the expected values for ``XS``."""
-        if goal == "mark":
+        if goal in ("mark", "luck"):
             return (MARK, MARK)
         return self.ratios if goal == "ratio" else self.texts
 
@@ -73,9 +101,9 @@ class Target:
         return self.fill(attack.test_code, attack.goal) or self.plain_test(attack.goal)
 
     def plain_test(self, goal: Goal) -> str:
-        """Return test code that compares each answer with its expected value."""
+        """Return test code that compares each answer with its expected value, in the examiner."""
         lines = [
-            f"    assert candidate({x}) == {want!r}\n"
+            f"    answer = candidate({x})\n    assert answer == {want!r}\n"
             if goal != "ratio"
             else f"    assert abs(candidate({x}) - {want!r}) < 1e-6\n"
             for x, want in zip(XS, self.wants(goal), strict=True)

@@ -195,14 +195,14 @@ def agrees(run: Run, expected: Run) -> bool:
     if run.kind != expected.kind:
         return False
     if run.kind == "r":
-        return same(run.result, expected.result, TOLERANCE)
+        return same(run.result, expected.result, TOLERANCE, "strict")
     return bool(run.result == expected.result)
 
 
 def is_echo(run: Run) -> bool:
     """Return whether a run returned its first argument unchanged."""
     given = [*run.args, *run.kwargs.values()]
-    return run.kind == "r" and bool(given) and same(given[0], run.result, TOLERANCE)
+    return run.kind == "r" and bool(given) and same(given[0], run.result, TOLERANCE, "strict")
 
 
 def choose_cases(runs: list[Run]) -> list[Run]:

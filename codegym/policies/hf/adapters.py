@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from codegym.errors import ConfigError, MissingExtraError
+from codegym.policies.checkpoint import refuse_pickles
 from codegym.policies.hf.hf_model import HFModule, hide_renames
 
 
@@ -102,7 +103,12 @@ def add_lora(model: Any, *, rank: int, alpha: int, seed: int) -> nn.Module:
 
 
 def read_lora(model: Any, folder: Path) -> nn.Module:
-    """Put the adapters of a folder on a model."""
+    """Put the adapters of a folder on a model.
+
+    Raises:
+        ConfigError: The adapters are pickled.
+    """
+    refuse_pickles(folder)
     with hide_renames():
         adapted: nn.Module = _peft().PeftModel.from_pretrained(model, folder, is_trainable=True)
     return adapted.eval()

@@ -8,6 +8,7 @@ In shapes, B is rows, L the longest row, d the width, V the vocabulary.
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
@@ -24,6 +25,7 @@ from transformers import (
 from transformers.utils import logging as transformers_logging
 
 from codegym.errors import ConfigError
+from codegym.policies.checkpoint import refuse_pickles
 from codegym.policies.decoding.row_masks import NEVER
 from codegym.policies.value_head import ValueHead
 
@@ -66,8 +68,11 @@ def open_model(name: str, *, dtype: str, device: torch.device | str) -> Any:
         device: Where to put the model.
 
     Raises:
-        ConfigError: There is no such model, or its scores are changed after the head.
+        ConfigError: There is no such model, its weights are pickled, or its scores are changed
+            after the head.
     """
+    if Path(name).is_dir():
+        refuse_pickles(Path(name))
     with _opening(name):
         config = AutoConfig.from_pretrained(name)
         for field, value in config.to_dict().items():
@@ -75,7 +80,9 @@ def open_model(name: str, *, dtype: str, device: torch.device | str) -> Any:
             if ("dropout" in field or "pdrop" in field) and isinstance(value, float):
                 setattr(config, field, 0.0)
         with quiet():
-            model = AutoModelForCausalLM.from_pretrained(name, config=config, dtype=DTYPES[dtype])
+            model = AutoModelForCausalLM.from_pretrained(
+                name, config=config, dtype=DTYPES[dtype], use_safetensors=True
+            )
     model = cast("Any", model).to(device).eval()
     for weight in model.parameters():
         # Out of the file's memory: matrix products round otherwise where it is not aligned.

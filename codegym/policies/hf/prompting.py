@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codegym.errors import ConfigError
+from codegym.policies.hf.chat_template import render_chat
 from codegym.tokenizers.hf import HFTokenizer
 from codegym.tokenizers.tokenizer import Tokenizer
 
@@ -39,12 +40,14 @@ class Prompting:
         continue_request: Request to a chat model for a prompt that is the head of a program;
             ``{prompt}`` is replaced by the prompt.
         write_request: Request for a prompt that is plain text.
+        system: System message of a chat, "" for none; some models' templates refuse it.
     """
 
     style: Style = "code"
     stops: tuple[str, ...] | None = None
     continue_request: str = "Complete this Python code.\n```python\n{prompt}\n```"
     write_request: str = "Write a Python program.\n{prompt}"
+    system: str = ""
 
     def __post_init__(self) -> None:
         if self.style not in STOPS:
@@ -79,35 +82,22 @@ class Prompting:
         White space at the prompt's end is left out: models have learnt it as the beginning of the
         next token, and a prompt that ends in it makes them stop or write a fence (HumanEval pass@1
         of SmolLM2-135M falls from 5/40 to 0/40). The extra line break they write is harmless.
+
+        Raises:
+            ConfigError: A chat is asked for and the model has no template, or one that refuses it.
         """
         code = bool(_CODE.search(text))
         if self.style == "code":
             shown = text if code else f'"""\n{text.strip()}\n"""\n'
             return tokenizer.encode(shown.rstrip())
         request = self.continue_request if code else self.write_request
-        messages = [{"role": "user", "content": request.format(prompt=text.strip())}]
+        messages = [{"role": "user", "content": request.replace("{prompt}", text.strip())}]
+        if self.system:
+            messages.insert(0, {"role": "system", "content": self.system})
         if self.style == "answer":
-            return tokenizer.encode_markup(_render(messages, tokenizer))
+            return tokenizer.encode_markup(render_chat(messages, tokenizer))
         begun = f"```python\n{text}".rstrip() if code else "```python"
-        return tokenizer.encode_markup(_render(messages, tokenizer) + begun)
-
-
-def _render(messages: list[dict[str, str]], tokenizer: HFTokenizer) -> str:
-    if not tokenizer.chat_template:
-        raise ConfigError(
-            "the model has no chat template", value="chat", expected="style code, or a chat model"
-        )
-    from jinja2.sandbox import ImmutableSandboxedEnvironment
-
-    # Templates rely on the settings that transformers renders with.
-    environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
-    special = {
-        name: entry.get("content") if isinstance(entry, dict) else entry
-        for name, entry in tokenizer.config.items()
-        if name in ("bos_token", "eos_token", "pad_token")
-    }
-    template = environment.from_string(tokenizer.chat_template)
-    return template.render(messages=messages, add_generation_prompt=True, **special)
+        return tokenizer.encode_markup(render_chat(messages, tokenizer) + begun)
 
 
 class StopWatch:

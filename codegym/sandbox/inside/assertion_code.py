@@ -46,18 +46,30 @@ def defined_names(tree: ast.AST) -> set[str]:
     return names
 
 
-def library_names(names: set[str]) -> dict[str, Any]:
-    """Return the standard library's objects for names that a test uses but does not import.
+def library_names(names: set[str]) -> dict[str, tuple[str, str]]:
+    """Return where the standard library has the names that a test uses but does not import.
 
     Data sets leave such imports to the program. The program's own objects cannot be trusted: it
     could define another ``math.isclose``.
+
+    Returns:
+        Name -> (module, attribute), with the attribute "" for a module.
     """
-    found: dict[str, Any] = {}
+    found: dict[str, tuple[str, str]] = {}
     for name in names:
         if name in sys.stdlib_module_names:
-            found[name] = importlib.import_module(name)
+            found[name] = (name, "")
         elif name in _LIBRARY_NAMES:
-            found[name] = getattr(importlib.import_module(_LIBRARY_NAMES[name]), name)
+            found[name] = (_LIBRARY_NAMES[name], name)
+    return found
+
+
+def import_library(places: dict[str, tuple[str, str]]) -> dict[str, Any]:
+    """Import the objects that ``library_names`` found."""
+    found: dict[str, Any] = {}
+    for name, (home, attribute) in places.items():
+        module = importlib.import_module(home)
+        found[name] = getattr(module, attribute) if attribute else module
     return found
 
 

@@ -1,7 +1,8 @@
 """Candidate process: reads one program, runs it and writes replies.
 
 Once the program's first line runs, the output of this process is untrusted; the frames before
-(``READY`` and a syntax error) are trusted. A reply is a JSON object with one key:
+(``READY`` and a syntax error) are trusted. In the mode ``call``, ``LOADED`` comes before the
+replies. A reply is a JSON object with one key:
 
     r  the result, as a wire tree             u  the name of a type that cannot cross
     e  an exception: [type, nearest built-in type, message, line of the program]
@@ -11,16 +12,38 @@ Once the program's first line runs, the output of this process is untrusted; the
 import atexit
 import gc
 import os
+import socket
 import sys
 from types import ModuleType
 from typing import Any
 
 from codegym.sandbox import wire
-from codegym.sandbox.inside import candidate_objects, frames
-from codegym.sandbox.inside.protocol import ASSERTION, CALL, FILENAME, MESSAGE_CHARS, READY, STDIO
+from codegym.sandbox.inside import candidate_objects, frames, idioms, sites
+from codegym.sandbox.inside.protocol import (
+    ASSERTION,
+    CALL,
+    FILENAME,
+    LOADED,
+    MESSAGE_CHARS,
+    READY,
+    STDIO,
+)
 
 MAX_JOB_BYTES = 1 << 30
+FILE = "main.py"
+RETURN_OUTSIDE = "'return' outside function"
 REHEARSALS = 40
+
+
+# The text of the program of this fork, for the functions that read it.
+_text: list[str] = []
+# ``idioms`` replaces these functions.
+_open, _close, _dup2 = os.open, os.close, os.dup2
+
+
+def prepare() -> None:
+    """Replace what programs expect and a sandbox lacks, in this process and its forks."""
+    idioms.Idioms(_text)
 
 
 def serve(mode: int, fds: list[int]) -> None:
@@ -33,19 +56,20 @@ def serve(mode: int, fds: list[int]) -> None:
     """
     driver, output, *rest = fds
     # The zygote's /dev/null is not reused: flags of an open file would outlive this program.
-    null = os.open("/dev/null", os.O_RDWR)
-    os.dup2(null, 0)
-    os.dup2(null, 2)
-    os.close(null)
-    os.dup2(output, 1)
-    os.close(output)
+    null = _open("/dev/null", os.O_RDWR)
+    _dup2(null, 0)
+    _dup2(null, 2)
+    _close(null)
+    _dup2(output, 1)
+    _close(output)
     if mode == STDIO:
-        os.dup2(rest[0], 0)
-        os.close(rest[0])
+        _dup2(rest[0], 0)
+        _close(rest[0])
     text = frames.read_frame(driver, MAX_JOB_BYTES).decode("utf-8", "surrogatepass")
     job = wire.loads(frames.read_frame(driver, MAX_JOB_BYTES))
     frames.write_frame(driver, READY)
-    code, fault = _compile(text)
+    site = sites.SITES[job.get("site", "")]
+    code, fault = _compile(text, wrapped=site.wrapped and mode == STDIO)
     replies = rest[0] if mode == ASSERTION else driver
     if code is None:
         if mode == ASSERTION:
@@ -55,13 +79,18 @@ def serve(mode: int, fds: list[int]) -> None:
     gc.enable()
     module = ModuleType("__main__" if mode == STDIO else "candidate")
     sys.modules[module.__name__] = module
+    module.__file__ = FILE
+    _text.append(text)
+    if "before" in job:
+        exec(compile(job["before"], "<setup>", "exec"), module.__dict__)
+    sites.prepare(site, code, module.__dict__)
     if mode == STDIO:
-        _serve_stdio(code, module, driver)
+        _serve_stdio(code, module, driver, site)
     elif mode == CALL:
         _serve_calls(code, module, driver, job)
     else:
-        os.close(driver)
-        candidate_objects.serve(code, module, replies, describe)
+        _close(driver)
+        candidate_objects.serve(code, module, replies, describe, job.get("classes", []))
     os._exit(0)
 
 
@@ -72,25 +101,39 @@ def rehearse() -> None:
     """
     left, right = os.pipe()
     job = {"function": "f", "calls": [[[1], {}], [["a"], {}]]}
+    call = wire.dumps(["call", 1, [1], {}])
     for _ in range(REHEARSALS):
         frames.write_frame(right, wire.dumps(job))
         read = wire.loads(frames.read_frame(left, MAX_JOB_BYTES))
         code, _ = _compile("def f(x):\n    return [x]\n")
         module = ModuleType("candidate")
         sys.modules[module.__name__] = module
+        sites.prepare(sites.SITES[read.get("site", "")], code, module.__dict__)
         _serve_calls(code, module, right, read)
-        for _ in job["calls"]:
+        for _ in ("loaded", *job["calls"]):
             frames.read_frame(left, MAX_JOB_BYTES)
+        ours, theirs = socket.socketpair()
+        for request in (b'["f"]', call, call):
+            frames.write_frame(ours.fileno(), request)
+        ours.shutdown(socket.SHUT_WR)
+        candidate_objects.serve(code, module, theirs.fileno(), describe, [])
+        ours.close()
+        theirs.close()
     del sys.modules["candidate"]
-    os.close(left)
-    os.close(right)
+    _close(left)
+    _close(right)
 
 
-def _compile(text: str) -> tuple[Any, bytes]:
+def _compile(text: str, *, wrapped: bool = False) -> tuple[Any, bytes]:
     try:
         # Python ignores a byte order mark at the start of a program file.
         text = text.removeprefix("\ufeff")
-        return compile(text, FILENAME, "exec", dont_inherit=True), b""
+        try:
+            return compile(text, FILENAME, "exec", dont_inherit=True), b""
+        except SyntaxError as error:
+            if not wrapped or error.msg != RETURN_OUTSIDE:
+                raise
+            return sites.compile_wrapped(text, FILENAME), b""
     except SyntaxError as error:
         text = str(error.msg)[:MESSAGE_CHARS]
         fault = [type(error).__name__, text, error.lineno, error.offset]
@@ -109,6 +152,7 @@ def _serve_calls(code: Any, module: ModuleType, fd: int, job: dict[str, Any]) ->
             error = NameError(f"name {job['function']!r} is not defined")
         frames.write_frame(fd, wire.dumps({"load": describe(error)}))
         return
+    frames.write_frame(fd, LOADED)
     for args, kwargs in job["calls"]:
         frames.write_frame(fd, _call(function, args, kwargs))
 
@@ -128,14 +172,14 @@ def _call(function: Any, args: list[Any], kwargs: dict[str, Any]) -> bytes:
         return wire.dumps({"e": describe(error)})
 
 
-def _serve_stdio(code: Any, module: ModuleType, fd: int) -> None:
+def _serve_stdio(code: Any, module: ModuleType, fd: int, site: sites.Site) -> None:
     status = 0
     try:
         try:
             exec(code, module.__dict__)
             _finish(module)
         except SystemExit as request:
-            status = _exit_status(request)
+            status = 0 if site.exit_ends else _exit_status(request)
             _finish(module)
             if status:
                 frames.write_frame(fd, wire.dumps({"e": describe(request)}))

@@ -4,16 +4,20 @@ It sends operations on the candidate's objects, answers the candidate's calls to
 test, and turns the replies into plain values and stand-ins (``stand_ins``).
 """
 
+import _thread
 import builtins
 import sys
+import time
 from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import Any
 
 from codegym.sandbox import wire
-from codegym.sandbox.inside import frames
+from codegym.sandbox.inside import bounds, frames
 from codegym.sandbox.inside.candidate_objects import BUILTIN_HOMES
+from codegym.sandbox.inside.crossing_errors import ErrorClasses
 from codegym.sandbox.inside.mutation import patch_all
-from codegym.sandbox.inside.stand_ins import StandIn, generator, stand_in_class
+from codegym.sandbox.inside.setup_objects import SetupObjects
+from codegym.sandbox.inside.stand_ins import StandIn, coroutine, generator, stand_in_class
 
 # Exceptions of these types are raised in the test under their own type, all others as
 # CandidateError. StopIteration would end a loop of the test early, and AssertionError would look
@@ -29,7 +33,12 @@ RAISED: dict[str, type[Exception]] = {
     and not issubclass(value, Warning | BaseExceptionGroup)
     and name not in _NOT_RAISED
 }
-_SHAPES = ("", "class", "generator")
+_SHAPES = ("", "class", "generator", "coroutine", "exception")
+_PAUSE_S = 0.001
+# Brackets and commas of one reply: they take half a second and 100 MB to parse and decode. A task
+# that allows more output than usual allows more of them, a value for every so many bytes.
+MAX_SIGNS = 500_000
+BYTES_PER_SIGN = 32
 
 
 class CandidateError(Exception):
@@ -52,21 +61,40 @@ class CandidateLine:
         gone: Why the candidate can send no more replies, "" while it can.
         fault: The last exception raised in the candidate's place, with its description.
         last: The last answer, as ``[tree]``; None before the first.
+        asked: Whether the candidate was asked for anything yet.
     """
 
     def __init__(self, fd: int, max_frame_bytes: int) -> None:
+        # Threads of a test take turns: the candidate answers one request at a time. While it waits
+        # for a function of the test it accepts further requests, and answers those first.
+        self._turn = _thread.allocate_lock()
+        self._depth = 0
         self._fd = fd
         self._max = max_frame_bytes
+        self._max_signs = max(MAX_SIGNS, max_frame_bytes // BYTES_PER_SIGN)
         self._functions: list[Any] = []
         self._stand_ins: dict[int, Any] = {}
         self.known_classes: set[int] = set()
         self.gone = ""
         self.fault: tuple[BaseException, list[Any]] | None = None
         self.last: list[Any] | None = None
+        self.asked = False
+        self._setup = SetupObjects({}, ())
+        self._errors = ErrorClasses(RAISED)
+        self._knows_instances = False
 
-    def greet(self, names: list[str]) -> dict[str, Any]:
-        """Ask which of the names the program defines; return the complete first reply."""
-        return self._exchange(wire.dumps(names))
+    def meet(self, setup: SetupObjects, *, knows_instances: bool) -> None:
+        """Learn about the test before it begins.
+
+        Args:
+            setup: Classes of the set-up code.
+            knows_instances: Whether every instance of the program's classes is known.
+        """
+        self._setup, self._knows_instances = setup, knows_instances
+
+    def greet(self, names: bytes) -> dict[str, Any]:
+        """Ask which of the names (JSON) the program defines; return the complete first reply."""
+        return self._exchange(names)
 
     def offered(self, trees: Any, wanted: dict[str, str]) -> dict[str, Any]:
         """Build the values of the names that the program defines.
@@ -93,30 +121,46 @@ class CandidateLine:
         """
         trees = [self._encode(value) for value in args]
         named = {key: self._encode(value) for key, value in kwargs.items()}
-        reply = self._exchange(wire.dumps([name, handle, trees, named]))
-        while "c" in reply:
-            reply = self._exchange(self._call_back(reply["c"]))
+        request = wire.dumps([name, handle, trees, named])
+        self.asked = True
+        # Only the exchange is a turn: reading and writing trees can ask the candidate again.
+        with self._turn:
+            reply = self._exchange(request)
+            while "c" in reply:
+                reply = self._exchange(self._call_back(reply["c"]))
         if "r" in reply:
             if type(reply.get("a")) is list:
                 try:
                     patch_all([*args, *kwargs.values()], reply["a"], self._decode)
                 except (TypeError, ValueError, AttributeError, LookupError):
                     raise self._lost("bad reply: a change that is none") from None
-            answer = self._decode(reply["r"])
-            self.last = [reply["r"]]
-            return answer
+            return self._answer(reply["r"], [*args, *kwargs.values()])
         if "u" in reply:
             raise self._faulty(
                 CandidateError, ["UnencodableError", "", f"cannot cross: {reply['u']}", None]
             )
-        raise self._error(reply.get("e"), ends=name in ("next", "send"))
+        raise self._error(reply.get("e"), reply.get("x"), ends=name in ("next", "send"))
+
+    def _answer(self, tree: Any, given: list[Any]) -> Any:
+        number = tree.get("=") if type(tree) is dict and len(tree) == 1 else None
+        if number is None:
+            answer = self._decode(tree)
+            self.last = [tree]
+            return answer
+        if type(number) is not int or not 0 <= number < len(given):
+            raise self._lost("bad reply: an argument that was not given")
+        self.last = [self._encode(given[number])]
+        return given[number]
 
     def _exchange(self, request: bytes) -> dict[str, Any]:
         if self.gone:
             raise CandidateGone(self.gone)
         try:
             frames.write_frame(self._fd, request)
-            reply = wire.loads(frames.read_frame(self._fd, self._max))
+            data = frames.read_frame(self._fd, self._max)
+            if bounds.signs(data) > self._max_signs or bounds.too_deep(data):
+                raise ValueError("too many values")
+            reply = wire.loads(data)
         except (OSError, EOFError):
             raise self._lost("the program's process ended") from None
         except frames.FrameError:
@@ -131,12 +175,18 @@ class CandidateLine:
         self.gone = self.gone or why
         return CandidateGone(why)
 
-    def _error(self, description: Any, *, ends: bool) -> BaseException:
+    def _error(self, description: Any, crossing: Any, *, ends: bool) -> BaseException:
         if type(description) is not list or len(description) != 4:
             return self._lost("bad reply")
         kind, base, message = (str(part)[:300] for part in description[:3])
         if ends and kind == "StopIteration":
             return StopIteration()
+        names = crossing[0] if type(crossing) is list and crossing else None
+        if (kind in RAISED and kind not in _BY_BASE) or self._errors.known(names):
+            error = self._errors.build(crossing, self._decode)
+            if error is not None:
+                self.fault = (error, description)
+                return error
         known = RAISED.get(kind) or RAISED.get(base)
         if known is None:
             return self._faulty(CandidateError, description, f"{kind}: {message}")
@@ -148,6 +198,21 @@ class CandidateLine:
         return error
 
     def _call_back(self, body: Any) -> bytes:
+        """Run a function of the test, and give other requests their turn meanwhile."""
+        self._depth = depth = self._depth + 1
+        self._turn.release()
+        try:
+            return self._called(body)
+        finally:
+            self._turn.acquire()
+            while self._depth > depth and not self.gone:
+                # A later request of another thread waits for a function too, and goes first.
+                self._turn.release()
+                time.sleep(_PAUSE_S)
+                self._turn.acquire()
+            self._depth = depth - 1
+
+    def _called(self, body: Any) -> bytes:
         try:
             number, trees, named = body
             function = self._functions[number]
@@ -165,16 +230,17 @@ class CandidateLine:
     def _hand_over(self, value: Any) -> Any:
         if isinstance(value, StandIn):
             return {"@": value._codegym_handle}
+        if self._setup.holds(value):
+            return self._setup.encode(value, self._hand_over)
         kind = type(value)
         name = _builtin_name(value) if kind is BuiltinFunctionType else ""
         if name:
             return {"builtin": name}
         if kind in (FunctionType, MethodType) or type(value).__name__ == "partial":
-            for number, known in enumerate(self._functions):
-                if known is value:
-                    return {"()": number}
-            self._functions.append(value)
-            return {"()": len(self._functions) - 1}
+            if all(known is not value for known in self._functions):
+                self._functions.append(value)
+            known_as = (number for number, f in enumerate(self._functions) if f is value)
+            return {"()": next(known_as)}
         if hasattr(kind, "__next__"):
             return wire.encode_iterator(value, 0, self._hand_over)
         return wire.encode_library(value, 0, self._hand_over)
@@ -188,18 +254,29 @@ class CandidateLine:
     def _stand_in(self, tag: str, body: Any) -> Any:
         if tag == "()" and type(body) is int and 0 <= body < len(self._functions):
             return self._functions[body]
+        if tag == "J":
+            return self._setup.decode(body, self._stand_in)
         if tag != "@" or type(body) is not list or len(body) != 5:
             raise ValueError(f"unknown tag {tag!r}")
         handle, abilities, title, home, shape = body
         types = (type(handle), type(abilities), type(title), type(home))
-        if types != (int, str, str, int) or shape not in _SHAPES:
+        if types != (int, str, str, int) or type(shape) is not str:
             raise ValueError("not a handle")
-        if handle not in self._stand_ins:
+        shape, _, names = shape.partition(":")
+        if shape not in _SHAPES:
+            raise ValueError("not a handle")
+        if shape == "exception" and handle in self.known_classes:
+            return self._errors.make(names.split(","))
+        stand = self._stand_ins.get(handle)
+        if stand is None:
             known = home in self.known_classes or handle in self.known_classes
+            known = known or (self._knows_instances and home > 0)
             kind = stand_in_class(abilities, known=known)
-            self._stand_ins[handle] = kind(self, handle, title[:100], known)
-        stand = self._stand_ins[handle]
-        return stand if shape != "generator" else generator(stand)
+            stand = self._stand_ins.setdefault(handle, kind(self, handle, title[:100], known))
+        if shape == "coroutine":
+            return coroutine(stand)
+        streams = shape == "generator" or ("n" in abilities and not stand._codegym_known)
+        return generator(stand) if streams and shape != "class" else stand
 
 
 def _builtin_name(function: Any) -> str:

@@ -8,12 +8,14 @@ functions, classes, generators and instances of the program's classes stay here 
 
 import importlib
 import operator
+from collections import deque
 from collections.abc import Callable
-from types import BuiltinFunctionType, FunctionType, ModuleType
+from types import BuiltinFunctionType, CoroutineType, FunctionType, ModuleType
 from typing import Any
 
 from codegym.sandbox import wire
 from codegym.sandbox.inside import frames
+from codegym.sandbox.inside.setup_objects import SetupObjects
 
 MAX_FRAME_BYTES = 1 << 30
 # Modules whose functions a test may hand over by name.
@@ -27,12 +29,16 @@ _ABILITIES = {
     "b": "__bool__",
     "e": "__enter__",
 }
+_BOOKKEEPING = frozenset(
+    "__module__ __doc__ __dict__ __weakref__ __qualname__ __annotations__ __static_attributes__ "
+    "__firstlineno__ __slots__".split()
+)
 _BUILTIN_KINDS = ("builtins", "types", "itertools")
 
 Describe = Callable[[BaseException], list[Any]]
 
 
-def serve(code: Any, module: ModuleType, fd: int, describe: Describe) -> None:
+def serve(code: Any, module: ModuleType, fd: int, describe: Describe, classes: list[str]) -> None:
     """Load the program and answer the examiner until it hangs up.
 
     Args:
@@ -40,8 +46,9 @@ def serve(code: Any, module: ModuleType, fd: int, describe: Describe) -> None:
         module: Module in which the program runs.
         fd: The examiner's socket.
         describe: Turns an exception into a reply's ``e``.
+        classes: Names of the classes that the test's set-up code defines.
     """
-    objects = CandidateObjects(fd, module.__dict__, describe)
+    objects = CandidateObjects(fd, module.__dict__, describe, classes)
     names = wire.loads(frames.read_frame(fd, MAX_FRAME_BYTES))
     try:
         exec(code, module.__dict__)
@@ -60,7 +67,10 @@ def serve(code: Any, module: ModuleType, fd: int, describe: Describe) -> None:
 class CandidateObjects:
     """The objects of one program for which the examiner holds handles."""
 
-    def __init__(self, fd: int, namespace: dict[str, Any], describe: Describe) -> None:
+    def __init__(
+        self, fd: int, namespace: dict[str, Any], describe: Describe, classes: list[str]
+    ) -> None:
+        self._setup = SetupObjects(dict(namespace), classes)
         self._fd = fd
         self._namespace = namespace
         self._describe = describe
@@ -85,8 +95,12 @@ class CandidateObjects:
             args = [self._decode(tree) for tree in trees]
             kwargs = {key: self._decode(tree) for key, tree in named.items()}
             target = self._held[handle]
+            if name == "signature":
+                return wire.dumps({"r": _signature(target, self._encode)})
             result = _OPERATIONS[name](target, *args, **kwargs)
-            reply = {"r": self._encode(result)}
+            given = [*args, *kwargs.values()]
+            same = [n for n, value in enumerate(given) if value is result and _is_container(value)]
+            reply = {"r": {"=": same[0]} if same else self._encode(result)}
             after = self._changed([*args, *kwargs.values()], [*trees, *named.values()])
             if after is not None:
                 reply["a"] = after
@@ -94,7 +108,12 @@ class CandidateObjects:
         except wire.UnencodableError as error:
             return wire.dumps({"u": str(error)})
         except BaseException as error:
-            return wire.dumps({"e": self._describe(error)})
+            reply = {"e": self._describe(error)}
+            if isinstance(error, Exception):
+                from codegym.sandbox.inside import crossing_errors  # few programs raise
+
+                reply["x"] = crossing_errors.crossing(error, self._encode)
+            return wire.dumps(reply)
 
     def _encode(self, value: Any) -> Any:
         return wire.encode(value, 0, self._handle)
@@ -114,18 +133,28 @@ class CandidateObjects:
         kind = type(value)
         if kind is _Callback:
             return {"()": value.number}
+        if self._setup.holds(value):
+            return self._setup.encode(value, self._handle)
         is_class = isinstance(value, type)
         is_data = not is_class and kind not in (FunctionType, BuiltinFunctionType)
         if is_data and not hasattr(kind, "__next__"):
             try:
                 return wire.encode_library(value, 0, self._handle)
             except wire.UnencodableError:
-                pass
+                plain = wire.plain_base(value) if _is_bare(kind) else None
+                if plain is not None:
+                    return {"S": self._encode(plain)}
         abilities = "".join(
             letter for letter, method in _ABILITIES.items() if getattr(kind, method, None)
         )
         is_own = kind.__module__ not in _BUILTIN_KINDS
         shape = "class" if is_class else "" if is_own or "n" not in abilities else "generator"
+        if is_class and issubclass(value, Exception):
+            from codegym.sandbox.inside import crossing_errors
+
+            shape = "exception:" + ",".join(crossing_errors.family(value))
+        elif kind is CoroutineType:
+            shape = "coroutine"
         title = value.__name__ if is_class else kind.__name__
         home = self._number(kind) if is_own else 0
         return {"@": [self._number(value), abilities, title, home, shape]}
@@ -144,6 +173,8 @@ class CandidateObjects:
             return self._held[body]
         if tag == "()":
             return _Callback(body, self._call_back)
+        if tag == "J":
+            return self._setup.decode(body, self._resolve)
         if tag == "builtin":
             home, _, name = body.partition(".")
             if home in BUILTIN_HOMES:
@@ -176,12 +207,40 @@ class _Callback:
         return self._call(self.number, args, kwargs)
 
 
+def _is_bare(kind: type) -> bool:
+    """Say whether a class only gives a name to a built-in type."""
+    own = [base for base in kind.__mro__ if base.__module__ != "builtins"]
+    return all(vars(base).keys() <= _BOOKKEEPING for base in own)
+
+
+def _is_container(value: Any) -> bool:
+    return type(value) in (list, dict, set, bytearray) or isinstance(value, dict | deque)
+
+
+def _signature(target: Any, encode: Callable[[Any], Any]) -> list[Any]:
+    from codegym.sandbox.inside import crossing_errors  # few tests ask
+
+    return crossing_errors.signature(target, encode)
+
+
+def _await(target: Any) -> Any:
+    import asyncio
+
+    if not _loops:
+        _loops.append(asyncio.new_event_loop())
+    return _loops[0].run_until_complete(target)
+
+
+_loops: list[Any] = []
+
+
 def _call(target: Any, *args: Any, **kwargs: Any) -> Any:
     return target(*args, **kwargs)
 
 
 _OPERATIONS: dict[str, Callable[..., Any]] = {
     "call": _call,
+    "await": _await,
     "get": getattr,
     "set": setattr,
     "next": next,

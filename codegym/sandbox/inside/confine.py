@@ -3,8 +3,10 @@
 Source: ``Documentation/userspace-api/landlock.rst`` (system calls 444 to 446 on every machine).
 """
 
+import contextlib
 import ctypes
 import os
+import resource
 
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_CHILD_SUBREAPER = 1, 4, 36
 _PR_SET_SECCOMP, _PR_SET_NO_NEW_PRIVS, _SECCOMP_MODE_FILTER = 22, 38, 2
@@ -14,7 +16,17 @@ _ALL_FILES_ABI_1 = (1 << 13) - 1
 # Rights that later ABIs of Landlock can remove: refer, truncate, ioctl on devices.
 _LATER_RIGHTS = {2: 1 << 13, 3: _TRUNCATE, 5: 1 << 15}
 
+_M_ARENA_MAX = -8
+_SIG_UNBLOCK, _SIGNAL_SET_BYTES = 1, 128
 _libc = ctypes.CDLL(None, use_errno=True)
+# Calls in a new fork: each page that a fork writes costs a page fault, and the usual way into the
+# C library (argument types, errno, the lock of the interpreter; the modules resource and signal)
+# writes four times as many.
+_quick = ctypes.PyDLL(None)
+_DIE_WITH_PARENT = tuple(ctypes.c_ulong(each) for each in (_PR_SET_PDEATHSIG, 9, 0, 0, 0))
+_pair = (ctypes.c_ulong * 2)()
+_REHEARSALS = 40
+_pair_at = ctypes.c_void_p(ctypes.addressof(_pair))
 _libc.prctl.argtypes = [ctypes.c_int] + [ctypes.c_ulong] * 4
 
 
@@ -34,9 +46,54 @@ def _prctl(option: int, first: int, second: int = 0) -> None:
         raise OSError(error, f"prctl {option}: {os.strerror(error)}")
 
 
-def die_with_parent(signal_number: int) -> None:
-    """Ask the kernel to send this process a signal when its parent dies."""
-    _prctl(_PR_SET_PDEATHSIG, signal_number)
+def _quick_prctl(arguments: tuple[ctypes.c_ulong, ...]) -> None:
+    if _quick.prctl(*arguments):
+        raise OSError(f"the kernel refuses prctl {arguments[0].value}")
+
+
+def die_with_parent() -> None:
+    """Ask the kernel to kill this process when its parent dies."""
+    _quick_prctl(_DIE_WITH_PARENT)
+
+
+def set_limit(kind: int, soft: int, hard: int) -> None:
+    """Set a resource limit of this process, a new fork.
+
+    Raises:
+        OSError: The kernel refuses.
+    """
+    _pair[0], _pair[1] = soft, hard
+    if _quick.setrlimit(kind, _pair_at):
+        raise OSError(f"the kernel refuses limit {kind}: {soft}, {hard}")
+
+
+class SignalSet:
+    """A set of signals, laid out in memory in advance.
+
+    Args:
+        numbers: The signals.
+    """
+
+    def __init__(self, *numbers: int) -> None:
+        bits = sum(1 << (number - 1) for number in numbers)
+        self._bits = ctypes.create_string_buffer(
+            bits.to_bytes(_SIGNAL_SET_BYTES, "little"), _SIGNAL_SET_BYTES
+        )
+        self._at = ctypes.c_void_p(ctypes.addressof(self._bits))
+
+    def unblock(self) -> None:
+        """Let this process, a new fork, receive the signals."""
+        _quick.pthread_sigmask(_SIG_UNBLOCK, self._at, None)
+
+
+def rehearse() -> None:
+    """Make the calls of a new fork in a zygote; see ``candidate.rehearse``."""
+    nothing = SignalSet()
+    for _ in range(_REHEARSALS):
+        nothing.unblock()
+        die_with_parent()  # holds for the zygote already
+        soft, hard = resource.getrlimit(resource.RLIMIT_CORE)
+        set_limit(resource.RLIMIT_CORE, soft, hard)
 
 
 def adopt_orphans() -> None:
@@ -55,7 +112,9 @@ class Filter:
     def __init__(self, program: bytes) -> None:
         self._code = ctypes.create_string_buffer(program, len(program))
         self._program = _Program(len(program) // 8, ctypes.addressof(self._code))
-        self._address = ctypes.addressof(self._program)
+        address = ctypes.addressof(self._program)
+        numbers = (_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, address, 0, 0)
+        self._arguments = tuple(ctypes.c_ulong(number) for number in numbers)
 
     def install(self) -> None:
         """Add the filter to this process and its descendants.
@@ -63,7 +122,49 @@ class Filter:
         Raises:
             OSError: The kernel refuses.
         """
-        _prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, self._address)
+        _quick_prctl(self._arguments)
+
+
+class Lock:
+    """Confinement of each fork, beside its limits.
+
+    Args:
+        locked: The system-call filter that the fork installs before untrusted code runs, if any.
+        isolation: Name of the isolation; decides how to clean up after a fork.
+        clockless: Whether reading a clock, the times of a file or an address ends the fork.
+    """
+
+    def __init__(self, locked: Filter | None, isolation: str, *, clockless: bool) -> None:
+        self._filter = locked
+        self.isolation = isolation
+        self._clockless = clockless
+
+    def follow(self, parent: int) -> bool:
+        """Make this process, a new fork, die with its parent; return False if that is dead.
+
+        Args:
+            parent: The parent's process id.
+        """
+        if parent == 1:  # its death ends the namespace
+            return True
+        die_with_parent()  # a fork does not inherit this
+        return os.getppid() == parent
+
+    def close(self) -> None:
+        """Confine this process, a new fork."""
+        if self._clockless:
+            # Imported only here: the forks of an ordinary zygote do not need it.
+            from codegym.sandbox.inside.clockless import forbid_luck
+
+            forbid_luck()
+        if self._filter is not None:
+            self._filter.install()
+
+
+def share_one_arena() -> None:
+    """Let all threads allocate from one arena; each arena reserves 64 MiB of address space."""
+    with contextlib.suppress(AttributeError):  # a C library without arenas
+        _libc.mallopt(_M_ARENA_MAX, 1)
 
 
 def no_new_privileges() -> None:

@@ -3,6 +3,8 @@
 import os
 
 HEAD_BYTES = 4
+# A candidate's process replaces the functions of ``os``; see ``idioms``.
+_read, _write = os.read, os.write
 
 
 class FrameError(Exception):
@@ -15,13 +17,13 @@ def read_exactly(fd: int, count: int) -> bytes:
     Raises:
         EOFError: The other side closed first.
     """
-    data = os.read(fd, count)
+    data = _read(fd, count)
     if len(data) == count:
         return data
     parts = [data]
     missing = count - len(data)
     while missing:
-        data = os.read(fd, min(missing, 1 << 16)) if parts[-1] else b""
+        data = _read(fd, min(missing, 1 << 16)) if parts[-1] else b""
         if not data:
             raise EOFError
         parts.append(data)
@@ -45,8 +47,8 @@ def read_frame(fd: int, max_bytes: int) -> bytes:
 def write_frame(fd: int, data: bytes) -> None:
     """Write one frame completely."""
     data = len(data).to_bytes(HEAD_BYTES, "little") + data
-    sent = os.write(fd, data)
+    sent = _write(fd, data)
     if sent < len(data):
         view = memoryview(data)[sent:]
         while view:
-            view = view[os.write(fd, view) :]
+            view = view[_write(fd, view) :]

@@ -3,7 +3,11 @@
 from collections.abc import Callable
 from typing import Any
 
+from codegym.sandbox.inside.setup_objects import give, state
+
 Decode = Callable[[Any], Any]
+# Tags of dicts and their relatives; see ``wire``.
+_PAIRS = frozenset("dCOG")
 
 
 def patch_all(values: list[Any], trees: list[Any], decode: Decode) -> None:
@@ -22,8 +26,9 @@ def _patch(value: Any, tree: Any, decode: Decode) -> None:
         ]
     elif type(tree) is not dict:
         return
-    elif isinstance(value, dict) and "d" in tree:
-        fresh = [(decode(key), item) for key, item in tree["d"]]
+    elif isinstance(value, dict) and not _PAIRS.isdisjoint(tree):
+        ((tag, body),) = tree.items()
+        fresh = [(decode(key), item) for key, item in (body[1] if tag == "G" else body)]
         items = [(key, _patched(value.get(key), item, decode)) for key, item in fresh]
         value.clear()
         value.update(items)
@@ -37,6 +42,10 @@ def _patch(value: Any, tree: Any, decode: Decode) -> None:
         value.extend(items)
     elif kind is bytearray and "B" in tree:
         value[:] = decode(tree)
+    elif "J" in tree:
+        fresh_object = decode(tree)
+        if type(fresh_object) is kind:
+            give(value, state(fresh_object))
     elif kind is tuple and "t" in tree:
         patch_all(list(value), tree["t"], decode)
 

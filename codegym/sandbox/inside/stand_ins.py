@@ -12,6 +12,8 @@ and it can be called, but it is no container and equals only itself.
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
+from codegym.sandbox.inside.crossing_errors import read_signature
+
 # Methods of plain values; a stand-in of a class that the test does not name does not have them.
 _PLAIN_METHODS = frozenset(
     name
@@ -19,7 +21,9 @@ _PLAIN_METHODS = frozenset(
     for name in dir(kind)
     if not name.startswith("_")
 )
-_READABLE_DUNDERS = ("__name__", "__doc__", "__qualname__", "__module__")
+_READABLE_DUNDERS = frozenset(
+    "__name__ __doc__ __qualname__ __module__ __defaults__ __kwdefaults__ __annotations__".split()
+)
 
 
 class Line(Protocol):
@@ -42,6 +46,11 @@ def generator(stand: Any) -> Iterator[Any]:
         sent = yield value
 
 
+async def coroutine(stand: Any) -> Any:
+    """Return what a coroutine of the candidate returns; it runs in the candidate's process."""
+    return stand._codegym_ask("await")
+
+
 class StandIn:
     """A stand-in for one object of the candidate.
 
@@ -59,6 +68,8 @@ class StandIn:
         self.__dict__.update(fields)
 
     def __getattr__(self, name: str) -> Any:
+        if name == "__signature__":
+            return read_signature(self._codegym_ask("signature"))
         if name.startswith("__") and name not in _READABLE_DUNDERS:
             raise AttributeError(name)
         if name in _PLAIN_METHODS and not self._codegym_known:
@@ -164,11 +175,11 @@ def stand_in_class(abilities: str, *, known: bool) -> type[StandIn]:
 
     Args:
         abilities: Letters that the candidate claims; see ``candidate_objects``.
-        known: Whether the test names the object's class. If not, the stand-in can only be called:
-            a container could give each reader a different answer.
+        known: Whether the test names the object's class. If not, the stand-in can only be called,
+            or be a context: a container could give each reader a different answer.
     """
     if not known:
-        abilities = "c" if "c" in abilities else ""
+        abilities = "".join(letter for letter in "ce" if letter in abilities)
     letters = "".join(letter for letter in _METHODS if letter in abilities)
     if letters not in _classes:
         methods: dict[str, Any] = {"__doc__": property(_documentation)}

@@ -6,13 +6,11 @@ the zygote is process 1: once the child is dead it kills and reaps all remaining
 
 import _sitebuiltins
 import builtins
-import contextlib
 import faulthandler
 import gc
 import importlib
 import json
 import os
-import random
 import resource
 import select
 import signal
@@ -21,7 +19,7 @@ import sys
 import time
 from typing import Any
 
-from codegym.sandbox.inside import candidate, confine
+from codegym.sandbox.inside import aftermath, candidate, confine
 from codegym.sandbox.inside.protocol import (
     FILENAME,
     HEADER,
@@ -29,22 +27,22 @@ from codegym.sandbox.inside.protocol import (
     STATUS,
     STOP,
     STOPPED_CPU,
-    STOPPED_ON_REQUEST,
     STOPPED_WALL,
 )
 
 CTL_FD = 3
 _CONTROL_SPACE = socket.CMSG_SPACE(4 * 4)
-LAST_WORDS_S = 0.02
+# Longest wait for the line that a program runs at its time-out, of processor and in all. The trace
+# is complete once nothing was added for a pause.
+LAST_WORDS_CPU_S, LAST_WORDS_S = 0.02, 0.2
+_PAUSE_S = 0.002
 NOT_READY_EXIT = 98
 MAX_FDS = 64
 STACK_BYTES = 8 << 20
-EXAMINER_BYTES = 4 << 30
 PRELOADED = (
     "math collections itertools re typing heapq string random functools bisect copy operator"
 ).split()
-# The signal module's wrapper builds enums, which costs twenty page faults in a fork.
-_unblock = vars(importlib.import_module("_signal"))["pthread_sigmask"]
+_ALARM = confine.SignalSet(signal.SIGALRM)
 
 
 def main(text: str) -> None:
@@ -52,9 +50,9 @@ def main(text: str) -> None:
 
     Args:
         text: JSON: ``ctl_fd``, ``role`` (candidate or examiner), ``isolation``, ``base_filter`` and
-            ``child_filter`` (hex, "" for none), ``readable`` and ``listable`` paths (Landlock),
-            ``packages``, ``package_folders`` from which they are imported, and
-            ``package_folders_stay`` (whether these stay importable).
+            ``child_filter`` (hex, "" for none), ``seed`` and ``clockless`` (see ``confine.Lock``),
+            ``readable`` and ``listable`` paths (Landlock), ``packages``, ``package_folders`` from
+            which they are imported, and ``package_folders_stay`` (whether these stay importable).
     """
     settings = json.loads(text)
     os.dup2(settings["ctl_fd"], CTL_FD)
@@ -65,8 +63,7 @@ def main(text: str) -> None:
         signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     gc.disable()
-    for name in PRELOADED:
-        importlib.import_module(name)
+    _preload()
     sys.path[:0] = settings["package_folders"]
     for name in settings["packages"]:
         importlib.import_module(name)
@@ -81,27 +78,36 @@ def main(text: str) -> None:
     quiet = os.open("/dev/null", os.O_RDWR)
     os.dup2(quiet, 2)  # until here the driver reads complaints
     os.close(quiet)
+    lock = confine.Lock(locked, facts["isolation"], clockless=settings["clockless"])
+    importlib.import_module("random").seed(settings["seed"])
     del settings, text
+    hello = json.dumps(facts).encode()
     if facts["role"] == "examiner":
-        gc.enable()
-        gc.freeze()
-        if locked is not None:
-            locked.install()
         # A candidate that hangs up must not end the examiner.
         signal.signal(signal.SIGPIPE, signal.SIG_IGN)
-        resource.setrlimit(resource.RLIMIT_AS, (EXAMINER_BYTES, EXAMINER_BYTES))
         # Imported only here: modules that a candidate's zygote has loaded slow down its forks.
         from codegym.sandbox.inside import examiner
 
-        examiner.serve(CTL_FD, json.dumps(facts).encode())
+        examiner.serve(CTL_FD, hello, lock)
         return
     # Only children unblock it, so no child can wake the zygote with it.
     signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGALRM,))
     faulthandler.register(signal.SIGALRM, file=1, all_threads=False, chain=False)
+    candidate.prepare()
     candidate.rehearse()
+    confine.rehearse()
     gc.collect()
     gc.freeze()
-    Zygote(locked, facts["isolation"]).serve(json.dumps(facts).encode())
+    candidate.rehearse()  # fills the free lists again, which the collection emptied
+    Zygote(lock).serve(hello)
+
+
+def _preload() -> None:
+    # The module random would reseed itself in every fork, and every fork shall begin alike.
+    register, os.register_at_fork = os.register_at_fork, lambda **hooks: None
+    for name in PRELOADED:
+        importlib.import_module(name)
+    os.register_at_fork = register
 
 
 def _look_like_a_script() -> None:
@@ -118,7 +124,7 @@ def _confine(settings: dict[str, Any]) -> dict[str, Any]:
     facts: dict[str, Any] = {"role": settings["role"], "isolation": settings["isolation"]}
     if settings["isolation"] == "namespace":
         return facts
-    confine.die_with_parent(signal.SIGKILL)
+    confine.die_with_parent()
     if settings["isolation"] == "landlock":
         facts["landlock_abi"] = confine.landlock(settings["readable"], settings["listable"])
         confine.forbid_tracing()
@@ -139,17 +145,16 @@ class Zygote:
     """Serves run requests one at a time.
 
     Args:
-        locked: The filter that each child installs before it reads its program, if any.
-        isolation: Name of the isolation; decides how to clean up after a child.
+        lock: Confinement of each child, in place before it reads its program.
     """
 
-    def __init__(self, locked: confine.Filter | None, isolation: str) -> None:
-        self._locked = locked
+    def __init__(self, lock: confine.Lock) -> None:
+        self._lock = lock
         self._ctl = socket.socket(fileno=CTL_FD)
         self._poll = select.poll()
         self._poll.register(CTL_FD, select.POLLIN)
-        self._clean = _CLEANERS[isolation]
         self._ahead: tuple[tuple[Any, ...], list[int]] | None = None
+        self._child = 0
 
     def serve(self, hello: bytes) -> None:
         """Announce the zygote and serve the driver's requests until the driver hangs up."""
@@ -162,20 +167,27 @@ class Zygote:
             self._ahead = None
             self._run(header, fds)
 
-    def _receive(self) -> int:
-        """Read one message: keep a request; return the number of a run to stop, else 0."""
+    def _receive(self) -> tuple[int, int]:
+        """Read one message: keep a request; return the run to stop, else 0, and the reason."""
         message, ancillary, _, _ = self._ctl.recvmsg(HEADER.size, _CONTROL_SPACE)
         if not message:
-            os._exit(0)  # the driver is gone
+            self._leave()
         if len(message) == HEADER.size:
             self._ahead = HEADER.unpack(message), list(memoryview(ancillary[0][2]).cast("i"))
-            return 0
-        (run_id,) = STOP.unpack(message)
+            return 0, NOT_STOPPED
+        run_id, reason = STOP.unpack(message)
         if self._ahead is not None and self._ahead[0][0] == run_id:
             for fd in self._ahead[1]:
                 os.close(fd)
             self._ahead = None
-        return int(run_id)
+        return run_id, reason
+
+    def _leave(self) -> None:
+        """End, since the driver is gone; leave no child for another process to reap."""
+        if self._child:
+            os.kill(self._child, signal.SIGKILL)
+            os.waitpid(self._child, 0)
+        os._exit(0)
 
     def _run(self, header: tuple[Any, ...], fds: list[int]) -> None:
         run_id, mode, wall_s, cpu_s, memory_bytes, output_bytes = header
@@ -184,100 +196,83 @@ class Zygote:
         pid = os.fork()
         if pid == 0:
             try:
-                # A fork does not inherit this; without a namespace nothing else ends the program.
-                confine.die_with_parent(signal.SIGKILL)
-                if os.getppid() != zygote:
+                if not self._lock.follow(zygote):
                     os._exit(NOT_READY_EXIT)
                 self._ctl.detach()
                 os.close(CTL_FD)
                 self._lock_in(cpu_s, memory_bytes, output_bytes)
-                random.seed(0)  # the module reseeds itself in every fork
                 candidate.serve(mode, fds)
             finally:
                 os._exit(NOT_READY_EXIT)
-        for fd in fds:
+        self._child = pid
+        line, output, *rest = fds
+        for fd in (line, *rest):
             os.close(fd)
         stopped = self._watch(pid, run_id, started + wall_s, cpu_s)
+        if stopped in (STOPPED_WALL, STOPPED_CPU):
+            _last_words(pid, output)
+        os.close(output)
         if stopped:
             os.kill(pid, signal.SIGKILL)
         _, status, usage = os.wait4(pid, 0)
+        self._child = 0
         wall = time.monotonic() - started
-        self._clean()
+        aftermath.clean_up(self._lock.isolation)
         cpu = usage.ru_utime + usage.ru_stime
         if not stopped and os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGXCPU:
             stopped = STOPPED_CPU
         self._ctl.send(STATUS.pack(run_id, status, wall, cpu, usage.ru_maxrss, stopped))
 
     def _lock_in(self, cpu_s: float, memory_bytes: int, output_bytes: int) -> None:
-        _unblock(signal.SIG_UNBLOCK, (signal.SIGALRM,))
+        _ALARM.unblock()
         whole = int(cpu_s) + 2  # a safety net: the zygote watches the exact limit
-        resource.setrlimit(resource.RLIMIT_CPU, (whole, whole + 1))
-        resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
-        resource.setrlimit(resource.RLIMIT_FSIZE, (output_bytes, output_bytes))
-        if self._locked is not None:
-            self._locked.install()
+        confine.set_limit(resource.RLIMIT_CPU, whole, whole + 1)
+        confine.set_limit(resource.RLIMIT_AS, memory_bytes, memory_bytes)
+        confine.set_limit(resource.RLIMIT_FSIZE, output_bytes, output_bytes)
+        self._lock.close()
 
     def _watch(self, pid: int, run_id: int, end: float, cpu_s: float) -> int:
         """Wait for the child or a limit; return the reason for which the child must be stopped."""
         pidfd = os.pidfd_open(pid)
         self._poll.register(pidfd, select.POLLIN)
-        clock = ((~pid) << 3) | 2  # the child's processor clock, see clock_getcpuclockid(3)
-        used, why = 0.0, NOT_STOPPED
+        used = 0.0
         try:
             while True:
                 left = end - time.monotonic()
                 if left <= 0:
-                    why = STOPPED_WALL
-                elif used >= cpu_s:
-                    why = STOPPED_CPU
-                if why:
-                    break
+                    return STOPPED_WALL
+                if used >= cpu_s:
+                    return STOPPED_CPU
                 wait = min(left, max(cpu_s - used, 0.002))
                 events = self._poll.poll(wait * 1000 + 1)
                 if any(fd == pidfd for fd, _ in events):
                     return NOT_STOPPED
-                if events and self._receive() == run_id:
-                    return STOPPED_ON_REQUEST
-                with contextlib.suppress(OSError):
-                    used = time.clock_gettime(clock)
-            os.kill(pid, signal.SIGALRM)  # faulthandler writes the line that was running
-            self._poll.unregister(CTL_FD)
-            self._poll.poll(LAST_WORDS_S * 1000)
-            self._poll.register(CTL_FD, select.POLLIN)
-            return why
+                if events:
+                    stopped, reason = self._receive()
+                    if stopped == run_id:
+                        return reason
+                used = _processor_s(pid)
         finally:
             self._poll.unregister(pidfd)
             os.close(pidfd)
 
 
-def _kill_the_rest() -> None:
-    # Outside a process namespace, -1 would mean every process of the user.
-    if os.getpid() != 1:
-        return
+def _last_words(pid: int, output: int) -> None:
+    """Have the child write the line that it runs to its output, and wait for it."""
+    begun = size = os.fstat(output).st_size
+    computed = _processor_s(pid)
+    end = time.monotonic() + LAST_WORDS_S
+    os.kill(pid, signal.SIGALRM)  # faulthandler writes it
+    while time.monotonic() < end and _processor_s(pid) < computed + LAST_WORDS_CPU_S:
+        time.sleep(_PAUSE_S)
+        before, size = size, os.fstat(output).st_size
+        if size == before and size > begun:
+            return
+
+
+def _processor_s(pid: int) -> float:
+    """Return the processor seconds of a child, 0 once it is dead; see clock_getcpuclockid(3)."""
     try:
-        os.kill(-1, signal.SIGKILL)
-    except ProcessLookupError:
-        return
-    with contextlib.suppress(ChildProcessError):
-        while True:
-            os.waitpid(-1, 0)
-
-
-def _kill_children() -> None:
-    """Kill all descendants, in the mode in which a child may fork."""
-    try:
-        while True:
-            with open(f"/proc/self/task/{os.getpid()}/children") as listing:
-                for pid in listing.read().split():
-                    with contextlib.suppress(ProcessLookupError):
-                        os.kill(int(pid), signal.SIGKILL)
-            os.waitpid(-1, 0)
-    except ChildProcessError:
-        return
-
-
-def _nothing_left() -> None:
-    """Do nothing: a child that may not fork leaves no process."""
-
-
-_CLEANERS = {"namespace": _kill_the_rest, "landlock": _nothing_left, "unsafe": _kill_children}
+        return time.clock_gettime((~pid << 3) | 2)
+    except OSError:
+        return 0.0

@@ -1,11 +1,12 @@
-"""View: an episode as the renderers see it: what was written, piece by piece, and earned."""
+"""Episode view: an episode as pages and renderers see it: its tokens and what each earned."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 import numpy as np
 
-from codegym.grading.verdict import Verdict
+from codegym.grading.verdict import CaseResult, Verdict
 from codegym.tasks.task import Task
 from codegym.tokenizers import Tokenizer
 from codegym.trajectory import Trajectory
@@ -67,16 +68,45 @@ def view_of(trajectory: Trajectory, task: Task, tokenizer: Tokenizer) -> Episode
     )
 
 
+def strengths(row: Sequence[float]) -> list[float]:
+    """Return how strongly each token of an episode is coloured, in [-1, 1].
+
+    The last token often earns a hundred times what the others do, because it has the reward of the
+    whole program; where others have something too, it does not count for their scale. What is not
+    0 is seen.
+    """
+    top = max((abs(value) for value in row[:-1]), default=0.0) or max(map(abs, row), default=0.0)
+    return [
+        0.0 if not value else (1 if value > 0 else -1) * max(0.2, min(1.0, abs(value) / top))
+        for value in row
+    ]
+
+
 def describe_cases(verdict: Verdict) -> list[tuple[bool, str]]:
-    """Return for each test case whether it passed, and in words what became of it."""
-    rows = []
-    for number, case in enumerate(verdict.cases, start=1):
-        words = [f"test {number}:", case.outcome.value.replace("_", " ")]
-        if case.error_type:
-            words.append(f"({case.error_type}: {case.error_message})")
-        if case.error_line:
-            words.append(f"on line {case.error_line}")
-        if case.got and not case.passed:
-            words.append(f"got {case.got}")
-        rows.append((case.passed, " ".join(words)))
+    """Return whether tests passed, and in words what became of them.
+
+    Neighbouring tests with the same end share a row: a program that does not compile has one row.
+    """
+    rows: list[tuple[bool, str]] = []
+    ends = [(case.passed, _end(case)) for case in verdict.cases]
+    for (passed, words), group in groupby(enumerate(ends, start=1), key=lambda pair: pair[1]):
+        numbers = [number for number, _ in group]
+        if len(numbers) == 1:
+            name = f"test {numbers[0]}:"
+        elif len(numbers) == len(ends):
+            name = f"all {len(ends)} tests:"
+        else:
+            name = f"tests {numbers[0]} to {numbers[-1]}:"
+        rows.append((passed, f"{name} {words}"))
     return rows
+
+
+def _end(case: CaseResult) -> str:
+    words = [case.outcome.value.replace("_", " ")]
+    if case.error_type:
+        words.append(f"({case.error_type}: {case.error_message})")
+    if case.error_line:
+        words.append(f"on line {case.error_line}")
+    if case.got and not case.passed:
+        words.append(f"got {case.got}")
+    return " ".join(words)

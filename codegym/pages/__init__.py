@@ -1,0 +1,1 @@
+"""Pages: self-contained HTML of episodes, runs and comparisons, in one file."""
