@@ -239,8 +239,8 @@ class TrainingDivergedError(CodegymError):
     """Training was stopped because the policy collapsed; the last good checkpoint is kept."""
 
 
-class MemberLostError(CodegymError):
-    """One of the processes that train a policy together ended before the run did."""
+class TeamError(CodegymError):
+    """Processes that train a policy together disagree, or one ended before the run did."""
 
 
 class ConformanceError(CodegymError, AssertionError):

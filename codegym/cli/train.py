@@ -146,7 +146,14 @@ class _Watcher:
     default=None,
     help="Compress them with zstd (extra: zstd; Python 3.14 has its own).",
 )
-@click.option("--threads", type=click.IntRange(min=1), help="Number of torch's threads.")
+@click.option(
+    "--threads", type=click.IntRange(min=1), help="Number of torch's threads in each process."
+)
+@click.option(
+    "--processes",
+    type=click.IntRange(min=1),
+    help="Processes that share writing, grading and learning, such as one a core.",
+)
 @click.option(
     "--out",
     type=click.Path(file_okay=False, path_type=Path),

@@ -8,7 +8,7 @@ Sums are taken in a fixed order, so that a team of a given size gives the same n
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -108,9 +108,9 @@ class Team:
         """Return everybody's value, in the order of the ranks."""
         if self.size == 1:
             return [value]
-        every: list[T | None] = [None] * self.size
+        every: list[Any] = [None] * self.size
         dist.all_gather_object(every, value)
-        return [each for each in every if each is not None or value is None]
+        return every
 
     def first(self, value: T) -> T:
         """Return the leader's value."""

@@ -64,7 +64,11 @@ class TrainConfig:
         seed: Seed of everything that is drawn.
         isolation: Isolation of the sandbox.
         workers: Number of sandbox workers; 0 chooses automatically.
-        threads: Number of torch's threads; 0 records the number that torch chooses by itself.
+        threads: Number of torch's threads in each process; 0 records the number that torch chooses
+            by itself, divided among the processes.
+        processes: Number of processes that share the writing of programs, their grading and the
+            gradients of each minibatch. Each takes the same steps; sums are taken in another order
+            than by one process, so that a run's numbers belong to its number of processes.
         track: Where metrics go beside the run's own files: ``tensorboard``, ``wandb``, ``trackio``,
             several separated by commas, or ``none``.
         guard: Whether a run whose policy collapses is stopped.
@@ -108,6 +112,7 @@ class TrainConfig:
     isolation: str = "auto"
     workers: int = 0
     threads: int = 0
+    processes: int = 1
     track: str = "tensorboard"
     guard: bool = True
     keep_programs: str = "none"
@@ -203,6 +208,7 @@ _RANGES = (
     ("seed", 0, 2**63 - 1),
     ("workers", 0, inf),
     ("threads", 0, inf),
+    ("processes", 1, inf),
     ("num_envs", 1, inf),
 )
 

@@ -22,7 +22,7 @@ from typing import Any
 
 import torch.distributed as dist
 
-from codegym.errors import CodegymError, MemberLostError
+from codegym.errors import CodegymError, TeamError
 from codegym.learning.team import Team
 from codegym.training.interrupts import SIGNALS
 
@@ -47,7 +47,7 @@ def leading(size: int, job: Mapping[str, Any], *, folder: Path) -> Iterator[Team
         folder: The run's folder, which an error names.
 
     Raises:
-        MemberLostError: A process ended before the run did.
+        TeamError: A process ended before the run did.
         CodegymError: What a process raised.
     """
     if size == 1:
@@ -89,7 +89,7 @@ def _wait_for(members: "Sequence[subprocess.Popen[bytes]]", place: Path, folder:
     """Wait until each member has made its policy ready to meet.
 
     Raises:
-        MemberLostError, CodegymError: A member ended instead.
+        TeamError, CodegymError: A member ended instead.
     """
     while not all((place / f"ready-{rank + 1}").exists() for rank in range(len(members))):
         lost = _loss(members, place, folder)
@@ -120,7 +120,7 @@ def _loss(
             assert isinstance(error, CodegymError)
             return error
         last = (place / f"stderr-{rank}").read_text(errors="replace").strip().splitlines()[-1:]
-        return MemberLostError(
+        return TeamError(
             f"process {rank} of the run ended before the run did",
             value=f"exit code {member.returncode}{''.join(': ' + line for line in last)}",
             cure=f"codegym train --resume {folder} goes on from what was saved last",
@@ -171,4 +171,3 @@ def follow(place: Path, rank: int, work: Callable[[Team, Mapping[str, Any]], Non
         (place / f"error-{rank}").write_bytes(pickle.dumps(error))
         return 1
     return 0
-

@@ -24,7 +24,8 @@ from codegym.tokenizers.lexemes import LexemeTokenizer
 from codegym.training import trainer as trainer_module
 from codegym.training.config import TrainConfig
 from codegym.training.run_folder import RunFolder
-from codegym.training.trainer import Trainer, Update
+from codegym.training.run_record import Update
+from codegym.training.trainer import Trainer
 from codegym.training.word_list import tokenizer_for
 
 TINY: dict[str, dict[str, Any]] = {
