@@ -239,6 +239,10 @@ class TrainingDivergedError(CodegymError):
     """Training was stopped because the policy collapsed; the last good checkpoint is kept."""
 
 
+class TeamError(CodegymError):
+    """Processes that train a policy together disagree, or one ended before the run did."""
+
+
 class ConformanceError(CodegymError, AssertionError):
     """A plug-in breaks the contract of its kind."""
 
@@ -259,7 +263,7 @@ EXTRAS = {
     **dict.fromkeys(
         (
             *("torch", "stable_baselines3", "transformers", "peft", "tokenizers", "safetensors"),
-            *("numba", "tensorboard", "yaml", "matplotlib"),
+            *("numba", "tensorboard", "yaml", "matplotlib", "scipy"),
         ),
         "agents",
     ),

@@ -123,6 +123,10 @@ class _Watcher:
     help="Write only programs that are valid Python, in training and evaluation.",
 )
 @click.option("--eval-count", type=int, help="Held-out tasks of the first and last evaluation.")
+@click.option(
+    "--eval-samples", type=int, help="Programs sampled per held-out task, beside the greedy one."
+)
+@click.option("--eval-seed", type=int, help="Seed of the evaluations' sampling; -1 takes --seed.")
 @click.option("--curve-count", type=int, help="Held-out tasks of each evaluation in between.")
 @click.option("--curve-points", type=int, help="Evaluations in between.")
 @click.option("--patience", type=int, help="Evaluations in between without a new best; 0 for all.")
@@ -147,7 +151,14 @@ class _Watcher:
     default=None,
     help="Compress them with zstd (extra: zstd; Python 3.14 has its own).",
 )
-@click.option("--threads", type=click.IntRange(min=1), help="Number of torch's threads.")
+@click.option(
+    "--threads", type=click.IntRange(min=1), help="Number of torch's threads in each process."
+)
+@click.option(
+    "--processes",
+    type=click.IntRange(min=1),
+    help="Processes that share writing, grading and learning, such as one a core.",
+)
 @click.option(
     "--out",
     type=click.Path(file_okay=False, path_type=Path),

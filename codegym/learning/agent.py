@@ -43,6 +43,7 @@ class Agent(ABC):
         presets: Named settings, as differences from the defaults: ``paper`` has none, ``small``
             suits a transformer of under a million weights.
         default_reward: Reward of a run that names no other, as an expression.
+        learns_in_a_team: Whether several processes can share its updates; see ``join``.
         learns_from: ``rewards`` of the policy's programs, ``demonstrations`` alone, so that a warm
             start before it would be more of the same, or ``nothing``: a floor to compare with.
         policy: The policy it trains.
@@ -54,6 +55,7 @@ class Agent(ABC):
     config_class: ClassVar[type[Any]]
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"paper": {}, "small": {}}
     default_reward: ClassVar[str] = "binary"
+    learns_in_a_team: ClassVar[bool] = False
     learns_from: ClassVar[Literal["rewards", "demonstrations", "nothing"]] = "rewards"
 
     policy: Policy

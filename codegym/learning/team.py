@@ -8,7 +8,7 @@ Sums are taken in a fixed order, so that a team of a given size gives the same n
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -33,7 +33,7 @@ class Team:
 
     def __init__(self, rank: int = 0, size: int = 1) -> None:
         there = dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
-        if size != there or not 0 <= rank < size:
+        if size != 1 and (size != there or not 0 <= rank < size):
             raise ConfigError(
                 "a team needs torch.distributed's process group",
                 value=f"rank {rank} of {size}",
@@ -69,6 +69,12 @@ class Team:
             own = order[np.isin(numbers[order], prompts[self.rank :: self.size])]
         if len(own):
             yield from batch.select(own).pieces(rows, by_prompt=by_prompt)
+
+    def seed(self, seed: int) -> int:
+        """Return this member's seed: the given one where it is alone."""
+        if self.size == 1:
+            return seed
+        return int(np.random.SeedSequence([seed, self.rank]).generate_state(1, np.uint64)[0] >> 2)
 
     def share(self, items: Sequence[T]) -> list[T]:
         """Return this member's share of some items; ``merge`` undoes the division."""
@@ -111,9 +117,9 @@ class Team:
         """Return everybody's value, in the order of the ranks."""
         if self.size == 1:
             return [value]
-        every: list[T | None] = [None] * self.size
+        every: list[Any] = [None] * self.size
         dist.all_gather_object(every, value)
-        return [each for each in every if each is not None or value is None]
+        return every
 
     def first(self, value: T) -> T:
         """Return the leader's value."""

@@ -52,7 +52,7 @@ def make_sandbox(
     if not all(isinstance(name, str) for name in packages):
         raise ConfigError("a package name is not text", value=packages, expected="names")
     if workers is None:
-        workers = ZYGOTES_PER_CORE * len(os.sched_getaffinity(0))
+        workers = default_workers()
     if isolation != "auto":
         return _made(isolation, workers, tuple(packages))
     refusals = []
@@ -65,6 +65,11 @@ def make_sandbox(
         "no isolation works on this machine (" + "; ".join(refusals) + ")",
         cure="codegym doctor shows the cure; isolation='unsafe' runs programs unprotected",
     )
+
+
+def default_workers() -> int:
+    """Return the number of workers that suits the cores this process may use."""
+    return ZYGOTES_PER_CORE * len(os.sched_getaffinity(0))
 
 
 def _made(isolation: str, workers: int, packages: tuple[str, ...]) -> PoolSandbox:

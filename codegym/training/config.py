@@ -54,6 +54,8 @@ class TrainConfig:
         grammar: Write only valid Python, in training and evaluation; see
             ``codegym.rollout.collect.Decoding``.
         eval_count: Held-out tasks of the first and last evaluation.
+        eval_samples: Programs sampled for each held-out task, beside the greedy one.
+        eval_seed: Seed of the evaluations' sampling; -1 takes ``seed``.
         curve_count: Held-out tasks of each evaluation in between.
         curve_points: How many evaluations in between.
         patience: A phase ends after so many evaluations in between without a new best: of the
@@ -62,7 +64,11 @@ class TrainConfig:
         seed: Seed of everything that is drawn.
         isolation: Isolation of the sandbox.
         workers: Number of sandbox workers; 0 chooses automatically.
-        threads: Number of torch's threads; 0 records the number that torch chooses by itself.
+        threads: Number of torch's threads in each process; 0 records the number that torch chooses
+            by itself, divided among the processes.
+        processes: Number of processes that share the writing of programs, their grading and the
+            gradients of each minibatch. Each takes the same steps; sums are taken in another order
+            than by one process, so that a run's numbers belong to its number of processes.
         track: Where metrics go beside the run's own files: ``tensorboard``, ``wandb``, ``trackio``,
             several separated by commas, or ``none``.
         guard: Whether a run whose policy collapses is stopped.
@@ -97,6 +103,8 @@ class TrainConfig:
     max_new_tokens: int = 64
     grammar: bool = False
     eval_count: int = 300
+    eval_samples: int = 1
+    eval_seed: int = -1
     curve_count: int = 100
     curve_points: int = 6
     patience: int = 0
@@ -104,6 +112,7 @@ class TrainConfig:
     isolation: str = "auto"
     workers: int = 0
     threads: int = 0
+    processes: int = 1
     track: str = "tensorboard"
     guard: bool = True
     keep_programs: str = "none"
@@ -191,12 +200,15 @@ _RANGES = (
     ("warm_start_minutes", 0, inf),
     ("max_new_tokens", 1, inf),
     ("eval_count", 1, inf),
+    ("eval_samples", 1, inf),
+    ("eval_seed", -1, 2**63 - 1),
     ("curve_count", 1, inf),
     ("curve_points", 0, inf),
     ("patience", 0, inf),
     ("seed", 0, 2**63 - 1),
     ("workers", 0, inf),
     ("threads", 0, inf),
+    ("processes", 1, inf),
     ("num_envs", 1, inf),
 )
 

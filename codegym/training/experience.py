@@ -6,10 +6,13 @@ and of the sampler's state, which changes only when an update's programs have be
 The next update's demonstrations are always graded while the agent learns from this one. With
 ``ahead=1`` the next update's programs too are written before the agent learns, and graded
 meanwhile: they come from weights that are one update old, which ``sampling_lag`` says.
+
+Where several processes train, all draw the same tasks, each plays its share of them, and all get
+the episodes of all.
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from time import perf_counter
 from typing import Any
 
@@ -19,6 +22,7 @@ from gymnasium.vector import VectorEnv
 
 from codegym.episode import ProgramEnv, Request
 from codegym.errors import ConfigError
+from codegym.learning.team import Team
 from codegym.policy import Policy
 from codegym.rollout.collect import Clock, Decoding, Rollout, collect
 from codegym.rollout.demonstrations import Demonstrations, reference_ids
@@ -34,15 +38,16 @@ _Moment = tuple[int, int]  # phase, update
 
 @dataclass(slots=True)
 class _Shown:
-    """Demonstrations under way."""
+    """Demonstrations under way: of the tasks, this process's share."""
 
     moment: _Moment
+    tasks: list[Task]
     demonstrations: Demonstrations
 
 
 @dataclass(slots=True)
 class _Written:
-    """Programs under way."""
+    """Programs under way: of the tasks, this process's share."""
 
     moment: _Moment
     request: Request
@@ -57,10 +62,12 @@ class Experience:
     Args:
         config: Says how tasks are drawn and programs are written.
         env: The training environment of codegym.
+        team: Processes that share the work; this one alone by default.
 
     Attributes:
         sampler: Draws the tasks.
         prefix: The prefix curriculum, or None.
+        tasks: The tasks that the last programs were written for, by id.
         stage: Stage at which the last programs were written; it changes when programs become harder
             or easier by plan.
 
@@ -68,12 +75,14 @@ class Experience:
         UnknownNameError, ConfigError: The sampler or the curriculum does not exist or fit.
     """
 
-    def __init__(self, config: TrainConfig, env: ProgramEnv) -> None:
+    def __init__(self, config: TrainConfig, env: ProgramEnv, team: Team | None = None) -> None:
         self._config, self._env = config, env
+        self._team = team or Team()
         self.sampler = make_sampler(config.task_sampler, env.source)
         self.prefix = make_prefix_curriculum(config.prefix_curriculum)
         self._every = UniformSampler(env.source)
         self.stage: Stage = (0, 0)
+        self.tasks: dict[str, Task] = {}
         self._shown: _Shown | None = None
         self._written: _Written | None = None
 
@@ -109,10 +118,12 @@ class Experience:
             self._written = self._write(policy, wanted, later, progress)
             self._shown = self._show(wanted, later)
         sampled = perf_counter()
-        groups = written.rollout.wait_by_task() if written else []
-        demonstrations = shown.demonstrations.wait() if shown else []
+        groups = self._team.merge(written.rollout.wait_by_task()) if written else []
+        shares = self._team.gather(shown.demonstrations.wait()) if shown else []
+        demonstrations = [episode for share in shares for episode in share]
         clock.sampling_s += sampled - began
         clock.waiting_s += perf_counter() - sampled
+        self.tasks = {task.task_id: task for task in written.tasks} if written else {}
         if written:
             self.stage = written.stage
             self._observe(written.tasks, groups)
@@ -151,7 +162,7 @@ class Experience:
         if self._config.ahead and self._shown is not None:
             state["shown"] = {
                 "moment": self._shown.moment,
-                "tasks": [task.to_json() for task in self._shown.demonstrations.tasks],
+                "tasks": [task.to_json() for task in self._shown.tasks],
             }
         return state
 
@@ -172,12 +183,12 @@ class Experience:
             )
         if "shown" in state:
             tasks = [Task.from_json(task) for task in state["shown"]["tasks"]]
-            self._shown = _Shown(state["shown"]["moment"], Demonstrations(self._env, tasks))
+            self._shown = self._play(state["shown"]["moment"], tasks)
 
     def _take_shown(self, wanted: Request, moment: _Moment) -> _Shown | None:
         shown, self._shown = self._shown, None
         if shown and shown.moment == moment:
-            if len(shown.demonstrations.tasks) == wanted.demonstrations:
+            if len(shown.tasks) == wanted.demonstrations:
                 return shown
         return self._show(wanted, moment)
 
@@ -188,7 +199,10 @@ class Experience:
         # Where nothing is written, nothing could move a curriculum.
         sampler = self.sampler if wanted.tasks else self._every
         tasks = sampler.draw(wanted.demonstrations, rng)
-        return _Shown(moment, Demonstrations(self._env, tasks))
+        return self._play(moment, tasks)
+
+    def _play(self, moment: _Moment, tasks: list[Task]) -> _Shown:
+        return _Shown(moment, tasks, Demonstrations(self._env, self._team.share(tasks)))
 
     def _take_written(
         self, policy: Policy, wanted: Request, moment: _Moment, progress: float
@@ -206,14 +220,16 @@ class Experience:
             return None
         rng = np.random.default_rng([self._config.seed, *moment])
         tasks = self.sampler.draw(wanted.tasks, rng)
+        seed = self._team.seed(int(rng.integers(2**62)))
+        given = self._given(tasks, progress)
         rollout = Rollout(
             self._env,
             policy,
-            tasks,
+            self._team.share(tasks),
             wanted,
             decoding=Decoding(grammar=self._config.grammar),
-            rng=torch.Generator().manual_seed(int(rng.integers(2**62))),
-            given=self._given(tasks, progress),
+            rng=torch.Generator().manual_seed(seed),
+            given=None if given is None else self._team.share(given),
         )
         stage = self.sampler.stage, self.prefix.stage if self.prefix else 0
         return _Written(moment, wanted, stage, tasks, rollout)
@@ -248,6 +264,7 @@ class SteppedExperience:
     Args:
         config: The run's settings.
         env: The environment.
+        team: Processes that share the work; this one alone by default.
 
     Raises:
         ConfigError: A setting needs an environment that opens episodes of chosen tasks.
@@ -256,7 +273,9 @@ class SteppedExperience:
     stage: Stage = (0, 0)
     even = True
 
-    def __init__(self, config: TrainConfig, env: "VectorEnv[Any, Any, Any]") -> None:
+    def __init__(
+        self, config: TrainConfig, env: "VectorEnv[Any, Any, Any]", team: Team | None = None
+    ) -> None:
         for name, plain in _PLAIN.items():
             if getattr(config, name) != plain:
                 raise ConfigError(
@@ -264,7 +283,8 @@ class SteppedExperience:
                     value=getattr(config, name),
                     expected=f"{plain!r}, where the environment is stepped",
                 )
-        self._seed, self._env = config.seed, env
+        self._seed, self._env, self._team = config.seed, env, team or Team()
+        self.tasks: dict[str, Task] = {}
 
     def gather(
         self,
@@ -278,8 +298,14 @@ class SteppedExperience:
     ) -> list[Trajectory]:
         """Return what was asked for; see ``Experience.gather``."""
         seed = np.random.default_rng([self._seed, phase, update]).integers(2**62)
-        rng = torch.Generator().manual_seed(int(seed))
-        return collect(self._env, policy, wanted, rng=rng, clock=clock)
+        rng = torch.Generator().manual_seed(self._team.seed(int(seed)))
+        own = replace(
+            wanted,
+            tasks=len(self._team.share(range(wanted.tasks))),
+            demonstrations=len(self._team.share(range(wanted.demonstrations))),
+        )
+        shares = self._team.gather(collect(self._env, policy, own, rng=rng, clock=clock))
+        return [episode for share in shares for episode in share]
 
     def metrics(self, progress: float) -> dict[str, float]:
         """Return nothing: there is no sampler."""
@@ -300,9 +326,9 @@ _PLAIN = {"task_sampler": "uniform", "prefix_curriculum": "none", "ahead": 0, "g
 
 
 def make_experience(
-    config: TrainConfig, env: "VectorEnv[Any, Any, Any]"
+    config: TrainConfig, env: "VectorEnv[Any, Any, Any]", team: Team | None = None
 ) -> Experience | SteppedExperience:
     """Return the experience of a run, by the kind of its environment."""
     if isinstance(env, ProgramEnv):
-        return Experience(config, env)
-    return SteppedExperience(config, env)
+        return Experience(config, env, team)
+    return SteppedExperience(config, env, team)

@@ -14,7 +14,8 @@ from codegym.learning.agent import departures
 from codegym.measuring.run_report import plot, summarise
 from codegym.training.config import TrainConfig, agent_config, phases_of
 from codegym.training.run_folder import RunFolder
-from codegym.training.trainer import Trainer, Update
+from codegym.training.run_record import Update
+from codegym.training.trainer import Trainer
 from codegym.version import __version__
 
 Watch = Callable[[Update], None]
@@ -121,7 +122,8 @@ def prepare(
         MissingExtraError: A tracker's package is not installed.
     """
     if not config.threads:
-        config = replace(config, threads=torch.get_num_threads())
+        threads = max(1, torch.get_num_threads() // config.processes)
+        config = replace(config, threads=threads)
     return Trainer(config, RunFolder(run_path(config, out)), watch=watch)
 
 

@@ -3,6 +3,9 @@
 A run is a list of phases (a warm start, then reinforcement learning), each an agent and a budget.
 What is drawn at update u of phase p is a pure function of (seed, p, u), so a run that was stopped
 at any update and resumed equals the run that was not.
+
+With ``processes`` above 1 every process runs this loop, on its share of the episodes and of each
+minibatch. The leader alone writes files, evaluates, and decides what depends on clocks and signals.
 """
 
 import dataclasses
@@ -10,7 +13,6 @@ import threading
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
 
@@ -18,13 +20,12 @@ import numpy as np
 import torch
 
 from codegym import registry
-from codegym.errors import TaskError, TrainingDivergedError
+from codegym.errors import ConfigError, TaskError, TeamError, TrainingDivergedError
 from codegym.grading.judge import Judge
 from codegym.learning.agent import Agent
-from codegym.measuring.evaluation import evaluate, held_out, reference_loss
-from codegym.measuring.kept_programs import chosen, kept_row
+from codegym.learning.team import Team
+from codegym.measuring.hidden_tests import hidden_gap
 from codegym.measuring.numerics import changed, numerics, refuse_changes
-from codegym.measuring.run_report import KINDS
 from codegym.policies.checkpoint import load_policy, load_trainer, save_policy
 from codegym.policies.factory import make_policy
 from codegym.policy import Policy
@@ -32,6 +33,7 @@ from codegym.rewards import make_reward
 from codegym.rollout.collect import Clock
 from codegym.rollout.environments import make_env
 from codegym.sandbox import Sandbox, make_sandbox
+from codegym.sandbox.choice import default_workers
 from codegym.settings import settings_of
 from codegym.sources import load_tasks
 from codegym.sources._zstd import compress
@@ -42,7 +44,9 @@ from codegym.training.experience import make_experience
 from codegym.training.interrupts import stopping_on_signals
 from codegym.training.progress import Progress
 from codegym.training.run_folder import RunFolder
-from codegym.training.tracking import Trackers, require_trackers
+from codegym.training.run_record import RunRecord, Update
+from codegym.training.team_processes import leading
+from codegym.training.tracking import require_trackers
 from codegym.training.update_metrics import update_metrics
 from codegym.training.word_list import tokenizer_for
 from codegym.trajectory import Trajectory
@@ -52,16 +56,6 @@ _SAVE_EVERY_S = 20.0
 _SAVE_COST = 50.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Update:
-    """What a watcher of a run sees after each update."""
-
-    phase: str
-    progress: float
-    programs_per_s: float
-    metrics: Mapping[str, float]
-
-
 class Trainer:
     """Runs a ``TrainConfig`` in a ``RunFolder``.
 
@@ -69,6 +63,8 @@ class Trainer:
         config: Settings of the run.
         folder: Where its files go; ``RunFolder.create`` has been called.
         watch: Called after each update.
+        before: The evaluation before training, where an earlier run has made it: a line of that
+            run's curve, with the same evaluation settings and the policy that this run begins with.
 
     Attributes:
         stopped_by: Number of the signal that asked the run to stop; 0 for none.
@@ -84,7 +80,9 @@ class Trainer:
         folder: RunFolder,
         *,
         watch: Callable[[Update], None] | None = None,
+        before: Mapping[str, Any] | None = None,
     ) -> None:
+        self.before = before
         self.config = config
         self.folder = folder
         self.watch = watch
@@ -92,11 +90,18 @@ class Trainer:
         self.stopped_by = 0
         self.sandbox: Sandbox | None = None
         self._first: Policy | None = None
+        self._team = Team()
         self.phases = phases_of(config)
         # Names are looked up before anything slow begins.
         for phase in self.phases:
             agent_class = registry.get("agents", phase.agent)
             agent_config(agent_class, phase, max_new_tokens=config.max_new_tokens)
+            if config.processes > 1 and not agent_class.learns_in_a_team:
+                raise ConfigError(
+                    f"agent {phase.agent!r} learns in one process",
+                    value=f"processes={config.processes}",
+                    expected="processes=1",
+                )
         self.guard_config = settings_of(GuardConfig, config.guard_settings, "setting of guard")
         require_trackers(config.track)
         if config.compress_programs:
@@ -140,33 +145,53 @@ class Trainer:
             ConfigError: Another process trains in the folder, or versions or the processor differ
                 from those that the run was begun with.
             SandboxError: The sandbox broke.
+            TeamError: A process that shares the work ended; the last checkpoint is kept.
             TrainingDivergedError: The policy collapsed; the last good checkpoint is kept.
         """
         with ExitStack() as stack:
             stack.enter_context(self.folder.held())
             before = self.folder.last("numerics") if resume else {}
-            # Sums depend on how many threads share them: the number is part of the run.
-            stack.callback(torch.set_num_threads, torch.get_num_threads())
-            torch.set_num_threads(
-                self.config.threads or before.get("threads", 0) or torch.get_num_threads()
-            )
-            self.sandbox = stack.enter_context(
-                make_sandbox(self.config.isolation, workers=self.config.workers or None)
-            )
+            self._enter(stack, self.config.threads or before.get("threads", 0))
             self._check_numerics(before, elsewhere=elsewhere)
             stack.enter_context(stopping_on_signals(self.stop))
-            policy, progress, state = self._begin(resume, good)
+            if resume and good:
+                self.folder.restore_good()
+            settings = self.config.to_mapping() | {"threads": torch.get_num_threads()}
+            job = {"config": settings, "folder": str(self.folder.path), "resume": resume}
+            self._team = stack.enter_context(
+                leading(self.config.processes, job, folder=self.folder.path)
+            )
+            policy, progress, state = self._begin(resume)
             if progress.phase >= len(self.phases):
                 return True
             # What a stopped run logged after its checkpoint is done again, and replaced.
-            self._trackers = Trackers(
-                self.config.track,
-                self.folder.path,
-                config=self.config.to_mapping(),
-                step=progress.total_programs,
-            )
-            stack.callback(self._trackers.close)
+            stack.callback(self._record.track(progress.total_programs).close)
             return self._run_phases(policy, progress, state)
+
+    def follow(self, team: Team, *, resume: bool) -> None:
+        """Take part in the run of a leader, to its end.
+
+        Args:
+            team: The leader's team.
+            resume: Whether the leader continues from the folder's checkpoint.
+        """
+        with ExitStack() as stack:
+            self._enter(stack, self.config.threads)
+            self._team = team
+            policy, progress, state = self._begin(resume)
+            if progress.phase < len(self.phases):
+                self._run_phases(policy, progress, state)
+
+    def _enter(self, stack: ExitStack, threads: int) -> None:
+        """Make this process ready: torch's threads and the sandbox."""
+        # Sums depend on how many threads share them: the number is part of the run.
+        stack.callback(torch.set_num_threads, torch.get_num_threads())
+        torch.set_num_threads(threads or torch.get_num_threads())
+        config = self.config
+        workers = config.workers
+        if config.processes > 1:
+            workers = max(1, (workers or default_workers()) // config.processes)
+        self.sandbox = stack.enter_context(make_sandbox(config.isolation, workers=workers or None))
 
     def _check_numerics(self, before: Mapping[str, Any], *, elsewhere: bool) -> None:
         """Find out what the numbers depend on, and compare it with the run's last record.
@@ -202,37 +227,40 @@ class Trainer:
                 self._guard.load_state_dict(state["guard"])
                 state = None
             else:
-                self.folder.keep_good()
+                if self._team.leads:
+                    self.folder.keep_good()
                 if progress.phase == len(self.phases) - 1:
-                    self._measure(policy, progress, "before", self.config.eval_count)
+                    self._measure(agent, progress, "before", self.config.eval_count)
             if not self._run_phase(self.phases[progress.phase], agent, progress):
                 return False
             self._experience.forget()
             artifacts = agent.artifacts()
-            if progress.phase < len(self.phases) - 1:
+            if progress.phase < len(self.phases) - 1 and self._team.leads:
                 save_policy(policy, self.folder.warm_start)
             progress = progress.next_phase()
             if progress.phase < len(self.phases):
                 self._save(policy, None, progress)
-        self._measure(policy, progress, "after", self.config.eval_count)
+        self._measure(agent, progress, "after", self.config.eval_count)
         self._save(policy, None, progress, artifacts=artifacts)
         return True
 
-    def _begin(self, resume: bool, good: bool) -> tuple[Policy, Progress, dict[str, Any] | None]:
+    def _begin(self, resume: bool) -> tuple[Policy, Progress, dict[str, Any] | None]:
         if resume:
-            if good:
-                self.folder.restore_good()
             policy = load_policy(self.folder.checkpoint)
             self._make_envs(policy)
             saved = load_trainer(self.folder.checkpoint)
-            self.folder.cut(saved["log_sizes"])
-            self._record_numerics()
-            self._experience.load_state_dict(saved["experience"], policy)
+            self._experience.load_state_dict(saved["experience"][self._team.rank], policy)
+            # Nobody still reads the checkpoint when the leader writes the next.
+            self._team.gather(None)
+            if self._team.leads:
+                self.folder.cut(saved["log_sizes"])
+                self._record_numerics()
             return policy, Progress(**saved["progress"]), saved if saved["agent"] else None
         policy = self._first or self._first_policy()
         self._first = None
         self._make_envs(policy)
-        self._record_numerics()
+        if self._team.leads:
+            self._record_numerics()
         # So that even a run killed in its first minute can be resumed.
         self._save(policy, None, Progress())
         return policy, Progress(), None
@@ -247,7 +275,16 @@ class Trainer:
         # An environment with a reward of its own is measured by that.
         measured = make_reward("pass_rate") if self.reward else None
         self.eval_env = self._make_env(policy, self.eval_tasks, measured)
-        self._experience = make_experience(self.config, self.env)
+        self._experience = make_experience(self.config, self.env, self._team)
+        self._record = RunRecord(
+            self.config,
+            self.folder,
+            sandbox=self.sandbox,
+            env=self.eval_env,
+            tasks=self.train_tasks.uri if self.train_tasks is not None else "",
+            watch=self.watch,
+            before=self.before,
+        )
 
     def _make_env(self, policy: Policy, tasks: TaskSource | None, reward: Any) -> Any:
         config = self.config
@@ -267,6 +304,7 @@ class Trainer:
         agent_class = registry.get("agents", phase.agent)
         settings = agent_config(agent_class, phase, max_new_tokens=self.config.max_new_tokens)
         agent: Agent = agent_class(policy, settings, seed=_mix(self.config.seed, phase_number))
+        agent.join(self._team)
         return agent
 
     def _run_phase(self, phase: Phase, agent: Agent, progress: Progress) -> bool:
@@ -274,24 +312,27 @@ class Trainer:
         agent.policy.prepare()
         last_saved, save_s = perf_counter(), 0.0
         while progress.share(phase) < 1.0:
-            if self._stop.is_set():
+            if self._team.first(self._stop.is_set()):
                 self._save(agent.policy, agent, progress)
                 return False
             trajectories, metrics = self._update(agent, progress, phase)
-            self._log(phase, progress, metrics)
-            self._keep(phase, progress, trajectories)
-            self._check(phase, progress, metrics, trajectories)
+            if self._team.leads:
+                self._record.log(phase, progress, metrics)
+                self._record.keep(phase, progress, trajectories)
+                self._check(phase, progress, metrics, trajectories)
             if progress.share(phase) >= progress.next_point / (self.config.curve_points + 1):
                 if progress.share(phase) < 1.0:
-                    row = self._measure(agent.policy, progress, "curve", self.config.curve_count)
-                    progress.compare(_figure(row, agent))
+                    progress.compare(
+                        self._measure(agent, progress, "curve", self.config.curve_count)
+                    )
                 progress.next_point += 1
                 if 0 < self.config.patience <= progress.points_since_best:
                     return True
-            if perf_counter() - last_saved > max(_SAVE_EVERY_S, _SAVE_COST * save_s):
+            due = perf_counter() - last_saved > max(_SAVE_EVERY_S, _SAVE_COST * save_s)
+            if self._team.first(due):
                 began = perf_counter()
                 self._save(agent.policy, agent, progress)
-                if self._guard.healthy:
+                if self._guard.healthy and self._team.leads:
                     self.folder.keep_good()
                 last_saved = perf_counter()
                 save_s = last_saved - began
@@ -322,10 +363,24 @@ class Trainer:
         learning = perf_counter()
         metrics |= agent.update(trajectories, progress=share)
         now = perf_counter()
+        if self._team.leads:
+            written = [each for each in trajectories if not each.demonstration]
+            gap = hidden_gap(written, self._experience.tasks.values(), sandbox=self.sandbox)
+            if gap is not None:
+                metrics["hidden_gap"] = gap
         metrics |= update_metrics(trajectories, clock, now - learning, now - began, version)
         programs = int(metrics.get("programs", len(trajectories)))
-        progress.advance(programs=programs, seconds=now - began)
+        progress.advance(programs=programs, seconds=self._team.first(now - began))
         return trajectories, metrics
+
+    def _measure(self, agent: Agent, progress: Progress, moment: str, count: int) -> float:
+        """Evaluate the policy, and return the figure that is compared; higher is better."""
+        figure = 0.0
+        if self._team.leads:
+            phase = self.phases[min(progress.phase, len(self.phases) - 1)]
+            row = self._record.measure(agent.policy, phase, progress, moment, count)
+            figure = _figure(row, agent)
+        return self._team.first(figure)
 
     def _check(
         self,
@@ -357,78 +412,6 @@ class Trainer:
                 "--good --set lr=LOWER; --no-guard goes on regardless",
             ) from None
 
-    def _measure(
-        self, policy: Policy, progress: Progress, moment: str, count: int
-    ) -> dict[str, Any]:
-        """Evaluate greedily and by sampling, and append one line to the curve."""
-        policy.module.eval()
-        tasks = held_out(self.eval_env, count)
-        phase = self.phases[min(progress.phase, len(self.phases) - 1)]
-        row: dict[str, Any] = {"moment": moment, "phase": phase.name}
-        row |= {"programs": progress.total_programs, "train_s": progress.total_s}
-        for kind in KINDS:
-            report = evaluate(
-                policy,
-                tasks,
-                env=self.eval_env,
-                count=count,
-                deterministic=kind == "greedy",
-                grammar=self.config.grammar,
-                # The same draws at every moment: gains are compared pair by pair.
-                seed=self.config.seed,
-                name=self.config.eval_tasks or self.config.env,
-            )
-            where: dict[str, Any] = {"moment": moment, "kind": kind, "phase": phase.name}
-            where["programs_written"] = progress.total_programs
-            self.folder.append_all("programs", [kept | where for kept in report.programs])
-            # Without the rows of a full evaluation nobody could pair it with another.
-            row[kind] = report.to_json(full=count == self.config.eval_count)
-        shown = {f"held-out/{kind}": row[kind]["pass_at"]["1"]["mean"] for kind in KINDS}
-        loss = reference_loss(policy, self.eval_env, (tasks or ())[: self.config.curve_count])
-        if loss is not None:
-            row["loss"] = shown["held-out/loss"] = loss
-        self._trackers.log(shown, progress.total_programs)
-        self.folder.append("curve", row)
-        return row
-
-    def _keep(self, phase: Phase, progress: Progress, episodes: Sequence[Trajectory]) -> None:
-        """Write the programs of an update that the settings ask to keep."""
-        uri = self.train_tasks.uri if self.train_tasks is not None else ""
-        rows = [
-            kept_row(
-                episode,
-                sample=sample,
-                seed=self.config.seed,
-                tasks=uri,
-                phase=phase.name,
-                update=progress.updates,
-            )
-            for sample, episode in enumerate(chosen(episodes, self.config.keep_programs))
-        ]
-        if rows:
-            zstd = self.config.compress_programs
-            self.folder.append_all("training_programs", rows, zstd=zstd)
-
-    def _log(self, phase: Phase, progress: Progress, metrics: Mapping[str, float]) -> None:
-        row = {
-            "phase": phase.name,
-            "update": progress.updates,
-            "programs": progress.programs,
-            "train_s": round(progress.elapsed_s, 3),
-        }
-        self.folder.append("metrics", dict(metrics) | row)
-        shown = {f"{phase.name}/{name}": value for name, value in metrics.items()}
-        self._trackers.log(shown, progress.total_programs)
-        if self.watch is not None:
-            self.watch(
-                Update(
-                    phase=phase.name,
-                    progress=progress.share(phase),
-                    programs_per_s=metrics["programs_per_s"],
-                    metrics=metrics,
-                )
-            )
-
     def _save(
         self,
         policy: Policy,
@@ -437,6 +420,14 @@ class Trainer:
         *,
         artifacts: Mapping[str, Any] | None = None,
     ) -> None:
+        experience = self._team.gather(self._experience.state_dict())
+        if len(set(self._team.gather(_digest(policy)))) > 1:
+            raise TeamError(
+                "the processes of the run hold different weights",
+                cure=f"codegym train --resume {self.folder.path} goes on from what was saved last",
+            )
+        if not self._team.leads:
+            return
         save_policy(
             policy,
             self.folder.checkpoint,
@@ -444,11 +435,17 @@ class Trainer:
                 "progress": dataclasses.asdict(progress),
                 "agent": agent.state_dict() if agent else None,
                 "artifacts": dict(artifacts or {}),
-                "experience": self._experience.state_dict(),
+                "experience": experience,
                 "guard": self._guard.state_dict() if agent else None,
                 "log_sizes": self.folder.sizes(),
             },
         )
+
+
+def _digest(policy: Policy) -> tuple[float, ...]:
+    """Return a number for each weight tensor, equal where the weights are."""
+    with torch.no_grad():
+        return tuple(float(each.double().sum()) for each in policy.module.parameters())
 
 
 def _figure(row: Mapping[str, Any], agent: Agent) -> float:

@@ -13,7 +13,8 @@ from codegym.policies.hf.hf_policy import HFPolicy
 from codegym.tasks.task import Task
 from codegym.training.config import TrainConfig
 from codegym.training.run_folder import RunFolder
-from codegym.training.trainer import Trainer, Update
+from codegym.training.run_record import Update
+from codegym.training.trainer import Trainer
 
 TINY: dict[str, dict[str, Any]] = {
     "sft": {"demonstrations": 4, "batch_size": 2},

@@ -27,8 +27,9 @@ from codegym.training.config import TrainConfig
 from codegym.training.experience import Experience
 from codegym.training.prefix_curriculum import ByProgress, BySuccess, make_prefix_curriculum
 from codegym.training.run_folder import RunFolder
+from codegym.training.run_record import Update
 from codegym.training.task_sampler import SuccessSampler, TaskSampler, make_sampler
-from codegym.training.trainer import Trainer, Update
+from codegym.training.trainer import Trainer
 from codegym.trajectory import Trajectory
 
 COMPOSED = "composites?domain=small&depth=1-2&split=train"
