@@ -214,6 +214,8 @@ def command(
     if resume is None:
         _refuse_without_resume({"--good": good, "--elsewhere": elsewhere})
         config = session.make_config(_merge(preset, config_file, given, assignments))
+        if not dry_run and session.follow_launch(config, out):
+            return
         _announce(output, config, session.departures_of(config))
         if dry_run:
             trainer = session.prepare(config, out)
@@ -229,6 +231,8 @@ def command(
         _refuse_with_resume(
             {*(given.keys() - changed), *(name for name, value in others.items() if value)}
         )
+        if session.follow_launch(None, resume=resume):
+            return
         with watcher.shown(), _resumable(resume):
             report = session.resume(
                 resume,

@@ -13,6 +13,12 @@ from codegym.errors import ConfigError
 from codegym.learning.agent import departures
 from codegym.measuring.run_report import plot, summarise
 from codegym.training.config import TrainConfig, agent_config, phases_of
+from codegym.training.launched import (
+    launch_rank,
+    launch_size,
+    launch_team,
+    leave_signals_to_the_leader,
+)
 from codegym.training.run_folder import RunFolder
 from codegym.training.run_record import Update
 from codegym.training.trainer import Trainer
@@ -105,6 +111,7 @@ def train(
         policy = codegym.make_policy(report.checkpoint)
     """
     trainer = prepare(make_config(config, **settings), out, watch=watch)
+    _refuse_follower()
     # A start that fails leaves no folder behind, and with ``overwrite`` the old run in it.
     trainer.folder.check_free(overwrite=overwrite)
     trainer.rehearse()
@@ -121,6 +128,7 @@ def prepare(
         UnknownNameError, ConfigError: A setting names nothing, or cannot be used.
         MissingExtraError: A tracker's package is not installed.
     """
+    config = _launched(config)
     if not config.threads:
         threads = max(1, torch.get_num_threads() // config.processes)
         config = replace(config, threads=threads)
@@ -172,6 +180,7 @@ def resume(
             versions or the processor differ and ``elsewhere`` is False.
         SandboxError, TrainingDivergedError: As of ``train``.
     """
+    _refuse_follower()
     run = RunFolder(Path(folder))
     settings = run.read_config()
     changed = change(settings) if change else settings
@@ -181,11 +190,65 @@ def resume(
             value=sorted(name for name, value in changed.items() if settings.get(name) != value),
             cure="after a collapse, good=True allows other settings",
         )
-    config = TrainConfig.from_mapping(changed)
+    config = _launched(TrainConfig.from_mapping(changed), resume=True)
     trainer = Trainer(config, run, watch=watch)
     if changed != settings:
         run.write_config(config.to_mapping())
     return _finish(trainer, complete=trainer.run(resume=True, good=good, elsewhere=elsewhere))
+
+
+def follow_launch(
+    config: TrainConfig | None, out: str | Path | None = None, *, resume: Path | None = None
+) -> bool:
+    """Take part in a run whose leader is another process of the same launcher, to its end.
+
+    Args:
+        config: The settings, of a new run.
+        out: The run's folder, of a new run.
+        resume: The folder of a run that is continued.
+
+    Returns:
+        False if this process leads, or no launcher has started it: then nothing was done.
+    """
+    if launch_rank() == 0:
+        return False
+    leave_signals_to_the_leader()
+    if resume is None:
+        trainer = prepare(config or TrainConfig(), out)
+    else:
+        run = RunFolder(resume)
+        trainer = Trainer(_launched(TrainConfig.from_mapping(run.read_config()), resume=True), run)
+    with launch_team() as team:
+        trainer.follow(team, resume=resume is not None)
+    return True
+
+
+def _launched(config: TrainConfig, *, resume: bool = False) -> TrainConfig:
+    """Return settings with the launcher's number of processes, if there is a launcher.
+
+    Raises:
+        ConfigError: The settings ask for another number.
+    """
+    size = launch_size()
+    if size == 1:
+        return config
+    if config.processes != size and (resume or config.processes > 1):
+        raise ConfigError(
+            "the launcher started another number of processes than the run has",
+            value=size,
+            expected=f"processes={config.processes}",
+            cure="leave --processes to the launcher" if not resume else "launch as many as before",
+        )
+    return replace(config, processes=size)
+
+
+def _refuse_follower() -> None:
+    if launch_rank() > 0:
+        raise ConfigError(
+            "process 0 of a launcher leads the run",
+            value=f"process {launch_rank()}",
+            cure="launch codegym train, or call session.follow_launch in the other processes",
+        )
 
 
 def departures_of(config: TrainConfig) -> dict[str, dict[str, tuple[Any, Any]]]:

@@ -25,6 +25,7 @@ import torch.distributed as dist
 from codegym.errors import CodegymError, TeamError
 from codegym.learning.team import Team
 from codegym.training.interrupts import SIGNALS
+from codegym.training.launched import launch_size, launch_team
 
 # A member waits for the leader's evaluations. One that is lost is noticed at once, not by this.
 _PATIENCE = timedelta(days=14)
@@ -41,6 +42,8 @@ _PR_SET_PDEATHSIG = 1
 def leading(size: int, job: Mapping[str, Any], *, folder: Path) -> Iterator[Team]:
     """Start the other processes of a team and lead them; end them afterwards.
 
+    Processes that a launcher has started are met instead, and end by themselves.
+
     Args:
         size: Number of processes, this one included; 1 starts none.
         job: What the members' ``follow`` gets, as JSON values.
@@ -50,6 +53,10 @@ def leading(size: int, job: Mapping[str, Any], *, folder: Path) -> Iterator[Team
         TeamError: A process ended before the run did.
         CodegymError: What a process raised.
     """
+    if launch_size() > 1:
+        with launch_team() as team:
+            yield team
+        return
     if size == 1:
         yield Team()
         return
