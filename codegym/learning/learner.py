@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from codegym.errors import ConfigError
 from codegym.learning.agent import Agent
 from codegym.learning.team import Team
 from codegym.policy import Evaluation, Policy
@@ -27,6 +28,9 @@ class Optimiser:
         betas: AdamW's decay rates of the two moments.
         weight_decay: AdamW's weight decay, on the actor's matrices only.
         max_grad_norm: The actor's gradient is scaled down to this norm, the value head's to 1.
+
+    Raises:
+        ConfigError: A weight to train is not in float32.
 
     Attributes:
         lr: Learning rate of the actor, before any schedule.
@@ -48,6 +52,14 @@ class Optimiser:
         self.team = Team()
         head = {id(parameter) for parameter in policy.value_parameters()}
         trained = [p for p in policy.module.parameters() if p.requires_grad]
+        for parameter in trained:
+            if parameter.dtype is not torch.float32:
+                raise ConfigError(
+                    "weights of few bits lose the small steps of learning",
+                    value=str(parameter.dtype).removeprefix("torch."),
+                    expected="trained weights in float32",
+                    cure="train adapters, which stay in float32: hf:NAME?lora=8&dtype=bfloat16",
+                )
         actor = [p for p in trained if id(p) not in head]
         self._actor = actor
         self._value = [p for p in trained if id(p) in head]

@@ -7,13 +7,15 @@ In shapes, B is rows, d the width.
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch.nn import functional as F
-from transformers import DynamicCache
+from transformers import Cache, DynamicCache
+from transformers.cache_utils import DynamicLayer
 
 from codegym.policies.decoding.action_scores import row_lengths
 
@@ -27,17 +29,74 @@ class Trunk(Protocol):
         """Return an output with ``last_hidden_state`` and ``past_key_values``."""
 
 
+class RoomLayer(DynamicLayer):
+    """The cache of one layer, in buffers with room for the tokens to come.
+
+    A token is written in place, where the cache of transformers copies all tokens to append one.
+
+    Args:
+        room: Number of tokens that will follow those of the first reading.
+    """
+
+    def __init__(self, room: int) -> None:
+        super().__init__()
+        self._room = room
+        self._buffers: list[torch.Tensor] = []
+
+    def update(
+        self, key_states: torch.Tensor, value_states: torch.Tensor, *_: Any, **__: Any
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Write the (B, h, T, d) keys and values of T tokens; return those of all tokens."""
+        if not self.is_initialized:
+            self.lazy_initialization(key_states, value_states)
+        start = self.get_seq_length()
+        end = start + key_states.shape[2]
+        if not self._buffers or end > self._buffers[0].shape[2]:
+            self._move(None, start, end + self._room, like=(key_states, value_states))
+        for buffer, fresh in zip(self._buffers, (key_states, value_states), strict=True):
+            buffer[:, :, start:end] = fresh
+        self.keys, self.values = (buffer[:, :, :end] for buffer in self._buffers)
+        return self.keys, self.values
+
+    def batch_select_indices(self, indices: torch.Tensor) -> None:
+        """Keep, repeat or reorder rows."""
+        length = self.get_seq_length()
+        if length:
+            self._move(indices, length, self._buffers[0].shape[2], like=self._buffers)
+            self.keys, self.values = (buffer[:, :, :length] for buffer in self._buffers)
+
+    def _move(
+        self,
+        rows: torch.Tensor | None,
+        length: int,
+        width: int,
+        *,
+        like: Sequence[torch.Tensor],
+    ) -> None:
+        """Put the first ``length`` tokens of some rows into new buffers of ``width`` tokens."""
+        count = len(like[0]) if rows is None else len(rows)
+        moved = []
+        for number, tensor in enumerate(like):
+            buffer = tensor.new_empty(count, tensor.shape[1], width, tensor.shape[3])
+            if length:
+                known = self._buffers[number][:, :, :length]
+                buffer[:, :, :length] = known if rows is None else known[rows]
+            moved.append(buffer)
+        self._buffers = moved
+
+
 class Reader:
     """Rows of one cache that end at a common column.
 
     Args:
         trunk: The model without its head.
         device: Where the model is.
+        room: Number of tokens that will follow those of ``read``, where that is known.
     """
 
-    def __init__(self, trunk: Trunk, device: torch.device) -> None:
-        self._trunk, self._device = trunk, device
-        self._cache = DynamicCache()
+    def __init__(self, trunk: Trunk, device: torch.device, *, room: int = 0) -> None:
+        self._trunk, self._device, self._room = trunk, device, room
+        self._cache: Cache = DynamicCache()
         self._mask = torch.zeros(0, 0, dtype=torch.int64, device=device)
 
     def read(self, rows: Sequence[Sequence[int]]) -> torch.Tensor:
@@ -51,6 +110,9 @@ class Reader:
                 mask[number, -len(row) :] = 1
         self._mask = torch.from_numpy(mask).to(self._device)
         self._cache = DynamicCache()
+        if self._room:
+            layer: Any = partial(RoomLayer, self._room)
+            self._cache = Cache(layer_class_to_replicate=layer)
         if width == 0:
             return torch.zeros(0, device=self._device)
         return self._run(torch.from_numpy(ids).to(self._device), width)
@@ -119,13 +181,14 @@ class HFDecoder:
     """
 
     def __init__(self, trunk: Trunk, score: Score, device: torch.device) -> None:
+        self._trunk, self._device, self._score = trunk, device, score
         self._reader = Reader(trunk, device)
-        self._score = score
 
     def prefill(
         self, prompts: Sequence[Sequence[int]], rows: torch.Tensor, room: int
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Read each prompt once, then repeat its cache."""
+        self._reader = Reader(self._trunk, self._device, room=room)
         hidden = self._reader.read(prompts)
         if len(rows) != len(prompts):
             self._reader.select(rows)
