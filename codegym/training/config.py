@@ -52,7 +52,7 @@ class TrainConfig:
             whichever is given.
         max_new_tokens: Longest program, the end token included.
         grammar: Write only valid Python, in training and evaluation; see
-            ``codegym.rollout.collect.Decoding``.
+            ``codegym.rollout.program_writer.Decoding``.
         eval_count: Held-out tasks of the first and last evaluation.
         curve_count: Held-out tasks of each evaluation in between.
         curve_points: How many evaluations in between.

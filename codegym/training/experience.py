@@ -20,8 +20,9 @@ from gymnasium.vector import VectorEnv
 from codegym.episode import ProgramEnv, Request
 from codegym.errors import ConfigError
 from codegym.policy import Policy
-from codegym.rollout.collect import Clock, Decoding, Rollout, collect
+from codegym.rollout.collect import Clock, Rollout, collect
 from codegym.rollout.demonstrations import Demonstrations, reference_ids
+from codegym.rollout.program_writer import Decoding
 from codegym.tasks.task import Task
 from codegym.training.config import TrainConfig
 from codegym.training.prefix_curriculum import make_prefix_curriculum
