@@ -148,6 +148,13 @@ def read_options(spec: str, kind: type[Options], what: str) -> Options:
     return options
 
 
+def grader_spec(address: str) -> str:
+    """Return the sandbox at an address, as ``make_sandbox`` takes it."""
+    if address.startswith("ray://"):
+        return address
+    return f"ray?address={address}" if address else "ray"
+
+
 def check_address(address: str) -> None:
     """Refuse what is no address.
 

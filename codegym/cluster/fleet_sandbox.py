@@ -31,6 +31,9 @@ CLOSE_WAIT_S = 15.0
 _log = logging.getLogger(__name__)
 _sandboxes: "weakref.WeakSet[FleetSandbox]" = weakref.WeakSet()
 _hooks: set[str] = set()
+# What a forked process must not destroy: it would tell the cluster that the parent's actors are
+# needed no more.
+_of_parents: list[object] = []
 
 
 class Fleet(Protocol):
@@ -247,6 +250,7 @@ class FleetSandbox(Channel):
     def _forget(self) -> None:
         """Be closed in a forked process, without touching what belongs to the parent."""
         channels = [*self._channels, self]
+        _of_parents.append((self._dispatch, self._events, self._fleet))
         self._begin()
         self._why_closed = "a sandbox on Ray does not work in a forked process"
         for channel in channels:

@@ -125,6 +125,9 @@ class RemoteAuthors:
         """Return an author with a policy's present weights, which are put once a version."""
         if not self._actors:
             self._find_actors(policy)
+        elif self.losses:
+            # Where nodes came back, lost actors are replaced.
+            self._join(self._troupe.start(policy))
         held = self._pinned
         if held is None or held[0] is not policy or held[1] != policy.version:
             self._pinned = held = policy, policy.version, self._troupe.put(policy)
@@ -186,11 +189,6 @@ class RemoteAuthors:
             self.losses += 1
             del self._actors[actor.name], self._busy[actor.name]
             self._troupe.lose(actor)
-
-    def look(self, policy: Policy) -> None:
-        """Replace actors that were lost, where there are nodes for them."""
-        if self.losses:
-            self._join(self._troupe.start(policy))
 
     def _join(self, actors: Sequence[RemoteActor]) -> None:
         for actor in actors:

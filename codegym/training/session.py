@@ -106,9 +106,10 @@ def train(
     trainer = prepare(make_config(config, **settings), out, watch=watch)
     # A start that fails leaves no folder behind, and with ``overwrite`` the old run in it.
     trainer.folder.check_free(overwrite=overwrite)
-    trainer.rehearse()
-    trainer.folder.create(trainer.config.to_mapping(), overwrite=overwrite)
-    return _finish(trainer, complete=trainer.run())
+    with trainer.connected():
+        trainer.rehearse()
+        trainer.folder.create(trainer.config.to_mapping(), overwrite=overwrite)
+        return _finish(trainer, complete=trainer.run())
 
 
 def prepare(

@@ -9,7 +9,7 @@ import dataclasses
 import threading
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
@@ -18,6 +18,9 @@ import numpy as np
 import torch
 
 from codegym import registry
+from codegym.cluster.cluster_address import WriterOptions, grader_spec, read_options
+from codegym.cluster.connection import held
+from codegym.cluster.remote_authors import RemoteAuthors, ray_authors
 from codegym.errors import TaskError, TrainingDivergedError
 from codegym.grading.judge import Judge
 from codegym.learning.agent import Agent
@@ -92,6 +95,12 @@ class Trainer:
         self.stopped_by = 0
         self.sandbox: Sandbox | None = None
         self._first: Policy | None = None
+        self._authors: RemoteAuthors | None = None
+        self._isolation = config.isolation
+        if config.ray:
+            address = read_options(config.ray, WriterOptions, "--ray").address
+            if config.isolation == "auto":
+                self._isolation = grader_spec(address)
         self.phases = phases_of(config)
         # Names are looked up before anything slow begins.
         for phase in self.phases:
@@ -105,13 +114,24 @@ class Trainer:
         self.train_tasks = load_tasks(config.tasks) if config.tasks else None
         self.eval_tasks = load_tasks(config.eval_tasks) if config.eval_tasks else None
 
+    def connected(self) -> AbstractContextManager[None]:
+        """Stay connected to the run's Ray cluster, if it has one, for rehearsal and run.
+
+        Raises:
+            MissingExtraError: Ray is not installed.
+            ClusterError: No cluster answers.
+        """
+        if not self.config.ray:
+            return nullcontext()
+        return held(read_options(self.config.ray, WriterOptions, "--ray").address)
+
     def rehearse(self) -> None:
         """Make the sandbox, the policy and the environments once, before anything is written.
 
         Raises:
             CodegymError: A setting cannot be used on this machine, or with these tasks.
         """
-        with make_sandbox(self.config.isolation, workers=1) as self.sandbox:
+        with make_sandbox(self._isolation, workers=1) as self.sandbox:
             self._first = self._first_policy()
             self._make_envs(self._first)
 
@@ -140,6 +160,8 @@ class Trainer:
             ConfigError: Another process trains in the folder, or versions or the processor differ
                 from those that the run was begun with.
             SandboxError: The sandbox broke.
+            ClusterError: No Ray cluster answers, or it has lost all its nodes; the run can be
+                resumed.
             TrainingDivergedError: The policy collapsed; the last good checkpoint is kept.
         """
         with ExitStack() as stack:
@@ -151,8 +173,11 @@ class Trainer:
                 self.config.threads or before.get("threads", 0) or torch.get_num_threads()
             )
             self.sandbox = stack.enter_context(
-                make_sandbox(self.config.isolation, workers=self.config.workers or None)
+                make_sandbox(self._isolation, workers=self.config.workers or None)
             )
+            if self.config.ray:
+                self._authors = ray_authors(self.config.ray, threads=torch.get_num_threads())
+                stack.callback(self._authors.close)
             self._check_numerics(before, elsewhere=elsewhere)
             stack.enter_context(stopping_on_signals(self.stop))
             policy, progress, state = self._begin(resume, good)
@@ -247,7 +272,7 @@ class Trainer:
         # An environment with a reward of its own is measured by that.
         measured = make_reward("pass_rate") if self.reward else None
         self.eval_env = self._make_env(policy, self.eval_tasks, measured)
-        self._experience = make_experience(self.config, self.env)
+        self._experience = make_experience(self.config, self.env, self._authors)
 
     def _make_env(self, policy: Policy, tasks: TaskSource | None, reward: Any) -> Any:
         config = self.config
@@ -319,6 +344,8 @@ class Trainer:
                 cure="raise max_new_tokens if they are longer; codegym check source URI says "
                 "which tasks are unfit",
             )
+        if wanted.tasks:
+            metrics["sampling_lag_updates"] = float(self._experience.lag)
         learning = perf_counter()
         metrics |= agent.update(trajectories, progress=share)
         now = perf_counter()

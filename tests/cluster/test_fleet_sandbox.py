@@ -181,7 +181,8 @@ def test_a_forked_process_is_refused_and_its_parent_goes_on():
                 sandbox.submit(simple())
             except SandboxError as error:
                 code = 0 if "forked" in str(error) else 2
-            os._exit(code)
+            finally:
+                os._exit(code)
         assert os.waitpid(child, 0)[1] == 0
         assert len(sandbox.run([simple(1)])) == 1
 

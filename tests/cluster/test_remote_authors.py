@@ -162,7 +162,7 @@ def test_a_lost_actor_changes_no_bit():
     begun.poll()
     assert numbers(begun.wait()) == numbers(rollout(made).wait())
     assert authors.losses == 1
-    authors.look(made)
+    authors.pin(made)
     assert len(troupe.all) == 3
 
 
