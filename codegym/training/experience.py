@@ -76,6 +76,7 @@ class Experience:
         sampler: Draws the tasks.
         prefix: The prefix curriculum, or None.
         lag: How many updates before theirs the last programs were begun, at most ``ahead``.
+        tasks: The tasks that the last programs were written for, by id.
         stage: Stage at which the last programs were written; it changes when programs become harder
             or easier by plan.
 
@@ -92,6 +93,7 @@ class Experience:
         self._every = UniformSampler(env.source)
         self.stage: Stage = (0, 0)
         self.lag = 0
+        self.tasks: dict[str, Task] = {}
         self._shown: _Shown | None = None
         self._written: deque[_Written] = deque()
 
@@ -137,6 +139,7 @@ class Experience:
         demonstrations = shown.demonstrations.wait() if shown else []
         clock.sampling_s += sampled - began
         clock.waiting_s += perf_counter() - sampled
+        self.tasks = {task.task_id: task for task in written.tasks} if written else {}
         if written:
             self.stage = written.stage
             self._observe(written.tasks, groups)
@@ -316,6 +319,7 @@ class SteppedExperience:
                     expected=f"{plain!r}, where the environment is stepped",
                 )
         self._seed, self._env, self.lag = config.seed, env, 0
+        self.tasks: dict[str, Task] = {}
 
     def gather(
         self,

@@ -204,7 +204,10 @@ def test_a_connection_of_the_user_is_used_and_left_alone(two_nodes):
 
 
 def test_too_many_reserved_cpus_are_refused(two_nodes):
-    with pytest.warns(UserWarning), pytest.raises(SandboxUnavailableError, match="schedulable|free"):
+    with (
+        pytest.warns(UserWarning),
+        pytest.raises(SandboxUnavailableError, match="schedulable|free"),
+    ):
         codegym.make_sandbox("ray?cpus=64&start_s=3")
 
 
