@@ -9,6 +9,8 @@ import warnings
 import psutil
 import pytest
 
+# On a busy machine a node takes longer to start than Ray waits by itself.
+os.environ.setdefault("RAY_raylet_start_wait_time_s", "240")
 STORE_BYTES = 90 << 20
 # The head notices a lost node after a few seconds instead of half a minute.
 QUICK = {

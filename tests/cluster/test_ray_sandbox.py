@@ -204,11 +204,9 @@ def test_a_connection_of_the_user_is_used_and_left_alone(two_nodes):
 
 
 def test_too_many_reserved_cpus_are_refused(two_nodes):
-    with (
-        pytest.warns(UserWarning),
-        pytest.raises(SandboxUnavailableError, match="schedulable|free"),
-    ):
+    with pytest.warns(UserWarning), pytest.raises(SandboxUnavailableError) as caught:
         codegym.make_sandbox("ray?cpus=64&start_s=3")
+    assert "not schedulable" in str(caught.value) or "free" in str(caught.value)
 
 
 def test_a_killed_raylet_in_mid_batch_loses_nothing(two_nodes):
