@@ -6,8 +6,6 @@ import subprocess
 import sys
 import threading
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from codegym.cluster.cluster_address import find_address
@@ -61,16 +59,6 @@ def release() -> None:
 
         if ray.is_initialized():
             ray.shutdown()
-
-
-@contextmanager
-def held(address: str) -> Iterator[None]:
-    """Stay connected for a while; see ``hold``."""
-    hold(address)
-    try:
-        yield
-    finally:
-        release()
 
 
 def _check_same(ray: Any, address: str) -> None:

@@ -5,7 +5,7 @@ files of a checkpoint and its weights as arrays, so that nothing is unpickled in
 """
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,17 +30,22 @@ class PolicyActor:
         self._policy: Policy | None = None
         self._version = -1
 
-    def start(self, files: Mapping[str, bytes], threads: int) -> dict[str, Any]:
+    def start(
+        self,
+        files: Mapping[str, bytes],
+        threads: int,
+        load: Callable[[Path], Policy],
+        facts: Callable[[], Mapping[str, Any]],
+    ) -> Mapping[str, Any]:
         """Open the policy; return what its numbers depend on.
 
         Args:
             files: The files of a policy's folder, by relative path.
             threads: Number of torch's threads, which decides how sums are rounded.
+            load: Opens such a folder.
+            facts: Returns what numbers depend on here.
         """
         import torch
-
-        from codegym.measuring.numerics import numerics
-        from codegym.policies.checkpoint import load_policy
 
         torch.set_num_threads(threads)
         with tempfile.TemporaryDirectory(prefix="codegym-policy-") as folder:
@@ -48,10 +53,10 @@ class PolicyActor:
                 path = Path(folder) / name
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(data)
-            self._policy = load_policy(folder)
+            self._policy = load(Path(folder))
         self._policy.module.eval()
         self._policy.prepare()
-        return numerics()
+        return facts()
 
     def write(
         self, version: int, weights: Weights, call: WriteCall, state: NDArray[np.uint8]
@@ -78,17 +83,19 @@ class PolicyActor:
             return error
 
 
-def policy_files(policy: Policy) -> dict[str, bytes]:
-    """Return the files of a policy's checkpoint by relative path."""
-    from codegym.policies.checkpoint import resolve, save_policy
+def policy_files(policy: Policy, save: Callable[[Policy, Path], None]) -> dict[str, bytes]:
+    """Return the files of a policy's folder by relative path.
 
+    Args:
+        policy: The policy.
+        save: Writes it into a folder.
+    """
     with tempfile.TemporaryDirectory(prefix="codegym-policy-") as parent:
         folder = Path(parent) / "policy"
-        save_policy(policy, folder)
-        found = resolve(folder)
+        save(policy, folder)
         return {
-            path.relative_to(found).as_posix(): path.read_bytes()
-            for path in sorted(found.rglob("*"))
+            path.relative_to(folder).as_posix(): path.read_bytes()
+            for path in sorted(folder.rglob("*"))
             if path.is_file()
         }
 

@@ -14,7 +14,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from codegym.cluster.cluster_address import WriterOptions
 from codegym.cluster.connection import release
 from codegym.cluster.policy_actor import PolicyActor, policy_files, take_weights
-from codegym.cluster.remote_authors import LostActorError
+from codegym.cluster.remote_authors import LostActorError, PolicyCopies
 from codegym.errors import ClusterError, CodegymError
 from codegym.policy import Generation, Policy
 from codegym.rollout.authors import WriteCall
@@ -47,10 +47,11 @@ class RayTroupe:
     Args:
         options: See ``WriterOptions``.
         threads: Number of torch's threads in each.
+        copies: How a policy is copied to a node.
     """
 
-    def __init__(self, options: WriterOptions, threads: int) -> None:
-        self._options, self._threads = options, threads
+    def __init__(self, options: WriterOptions, threads: int, copies: PolicyCopies) -> None:
+        self._options, self._threads, self._copies = options, threads, copies
         self._actors: dict[str, RayPolicyActor] = {}
         self._closed = False
 
@@ -63,7 +64,8 @@ class RayTroupe:
         places = self._places()
         if not places:
             return []
-        files = ray.put(policy_files(policy))
+        copies = self._copies
+        files = ray.put(policy_files(policy, copies.save))
         begun = []
         for node_id in places:
             handle = (
@@ -77,7 +79,9 @@ class RayTroupe:
                 .remote()
             )
             actor = RayPolicyActor(node_id, handle)
-            begun.append((actor, handle.start.remote(files, self._threads)))
+            begun.append(
+                (actor, handle.start.remote(files, self._threads, copies.load, copies.facts))
+            )
         end = time.monotonic() + self._options.start_s
         return [actor for actor, facts in begun if self._started(actor, facts, end)]
 
@@ -96,16 +100,12 @@ class RayTroupe:
         return places
 
     def _started(self, actor: RayPolicyActor, facts: Any, end: float) -> bool:
-        from codegym.measuring.numerics import REPORTED, changed, numerics
-
         try:
             theirs = ray.get(facts, timeout=max(0.1, end - time.monotonic()))
         except ray.exceptions.RayError:
             _kill(actor)
             return False
-        serious = {
-            name: pair for name, pair in changed(numerics(), theirs).items() if name not in REPORTED
-        }
+        serious = self._copies.differing(self._copies.facts(), theirs)
         if serious:
             _kill(actor)
             raise ClusterError(

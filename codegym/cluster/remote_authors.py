@@ -6,15 +6,14 @@ writes it, and how often it is begun again after an actor is lost, changes no bi
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from codegym.cluster.cluster_address import WriterOptions, read_options
-from codegym.cluster.connection import hold, release
 from codegym.errors import ClusterError, CodegymError
 from codegym.policy import Generation, Policy
 from codegym.rollout.authors import WriteCall, skip_call
@@ -274,24 +273,19 @@ class RemoteWritings:
         return self._authors.finish(self._policy, self._begun.pop(0))
 
 
-def ray_authors(spec: str, *, threads: int) -> RemoteAuthors:
-    """Connect to a Ray cluster for the rollouts of a run.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyCopies:
+    """How a policy is copied to a node; each a function of a module.
 
-    Args:
-        spec: ``ADDRESS[?key=value&...]``; see ``WriterOptions``.
-        threads: Number of torch's threads in each actor.
-
-    Raises:
-        UnknownNameError, ConfigError: An option does not exist, or cannot be used.
-        MissingExtraError: Ray is not installed.
-        ClusterError: No cluster answers.
+    Attributes:
+        save: Writes a policy into a folder.
+        load: Reads what ``save`` wrote.
+        facts: Returns what the numbers of a process depend on.
+        differing: Returns what differs between the facts of two processes and can change a number:
+            name -> (first, second).
     """
-    options = read_options(spec, WriterOptions, "--ray")
-    hold(options.address)
-    try:
-        from codegym.cluster.ray_troupe import RayTroupe
 
-        return RemoteAuthors(RayTroupe(options, threads), patience_s=options.patience_s)
-    except BaseException:
-        release()
-        raise
+    save: Callable[[Policy, Path], None]
+    load: Callable[[Path], Policy]
+    facts: Callable[[], Mapping[str, Any]]
+    differing: Callable[[Mapping[str, Any], Mapping[str, Any]], Mapping[str, tuple[Any, Any]]]

@@ -9,7 +9,7 @@ import dataclasses
 import threading
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from contextlib import ExitStack
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
@@ -19,15 +19,15 @@ import torch
 
 from codegym import registry
 from codegym.cluster.cluster_address import WriterOptions, grader_spec, read_options
-from codegym.cluster.connection import held
-from codegym.cluster.remote_authors import RemoteAuthors, ray_authors
+from codegym.cluster.entrances import ray_authors
+from codegym.cluster.remote_authors import PolicyCopies, RemoteAuthors
 from codegym.errors import TaskError, TrainingDivergedError
 from codegym.grading.judge import Judge
 from codegym.learning.agent import Agent
 from codegym.measuring.evaluation import EvaluationReport, evaluate, held_out, reference_loss
 from codegym.measuring.hidden_tests import hidden_gap
 from codegym.measuring.kept_programs import chosen, kept_row
-from codegym.measuring.numerics import changed, numerics, refuse_changes
+from codegym.measuring.numerics import changed, numerics, refuse_changes, serious_changes
 from codegym.measuring.run_report import KINDS
 from codegym.policies.checkpoint import load_policy, load_trainer, save_policy
 from codegym.policies.factory import make_policy
@@ -120,17 +120,6 @@ class Trainer:
         self.train_tasks = load_tasks(config.tasks) if config.tasks else None
         self.eval_tasks = load_tasks(config.eval_tasks) if config.eval_tasks else None
 
-    def connected(self) -> AbstractContextManager[None]:
-        """Stay connected to the run's Ray cluster, if it has one, for rehearsal and run.
-
-        Raises:
-            MissingExtraError: Ray is not installed.
-            ClusterError: No cluster answers.
-        """
-        if not self.config.ray:
-            return nullcontext()
-        return held(read_options(self.config.ray, WriterOptions, "--ray").address)
-
     def rehearse(self) -> None:
         """Make the sandbox, the policy and the environments once, before anything is written.
 
@@ -182,7 +171,16 @@ class Trainer:
                 make_sandbox(self._isolation, workers=self.config.workers or None)
             )
             if self.config.ray:
-                self._authors = ray_authors(self.config.ray, threads=torch.get_num_threads())
+                self._authors = ray_authors(
+                    self.config.ray,
+                    threads=torch.get_num_threads(),
+                    copies=PolicyCopies(
+                        save=save_policy,
+                        load=load_policy,
+                        facts=numerics,
+                        differing=serious_changes,
+                    ),
+                )
                 stack.callback(self._authors.close)
             self._check_numerics(before, elsewhere=elsewhere)
             stack.enter_context(stopping_on_signals(self.stop))

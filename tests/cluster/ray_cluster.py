@@ -32,10 +32,12 @@ def cluster(nodes=2, connect=False):
     head = {"num_cpus": 1, "object_store_memory": STORE_BYTES, "include_dashboard": False}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        made = Cluster(initialize_head=True, head_node_args=head | {"_system_config": QUICK})
+        made = patiently(
+            lambda: Cluster(initialize_head=True, head_node_args=head | {"_system_config": QUICK})
+        )
         try:
             for _ in range(nodes - 1):
-                made.add_node(num_cpus=1, object_store_memory=STORE_BYTES)
+                add_node(made)
             if connect:
                 ray.init(address=made.address, log_to_driver=False, logging_level="ERROR")
             yield made
@@ -43,6 +45,22 @@ def cluster(nodes=2, connect=False):
             ray.shutdown()
             made.shutdown()
     wait_until(lambda: not ray_processes(before), "processes of Ray are left")
+
+
+def patiently(start):
+    """Start a node of Ray, which gives up on a busy machine after a fixed time, up to four times."""
+    for _ in range(3):
+        try:
+            return start()
+        except Exception as error:
+            print(f"a node does not start: {error}")
+            time.sleep(5)
+    return start()
+
+
+def add_node(made):
+    """Add a node of one CPU to a cluster."""
+    return patiently(lambda: made.add_node(num_cpus=1, object_store_memory=STORE_BYTES))
 
 
 def ray_processes(before):

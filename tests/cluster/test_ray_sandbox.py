@@ -18,7 +18,7 @@ from codegym.cluster.ray_fleet import RayFleet
 from codegym.errors import ConfigError, SandboxError, SandboxUnavailableError
 from codegym.grading.judge import Judge
 from codegym.sandbox.limits import Limits
-from tests.cluster.ray_cluster import cluster, graders, kill_raylet, wait_for_nodes, wait_until
+from tests.cluster.ray_cluster import add_node, graders, kill_raylet, wait_for_nodes, wait_until
 from tests.cluster.test_fleet_sandbox import CALLS, PAIRS, PROGRAMS, simple
 
 pytestmark = [
@@ -30,13 +30,6 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
 ]
 pytest.importorskip("ray", reason="Ray is not installed (extra ray)")
-
-
-@pytest.fixture(scope="module")
-def two_nodes():
-    with cluster(connect=True) as made:
-        wait_for_nodes(2)
-        yield made
 
 
 @pytest.fixture
@@ -210,7 +203,7 @@ def test_too_many_reserved_cpus_are_refused(two_nodes):
 
 
 def test_a_killed_raylet_in_mid_batch_loses_nothing(two_nodes):
-    node = two_nodes.add_node(num_cpus=1, object_store_memory=90 << 20)
+    node = add_node(two_nodes)
     wait_for_nodes(3)
     pairs = [(f"{PROGRAMS[number % 3]}# {number}", CALLS) for number in range(400)]
     with codegym.make_sandbox("ray") as sandbox:

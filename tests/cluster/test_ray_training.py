@@ -17,7 +17,7 @@ from codegym.errors import ClusterError
 from codegym.policies.checkpoint import load_policy
 from codegym.training import session
 from codegym.training.run_folder import RunFolder
-from tests.cluster.ray_cluster import cluster, kill_raylet, wait_for_nodes, wait_until
+from tests.cluster.ray_cluster import add_node, kill_raylet, wait_for_nodes, wait_until
 
 pytestmark = [
     pytest.mark.slow,
@@ -33,7 +33,7 @@ SETTINGS = {
     "updates": 4,
     "warm_start_programs": 0,
     "tasks": "composites?domain=small&depth=1&size=64",
-    "eval_tasks": "composites?domain=small&depth=1&size=16&split=test",
+    "eval_tasks": "composites?domain=small&depth=2&size=16&split=test",
     "eval_count": 8,
     "curve_count": 4,
     "curve_points": 1,
@@ -44,13 +44,6 @@ SETTINGS = {
     # 200 programs are two calls of Policy.generate, so that both nodes write.
     "agent_settings": {"tasks": 50, "samples": 4},
 }
-
-
-@pytest.fixture(scope="module")
-def two_nodes():
-    with cluster(connect=True) as made:
-        wait_for_nodes(2)
-        yield made
 
 
 def numbers(folder):
@@ -84,7 +77,7 @@ def test_a_run_on_two_nodes_has_the_bits_of_a_local_run(two_nodes, tmp_path):
 
 def test_a_node_lost_in_mid_run_changes_no_bit(two_nodes, tmp_path):
     here = session.train(SETTINGS, out=tmp_path / "here")
-    node = two_nodes.add_node(num_cpus=1, object_store_memory=90 << 20)
+    node = add_node(two_nodes)
     wait_for_nodes(3)
     updates = []
 

@@ -9,6 +9,7 @@ from codegym.cluster.policy_actor import PolicyActor, load_weights, policy_files
 from codegym.cluster.remote_authors import LostActorError, RemoteAuthors
 from codegym.episode import Request
 from codegym.errors import ClusterError, ConfigError
+from codegym.policies.checkpoint import load_policy, save_policy
 from codegym.policy import Policy
 from codegym.rollout.authors import WriteCall, skip_call, write_call
 from codegym.rollout.collect import Rollout
@@ -32,7 +33,7 @@ class HereActor:
     def __init__(self, name, files):
         self.name, self.alive, self.versions = name, True, []
         self._actor = PolicyActor()
-        self._actor.start(files, torch.get_num_threads())
+        self._actor.start(files, torch.get_num_threads(), load_policy, dict)
 
     def write(self, version, weights, call, state):
         if not self.alive:
@@ -55,7 +56,7 @@ class HereTroupe:
     def start(self, policy):
         lacking = min(self.left, 2 - sum(actor.alive for actor in self.all))
         self.left -= lacking
-        files = policy_files(policy) if lacking else {}
+        files = policy_files(policy, save_policy) if lacking else {}
         new = [HereActor(f"actor {len(self.all) + number}", files) for number in range(lacking)]
         self.all += new
         return new
