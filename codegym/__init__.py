@@ -26,8 +26,9 @@ if TYPE_CHECKING:
     from codegym.policies.factory import make_policy
     from codegym.policy import Policy
     from codegym.rewards import Reward, make_reward
-    from codegym.rollout.collect import Decoding, collect
+    from codegym.rollout.collect import collect
     from codegym.rollout.environments import make_env
+    from codegym.rollout.program_writer import Decoding
     from codegym.sandbox import Sandbox, make_sandbox
     from codegym.sources import TaskSource, load_tasks
     from codegym.training.by_name import evaluate, make_agent
@@ -46,7 +47,7 @@ _LAZY = {
     "Agent": "codegym.learning.agent",
     "AsyncJudge": "codegym.grading.async_judge",
     "Batch": "codegym.trajectory",
-    "Decoding": "codegym.rollout.collect",
+    "Decoding": "codegym.rollout.program_writer",
     "EvaluationReport": "codegym.measuring.evaluation",
     "Judge": "codegym.grading.judge",
     "Policy": "codegym.policy",

@@ -12,6 +12,7 @@
     |   |-- SandboxUnavailableError      this machine refuses the isolation that was asked for
     |   `-- FaultyTestError (TaskError)  a task's own test failed by itself: never a verdict either
     |-- CheckpointError                  a truncated or foreign checkpoint, or of another version
+    |-- ClusterError                     a Ray cluster cannot be reached, or has lost its nodes
     |-- TrainingDivergedError            a run stopped because its policy collapsed
     |-- ConformanceError (AssertionError)    a plug-in that breaks its contract (codegym check)
     `-- MissingExtraError (ImportError)  an optional dependency that is not installed
@@ -235,6 +236,10 @@ class CheckpointError(CodegymError):
     """A checkpoint cannot be read or written: truncated, foreign, or of another version."""
 
 
+class ClusterError(CodegymError):
+    """A Ray cluster cannot be reached or used, or has lost all its nodes."""
+
+
 class TrainingDivergedError(CodegymError):
     """Training was stopped because the policy collapsed; the last good checkpoint is kept."""
 
@@ -260,6 +265,7 @@ EXTRAS = {
     "wandb": "wandb",
     "trackio": "trackio",
     "hypothesis": "mining",
+    "ray": "ray",
     **dict.fromkeys(
         (
             *("torch", "stable_baselines3", "transformers", "peft", "tokenizers", "safetensors"),

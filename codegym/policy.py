@@ -225,6 +225,26 @@ class Policy(ABC):
         of that distribution, and the masks are returned, for ``evaluate`` to score under.
         """
 
+    def skip(self, rng: "torch.Generator", *, programs: int, budget: int) -> None:
+        """Move a generator to where ``generate`` leaves it, without writing anything.
+
+        Optional: programs are then written on several machines, to the same bits.
+
+        Args:
+            rng: The generator that ``generate`` would be given.
+            programs: Number of programs that it would write, not ``deterministic``.
+            budget: Its budget.
+
+        Raises:
+            ConfigError: What this policy draws cannot be foreseen.
+        """
+        raise ConfigError(
+            "this policy's programs cannot be written on several machines",
+            value=self.name,
+            expected="a policy with skip",
+            cure="train without --ray",
+        )
+
     @abstractmethod
     def evaluate(
         self, batch: Batch, *, temperature: float | NDArray[np.float32] = 1.0

@@ -29,6 +29,7 @@ _TABLES = {
         "namespace": "codegym.sandbox.bubblewrap:NamespaceLauncher",
         "landlock": "codegym.sandbox.landlock:LandlockLauncher",
         "unsafe": "codegym.sandbox.unsafe:UnsafeLauncher",
+        "ray": "codegym.cluster.ray_sandbox:RaySandbox",
     },
     "samplers": {
         "uniform": "codegym.training.task_sampler:UniformSampler",

@@ -39,6 +39,8 @@ from codegym.training.comparison_run import (
     train_or_read,
 )
 from codegym.training.interrupts import explained, this_command
+from codegym.training.ray_option import ray_option, trial_cluster
+from codegym.training.trials import Trial
 
 _AGENTS = "rft,actor_critic,ppo,sb3_ppo,rltf,grpo,rloo,coderl,sft"
 _MINUTES = 2.0
@@ -134,6 +136,28 @@ class Comparison:
     seeds: Sequence[int]
     out: Path
 
+    def trials(self, seed: int) -> list[Trial]:
+        """Return the warm start of a seed and then every variant."""
+        # Another warm start is another policy, so runs from the old policy are not reused.
+        digest = hashlib.sha256(repr(sorted(self.start.items())).encode()).hexdigest()[:8]
+        start = self.out / f"start-{digest}-{seed}"
+        warm = Trial(
+            label="warm start", seed=seed, folder=start, settings={**self.start, "seed": seed}
+        )
+        return [
+            warm,
+            *(
+                Trial(
+                    label=label,
+                    seed=seed,
+                    folder=self.out / f"{name}-{seed}",
+                    settings={**config, "seed": seed, "policy": str(start / "checkpoint")},
+                    start=start,
+                )
+                for name, label, config in self.configs
+            ),
+        ]
+
     def departures(self) -> dict[str, dict[str, tuple[Any, Any]]]:
         """Return the settings that differ from the papers; see ``departures_by_label``."""
         return departures_by_label(
@@ -141,16 +165,18 @@ class Comparison:
         )
 
     def runs(self) -> Iterator[ComparisonRun]:
-        """Yield the warm start and then every variant, seed by seed."""
+        """Yield the warm start and then every variant, seed by seed.
+
+        Raises:
+            Interrupted: A signal stopped a run, which can be continued.
+        """
         for seed in self.seeds:
-            # Another warm start is another policy, so runs from the old policy are not reused.
-            digest = hashlib.sha256(repr(sorted(self.start.items())).encode()).hexdigest()[:8]
-            folder = self.out / f"start-{digest}-{seed}"
-            start = _train("warm start", seed, folder, {**self.start, "seed": seed})
-            yield start
-            for name, label, config in self.configs:
-                settings = {**config, "seed": seed, "policy": str(folder / "checkpoint")}
-                yield _train(label, seed, self.out / f"{name}-{seed}", settings, start=start)
+            start: ComparisonRun | None = None
+            for trial in self.trials(seed):
+                curve = train_or_read(trial.folder, trial.settings, start=start)
+                run = ComparisonRun(trial.label, seed, curve)
+                start = start or run
+                yield run
 
 
 @click.command()
@@ -233,6 +259,7 @@ class Comparison:
     help="Longest program in tokens.",
 )
 @click.option("--threads", type=click.IntRange(min=1), help="Number of torch's threads.")
+@ray_option
 @click.option(
     "--out",
     type=click.Path(file_okay=False, path_type=Path),
@@ -241,7 +268,9 @@ class Comparison:
     help="Folder for the runs, results.json, learning.png and profiles.png.",
 )
 @with_output
-def command(output: Output, threads: int | None, acceptance: bool, **options: Any) -> None:
+def command(
+    output: Output, threads: int | None, acceptance: bool, ray: str | None, **options: Any
+) -> None:
     """Compare agents from the same warm starts, after equal minutes and equal programs.
 
     A variant is AGENT[:PRESET][?KEY=VALUE&...][@MINUTES].
@@ -260,7 +289,10 @@ def command(output: Output, threads: int | None, acceptance: bool, **options: An
         bar = progress.add_task("runs", total=total)
         runs = []
         saved = f"finished runs, and the checkpoint of the last one, in {options['out']}"
-        with explained(saved, this_command()):
+        with explained(saved, this_command()), trial_cluster(ray) as cluster:
+            if cluster is not None:
+                every = [each for seed in comparison.seeds for each in comparison.trials(seed)]
+                cluster.train(every)
             for run in comparison.runs():
                 runs.append(run)
                 progress.advance(bar)
@@ -333,19 +365,3 @@ def _comparison(
         seeds=range(first_seed, first_seed + seeds),
         out=out,
     )
-
-
-def _train(
-    label: str,
-    seed: int,
-    path: Path,
-    settings: Mapping[str, Any],
-    *,
-    start: ComparisonRun | None = None,
-) -> ComparisonRun:
-    """Train or read a run.
-
-    Raises:
-        Interrupted: A signal stopped the run, which can be continued.
-    """
-    return ComparisonRun(label, seed, train_or_read(path, settings, start=start))

@@ -1,16 +1,14 @@
-"""check_sandbox: checks that a launcher's sandboxes keep their guarantees."""
+"""check_sandbox: checks that sandboxes of a kind keep their guarantees."""
 
 import os
 import sys
 import time
 import warnings
-from collections.abc import Callable
 from typing import Any
 
-from codegym.errors import ConformanceError
+from codegym.errors import ConformanceError, SandboxError
 from codegym.sandbox import wire
-from codegym.sandbox.job import ExecutionResult, Job
-from codegym.sandbox.launcher import Launcher
+from codegym.sandbox.job import ExecutionResult, Job, Sandbox
 from codegym.sandbox.limits import Limits
 from codegym.sandbox.pool import PoolSandbox
 
@@ -42,39 +40,54 @@ _POISON = (
 )
 
 
-def check_sandbox(launcher_class: Callable[..., Launcher]) -> None:
-    """Start a pool on a launcher and check its guarantees.
+def check_sandbox(plugin: Any) -> None:
+    """Start a sandbox of a kind and check its guarantees.
 
     Programs run under the caller's Python. Every limit ends a run and is named in the result. A
     crash is reported in the result. A program cannot affect the next program, and unless the
-    isolation is called ``unsafe`` it cannot reach the host.
+    isolation is called ``unsafe`` it cannot reach the host. Tickets belong to their channel, and
+    a closed sandbox refuses jobs.
 
     Args:
-        launcher_class: The launcher to check; called like a launcher of the registry.
+        plugin: What the registry holds under a name: a launcher, which is called with
+            ``packages``, or a class with ``from_spec``, which makes whole sandboxes.
 
     Raises:
         ConformanceError: The sandbox breaks a guarantee; the message names it.
         SandboxUnavailableError: The isolation does not work on this machine.
+        MissingExtraError: The kind needs a package that is not installed.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)
-        launcher = launcher_class(packages=())
     os.environ["CODEGYM_CHECK"] = "visible"
     try:
-        with PoolSandbox(launcher, workers=1) as sandbox:
+        sandbox = _made(plugin)
+        with sandbox:
             _check_answers(sandbox)
             _check_limits(sandbox)
             _check_crashes(sandbox)
-            if launcher.isolation != "unsafe":
+            _check_channels(sandbox)
+            if sandbox.isolation != "unsafe":
                 _check_escapes(sandbox)
+        _check_closed(sandbox)
     finally:
         del os.environ["CODEGYM_CHECK"]
 
 
-def _run(sandbox: PoolSandbox, program: str, limits: Limits | None = None) -> ExecutionResult:
+def _made(plugin: Any) -> Sandbox:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        if hasattr(plugin, "from_spec"):
+            sandbox: Sandbox = plugin.from_spec("ray", workers=1)
+            return sandbox
+        return PoolSandbox(plugin(packages=()), workers=1)
+
+
+def _job(program: str, limits: Limits | None = None) -> Job:
     payload = wire.dumps({"function": "f", "calls": [[[1], {}]]})
-    job = Job(program=program, mode="call", payload=payload, limits=limits or Limits(wall_s=20.0))
-    return sandbox.run([job])[0]
+    return Job(program=program, mode="call", payload=payload, limits=limits or Limits(wall_s=20.0))
+
+
+def _run(sandbox: Sandbox, program: str, limits: Limits | None = None) -> ExecutionResult:
+    return sandbox.run([_job(program, limits)])[0]
 
 
 def _value(result: ExecutionResult) -> Any:
@@ -82,7 +95,7 @@ def _value(result: ExecutionResult) -> Any:
     return replies[0].get("r") if replies else None
 
 
-def _check_answers(sandbox: PoolSandbox) -> None:
+def _check_answers(sandbox: Sandbox) -> None:
     if _value(_run(sandbox, _HONEST)) != 2:
         raise ConformanceError("a right program gives no right answer")
     version = _value(_run(sandbox, "import sys\ndef f(x):\n    return sys.version\n"))
@@ -93,7 +106,7 @@ def _check_answers(sandbox: PoolSandbox) -> None:
         raise ConformanceError("a program affects the next program")
 
 
-def _check_limits(sandbox: PoolSandbox) -> None:
+def _check_limits(sandbox: Sandbox) -> None:
     spin = "def f(x):\n    while x:\n        pass\n"
     for program, limits, expected in (
         (spin, Limits(wall_s=20.0, cpu_s=0.2), "cpu"),
@@ -114,7 +127,7 @@ def _check_limits(sandbox: PoolSandbox) -> None:
         raise ConformanceError("the memory limit is not held")
 
 
-def _check_crashes(sandbox: PoolSandbox) -> None:
+def _check_crashes(sandbox: Sandbox) -> None:
     result = _run(sandbox, "import os\nos._exit(7)\n")
     if result.replies or os.waitstatus_to_exitcode(result.exit_status) != 7:
         raise ConformanceError("a program's exit status is not reported", value=result)
@@ -122,7 +135,29 @@ def _check_crashes(sandbox: PoolSandbox) -> None:
         raise ConformanceError("a crash leaves the sandbox unfit")
 
 
-def _check_escapes(sandbox: PoolSandbox) -> None:
+def _check_channels(sandbox: Sandbox) -> None:
+    first, second = sandbox.channel(), sandbox.channel()
+    tickets = [channel.submit(_job(_HONEST)) for channel in (first, second)]
+    for channel, ticket in zip((first, second), tickets, strict=True):
+        (found,) = channel.collect()
+        if found[0] != ticket or _value(found[1]) != 2:
+            raise ConformanceError("a channel gets another channel's result", value=found)
+    first.submit(_job(_HONEST))
+    first.close()
+    if first.collect(0.0) or _value(_run(sandbox, _HONEST)) != 2:
+        raise ConformanceError("a closed channel gets results, or closes its sandbox")
+
+
+def _check_closed(sandbox: Sandbox) -> None:
+    sandbox.close()
+    try:
+        sandbox.submit(_job(_HONEST))
+    except SandboxError:
+        return
+    raise ConformanceError("a closed sandbox takes a job")
+
+
+def _check_escapes(sandbox: Sandbox) -> None:
     for action, attempt in _ESCAPES.items():
         if _value(_run(sandbox, _ESCAPE.format(attempt=attempt))) is True:
             raise ConformanceError(f"a program can {action}")

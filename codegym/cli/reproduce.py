@@ -15,6 +15,7 @@ from codegym.measuring.output import Output, with_output
 from codegym.measuring.result_table import Column, ResultTable, words
 from codegym.settings import env_args
 from codegym.training.interrupts import Interrupted, explained, this_command
+from codegym.training.ray_option import ray_option, trial_cluster
 
 if TYPE_CHECKING:
     from codegym.experiments.seed_by_seed import SeedBySeed
@@ -81,6 +82,7 @@ def _two_numbers(ctx: click.Context, param: click.Parameter, value: str) -> tupl
     help="An argument of the environment: turns=3.",
 )
 @click.option("--threads", type=click.IntRange(min=1), help="Number of torch's threads.")
+@ray_option
 @click.option(
     "--out",
     type=click.Path(file_okay=False, path_type=Path),
@@ -111,13 +113,15 @@ def command(name: str | None, listed: bool, output: Output, **options: Any) -> N
     if options["threads"]:
         torch.set_num_threads(options["threads"])
     seeds = range(options["first_seed"], options["first_seed"] + most)
-    if options["everything"]:
-        _run_all(scale, seeds, least, options, output)
-        return
-    assert name is not None
-    chosen = _with_env(load_experiment(name), options["env"], env_args(options["env_assignments"]))
-    chosen.check()
-    _run_one(chosen, scale, seeds, least, options, output)
+    with trial_cluster(options["ray"]) as options["cluster"]:
+        if options["everything"]:
+            _run_all(scale, seeds, least, options, output)
+            return
+        assert name is not None
+        chosen = load_experiment(name)
+        chosen = _with_env(chosen, options["env"], env_args(options["env_assignments"]))
+        chosen.check()
+        _run_one(chosen, scale, seeds, least, options, output)
 
 
 def _with_env(chosen: Experiment, env: str | None, arguments: dict[str, Any]) -> Experiment:
@@ -144,7 +148,13 @@ def _run_one(
     from codegym.experiments.seed_by_seed import Budget, SeedBySeed
 
     out = options["out"] or _OUT / chosen.name
-    runs = ExperimentRuns(experiment=chosen, scale=scale, out=out, programs=options["programs"])
+    runs = ExperimentRuns(
+        experiment=chosen,
+        scale=scale,
+        out=out,
+        programs=options["programs"],
+        cluster=options["cluster"],
+    )
     with explained(_saved(out), this_command()):
         if options["mechanism"]:
             found = checkpoint_gradients(runs, seeds[0])
@@ -175,7 +185,12 @@ def _run_all(
 
     out = options["out"] or _OUT
     everything = AllExperiments(
-        scale=scale, out=out, seeds=seeds, least=least, programs=options["programs"]
+        scale=scale,
+        out=out,
+        seeds=seeds,
+        least=least,
+        programs=options["programs"],
+        cluster=options["cluster"],
     )
     with explained(_saved(out), this_command()), _progress(output) as bars:
         rows = everything.run(

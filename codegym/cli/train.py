@@ -113,7 +113,9 @@ class _Watcher:
 @click.option("--minutes", type=float, help="Budget: minutes of training, evaluation left out.")
 @click.option("--updates", type=int, help="Budget: updates of the agent.")
 @click.option("--programs", type=int, help="Budget: programs written.")
-@click.option("--ahead", type=int, help="1 writes the next programs before learning from these.")
+@click.option(
+    "--ahead", type=int, help="Updates whose programs are begun before learning from these."
+)
 @click.option("--warm-start-programs", type=int, help="Demonstrations to learn from first.")
 @click.option("--warm-start-minutes", type=float, help="The same as minutes of training.")
 @click.option("--max-new-tokens", type=int, help="Longest program in tokens.")
@@ -133,6 +135,14 @@ class _Watcher:
 @click.option("--seed", type=int, help="Seed of everything that is drawn.")
 @click.option("--isolation", help="Sandbox isolation: auto, namespace, landlock, unsafe.")
 @click.option("--workers", type=int, help="Number of sandbox workers; 0 chooses automatically.")
+@click.option(
+    "--ray",
+    is_flag=False,
+    flag_value="auto",
+    metavar="[ADDRESS]",
+    help="Write and grade the programs on a Ray cluster: auto (the running one), local, HOST:PORT, "
+    "ray://HOST:PORT; options as auto?actors=2. Changes no number. Needs the extra ray.",
+)
 @click.option(
     "--set",
     "assignments",

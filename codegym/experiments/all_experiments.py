@@ -18,6 +18,7 @@ from codegym.experiments.findings import DIFFERS
 from codegym.experiments.findings_table import FINDINGS, findings_table, table_text
 from codegym.experiments.runs import ExperimentRuns
 from codegym.experiments.seed_by_seed import Budget, SeedBySeed
+from codegym.training.trials import TrialCluster
 
 OWN = ("weak-tests", "coderl-ablation")
 """Experiments beside those of the findings."""
@@ -33,6 +34,7 @@ class AllExperiments:
         seeds: Every seed that may be used, in order.
         least: Number of seeds at the first look.
         programs: Budget of each arm in programs; None for the experiments' budgets.
+        cluster: Trains the runs; None trains them here.
         mechanism: Whether gradient estimators are measured.
         names: Names of the experiments; all if empty.
         begun: Experiments that have begun, by name.
@@ -43,6 +45,7 @@ class AllExperiments:
     seeds: range
     least: int
     programs: int | None = None
+    cluster: TrialCluster | None = None
     mechanism: bool = True
     names: tuple[str, ...] = ()
     begun: dict[str, SeedBySeed] = field(default_factory=dict)
@@ -104,6 +107,7 @@ class AllExperiments:
             scale=self.scale,
             out=self.out / experiment.name,
             programs=self.programs,
+            cluster=self.cluster,
         )
         self.begun[experiment.name] = SeedBySeed(runs=runs, seeds=self.seeds, least=self.least)
         return self.begun[experiment.name]

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import Any
 
 from codegym.experiments.experiment import Arm, Experiment, Scale
 from codegym.training.comparison_run import ComparisonRun, train_or_read
+from codegym.training.trials import Trial, TrialCluster
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,12 +36,14 @@ class ExperimentRuns:
         scale: Size of the experiment.
         out: Folder of the runs.
         programs: Budget of each arm in programs; None for the scaled budget.
+        cluster: Trains the runs before they are read; None trains them here, one after the other.
     """
 
     experiment: Experiment
     scale: Scale
     out: Path
     programs: int | None = None
+    cluster: TrialCluster | None = None
 
     @property
     def arms(self) -> tuple[Arm, ...]:
@@ -57,6 +60,36 @@ class ExperimentRuns:
         settings = self.experiment.config(arm, self.scale, self.programs)
         # The null arm is evaluated with the draws of the others, as they are among themselves.
         return settings | {"seed": seed + arm.seed_shift, "eval_seed": seed}
+
+    def train_ahead(
+        self,
+        seeds: Sequence[int],
+        *,
+        watch: Callable[[str, float], None] | None = None,
+        go_on: Callable[[], bool] = lambda: True,
+    ) -> None:
+        """Train the runs of some seeds side by side, where there is a cluster.
+
+        Args:
+            seeds: The seeds.
+            watch: Called with the last run's name and the share of the runs that are finished.
+            go_on: Called before each run; False begins no more.
+
+        Raises:
+            ClusterError: A run lost its nodes too often.
+            CodegymError: What stopped a run.
+        """
+        if self.cluster is not None:
+            trials = [self._trial(arm, seed) for seed in seeds for arm in self.arms]
+            self.cluster.train(trials, watch=watch, go_on=go_on)
+
+    def _trial(self, arm: Arm, seed: int) -> Trial:
+        start = self.folder(self.experiment.arm(arm.start), seed) if arm.start else None
+        settings = self.settings(arm, seed)
+        if start is not None:
+            settings["policy"] = str(start / "checkpoint")
+        folder = self.folder(arm, seed)
+        return Trial(label=arm.label, seed=seed, folder=folder, settings=settings, start=start)
 
     def train(
         self,
@@ -82,19 +115,16 @@ class ExperimentRuns:
         for arm in self.arms:
             if not go_on():
                 return
-            settings = self.settings(arm, seed)
+            trial = self._trial(arm, seed)
             start = finished[arm.start] if arm.start else None
-            if start is not None:
-                settings["policy"] = str(start.folder / "checkpoint")
-            folder = self.folder(arm, seed)
             curve = train_or_read(
-                folder,
-                settings,
+                trial.folder,
+                trial.settings,
                 start=start.run if start else None,
                 watch=watch and partial(watch, f"{arm.label}, seed {seed}"),
             )
             finished[arm.label] = FinishedRun(
-                run=ComparisonRun(arm.label, seed, curve), folder=folder
+                run=ComparisonRun(arm.label, seed, curve), folder=trial.folder
             )
             yield finished[arm.label]
 

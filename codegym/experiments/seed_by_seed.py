@@ -84,6 +84,9 @@ class SeedBySeed:
             done: Called with each run when it is finished.
         """
         seed = self.seeds[self.complete]
+        # The seeds of the first look are needed in any case.
+        ahead = self.seeds[self.complete : max(self.least, self.complete + 1)]
+        self.runs.train_ahead(ahead, watch=watch, go_on=budget.left)
         sets, count = self.runs.experiment.further, self.runs.scale.eval_count
         new = []
         for each in self.runs.train(seed, watch=watch, go_on=budget.left):

@@ -25,7 +25,8 @@ from codegym.learning.outcome_critic import CLASSES, OutcomeCritic
 from codegym.measuring.evaluation import EvaluationReport, check_ks, report_on
 from codegym.measuring.statistics import Interval, paired_gain, pass_at_k
 from codegym.policy import Policy
-from codegym.rollout.collect import Decoding, Rollout
+from codegym.rollout.collect import Rollout
+from codegym.rollout.program_writer import Decoding
 from codegym.tasks.task import Task
 from codegym.trajectory import Trajectory
 

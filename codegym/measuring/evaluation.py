@@ -16,9 +16,10 @@ from codegym.measuring.hidden_tests import passes_hidden
 from codegym.measuring.kept_programs import kept_row
 from codegym.measuring.statistics import Interval, pass_at_k, proportion
 from codegym.policy import Policy
-from codegym.rollout.collect import Decoding, collect
+from codegym.rollout.collect import collect
 from codegym.rollout.demonstrations import unjudged_references
 from codegym.rollout.environments import DEFAULT_ENV, make_env
+from codegym.rollout.program_writer import Decoding
 from codegym.sandbox import Sandbox
 from codegym.sources import TaskSource, load_tasks
 from codegym.sources.task_list import TaskList

@@ -90,6 +90,13 @@ def changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, tupl
     return found
 
 
+def serious_changes(
+    before: Mapping[str, Any], now: Mapping[str, Any]
+) -> dict[str, tuple[Any, Any]]:
+    """Return what differs between two records and can change a number; see ``changed``."""
+    return {name: pair for name, pair in changed(before, now).items() if name not in REPORTED}
+
+
 def refuse_changes(
     before: Mapping[str, Any], now: Mapping[str, Any], *, folder: Path
 ) -> dict[str, tuple[Any, Any]]:
@@ -107,7 +114,7 @@ def refuse_changes(
         ConfigError: Something differs that can change a number.
     """
     differing = changed(before, now)
-    serious = {name: pair for name, pair in differing.items() if name not in REPORTED}
+    serious = serious_changes(before, now)
     if serious:
         raise ConfigError(
             "this run would go on with other numbers than it would have had",

@@ -161,6 +161,10 @@ class UniformPolicy(Policy):
             constraint=constraint,
         )
 
+    def skip(self, rng: torch.Generator, *, programs: int, budget: int) -> None:
+        """Move a generator past ``generate``; see ``Policy.skip``."""
+        decode_loop.skip(rng, programs=programs, budget=budget, device=torch.device("cpu"))
+
     def evaluate(
         self, batch: Batch, *, temperature: float | NDArray[np.float32] = 1.0
     ) -> Evaluation:

@@ -1,13 +1,14 @@
 """``make_sandbox``: chooses an isolation by name and checks it by running a program."""
 
 import os
+import re
 import sys
 from collections.abc import Sequence
 
 from codegym import registry
 from codegym.errors import ConfigError, SandboxError, SandboxUnavailableError, UnknownNameError
 from codegym.sandbox import wire
-from codegym.sandbox.job import Job
+from codegym.sandbox.job import Job, Sandbox
 from codegym.sandbox.pool import PoolSandbox
 
 AUTO = ("namespace", "landlock")
@@ -19,20 +20,25 @@ def make_sandbox(
     *,
     workers: int | None = None,
     packages: Sequence[str] = (),
-) -> PoolSandbox:
+) -> Sandbox:
     """Make a sandbox and run one program in it.
 
     Args:
         isolation: ``namespace`` (bubblewrap and system-call filters), ``landlock`` (Landlock and
             system-call filters, weaker), ``unsafe`` (resource limits only, warns), or ``auto``:
-            ``namespace`` if it works on this machine, else ``landlock``, never ``unsafe``.
-        workers: Number of programs that run at the same time; by default two for each core that
-            this process may use.
+            ``namespace`` if it works on this machine, else ``landlock``, never ``unsafe``. ``ray``
+            runs programs on the nodes of a Ray cluster, each in one of these isolations:
+            ``ray[://HOST:PORT][?key=value&...]``; see
+            ``codegym.cluster.cluster_address.GraderOptions`` (extra ``ray``).
+        workers: Number of programs that run at the same time, with ``ray`` on each node; by default
+            two for each core that this process, or the node, may use.
         packages: Import names of installed packages to offer inside, such as ``("numpy",)``.
 
     Raises:
         UnknownNameError: There is no such isolation; names the nearest.
-        ConfigError: ``workers`` is not positive, or a package is not installed.
+        ConfigError: ``workers`` is not positive, an option is unusable, or a package is not
+            installed.
+        MissingExtraError: ``ray`` needs Ray, which is not installed.
         SandboxUnavailableError: The isolation does not work on this machine; holds the cure.
     """
     if sys.platform != "linux":
@@ -43,16 +49,17 @@ def make_sandbox(
             cure="run codegym on Linux: a container or a virtual machine will do",
         )
     known = registry.names("sandboxes")
-    if isolation != "auto" and isolation not in known:
-        raise UnknownNameError("isolation", isolation, ["auto", *known])
+    name = re.split("[:?]", isolation, maxsplit=1)[0]
+    if isolation != "auto" and name not in known:
+        raise UnknownNameError("isolation", name, ["auto", *known])
     if isinstance(packages, str) or not isinstance(packages, Sequence):
         raise ConfigError(
             "packages is not a sequence", value=packages, expected="names, such as ('numpy',)"
         )
     if not all(isinstance(name, str) for name in packages):
         raise ConfigError("a package name is not text", value=packages, expected="names")
-    if workers is None:
-        workers = default_workers()
+    if workers is not None and (isinstance(workers, bool) or workers < 1):
+        raise ConfigError("unusable number of workers", value=workers, expected="1 or more")
     if isolation != "auto":
         return _made(isolation, workers, tuple(packages))
     refusals = []
@@ -72,16 +79,25 @@ def default_workers() -> int:
     return ZYGOTES_PER_CORE * len(os.sched_getaffinity(0))
 
 
-def _made(isolation: str, workers: int, packages: tuple[str, ...]) -> PoolSandbox:
-    launcher = registry.get("sandboxes", isolation)(packages=packages)
-    pool = PoolSandbox(launcher, workers=workers, packages=packages)
+def _made(isolation: str, workers: int | None, packages: tuple[str, ...]) -> Sandbox:
+    name = re.split("[:?]", isolation, maxsplit=1)[0]
+    plugin = registry.get("sandboxes", name)
+    sandbox: Sandbox
+    if hasattr(plugin, "from_spec"):
+        sandbox = plugin.from_spec(isolation, workers=workers, packages=packages)
+    elif name != isolation:
+        raise ConfigError(f"isolation {name!r} takes no options", value=isolation, expected=name)
+    else:
+        launcher = plugin(packages=packages)
+        workers = workers or default_workers()
+        sandbox = PoolSandbox(launcher, workers=workers, packages=packages)
     payload = wire.dumps({"function": "f", "calls": [[[20, 22], {}]]})
     probe = Job(program="def f(a, b):\n    return a + b\n", mode="call", payload=payload)
     try:
-        (result,) = pool.run([probe])
+        (result,) = sandbox.run([probe])
         if result.replies != (wire.dumps({"r": 42}),):
             raise SandboxError("a new sandbox does not add", value=result)
     except BaseException:
-        pool.close()
+        sandbox.close()
         raise
-    return pool
+    return sandbox

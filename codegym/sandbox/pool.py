@@ -13,12 +13,11 @@ import threading
 import time
 import weakref
 from collections import deque
-from collections.abc import Callable, Sequence
-from types import TracebackType
-from typing import NoReturn, Self
+from collections.abc import Callable
 
-from codegym.errors import ConfigError, NotCopiedError, SandboxError
-from codegym.sandbox.job import ExecutionResult, Job, Sandbox, Ticket
+from codegym.errors import ConfigError, SandboxError
+from codegym.sandbox.channel import Answer, Channel, check_packages
+from codegym.sandbox.job import Job, Ticket
 from codegym.sandbox.launcher import Launcher
 from codegym.sandbox.run import Done
 from codegym.sandbox.worker import Worker
@@ -29,98 +28,6 @@ CLOSE_WAIT_S = 15.0
 _log = logging.getLogger(__name__)
 _pools: "weakref.WeakSet[PoolSandbox]" = weakref.WeakSet()
 _hooks: set[str] = set()
-
-Answer = ExecutionResult | SandboxError
-
-
-class Channel:
-    """One caller's tickets and results; see the ``Sandbox`` protocol.
-
-    Args:
-        pool: The pool that runs the jobs.
-    """
-
-    isolation: str
-    packages: tuple[str, ...]
-
-    def __init__(self, pool: "PoolSandbox") -> None:
-        self._pool = pool
-        self.isolation, self.packages = pool.isolation, pool.packages
-        self._reset()
-
-    def __reduce_ex__(self, protocol: object) -> NoReturn:
-        raise NotCopiedError("sandbox", "codegym.make_sandbox(...)")
-
-    def _reset(self) -> None:
-        self._arrived = threading.Condition()
-        self._done: list[tuple[Ticket, Answer]] = []
-        self._open: set[Ticket] = set()
-
-    def submit(self, job: Job) -> Ticket:
-        """Queue a job; return at once, or block while the queue is full."""
-        return self._pool._enqueue(self, job)
-
-    def _opened(self, ticket: Ticket) -> None:
-        with self._arrived:
-            self._open.add(ticket)
-
-    def _deliver(self, ticket: Ticket, answer: Answer) -> None:
-        with self._arrived:
-            if ticket in self._open:
-                self._open.discard(ticket)
-                self._done.append((ticket, answer))
-                self._arrived.notify_all()
-
-    def collect(self, timeout_s: float | None = None) -> list[tuple[Ticket, ExecutionResult]]:
-        """Return the results since the last call, in any order; see ``Sandbox``."""
-        with self._arrived:
-            self._arrived.wait_for(lambda: self._done or not self._open, timeout_s)
-            done, self._done = self._done, []
-            good: list[tuple[Ticket, ExecutionResult]] = []
-            bad: list[tuple[Ticket, Answer]] = []
-            for ticket, answer in done:
-                if isinstance(answer, ExecutionResult):
-                    good.append((ticket, answer))
-                else:
-                    bad.append((ticket, answer))
-            if good or not bad:
-                self._done = bad
-                return good
-            self._done = bad[1:]
-            ticket, error = bad[0]
-        assert isinstance(error, SandboxError)
-        error.ticket = ticket
-        raise error
-
-    def run(self, jobs: Sequence[Job]) -> list[ExecutionResult]:
-        """Run jobs and return their results in the order given; see ``Sandbox``."""
-        channel = self._pool.channel()
-        tickets = [channel.submit(job) for job in jobs]
-        results: dict[Ticket, ExecutionResult] = {}
-        while len(results) < len(tickets):
-            results.update(channel.collect())
-        return [results[ticket] for ticket in tickets]
-
-    def channel(self) -> Sandbox:
-        """Return a view of the same pool with separate tickets."""
-        return Channel(self._pool)
-
-    def close(self) -> None:
-        """Drop the results that were not collected; the pool goes on."""
-        with self._arrived:
-            self._open.clear()
-            self._done.clear()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 class PoolSandbox(Channel):
@@ -172,14 +79,14 @@ class PoolSandbox(Channel):
         """Number of times that a worker replaced its processes."""
         return sum(worker.restarts for worker in self.workers)
 
-    def _enqueue(self, channel: Channel, job: Job) -> Ticket:
-        if not set(job.packages) <= set(self.packages):
-            raise ConfigError(
-                "the sandbox does not offer these packages",
-                value=job.packages,
-                expected=f"a subset of {self.packages}",
-                cure="make_sandbox(packages=...)",
-            )
+    @property
+    def closed(self) -> bool:
+        """Whether it runs nothing any more: it was closed, or its thread broke."""
+        return self._closed
+
+    def enqueue(self, channel: Channel, job: Job) -> Ticket:
+        """Queue a job for a channel; block while the queue is full."""
+        check_packages(job, self.packages)
         with self._space:
             bound = QUEUE_PER_WORKER * self.n_workers
             self._space.wait_for(lambda: len(self._queue) < bound or self._closed)
@@ -190,7 +97,7 @@ class PoolSandbox(Channel):
             self._tickets += 1
             ticket = self._tickets
             self._channels.add(channel)
-            channel._opened(ticket)
+            channel.opened(ticket)
             self._queue.append((job, self._answerer(channel, ticket)))
             os.eventfd_write(self._wake_fd, 1)
         return ticket
@@ -279,15 +186,15 @@ class PoolSandbox(Channel):
 
     @staticmethod
     def _answerer(channel: Channel, ticket: Ticket) -> Callable[[Answer], None]:
-        return lambda answer: channel._deliver(ticket, answer)
+        return lambda answer: channel.deliver(ticket, answer)
 
     def _broken(self, error: BaseException) -> None:
         with self._space:
             self._closed = True
             self._space.notify_all()
         for channel in list(self._channels):
-            for ticket in list(channel._open):
-                channel._deliver(ticket, SandboxError(f"the sandbox's thread broke: {error!r}"))
+            for ticket in channel.tickets():
+                channel.deliver(ticket, SandboxError(f"the sandbox's thread broke: {error!r}"))
 
     def close(self) -> None:
         """End every process of this sandbox; harmless when called again."""
@@ -296,8 +203,8 @@ class PoolSandbox(Channel):
             self._space.notify_all()
             thread, self._thread = self._thread, None
         for channel in list(self._channels):
-            for ticket in list(channel._open):
-                channel._deliver(ticket, SandboxError("the sandbox was closed"))
+            for ticket in channel.tickets():
+                channel.deliver(ticket, SandboxError("the sandbox was closed"))
         if thread is None or self._epoll is None:
             return
         os.eventfd_write(self._wake_fd, 1)
@@ -320,7 +227,7 @@ class PoolSandbox(Channel):
         self._begin()
         self._closed = closed
         for channel in [*channels, self]:
-            channel._reset()
+            channel.reset()
 
 
 def _close_all() -> None:

@@ -44,15 +44,16 @@ class TrainConfig:
         minutes: Budget of the agent in minutes of training, evaluation left out.
         updates: Budget of the agent in updates.
         programs: Budget of the agent in programs written; 25,600 where no budget is given.
-        ahead: 1 writes the next update's programs before this update is learnt from, so that they
-            are graded meanwhile; they come from weights that are one update old.
+        ahead: 1 begins the next update's programs before this update is learnt from, so that they
+            are graded (with ``ray`` also written) meanwhile; they come from weights that are one
+            update old. Up to 8 updates may be begun.
         warm_start_programs: Demonstrations to learn from first; 0 for no warm start. By default
             20,480 for a new policy and none for a policy from a checkpoint.
         warm_start_minutes: The same as minutes of training. The learning rate is annealed to
             whichever is given.
         max_new_tokens: Longest program, the end token included.
         grammar: Write only valid Python, in training and evaluation; see
-            ``codegym.rollout.collect.Decoding``.
+            ``codegym.rollout.program_writer.Decoding``.
         eval_count: Held-out tasks of the first and last evaluation.
         eval_samples: Programs sampled for each held-out task, beside the greedy one.
         eval_seed: Seed of the evaluations' sampling; -1 takes ``seed``.
@@ -64,6 +65,10 @@ class TrainConfig:
         seed: Seed of everything that is drawn.
         isolation: Isolation of the sandbox.
         workers: Number of sandbox workers; 0 chooses automatically.
+        ray: Ray cluster whose nodes write and grade the programs: ``auto``, ``local``,
+            ``HOST:PORT`` or ``ray://HOST:PORT``, with options as ``auto?actors=2&cpus=0.5``; see
+            ``codegym.cluster.cluster_address.WriterOptions``. "" for this machine. It changes no
+            number. Another isolation than ``auto`` grades as it says.
         threads: Number of torch's threads in each process; 0 records the number that torch chooses
             by itself, divided among the processes.
         processes: Number of processes that share the writing of programs, their grading and the
@@ -111,6 +116,7 @@ class TrainConfig:
     seed: int = 0
     isolation: str = "auto"
     workers: int = 0
+    ray: str = ""
     threads: int = 0
     processes: int = 1
     track: str = "tensorboard"
@@ -195,7 +201,7 @@ _RANGES = (
     ("minutes", 0, inf),
     ("updates", 0, inf),
     ("programs", 0, inf),
-    ("ahead", 0, 1),
+    ("ahead", 0, 8),
     ("warm_start_programs", 0, inf),
     ("warm_start_minutes", 0, inf),
     ("max_new_tokens", 1, inf),

@@ -4,13 +4,17 @@ What is drawn for update u of phase p is a pure function of (seed, p, u), of the
 and of the sampler's state, which changes only when an update's programs have been judged.
 
 The next update's demonstrations are always graded while the agent learns from this one. With
-``ahead=1`` the next update's programs too are written before the agent learns, and graded
-meanwhile: they come from weights that are one update old, which ``sampling_lag`` says.
+``ahead=1`` the next update's programs too are begun before the agent learns, and graded
+meanwhile: they come from weights that are one update old, which ``sampling_lag`` says in versions
+of the weights and ``sampling_lag_updates`` in updates; ``ahead=2`` begins those of two updates.
+Programs that are written on other machines are written meanwhile, too. Which weights write an
+update's programs depends on ``ahead`` alone, and never on how fast they are written.
 
 Where several processes train, all draw the same tasks, each plays its share of them, and all get
 the episodes of all.
 """
 
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from time import perf_counter
@@ -24,8 +28,10 @@ from codegym.episode import ProgramEnv, Request
 from codegym.errors import ConfigError
 from codegym.learning.team import Team
 from codegym.policy import Policy
-from codegym.rollout.collect import Clock, Decoding, Rollout, collect
+from codegym.rollout.authors import Authors
+from codegym.rollout.collect import Clock, Rollout, collect
 from codegym.rollout.demonstrations import Demonstrations, reference_ids
+from codegym.rollout.program_writer import Decoding
 from codegym.tasks.task import Task
 from codegym.training.config import TrainConfig
 from codegym.training.prefix_curriculum import make_prefix_curriculum
@@ -47,9 +53,16 @@ class _Shown:
 
 @dataclass(slots=True)
 class _Written:
-    """Programs under way: of the tasks, this process's share."""
+    """Programs under way: of the tasks, this process's share.
+
+    Attributes:
+        moment: Whose they are.
+        begun: Number of the update before which they were begun.
+        request, stage, tasks, rollout: What is written, and for what.
+    """
 
     moment: _Moment
+    begun: int
     request: Request
     stage: Stage
     tasks: list[Task]
@@ -63,10 +76,12 @@ class Experience:
         config: Says how tasks are drawn and programs are written.
         env: The training environment of codegym.
         team: Processes that share the work; this one alone by default.
+        authors: Who writes the programs; the policy itself if None.
 
     Attributes:
         sampler: Draws the tasks.
         prefix: The prefix curriculum, or None.
+        lag: How many updates before theirs the last programs were begun, at most ``ahead``.
         tasks: The tasks that the last programs were written for, by id.
         stage: Stage at which the last programs were written; it changes when programs become harder
             or easier by plan.
@@ -75,16 +90,23 @@ class Experience:
         UnknownNameError, ConfigError: The sampler or the curriculum does not exist or fit.
     """
 
-    def __init__(self, config: TrainConfig, env: ProgramEnv, team: Team | None = None) -> None:
-        self._config, self._env = config, env
+    def __init__(
+        self,
+        config: TrainConfig,
+        env: ProgramEnv,
+        team: Team | None = None,
+        authors: Authors | None = None,
+    ) -> None:
+        self._config, self._env, self._authors = config, env, authors
         self._team = team or Team()
         self.sampler = make_sampler(config.task_sampler, env.source)
         self.prefix = make_prefix_curriculum(config.prefix_curriculum)
         self._every = UniformSampler(env.source)
         self.stage: Stage = (0, 0)
+        self.lag = 0
         self.tasks: dict[str, Task] = {}
         self._shown: _Shown | None = None
-        self._written: _Written | None = None
+        self._written: deque[_Written] = deque()
 
     def gather(
         self,
@@ -109,14 +131,20 @@ class Experience:
         Raises:
             TaskError: A task is unusable, or lacks the reference solution it should begin with.
             SandboxError: The sandbox broke.
+            ClusterError: No machine is left to write programs.
         """
         now, later = (phase, update), (phase, update + 1)
         began = perf_counter()
         shown = self._take_shown(wanted, now)
         written = self._take_written(policy, wanted, now, progress)
         if self._config.ahead:
-            self._written = self._write(policy, wanted, later, progress)
+            self._write_ahead(policy, wanted, now, progress)
             self._shown = self._show(wanted, later)
+        if written:
+            self.lag = update - written.begun
+            written.rollout.complete()
+        for ahead in self._written:
+            ahead.rollout.poll()
         sampled = perf_counter()
         groups = self._team.merge(written.rollout.wait_by_task()) if written else []
         played = self._team.merge(shown.demonstrations.wait_by_task()) if shown else []
@@ -144,21 +172,26 @@ class Experience:
 
     def forget(self) -> None:
         """Drop what is under way, at the end of a phase."""
-        self._shown = self._written = None
+        self._shown = None
+        self._written.clear()
 
     def state_dict(self) -> dict[str, Any]:
         """Return the sampler's state, and what was written ahead."""
         state: dict[str, Any] = {"sampler": self.sampler.state_dict()}
         if self.prefix is not None:
             state["prefix"] = self.prefix.state_dict()
-        if self._written is not None:
-            state["written"] = {
-                "moment": self._written.moment,
-                "request": asdict(self._written.request),
-                "stage": self._written.stage,
-                "tasks": [task.to_json() for task in self._written.tasks],
-                "rollout": self._written.rollout.state_dict(),
-            }
+        if self._written:
+            state["written"] = [
+                {
+                    "moment": written.moment,
+                    "begun": written.begun,
+                    "request": asdict(written.request),
+                    "stage": written.stage,
+                    "tasks": [task.to_json() for task in written.tasks],
+                    "rollout": written.rollout.state_dict(),
+                }
+                for written in self._written
+            ]
         if self._config.ahead and self._shown is not None:
             state["shown"] = {
                 "moment": self._shown.moment,
@@ -172,14 +205,16 @@ class Experience:
         if self.prefix is not None:
             self.prefix.load_state_dict(state["prefix"])
         self.forget()
-        if "written" in state:
-            row = state["written"]
-            self._written = _Written(
-                moment=row["moment"],
-                request=Request(**row["request"]),
-                stage=row["stage"],
-                tasks=[Task.from_json(task) for task in row["tasks"]],
-                rollout=Rollout.from_state(row["rollout"], self._env, policy),
+        for row in state.get("written", ()):
+            self._written.append(
+                _Written(
+                    moment=row["moment"],
+                    begun=row["begun"],
+                    request=Request(**row["request"]),
+                    stage=row["stage"],
+                    tasks=[Task.from_json(task) for task in row["tasks"]],
+                    rollout=Rollout.from_state(row["rollout"], self._env, policy),
+                )
             )
         if "shown" in state:
             tasks = [Task.from_json(task) for task in state["shown"]["tasks"]]
@@ -207,14 +242,32 @@ class Experience:
     def _take_written(
         self, policy: Policy, wanted: Request, moment: _Moment, progress: float
     ) -> _Written | None:
-        written, self._written = self._written, None
-        # An agent may ask for something else than it did when the programs were written.
-        if written and (written.moment, written.request) == (moment, wanted):
-            return written
+        # An agent may ask for something else than it did when the programs were begun.
+        while self._written:
+            written = self._written.popleft()
+            if (written.moment, written.request) == (moment, wanted):
+                return written
         return self._write(policy, wanted, moment, progress)
 
-    def _write(
+    def _write_ahead(
         self, policy: Policy, wanted: Request, moment: _Moment, progress: float
+    ) -> None:
+        """Begin the programs of the updates that follow, up to ``ahead``."""
+        phase, update = moment
+        known = [written.moment for written in self._written]
+        for later in range(update + 1, update + 1 + self._config.ahead):
+            if (phase, later) not in known:
+                written = self._write(policy, wanted, (phase, later), progress, begun=update)
+                if written is not None:
+                    self._written.append(written)
+
+    def _write(
+        self,
+        policy: Policy,
+        wanted: Request,
+        moment: _Moment,
+        progress: float,
+        begun: int | None = None,
     ) -> _Written | None:
         if not wanted.tasks:
             return None
@@ -230,9 +283,11 @@ class Experience:
             decoding=Decoding(grammar=self._config.grammar),
             rng=torch.Generator().manual_seed(seed),
             given=None if given is None else self._team.share(given),
+            authors=self._authors,
         )
         stage = self.sampler.stage, self.prefix.stage if self.prefix else 0
-        return _Written(moment, wanted, stage, tasks, rollout)
+        begun = moment[1] if begun is None else begun
+        return _Written(moment, begun, wanted, stage, tasks, rollout)
 
     def _given(self, tasks: Sequence[Task], progress: float) -> list[list[int]] | None:
         """Return the first tokens of the reference solutions, rounded down, never all of them."""
@@ -283,7 +338,8 @@ class SteppedExperience:
                     value=getattr(config, name),
                     expected=f"{plain!r}, where the environment is stepped",
                 )
-        self._seed, self._env, self._team = config.seed, env, team or Team()
+        self._seed, self._env, self.lag = config.seed, env, 0
+        self._team = team or Team()
         self.tasks: dict[str, Task] = {}
 
     def gather(
@@ -322,13 +378,29 @@ class SteppedExperience:
         """Restore nothing."""
 
 
-_PLAIN = {"task_sampler": "uniform", "prefix_curriculum": "none", "ahead": 0, "grammar": False}
+_PLAIN = {
+    "task_sampler": "uniform",
+    "prefix_curriculum": "none",
+    "ahead": 0,
+    "grammar": False,
+    "ray": "",
+}
 
 
 def make_experience(
-    config: TrainConfig, env: "VectorEnv[Any, Any, Any]", team: Team | None = None
+    config: TrainConfig,
+    env: "VectorEnv[Any, Any, Any]",
+    team: Team | None = None,
+    authors: Authors | None = None,
 ) -> Experience | SteppedExperience:
-    """Return the experience of a run, by the kind of its environment."""
+    """Return the experience of a run, by the kind of its environment.
+
+    Args:
+        config: The run's settings.
+        env: The training environment.
+        team: Processes that share the work; this one alone by default.
+        authors: Who writes the programs; the policy itself if None.
+    """
     if isinstance(env, ProgramEnv):
-        return Experience(config, env, team)
+        return Experience(config, env, team, authors)
     return SteppedExperience(config, env, team)

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from codegym import registry
+from codegym.cluster.entrances import connected
 from codegym.errors import ConfigError
 from codegym.learning.agent import departures
 from codegym.measuring.run_report import plot, summarise
@@ -103,6 +104,7 @@ def train(
         UnknownNameError: A setting, or what it names, does not exist; holds the nearest name.
         ConfigError: A setting's value cannot be used, or the folder is in use.
         SandboxError: The sandbox broke.
+        ClusterError: No Ray cluster answers, or it has lost all its nodes.
         TrainingDivergedError: The policy collapsed; the last good checkpoint is kept.
 
     Example::
@@ -114,9 +116,10 @@ def train(
     _refuse_follower()
     # A start that fails leaves no folder behind, and with ``overwrite`` the old run in it.
     trainer.folder.check_free(overwrite=overwrite)
-    trainer.rehearse()
-    trainer.folder.create(trainer.config.to_mapping(), overwrite=overwrite)
-    return _finish(trainer, complete=trainer.run())
+    with connected(trainer.config.ray):
+        trainer.rehearse()
+        trainer.folder.create(trainer.config.to_mapping(), overwrite=overwrite)
+        return _finish(trainer, complete=trainer.run())
 
 
 def prepare(

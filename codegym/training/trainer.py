@@ -20,12 +20,15 @@ import numpy as np
 import torch
 
 from codegym import registry
+from codegym.cluster.cluster_address import WriterOptions, grader_spec, read_options
+from codegym.cluster.entrances import ray_authors
+from codegym.cluster.remote_authors import PolicyCopies, RemoteAuthors
 from codegym.errors import ConfigError, TaskError, TeamError, TrainingDivergedError
 from codegym.grading.judge import Judge
 from codegym.learning.agent import Agent
 from codegym.learning.team import Team
 from codegym.measuring.hidden_tests import hidden_gap
-from codegym.measuring.numerics import changed, numerics, refuse_changes
+from codegym.measuring.numerics import changed, numerics, refuse_changes, serious_changes
 from codegym.policies.checkpoint import load_policy, load_trainer, save_policy
 from codegym.policies.factory import make_policy
 from codegym.policy import Policy
@@ -91,6 +94,18 @@ class Trainer:
         self.sandbox: Sandbox | None = None
         self._first: Policy | None = None
         self._team = Team()
+        self._authors: RemoteAuthors | None = None
+        self._isolation = config.isolation
+        if config.ray:
+            address = read_options(config.ray, WriterOptions, "--ray").address
+            if config.isolation == "auto":
+                self._isolation = grader_spec(address)
+            if config.processes > 1:
+                raise ConfigError(
+                    "programs are written on a cluster, or by several processes of this machine",
+                    value=f"ray={config.ray!r}, processes={config.processes}",
+                    expected="processes=1 with ray",
+                )
         self.phases = phases_of(config)
         # Names are looked up before anything slow begins.
         for phase in self.phases:
@@ -116,7 +131,7 @@ class Trainer:
         Raises:
             CodegymError: A setting cannot be used on this machine, or with these tasks.
         """
-        with make_sandbox(self.config.isolation, workers=1) as self.sandbox:
+        with make_sandbox(self._isolation, workers=1) as self.sandbox:
             self._first = self._first_policy()
             self._make_envs(self._first)
 
@@ -145,6 +160,8 @@ class Trainer:
             ConfigError: Another process trains in the folder, or versions or the processor differ
                 from those that the run was begun with.
             SandboxError: The sandbox broke.
+            ClusterError: No Ray cluster answers, or it has lost all its nodes; the run can be
+                resumed.
             TeamError: A process that shares the work ended; the last checkpoint is kept.
             TrainingDivergedError: The policy collapsed; the last good checkpoint is kept.
         """
@@ -152,6 +169,9 @@ class Trainer:
             stack.enter_context(self.folder.held())
             before = self.folder.last("numerics") if resume else {}
             self._enter(stack, self.config.threads or before.get("threads", 0))
+            if self.config.ray:
+                self._authors = self._remote_authors()
+                stack.callback(self._authors.close)
             self._check_numerics(before, elsewhere=elsewhere)
             stack.enter_context(stopping_on_signals(self.stop))
             if resume and good:
@@ -191,7 +211,14 @@ class Trainer:
         workers = config.workers
         if config.processes > 1:
             workers = max(1, (workers or default_workers()) // config.processes)
-        self.sandbox = stack.enter_context(make_sandbox(config.isolation, workers=workers or None))
+        self.sandbox = stack.enter_context(make_sandbox(self._isolation, workers=workers or None))
+
+    def _remote_authors(self) -> RemoteAuthors:
+        """Return who writes the programs on the nodes of a cluster."""
+        copies = PolicyCopies(
+            save=save_policy, load=load_policy, facts=numerics, differing=serious_changes
+        )
+        return ray_authors(self.config.ray, threads=torch.get_num_threads(), copies=copies)
 
     def _check_numerics(self, before: Mapping[str, Any], *, elsewhere: bool) -> None:
         """Find out what the numbers depend on, and compare it with the run's last record.
@@ -275,7 +302,7 @@ class Trainer:
         # An environment with a reward of its own is measured by that.
         measured = make_reward("pass_rate") if self.reward else None
         self.eval_env = self._make_env(policy, self.eval_tasks, measured)
-        self._experience = make_experience(self.config, self.env, self._team)
+        self._experience = make_experience(self.config, self.env, self._team, self._authors)
         self._record = RunRecord(
             self.config,
             self.folder,
@@ -360,6 +387,8 @@ class Trainer:
                 cure="raise max_new_tokens if they are longer; codegym check source URI says "
                 "which tasks are unfit",
             )
+        if wanted.tasks:
+            metrics["sampling_lag_updates"] = float(self._experience.lag)
         learning = perf_counter()
         metrics |= agent.update(trajectories, progress=share)
         now = perf_counter()

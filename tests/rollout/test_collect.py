@@ -15,8 +15,9 @@ from codegym.policies import nested_state
 from codegym.policies.gpt.gpt_policy import GPTPolicy
 from codegym.policies.gpt.transformer import GPTConfig
 from codegym.registration import ENVIRONMENTS
-from codegym.rollout.collect import Decoding, Rollout, collect
+from codegym.rollout.collect import Rollout, collect
 from codegym.rollout.environments import make_env
+from codegym.rollout.program_writer import Decoding
 from codegym.tokenizers.lexemes import LexemeTokenizer
 from codegym.trajectory import Batch, Trajectory
 

@@ -150,6 +150,11 @@ def generate(
     return _gather(count, chunks, _map(writer.write, chunks, workers))
 
 
+def skip(rng: torch.Generator, *, programs: int, budget: int, device: torch.device) -> None:
+    """Draw what ``generate`` draws for so many programs, and drop it."""
+    uniforms((programs, budget), rng, device)
+
+
 @dataclass(frozen=True, kw_only=True)
 class _ChunkWriter:
     """Writes chunks of programs; several threads may share it.

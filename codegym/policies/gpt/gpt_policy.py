@@ -240,6 +240,10 @@ class GPTPolicy(Policy):
     def _compiled(self) -> bool:
         return self.sampling_config.compiled and can_read(self._module)
 
+    def skip(self, rng: torch.Generator, *, programs: int, budget: int) -> None:
+        """Move a generator past ``generate``; see ``Policy.skip``."""
+        decode_loop.skip(rng, programs=programs, budget=budget, device=self.device)
+
     def evaluate(
         self, batch: Batch, *, temperature: float | NDArray[np.float32] = 1.0
     ) -> Evaluation:

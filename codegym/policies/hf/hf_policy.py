@@ -292,6 +292,12 @@ class HFPolicy(Policy):
             constraint=constraint,
         )
 
+    def skip(self, rng: torch.Generator, *, programs: int, budget: int) -> None:
+        """Move a generator past ``generate``; see ``Policy.skip``. Not with an engine."""
+        if self.engine is not None:
+            super().skip(rng, programs=programs, budget=budget)
+        decode_loop.skip(rng, programs=programs, budget=budget, device=self.device)
+
     @contextmanager
     def folded(self) -> Iterator[Any]:
         """Give the language model itself with its adapters folded in, for engines."""

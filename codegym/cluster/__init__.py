@@ -1,0 +1,1 @@
+"""Cluster: grading, writing and whole runs on several machines, through Ray (extra ``ray``)."""
