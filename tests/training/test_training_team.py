@@ -112,20 +112,24 @@ def test_no_process_outlives_the_leader(number: signal.Signals, tmp_path: Path) 
     leader = subprocess.Popen(
         [*command, "--out", str(tmp_path / "run")], start_new_session=True, stderr=subprocess.PIPE
     )
-    log = tmp_path / "run" / "metrics.jsonl"
-    while not log.exists() or log.read_text().count("\n") < 3:
-        assert leader.poll() is None
-    of_the_run = psutil.Process(leader.pid).children(recursive=True)
-    assert any("codegym.training.member" in " ".join(each.cmdline()) for each in of_the_run)
-    if number == signal.SIGINT:
-        # Ctrl-C reaches every process of the terminal.
-        os.killpg(leader.pid, number)
-    else:
-        leader.send_signal(number)
-    code = leader.wait(timeout=90)
-    assert code == (-number if number == signal.SIGKILL else 128 + number)
-    gone, alive = psutil.wait_procs(of_the_run, timeout=20)
-    assert not alive and gone
+    try:
+        log = tmp_path / "run" / "metrics.jsonl"
+        while not log.exists() or log.read_text().count("\n") < 3:
+            assert leader.poll() is None
+        of_the_run = psutil.Process(leader.pid).children(recursive=True)
+        assert any("codegym.training.member" in " ".join(each.cmdline()) for each in of_the_run)
+        if number == signal.SIGINT:
+            # Ctrl-C reaches every process of the terminal.
+            os.killpg(leader.pid, number)
+        else:
+            leader.send_signal(number)
+        code = leader.wait(timeout=90)
+        assert code == (-number if number == signal.SIGKILL else 128 + number)
+        gone, alive = psutil.wait_procs(of_the_run, timeout=20)
+        assert not alive and gone
+    finally:
+        leader.kill()
+        leader.wait()
 
 
 @pytest.mark.slow
