@@ -76,6 +76,7 @@ class ActorCritic(Learner):
 
     name = "actor_critic"
     config_class = ActorCriticConfig
+    learns_in_a_team = True
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "paper": {},
         "small": {"lr": 3e-4, "value_lr": 1e-2, "negative_scale": 0.05, "standardise": True,

@@ -82,6 +82,7 @@ class CodeRL(Learner):
 
     name = "coderl"
     config_class = CodeRLConfig
+    learns_in_a_team = True
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "paper": {},
         "small": {"lr": 3e-4, "supervised": "own", "negative_scale": 0.2, "capacity": 4096,

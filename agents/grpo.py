@@ -92,6 +92,7 @@ class GRPO(Learner):
 
     name = "grpo"
     config_class = GRPOConfig
+    learns_in_a_team = True
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "paper": {},
         "small": _SMALL,

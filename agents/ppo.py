@@ -86,6 +86,7 @@ class PPO(Learner):
 
     name = "ppo"
     config_class = PPOConfig
+    learns_in_a_team = True
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "paper": {},
         "small": {"value_lr": 1e-3, "gae_lambda": 1.0, "gamma": 1.0, "vf_coef": 0.5,

@@ -65,6 +65,7 @@ class RFT(Learner):
 
     name = "rft"
     config_class = RFTConfig
+    learns_in_a_team = True
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "paper": {},
         "small": _SMALL,

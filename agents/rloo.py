@@ -56,6 +56,7 @@ class RLOO(Learner):
 
     name = "rloo"
     config_class = RLOOConfig
+    learns_in_a_team = True
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "paper": {},
         "small": {"lr": 1.5e-4, "average": "token", "standardise": True, "minibatches": 2,

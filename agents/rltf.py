@@ -78,6 +78,7 @@ class RLTF(Learner):
 
     name = "rltf"
     config_class = RLTFConfig
+    learns_in_a_team = True
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "paper": {},
         "small": {"lr": 3e-4, "negative_scale": 0.2, "supervised": "own", "capacity": 512,

@@ -49,6 +49,7 @@ class SFT(Learner):
 
     name = "sft"
     config_class = SFTConfig
+    learns_in_a_team = True
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "paper": {},
         "small": {"lr": 3e-3, "schedule": "cosine", "final_lr": 0.05, "warmup_steps": 50},

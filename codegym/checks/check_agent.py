@@ -15,6 +15,7 @@ from codegym.checks.agent_experience import (
     with_random_rewards,
 )
 from codegym.checks.symbol_world import SymbolWorld
+from codegym.checks.team_share import check_shares
 from codegym.episode import Request
 from codegym.errors import CodegymError, ConformanceError
 from codegym.learning.agent import Agent
@@ -40,7 +41,8 @@ def check_agent(agent_class: type[Agent], config: Any = None, *, updates: int = 
 
     An agent that learns from rewards learns something else from other rewards; before any step its
     programs are as likely as when they were written, at every temperature; and it learns nothing
-    from what an environment wrote into an episode, or refuses such episodes.
+    from what an environment wrote into an episode, or refuses such episodes. Where it says that it
+    learns in a team, the gradients of two processes add up to the gradient of one.
 
     Args:
         agent_class: The agent to check.
@@ -75,6 +77,8 @@ def check_agent(agent_class: type[Agent], config: Any = None, *, updates: int = 
         agent.update(world.experience(agent.policy, agent.request(), updates))
     _same(first, resumed, "a run goes on differently after its state was saved and restored")
     _check_learning(first, world, updates + 1, at_first)
+    if agent_class.learns_in_a_team:
+        check_shares(agent_class, config, world, patience=_PATIENCE)
     if agent_class.learns_from == "rewards":
         _check_rewards_matter(agent_class, config, world)
         for temperature in _TEMPERATURES:

@@ -43,7 +43,8 @@ class Agent(ABC):
         presets: Named settings, as differences from the defaults: ``paper`` has none, ``small``
             suits a transformer of under a million weights.
         default_reward: Reward of a run that names no other, as an expression.
-        learns_in_a_team: Whether several processes can share its updates; see ``join``.
+        learns_in_a_team: Whether several processes can share its updates: its losses are sums over
+            ``Learner.pieces``.
         learns_from: ``rewards`` of the policy's programs, ``demonstrations`` alone, so that a warm
             start before it would be more of the same, or ``nothing``: a floor to compare with.
         policy: The policy it trains.

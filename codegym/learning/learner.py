@@ -240,7 +240,6 @@ class Learner(Agent):
 
     # Episodes that are worked through at a time; more need more memory and are no faster.
     rows_at_once: ClassVar[int] = 32
-    learns_in_a_team: ClassVar[bool] = True
 
     def __init__(self, policy: Policy, config: Any, *, seed: int, optimiser: Optimiser) -> None:
         self.policy = policy

@@ -31,8 +31,8 @@ class Demonstrations:
         self.tasks = list(tasks)
         self._env = env
         drafts = [_reference(opening, env.tokenizer) for opening in env.open(tasks)]
-        self._drafts = [draft for draft in drafts if _fits(draft)]
-        self._tickets = env.submit([draft.written() for draft in self._drafts])
+        self._drafts = {number: draft for number, draft in enumerate(drafts) if _fits(draft)}
+        self._tickets = env.submit([draft.written() for draft in self._drafts.values()])
 
     def wait(self) -> list[Trajectory]:
         """Return those that passed their tests in the sandbox, priced.
@@ -40,12 +40,20 @@ class Demonstrations:
         Raises:
             SandboxError: The sandbox broke.
         """
+        return [episode for episode in self.wait_by_task() if episode is not None]
+
+    def wait_by_task(self) -> list[Trajectory | None]:
+        """Return, for each task, what ``wait`` returns of it; None if that is nothing.
+
+        Raises:
+            SandboxError: The sandbox broke.
+        """
+        found: list[Trajectory | None] = [None] * len(self.tasks)
         endings = self._env.wait(self._tickets)
-        return [
-            draft.finish(ending)
-            for draft, ending in zip(self._drafts, endings, strict=True)
-            if ending.verdict is not None and ending.verdict.passed
-        ]
+        for (number, draft), ending in zip(self._drafts.items(), endings, strict=True):
+            if ending.verdict is not None and ending.verdict.passed:
+                found[number] = draft.finish(ending)
+        return found
 
 
 def unjudged_references(env: ProgramEnv, tasks: Sequence[Task]) -> list[Trajectory]:

@@ -119,8 +119,8 @@ class Experience:
             self._shown = self._show(wanted, later)
         sampled = perf_counter()
         groups = self._team.merge(written.rollout.wait_by_task()) if written else []
-        shares = self._team.gather(shown.demonstrations.wait()) if shown else []
-        demonstrations = [episode for share in shares for episode in share]
+        played = self._team.merge(shown.demonstrations.wait_by_task()) if shown else []
+        demonstrations = [episode for episode in played if episode is not None]
         clock.sampling_s += sampled - began
         clock.waiting_s += perf_counter() - sampled
         self.tasks = {task.task_id: task for task in written.tasks} if written else {}

@@ -9,10 +9,13 @@ import pytest
 import torch
 
 from codegym.checks.check_agent import check_agent
+from codegym.checks.symbol_world import SymbolWorld
+from codegym.checks.team_share import check_shares
 from codegym.episode import Request
 from codegym.errors import ConfigError, ConformanceError
 from codegym.learning.agent import Agent
 from codegym.learning.learner import Columns, Learner, Optimiser, Tally
+from codegym.learning.team import Team
 from codegym.trajectory import Batch, Trajectory
 
 
@@ -228,6 +231,39 @@ class SelfPricing(Reinforce):
         return super().update(priced)
 
 
+class WorksForTwo(Reinforce):
+    """Evaluates whole batches and says that processes can share them."""
+
+    learns_in_a_team = True
+
+
+class Divides(Reinforce):
+    """Evaluates its share, but divides by what the share holds."""
+
+    learns_in_a_team = True
+
+    def update(
+        self, trajectories: Sequence[Trajectory], *, progress: float = 0.0
+    ) -> dict[str, float]:
+        self.updates += 1
+        batch = self.batch(trajectories)
+        for piece in self.pieces(batch):
+            scored = self.policy.evaluate(piece, temperature=piece.temperatures)
+            weights = torch.from_numpy(piece.rewards)[:, None]
+            self.optimiser.add(-(weights * scored.log_probs).sum() / piece.n_tokens)
+        self.optimiser.step()
+        return {}
+
+
+class StepsAlone(Reinforce):
+    """Steps with an optimiser that knows of no team."""
+
+    learns_in_a_team = True
+
+    def join(self, team: Team) -> None:
+        self.team = team
+
+
 class AnotherTemperature(Reinforce):
     """Scores at temperature 1 whatever the programs were sampled at."""
 
@@ -324,3 +360,15 @@ def test_the_suite_catches_broken_agents(specimen: type[Agent], complaint: str) 
 @pytest.mark.parametrize("honest", [Stub, Reinforce, RefusesMessages])
 def test_the_suite_accepts_an_honest_agent(honest: type[Agent]) -> None:
     check_agent(honest)
+
+
+@pytest.mark.parametrize("agent", [WorksForTwo, Divides])
+def test_shares_that_do_not_add_up_are_found(agent: type[Reinforce]) -> None:
+    world = SymbolWorld(seed=3)
+    with pytest.raises(ConformanceError, match="its share of a minibatch"):
+        check_shares(agent, agent.config_class(), world, patience=3)
+
+
+def test_a_step_that_the_team_does_not_see_is_found() -> None:
+    with pytest.raises(ConformanceError, match="takes no step"):
+        check_shares(StepsAlone, StepsAlone.config_class(), SymbolWorld(seed=3), patience=3)
