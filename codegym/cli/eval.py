@@ -118,15 +118,12 @@ def command(
     folder is measured on the run's held-out tasks, as the run measured itself.
     """
     from codegym.grading.judge import Judge
-    from codegym.policies.factory import make_policy
     from codegym.rollout.environments import DEFAULT_ENV, make_env
     from codegym.sandbox import make_sandbox
     from codegym.sources import load_tasks
 
     found, run = _found(checkpoint)
-    policy = make_policy(found)
-    if engine is not None:
-        _let_write(policy, engine)
+    policy = _opened(found, engine)
     uri = run.get("eval_tasks", TASKS) if tasks is None else tasks
     source = load_tasks(uri) if uri else None
     critic = _critic(Path(found), policy, greedy) if critic_sampling else None
@@ -212,19 +209,26 @@ def _guided(
     return report, _comparison(report, title)
 
 
-def _let_write(policy: Any, engine: str) -> None:
-    """Let an engine write for a policy.
+def _opened(name: str, engine: str | None) -> Any:
+    """Open a policy, and let an engine write for it if there is one.
 
     Raises:
         ConfigError: It is no hf policy, or there is no such engine.
     """
-    from codegym.policies.hf.engine_names import make_engine
+    from codegym.policies.factory import make_policy
 
-    if policy.name != "hf":
+    policy = make_policy(name)
+    if engine is None:
+        return policy
+    from codegym.policies.hf.engine_names import make_engine
+    from codegym.policies.hf.hf_policy import HFPolicy
+
+    if not isinstance(policy, HFPolicy):
         raise ConfigError(
             "--engine goes with an hf policy", value=policy.name, expected="hf:FOLDER or its run"
         )
     policy.engine = make_engine(engine)
+    return policy
 
 
 def _found(checkpoint: str) -> tuple[str, dict[str, Any]]:

@@ -248,8 +248,8 @@ def refuse_pickles(folder: Path) -> None:
             "these weights are a pickle, which codegym does not open",
             value=str(folder / pickled[0]),
             expected="model.safetensors, or adapter_model.safetensors",
-            cure="where you trust them, load them with transformers or peft and save_pretrained "
-            "them, which writes safetensors",
+            cure="where you trust them, hf:NAME?pickles=1 opens those of a model; or load them "
+            "with transformers or peft and save_pretrained them, which writes safetensors",
         )
 
 

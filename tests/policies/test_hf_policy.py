@@ -151,11 +151,25 @@ def test_scoring_by_parts_equals_scoring_at_once(base):
         torch.testing.assert_close(first, second)
 
 
-def test_bfloat16_agrees_with_itself_roughly(base):
-    policy = adapted(base, moved=True, dtype="bfloat16")
+@pytest.mark.parametrize("lora_rank", [0, 2])
+def test_bfloat16_is_scored_at_sampling_as_in_learning(base, lora_rank):
+    config = HFConfig(max_tokens=64, lora_rank=lora_rank, dtype="bfloat16", prompting=NO_STOPS)
+    policy = HFPolicy.open(str(base), config, seed=2)
+    if lora_rank:
+        move(policy)
     batch = batch_of(policy)
-    assert np.abs(log_probs_of(policy, batch) - batch.log_probs)[batch.mask].mean() < 0.05
+    for piece in (batch, batch.select(np.array([4, 1, 3]))):
+        np.testing.assert_allclose(log_probs_of(policy, piece), piece.log_probs, atol=1e-4)
     assert policy.evaluate(batch).values.dtype is torch.float32
+
+
+def test_weights_of_few_bits_are_not_trained(base):
+    from codegym.learning.learner import Optimiser
+
+    policy = HFPolicy.open(str(base), HFConfig(max_tokens=64, dtype="bfloat16"), seed=2)
+    with pytest.raises(ConfigError, match=r"bfloat16.*trained weights in float32"):
+        Optimiser(policy, lr=1e-3, value_lr=1e-3)
+    Optimiser(adapted(base, dtype="bfloat16"), lr=1e-3, value_lr=1e-3)
 
 
 @pytest.mark.parametrize("adapters", [False, True])

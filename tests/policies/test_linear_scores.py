@@ -80,8 +80,8 @@ def test_the_gradient_by_hand():
         actions=torch.tensor([0]), temperatures=None, allowed=None, size=2, blank=None
     )
     log_probs, entropy = linear_scores(hidden, weight, None, scored)
-    assert float(log_probs) == pytest.approx(np.log(0.25))
-    assert float(entropy) == pytest.approx(-0.25 * np.log(0.25) - 0.75 * np.log(0.75))
+    assert log_probs.item() == pytest.approx(np.log(0.25))
+    assert entropy.item() == pytest.approx(-0.25 * np.log(0.25) - 0.75 * np.log(0.75))
     log_probs.sum().backward()
     np.testing.assert_allclose(weight.grad[:, 0], [0.75, -0.75], atol=1e-6)
     assert float(hidden.grad) == pytest.approx(-0.75 * np.log(3.0))

@@ -41,6 +41,7 @@ from codegym.policies.hf.hf_model import (
     tiny_llama,
 )
 from codegym.policies.hf.prompting import Prompting
+from codegym.policies.hf.rescoring import score_again
 from codegym.policy import Constraint, Evaluation, Generation, Policy, Step
 from codegym.tokenizers.hf import HFTokenizer
 from codegym.tokenizers.tokenizer import Tokenizer
@@ -258,7 +259,8 @@ class HFPolicy(Policy):
 
         With ``top_p`` below 1 the log-probabilities are of the distribution that was drawn from,
         renormalised over the tokens kept. ``evaluate``, as learning calls it, scores whole
-        distributions and cannot reproduce them.
+        distributions and cannot reproduce them. In other formats than float32 the programs are
+        scored again as learning scores them, so that the first ratio of probabilities is 1.
 
         Raises:
             PromptTooLongError: A prompt leaves no room for a program.
@@ -277,7 +279,7 @@ class HFPolicy(Policy):
         self._adapters.fold()
         prompting = self.config.prompting
         watch = partial(prompting.watch, self.tokenizer)
-        return decode_loop.generate(
+        written = decode_loop.generate(
             lambda: HFDecoder(self._module.trunk, self._module.score, self.device),
             prompts,
             n=n,
@@ -291,6 +293,10 @@ class HFPolicy(Policy):
             make_stopper=watch if prompting.sequences() else None,
             constraint=constraint,
         )
+        if self.config.dtype == "float32":
+            return written
+        # In few bits, a product of one row and a product of many differ by far more than 1e-4.
+        return score_again(self, prompts, written, n=n, sampler=sampler)
 
     def skip(self, rng: torch.Generator, *, programs: int, budget: int) -> None:
         """Move a generator past ``generate``; see ``Policy.skip``. Not with an engine."""

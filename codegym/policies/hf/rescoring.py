@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -89,16 +90,38 @@ def rescore(
     """
     cut = [_cut(policy, prompts[row // n], tokens, budget) for row, tokens in enumerate(written)]
     finished = np.array([bool(tokens[-1] == policy.tokenizer.end_id) for tokens in cut])
+    unscored = Generation(actions=cut, log_probs=[], values=[], finished=finished)
+    return score_again(policy, prompts, unscored, n=n, sampler=sampler)
+
+
+@torch.no_grad()
+def score_again(
+    policy: EnginePolicy,
+    prompts: Sequence[Sequence[int]],
+    written: Generation,
+    *,
+    n: int,
+    sampler: TokenSampler,
+) -> Generation:
+    """Return programs with the log-probabilities and values that ``evaluate`` gives them.
+
+    Args:
+        policy: The policy they are scored by.
+        prompts: The prompts they continue.
+        written: The programs.
+        n: Programs per prompt.
+        sampler: How they were drawn.
+    """
     log_probs: list[NDArray[np.float32]] = []
     values: list[NDArray[np.float32]] = []
     top_p = 1.0 if sampler.deterministic else sampler.top_p
-    for start in range(0, len(cut), _ROWS):
-        batch = _batch(policy, prompts, cut[start : start + _ROWS], first=start, n=n)
+    for start in range(0, len(written.actions), _ROWS):
+        batch = _batch(policy, prompts, written, slice(start, start + _ROWS), n=n)
         scored = policy.evaluate(batch, temperature=sampler.temperature, top_p=top_p)
         for source, target in ((scored.log_probs, log_probs), (scored.values, values)):
             rows = source.float().cpu().numpy()
             target.extend(row[:length] for row, length in zip(rows, batch.lengths, strict=True))
-    return Generation(actions=cut, log_probs=log_probs, values=values, finished=finished)
+    return replace(written, log_probs=log_probs, values=values)
 
 
 def _cut(
@@ -119,18 +142,19 @@ def _cut(
 def _batch(
     policy: EnginePolicy,
     prompts: Sequence[Sequence[int]],
-    actions: Sequence[NDArray[np.int64]],
+    written: Generation,
+    rows: slice,
     *,
-    first: int,
     n: int,
 ) -> Batch:
     episodes = []
-    for row, ids in enumerate(actions):
+    for row in range(len(written.actions))[rows]:
+        ids = written.actions[row]
         blank = np.zeros(len(ids), dtype=np.float32)
         episodes.append(
             Trajectory(
                 task_id="",
-                prompt=np.array(prompts[(first + row) // n], dtype=np.int64),
+                prompt=np.array(prompts[row // n], dtype=np.int64),
                 actions=ids,
                 log_probs=blank,
                 values=blank,
@@ -138,6 +162,7 @@ def _batch(
                 credit=blank,
                 finished=False,
                 program="",
+                masks=None if written.masks is None else written.masks[row],
             )
         )
     return Batch.from_trajectories(episodes, pad_id=policy.tokenizer.pad_id)
