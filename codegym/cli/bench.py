@@ -12,6 +12,7 @@ BENCHMARKS = {
     "agreement": "Verdicts of the data sets' published graders beside ours.",
     "env": "Steps per second of the single and the vector env against Gymnasium's own.",
     "policy": "Tokens per second of generate against transformers' own.",
+    "cluster": "Programs per second of the sandbox ray beside a pool on the same cores.",
     "learning": "Held-out gain of each agent on the small domain, by seeds.",
 }
 
@@ -21,6 +22,7 @@ MODULES = {
     "training-soak": "training_soak",
     "env": "env_speed",
     "policy": "policy_speed",
+    "cluster": "cluster_speed",
     "learning": "agent_comparison",
 }
 

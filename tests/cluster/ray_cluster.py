@@ -11,6 +11,8 @@ import pytest
 
 # On a busy machine a node takes longer to start than Ray waits by itself.
 os.environ.setdefault("RAY_raylet_start_wait_time_s", "240")
+os.environ.setdefault("RAY_agent_register_timeout_ms", "240000")
+os.environ.setdefault("RAY_worker_register_timeout_seconds", "240")
 STORE_BYTES = 90 << 20
 # The head notices a lost node after a few seconds instead of half a minute.
 QUICK = {
@@ -48,7 +50,7 @@ def cluster(nodes=2, connect=False):
 
 
 def patiently(start):
-    """Start a node of Ray, which gives up on a busy machine after a fixed time, up to four times."""
+    """Start a node of Ray, up to four times: on a busy machine it gives up after a fixed time."""
     for _ in range(3):
         try:
             return start()
