@@ -8,9 +8,7 @@ busy machine disturbs less. Without ``--address`` a small cluster is started her
 import os
 import statistics
 import time
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -18,23 +16,17 @@ import click
 
 from codegym.bench.executors import PROGRAM
 from codegym.bench.sandbox_speed import trivial_tasks
+from codegym.bench.small_cluster import small_cluster
 from codegym.bench.soak import descendants
 from codegym.cluster.connection import hold, release
 from codegym.cluster.fleet_sandbox import FleetSandbox
-from codegym.errors import ConfigError, MissingExtraError
+from codegym.errors import ConfigError
 from codegym.grading.judge import judge_many
 from codegym.measuring.output import Output, with_output
 from codegym.measuring.result_table import Column, ResultTable, words
 from codegym.sandbox import Sandbox, make_sandbox
 from codegym.tasks.task import Task
 
-_STORE_BYTES = 100 << 20
-# A busy machine starts Ray's processes later than Ray waits by itself.
-_PATIENCE = {
-    "RAY_raylet_start_wait_time_s": "240",
-    "RAY_agent_register_timeout_ms": "240000",
-    "RAY_worker_register_timeout_seconds": "240",
-}
 _TICKS = os.sysconf("SC_CLK_TCK")
 # Programs that take this long each show what the way to a node costs a real program.
 _WORK = (
@@ -120,29 +112,6 @@ def compare(local: Sandbox, ray: Sandbox, *, work: int, count: int, rounds: int)
             turns[name].append(turn(sandbox, pairs))
     kind = f"sum of {work} squares, five tests" if work else "x + 1, five tests"
     return Comparison(programs=kind, local=turns["local"], ray=turns["ray"])
-
-
-@contextmanager
-def small_cluster(nodes: int, cpus: int) -> Iterator[str]:
-    """Start nodes of some CPUs each on this machine, and end them; yield the head's address."""
-    try:
-        from ray.cluster_utils import Cluster
-    except ModuleNotFoundError as error:
-        raise MissingExtraError("ray") from error
-    for name, value in _PATIENCE.items():
-        os.environ.setdefault(name, value)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        size: dict[str, Any] = {"num_cpus": cpus, "object_store_memory": _STORE_BYTES}
-        cluster: Any = Cluster(
-            initialize_head=True, head_node_args={**size, "include_dashboard": False}
-        )
-        try:
-            for _ in range(nodes - 1):
-                cluster.add_node(**size)
-            yield cluster.address
-        finally:
-            cluster.shutdown()
 
 
 def at_rest(seconds: float) -> float:
@@ -252,7 +221,7 @@ def command(nodes: int, cpus: int, address: str, count: int, rounds: int, output
         found = measure(address, count=count, rounds=rounds, works=works)
     else:
         with small_cluster(nodes, cpus) as own:
-            found = measure(own, count=count, rounds=rounds, works=works)
+            found = measure(own.address, count=count, rounds=rounds, works=works)
     output.table("comparisons", table(found.pop("table")))
     output.line(
         f"{found['nodes']} nodes, {found['workers']} workers; a program's way takes "
