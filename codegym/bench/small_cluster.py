@@ -2,9 +2,11 @@
 
 import os
 import socket
+import threading
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 from codegym.errors import MissingExtraError
@@ -16,7 +18,7 @@ _PATIENCE = {
     "RAY_agent_register_timeout_ms": "240000",
     "RAY_worker_register_timeout_seconds": "240",
 }
-# For a port that it chooses itself an agent is waited for, half a minute at most.
+# Ports of a node's agents, which are fixed here.
 _PORTS = (
     "dashboard_agent_listen_port",
     "metrics_agent_port",
@@ -33,6 +35,50 @@ def node_settings(cpus: int) -> dict[str, Any]:
         each.close()
     size = {"num_cpus": cpus, "object_store_memory": STORE_BYTES}
     return size | dict(zip(_PORTS, ports, strict=True))
+
+
+def add_node(cluster: Any, cpus: int = 1) -> Any:
+    """Add a node to a cluster, and return it."""
+    settings = node_settings(cpus)
+    with ports_noted(settings):
+        return cluster.add_node(**settings)
+
+
+@contextmanager
+def ports_noted(settings: Mapping[str, Any]) -> Iterator[None]:
+    """Note the ports of a node's agents for its raylet while the node starts.
+
+    A raylet ends if its agents have not noted their ports after 15 s, a time that cannot be set
+    and in which a busy machine does not start them. The agents note the same ports later.
+    """
+    started, known = threading.Event(), set(_raylets())
+
+    def note() -> None:
+        while not started.wait(0.05):
+            for line in set(_raylets()) - known:
+                found = dict(word.partition("=")[::2] for word in line if "=" in word)
+                folder, node = found.get("--session_dir", ""), found.get("--node_id", "")
+                for name in _PORTS if folder and node else ():
+                    file = Path(folder) / f"{name}_{node}"
+                    if not file.exists():
+                        file.write_text(str(settings[name]))
+
+    thread = threading.Thread(target=note, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        started.set()
+        thread.join()
+
+
+def _raylets() -> Iterator[tuple[str, ...]]:
+    """Yield the command lines of all raylets of this machine."""
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            line = path.read_bytes().decode(errors="replace").split("\0")
+            if line[0].endswith("/raylet"):
+                yield tuple(line)
 
 
 @contextmanager
@@ -62,10 +108,11 @@ def small_cluster(
         head["_system_config"] = dict(settings)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        cluster: Any = Cluster(initialize_head=True, head_node_args=head)
+        with ports_noted(head):
+            cluster: Any = Cluster(initialize_head=True, head_node_args=head)
         try:
             for _ in range(nodes - 1):
-                cluster.add_node(**node_settings(cpus))
+                add_node(cluster, cpus)
             yield cluster
         finally:
             ray.shutdown()

@@ -8,7 +8,7 @@ import time
 import psutil
 import pytest
 
-from codegym.bench.small_cluster import node_settings, small_cluster
+from codegym.bench.small_cluster import small_cluster
 
 # The head notices a lost node after a few seconds instead of half a minute.
 QUICK = {
@@ -31,11 +31,6 @@ def cluster(nodes=2, connect=False):
             ray.init(address=made.address, log_to_driver=False, logging_level="ERROR")
         yield made
     wait_until(lambda: not ray_processes(before), "processes of Ray are left")
-
-
-def add_node(made):
-    """Add a node of one CPU to a cluster."""
-    return made.add_node(**node_settings(1))
 
 
 def ray_processes(before):
