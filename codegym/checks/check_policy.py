@@ -63,6 +63,7 @@ def check_policy(policy: type[Policy] | Callable[[], Policy]) -> None:
     _check_constraint(checked)
     _check_padding(checked)
     _check_randomness(checked)
+    _check_skip(checked)
     _check_update(checked)
     if checked.learns:
         _check_gradients(checked)
@@ -270,6 +271,18 @@ def _check_randomness(policy: Policy) -> None:
     require(actions == again, "the same seed acts otherwise")
     require(len(set(actions)) > 1, "act does not draw")
     require(_global_generators() == before, "a global random generator was used")
+
+
+def _check_skip(policy: Policy) -> None:
+    """Check that a generator is moved past a call as by the call, where a policy can do that."""
+    if type(policy).skip is Policy.skip:
+        return
+    prompts = prompts_of(policy)
+    written, skipped = seeded(1), seeded(1)
+    policy.generate(prompts, n=2, budget=BUDGET, rng=written)
+    policy.skip(skipped, programs=2 * len(prompts), budget=BUDGET)
+    same = torch.equal(written.get_state(), skipped.get_state())
+    require(same, "skip leaves a generator elsewhere than generate")
 
 
 def _global_generators() -> tuple[list[int], str]:

@@ -14,6 +14,7 @@ BENCHMARKS = {
     "policy": "Tokens per second of generate against transformers' own.",
     "hf-update": "Time and memory of a GRPO update of a pretrained model, beside TRL's.",
     "hf-sampling": "Tokens of a pretrained model per second, beside transformers' generate.",
+    "cluster": "Programs per second of the sandbox ray beside a pool on the same cores.",
     "learning": "Held-out gain of each agent on the small domain, by seeds.",
 }
 
@@ -25,6 +26,7 @@ MODULES = {
     "policy": "policy_speed",
     "hf-update": "hf_update",
     "hf-sampling": "hf_sampling",
+    "cluster": "cluster_speed",
     "learning": "agent_comparison",
 }
 

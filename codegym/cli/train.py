@@ -133,7 +133,7 @@ class _Watcher:
 @click.option("--curve-points", type=int, help="Evaluations in between.")
 @click.option("--patience", type=int, help="Evaluations in between without a new best; 0 for all.")
 @click.option("--seed", type=int, help="Seed of everything that is drawn.")
-@click.option("--isolation", help="Sandbox isolation: auto, namespace, landlock, unsafe.")
+@click.option("--isolation", help="Sandbox isolation: auto, namespace, landlock, unsafe, ray.")
 @click.option("--workers", type=int, help="Number of sandbox workers; 0 chooses automatically.")
 @click.option(
     "--ray",

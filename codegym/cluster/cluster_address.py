@@ -15,6 +15,11 @@ from codegym.settings import settings_of
 
 # A machine that does not take a connection in this time is not there.
 CONNECT_S = 5.0
+# A server that has not answered a greeting in this time is none of Ray's.
+ANSWER_S = 15.0
+# The preface of HTTP/2 and an empty frame of settings; a frame's fourth byte is its type.
+_GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
+_FRAME_HEAD_BYTES, _SETTINGS = 9, 4
 Options = TypeVar("Options")
 
 
@@ -205,6 +210,38 @@ def find_address(address: str) -> str:
         expected="the address of a running head node",
         cure="ray start --head on it; its firewall must let this machine in",
     )
+
+
+def check_speaks_grpc(address: str) -> None:
+    """Refuse what takes connections and is no Ray cluster; ``ray.init`` would wait for minutes.
+
+    Ray's servers speak gRPC: like every HTTP/2 server they answer a client's greeting by a frame of
+    settings (RFC 9113, section 3.4). Behind TLS nothing is checked.
+
+    Raises:
+        ClusterError: It answers otherwise, or not at all.
+    """
+    if os.environ.get("RAY_USE_TLS", "0") not in ("", "0"):
+        return
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    answer = b""
+    try:
+        with socket.create_connection((host.strip("[]"), int(port)), timeout=ANSWER_S) as line:
+            line.sendall(_GREETING)
+            while len(answer) < _FRAME_HEAD_BYTES:
+                piece = line.recv(_FRAME_HEAD_BYTES - len(answer))
+                if not piece:
+                    break
+                answer += piece
+    except OSError:
+        answer = b""
+    if len(answer) < _FRAME_HEAD_BYTES or answer[3] != _SETTINGS:
+        raise ClusterError(
+            "what answers at this address is no Ray cluster",
+            value=address,
+            expected="the head node's GCS, by default port 6379, or ray://HOST:10001",
+            cure="see ray status on the head node",
+        )
 
 
 def _running() -> str:

@@ -2,17 +2,13 @@
 
 import logging
 import os
-import subprocess
 import sys
 import threading
 import warnings
 from typing import Any
 
-from codegym.cluster.cluster_address import find_address
+from codegym.cluster.cluster_address import check_speaks_grpc, find_address
 from codegym.errors import ClusterError, ConfigError, MissingExtraError
-
-# What answers at an address is given so long to prove that it is a Ray cluster.
-HEALTH_S = 20.0
 
 _lock = threading.Lock()
 _holders = 0
@@ -86,8 +82,8 @@ def _connect(ray: Any, address: str) -> None:
         settings["log_to_driver"] = False
     if address == "local":
         settings |= {"include_dashboard": False, "num_cpus": len(os.sched_getaffinity(0))}
-    elif not address.startswith("ray://"):
-        _check_health(address)
+    else:
+        check_speaks_grpc(address)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -99,26 +95,3 @@ def _connect(ray: Any, address: str) -> None:
             expected=f"a cluster of Ray {ray.__version__}, Python {sys.version.split()[0]}",
             cure="install the same releases of Ray and Python on driver and nodes",
         ) from error
-
-
-def _check_health(address: str) -> None:
-    """Refuse what answers and is no cluster of this release; ``ray.init`` would wait for minutes.
-
-    Raises:
-        ClusterError: It is none.
-    """
-    command = [sys.executable, "-m", "ray.scripts.scripts", "health-check", "--address", address]
-    try:
-        found = subprocess.run(
-            command, capture_output=True, text=True, timeout=HEALTH_S, check=False
-        )
-        reason = "" if found.returncode == 0 else (found.stderr or found.stdout).strip()[-300:]
-    except subprocess.TimeoutExpired:
-        reason = f"no answer in {HEALTH_S:g} s"
-    if reason:
-        raise ClusterError(
-            f"what answers at this address is no Ray cluster of this release: {reason}",
-            value=address,
-            expected="the head node's GCS, by default port 6379",
-            cure="see ray status there; Ray Client servers are ray://HOST:10001",
-        )

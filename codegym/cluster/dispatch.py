@@ -99,6 +99,7 @@ class Dispatcher:
 
     Attributes:
         queue: Jobs that wait for a node.
+        sent_bytes: Size of all frames that were sent.
     """
 
     def __init__(self, arrived: Callable[[Grader, bytes | Exception], None]) -> None:
@@ -107,7 +108,7 @@ class Dispatcher:
         self._nodes: dict[str, _Node] = {}
         # Callable -> its number: the parts of a partial by identity, which the last entry keeps.
         self._callables: OrderedDict[Any, tuple[int, Any]] = OrderedDict()
-        self._numbered = 0
+        self._numbered = self.sent_bytes = 0
 
     @property
     def graders(self) -> list[Grader]:
@@ -165,7 +166,9 @@ class Dispatcher:
                 del node.running[waiting.number]
                 waiting.done(error)
         if jobs:
-            node.grader.submit(pack_jobs(jobs), learnt)
+            frame = pack_jobs(jobs)
+            self.sent_bytes += len(frame)
+            node.grader.submit(frame, learnt)
 
     def _teach(self, node: _Node, job: Job, learnt: list[tuple[int, bytes]]) -> int | None:
         """Return the number of a job's callable, and add it to what the node has to learn.

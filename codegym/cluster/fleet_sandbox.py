@@ -97,7 +97,7 @@ class FleetSandbox(Channel):
         self._events: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._dispatch = Dispatcher(self._came)
         self._channels: weakref.WeakSet[Channel] = weakref.WeakSet()
-        self._queued = self._tickets = self.losses = 0
+        self._queued = self._tickets = self.losses = self._received_bytes = 0
         self._thread: threading.Thread | None = None
         self._looking = False
         self._look_at = time.monotonic() + LOOK_S
@@ -107,6 +107,11 @@ class FleetSandbox(Channel):
     def nodes(self) -> int:
         """Number of nodes that grade now."""
         return len(self._dispatch.graders)
+
+    @property
+    def traffic_bytes(self) -> tuple[int, int]:
+        """Bytes of the frames that were sent to nodes and received from them."""
+        return self._dispatch.sent_bytes, self._received_bytes
 
     @property
     def n_workers(self) -> int:
@@ -143,6 +148,7 @@ class FleetSandbox(Channel):
 
     def _take(self, grader: Grader, answer: bytes | Exception) -> None:
         if isinstance(answer, bytes):
+            self._received_bytes += len(answer)
             answers: list[tuple[int, Answer]] = unpack_answers(answer)
             self._dispatch.results(grader, answers)
         else:

@@ -11,6 +11,7 @@ import time
 import warnings
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from math import inf
 from typing import Any
 
 import ray as untyped_ray
@@ -26,6 +27,8 @@ from codegym.sandbox.choice import AUTO, ZYGOTES_PER_CORE
 
 # Its annotations are incomplete.
 ray: Any = untyped_ray
+# A node that did not start its grader for lack of room is tried again after this time.
+AGAIN_S = 60.0
 _numbers = itertools.count(1)
 _log = logging.getLogger(__name__)
 
@@ -92,6 +95,7 @@ class RayFleet:
         self._closed = False
         self.isolation = ""
         self.refusals: dict[str, str] = {}
+        self._again_at: dict[str, float] = {}  # node -> when it is tried again
 
     def start(self) -> list[RayGrader]:
         """Start the first graders.
@@ -102,9 +106,11 @@ class RayFleet:
         wanted = self._options.isolation
         reasons: dict[str, str] = {}
         for isolation in AUTO if wanted == "auto" else (wanted,):
-            self.isolation, self.refusals = isolation, {}
+            self.isolation, self.refusals, self._again_at = isolation, {}, {}
             found = self.look()
             if found:
+                for node, why in self.refusals.items():
+                    warnings.warn(f"node {node[:12]} does not grade: {why}", stacklevel=5)
                 if self._options.mixed:
                     # Verdicts on several kinds of machine are not filed with those of one kind.
                     self.isolation = f"{isolation} on several machines"
@@ -124,7 +130,9 @@ class RayFleet:
         started = []
         for node in ray.nodes():
             node_id, cpus = node["NodeID"], node.get("Resources", {}).get("CPU", 0)
-            if not node["Alive"] or not cpus or node_id in self._used | self.refusals:
+            if not node["Alive"] or not cpus or node_id in self._used:
+                continue
+            if time.monotonic() < self._again_at.get(node_id, 0.0):
                 continue
             if self._options.nodes and len(self._used) >= self._options.nodes:
                 break
@@ -160,8 +168,8 @@ class RayFleet:
         grader.stop()
         self.lost(grader)
         self.refusals[grader.node_id] = why
-        if self.isolation != AUTO[0] or again:
-            warnings.warn(f"node {grader.node_id[:12]} does not grade: {why}", stacklevel=4)
+        self._again_at[grader.node_id] = time.monotonic() + AGAIN_S if again else inf
+        _log.warning("node %s does not grade: %s", grader.node_id[:12], why)
         return False
 
     def _fault(self, facts: dict[str, Any]) -> str:

@@ -1,6 +1,7 @@
 """RayTroupe: policy actors on the nodes of a Ray cluster; weights are in its object store."""
 
 import itertools
+import logging
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -21,6 +22,7 @@ from codegym.rollout.authors import WriteCall
 
 # Its annotations are incomplete.
 ray: Any = untyped_ray
+_log = logging.getLogger(__name__)
 _numbers = itertools.count(1)
 
 
@@ -102,7 +104,8 @@ class RayTroupe:
     def _started(self, actor: RayPolicyActor, facts: Any, end: float) -> bool:
         try:
             theirs = ray.get(facts, timeout=max(0.1, end - time.monotonic()))
-        except ray.exceptions.RayError:
+        except ray.exceptions.RayError as error:
+            _log.warning("no policy actor on node %s: %s", actor.node_id[:12], error)
             _kill(actor)
             return False
         serious = self._copies.differing(self._copies.facts(), theirs)

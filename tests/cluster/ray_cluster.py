@@ -4,14 +4,12 @@ import contextlib
 import os
 import signal
 import time
-import warnings
 
 import psutil
 import pytest
 
-# On a busy machine a node takes longer to start than Ray waits by itself.
-os.environ.setdefault("RAY_raylet_start_wait_time_s", "240")
-STORE_BYTES = 90 << 20
+from codegym.bench.small_cluster import small_cluster
+
 # The head notices a lost node after a few seconds instead of half a minute.
 QUICK = {
     "health_check_initial_delay_ms": 1000,
@@ -25,42 +23,14 @@ QUICK = {
 def cluster(nodes=2, connect=False):
     """Start a cluster of a head and further nodes; end it, and every process of it, after that."""
     pytest.importorskip("ray", reason="Ray is not installed (extra ray)")
-    import ray
-    from ray.cluster_utils import Cluster
-
     before = {process.pid for process in psutil.process_iter()}
-    head = {"num_cpus": 1, "object_store_memory": STORE_BYTES, "include_dashboard": False}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        made = patiently(
-            lambda: Cluster(initialize_head=True, head_node_args=head | {"_system_config": QUICK})
-        )
-        try:
-            for _ in range(nodes - 1):
-                add_node(made)
-            if connect:
-                ray.init(address=made.address, log_to_driver=False, logging_level="ERROR")
-            yield made
-        finally:
-            ray.shutdown()
-            made.shutdown()
+    with small_cluster(nodes, settings=QUICK) as made:
+        if connect:
+            import ray
+
+            ray.init(address=made.address, log_to_driver=False, logging_level="ERROR")
+        yield made
     wait_until(lambda: not ray_processes(before), "processes of Ray are left")
-
-
-def patiently(start):
-    """Start a node of Ray, which gives up on a busy machine after a fixed time, up to four times."""
-    for _ in range(3):
-        try:
-            return start()
-        except Exception as error:
-            print(f"a node does not start: {error}")
-            time.sleep(5)
-    return start()
-
-
-def add_node(made):
-    """Add a node of one CPU to a cluster."""
-    return patiently(lambda: made.add_node(num_cpus=1, object_store_memory=STORE_BYTES))
 
 
 def ray_processes(before):

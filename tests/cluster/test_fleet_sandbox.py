@@ -1,6 +1,7 @@
 """A sandbox of several nodes, which are pools of this process; nothing here needs Ray."""
 
 import os
+import socket
 import threading
 import time
 
@@ -12,6 +13,7 @@ from codegym.cluster.cluster_address import (
     GraderOptions,
     TrialOptions,
     WriterOptions,
+    check_speaks_grpc,
     find_address,
     read_options,
 )
@@ -221,3 +223,30 @@ def test_nothing_at_an_address_is_an_error_at_once(monkeypatch, tmp_path):
         find_address("auto")
     assert find_address("") == "local"
     assert time.monotonic() - began < 20
+
+
+@pytest.mark.parametrize(
+    ("said", "fits"),
+    [
+        (bytes([0, 0, 0, 4, 0, 0, 0, 0, 0]), True),
+        (b"HTTP/1.1 400 Bad Request\r\n", False),
+        (b"", False),
+    ],
+)
+def test_what_answers_has_to_speak_as_ray_does(said, fits):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+
+        def answer():
+            line, _ = server.accept()
+            assert line.recv(3) == b"PRI"
+            line.sendall(said)
+            line.shutdown(socket.SHUT_WR)
+            line.recv(100)
+
+        threading.Thread(target=answer, daemon=True).start()
+        if fits:
+            check_speaks_grpc(address)
+        else:
+            with pytest.raises(ClusterError, match="is no Ray cluster"):
+                check_speaks_grpc(address)

@@ -333,3 +333,14 @@ class PadsMessages(GPTPolicy):
 def test_each_broken_promise_is_named(broken, message):
     with pytest.raises(ConformanceError, match=message):
         check_policy(broken)
+
+
+def test_a_skip_that_draws_otherwise_is_found():
+    from codegym.policies.uniform import UniformPolicy
+
+    class Skips(UniformPolicy):
+        def skip(self, rng, *, programs, budget):
+            super().skip(rng, programs=programs, budget=budget + 1)
+
+    with pytest.raises(ConformanceError, match="skip leaves a generator elsewhere"):
+        check_policy(Skips)
