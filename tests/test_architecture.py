@@ -78,7 +78,16 @@ IMPORT_TORCH = (
 # What `import codegym` leaves for later, beside the heavy packages.
 LATER = {"click", "hypothesis", "lark", "matplotlib", "numba", "tokenizers"}
 # What ``codegym.integrations`` is for, and what they bring.
-TRAINERS = {"trl", "verl", "openrlhf", "verifiers", "openenv", "inspect_ai", "skyrl_gym", "nemo_gym"}
+TRAINERS = {
+    "inspect_ai",
+    "nemo_gym",
+    "openenv",
+    "openrlhf",
+    "skyrl_gym",
+    "trl",
+    "verifiers",
+    "verl",
+}
 BROUGHT = {"datasets", "fastapi", "pyarrow", "pydantic"}
 
 # What the sandbox binds inside beside the standard library.
