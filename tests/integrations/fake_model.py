@@ -14,17 +14,19 @@ from typing import ClassVar
 import codegym
 from codegym.tasks.chat_request import chat_request
 
-WRONG = "I am not sure.\n```python\ndef f(*args):\n    return NotImplemented\n```"
+WRONG = "I am not sure.\n```python\ndef {name}(*args):\n    return NotImplemented\n```"
 
 
 def answers_of(tasks, count):
     """Return request -> answer for the first tasks of a source."""
     source, found = codegym.load_tasks(tasks), {}
-    for index in range(count):
+    for index in range(min(count, len(source))):
         task = source[index]
         program = task.program(task.canonical_solution)
         right = f"Here it is.\n```python\n{program}\n```\nDone."
-        found[chat_request(task.prompt)] = WRONG if index % 2 else right
+        found[chat_request(task.prompt)] = (
+            WRONG.replace("{name}", task.entry_point) if index % 2 else right
+        )
     return found
 
 

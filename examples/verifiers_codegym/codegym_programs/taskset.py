@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import verifiers.v1 as vf
 
 from codegym.integrations.answer_grader import Summary, demand_reward
-from codegym.integrations.task_table import chosen_tasks, grader_of
+from codegym.integrations.task_table import MOST_TASKS, chosen_tasks, grader_of
 from codegym.sources import load_tasks
 from codegym.tasks.chat_request import chat_request
 
@@ -47,8 +47,8 @@ class ProgramConfig(vf.TasksetConfig):
     """Task URI of codegym."""
     reward: str = "binary"
     """Reward expression of codegym."""
-    count: int | None = 1000
-    """Number of tasks; all if None."""
+    count: int | None = None
+    """Number of tasks; all if None, or the first 100,000."""
     seed: int | None = None
     """Draws the tasks at random; the first ones if None."""
 
@@ -60,7 +60,8 @@ class ProgramTaskset(vf.Taskset[ProgramTask, ProgramConfig]):
         """Yield the tasks."""
         config = self.config
         source = load_tasks(config.tasks)
-        for _, task in chosen_tasks(source, config.count, config.seed):
+        count = config.count or min(len(source), MOST_TASKS)
+        for _, task in chosen_tasks(source, count, config.seed):
             data = ProgramData(
                 id=task.task_id,
                 prompt=chat_request(task.prompt),
