@@ -31,10 +31,10 @@ class Fresh:
         venv.create(self.folder, with_pip=True)
         self.bin = self.folder / "bin"
         self.python = self.bin / "python"
-        lent = [path for path in sys.path if path.endswith(("-packages", "borrowed"))]
+        lent = [path for path in sys.path if any(Path(path).glob("*.dist-info"))]
         (lib,) = (self.folder / "lib").glob("python*/site-packages")
-        lines = [f"import site; site.addsitedir({path!r})" for path in lent]
-        (lib / "lent.pth").write_text("\n".join([*lines, str(ROOT)]) + "\n")
+        lines = [f"import site; site.addsitedir({path!r})\n" for path in lent]
+        (lib / "lent.pth").write_text("".join(lines))
         if packages:
             self.pip("install", *packages)
 
@@ -67,8 +67,8 @@ class Fresh:
 
     def package(self, name):
         """Return the folder of a package."""
-        code = f"import importlib.util as u; print(u.find_spec({name!r}).submodule_search_locations[0])"
-        return Path(self.run(self.python, "-c", code, cwd=self.folder).strip())
+        code = f"from importlib.util import find_spec; print(find_spec({name!r}).origin)"
+        return Path(self.run(self.python, "-c", code, cwd=self.folder).strip()).parent
 
 
 @pytest.fixture

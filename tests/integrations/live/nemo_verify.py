@@ -11,13 +11,10 @@ import httpx
 import uvicorn
 from nemo_gym.server_utils import ServerClient
 
-FOLDER, TASKS, FAULTY = sys.argv[1:]
-sys.path.insert(0, FOLDER)
-
-from app import ProgramConfig, ProgramResourcesServer
-
 from codegym.integrations.task_table import reference
 from codegym.sources import load_tasks
+
+FOLDER, TASKS, FAULTY = sys.argv[1:]
 
 
 def asked(label, answer):
@@ -52,6 +49,9 @@ def served(app):
 
 
 def main():
+    sys.path.insert(0, FOLDER)
+    from app import ProgramConfig, ProgramResourcesServer
+
     task = load_tasks(TASKS)[0]
     label = reference(TASKS, task.task_id, reward="pass_rate")
     config = ProgramConfig(host="127.0.0.1", port=8080, entrypoint="", name="codegym")
