@@ -15,6 +15,7 @@ from codegym.grading.verdict import Verdict
 from codegym.integrations.answer_grader import (
     MOST_CHARS,
     AnswerGrader,
+    log,
     report_missing,
     reward_of,
 )
@@ -58,6 +59,8 @@ class AnswerReward:
         if "tasks" in columns:
             uris = self._column(columns, "tasks", completions)
         mine = [row for row, uri in enumerate(uris) if uri == self._grader.uri]
+        if ids and not mine:
+            log.warning("no row of the batch is of %r; they name %r", self._grader.uri, uris[0])
         endings = await self._grader.grade_many(
             [completions[row] for row in mine], [ids[row] for row in mine]
         )

@@ -1,7 +1,8 @@
 """The newest release of each trainer, installed into a virtual environment and run.
 
 What is installed here (torch, transformers, codegym) is lent to those environments. They need PyPI
-and minutes: `make test-integrations`.
+and minutes: `make test-integrations`. Where CODEGYM_VENVS names a folder, they are kept there, and
+brought up to date by the next run.
 """
 
 import json
@@ -26,17 +27,18 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(2 * PATIENCE_S)]
 class Fresh:
     """A virtual environment that borrows what is installed here, and installs the rest."""
 
-    def __init__(self, folder, *packages):
-        self.folder = folder / "venv"
-        venv.create(self.folder, with_pip=True)
+    def __init__(self, name, folder, *packages):
+        self.folder = Path(os.environ.get("CODEGYM_VENVS", folder)).resolve() / name
         self.bin = self.folder / "bin"
         self.python = self.bin / "python"
-        lent = [path for path in sys.path if any(Path(path).glob("*.dist-info"))]
-        (lib,) = (self.folder / "lib").glob("python*/site-packages")
-        lines = [f"import site; site.addsitedir({path!r})\n" for path in lent]
-        (lib / "lent.pth").write_text("".join(lines))
+        if not self.python.exists():
+            venv.create(self.folder, with_pip=True)
+            lent = [path for path in sys.path if any(Path(path).glob("*.dist-info"))]
+            (lib,) = (self.folder / "lib").glob("python*/site-packages")
+            lines = [f"import site; site.addsitedir({path!r})\n" for path in lent]
+            (lib / "lent.pth").write_text("".join(lines))
         if packages:
-            self.pip("install", *packages)
+            self.pip("install", "--upgrade", *packages)
 
     def pip(self, *arguments):
         done = subprocess.run(
@@ -88,7 +90,7 @@ def unpacked(fresh, package, folder):
 
 def test_trl_trains_on_the_example_of_the_page(tmp_path, faulty):
     pytest.importorskip("torch")
-    fresh = Fresh(tmp_path, "trl", "datasets")
+    fresh = Fresh("trl-venv", tmp_path, "trl", "datasets")
     write = ROOT / "examples" / "tiny_model.py"
     fresh.run(fresh.python, write, tmp_path / "runs" / "tiny", cwd=tmp_path)
     log = fresh.live("docs_snippet.py", PAGE, "TRL", "trainer.state.log_history", cwd=tmp_path)
@@ -112,7 +114,7 @@ def test_trl_trains_on_the_example_of_the_page(tmp_path, faulty):
 
 def test_the_reward_managers_of_verl_alone(tmp_path, faulty):
     pytest.importorskip("torch")
-    fresh = Fresh(tmp_path, "omegaconf", "pyarrow")
+    fresh = Fresh("verl-venv", tmp_path, "omegaconf", "pyarrow")
     wheel = unpacked(fresh, "verl", tmp_path)
     found = fresh.live("verl_managers.py", wheel, TASKS, faulty, cwd=tmp_path)
     assert found["naive"] == {"right": 1.0, "wrong": 0.0, "no verdict": "FaultyTestError"}
@@ -127,7 +129,7 @@ def test_the_reward_managers_of_verl_alone(tmp_path, faulty):
 
 def test_the_executors_of_openrlhf_alone(tmp_path, faulty):
     pytest.importorskip("torch")
-    fresh = Fresh(tmp_path, "aiohttp")
+    fresh = Fresh("openrlhf-venv", tmp_path, "aiohttp")
     wheel = unpacked(fresh, "openrlhf", tmp_path)
     (agent,) = wheel.rglob("openrlhf/utils/agent.py")
     found = fresh.live("openrlhf_executors.py", agent.parents[1], TASKS, faulty, cwd=tmp_path)
@@ -142,7 +144,7 @@ def test_the_executors_of_openrlhf_alone(tmp_path, faulty):
 
 
 def test_vf_eval_of_the_taskset(tmp_path, faulty):
-    fresh = Fresh(tmp_path, "verifiers", "uv", "hatchling")
+    fresh = Fresh("verifiers-venv", tmp_path, "verifiers", "uv", "hatchling")
     fresh.pip("install", "--no-deps", "--no-build-isolation", ROOT / "examples/verifiers_codegym")
 
     def traces(tasks, count):
@@ -169,14 +171,14 @@ def test_vf_eval_of_the_taskset(tmp_path, faulty):
 
 
 def test_openenv_plays_eight_sessions_side_by_side(tmp_path, faulty):
-    fresh = Fresh(tmp_path, "openenv-core", "uvicorn")
+    fresh = Fresh("openenv-venv", tmp_path, "openenv-core", "uvicorn")
     found = fresh.live("openenv_sessions.py", TASKS, faulty, cwd=tmp_path)
     assert found["plays"] == [[0.0, False, 1.0, True, 2]] * 8
     assert [kind for kind, _ in found["errors"]] == ["TaskError", "FaultyTestError"]
 
 
 def test_inspect_ai_evaluates_the_task(tmp_path, faulty):
-    fresh = Fresh(tmp_path, "inspect-ai", "openai")
+    fresh = Fresh("inspect_ai-venv", tmp_path, "inspect-ai", "openai")
     with served(TASKS) as url, served(faulty) as faulty_url:
         found = fresh.live(
             "inspect_samples.py", TASKS, faulty, url, faulty_url, tmp_path / "logs", cwd=tmp_path
@@ -186,14 +188,14 @@ def test_inspect_ai_evaluates_the_task(tmp_path, faulty):
 
 
 def test_the_environment_of_skyrl_gym(tmp_path):
-    fresh = Fresh(tmp_path, "skyrl-gym")
+    fresh = Fresh("skyrl_gym-venv", tmp_path, "skyrl-gym")
     out = fresh.run(fresh.python, ROOT / "examples" / "skyrl_programs.py", cwd=tmp_path)
     assert "\n0.0 False" in out and "\n1.0 True" in out
 
 
 @pytest.mark.skipif(sys.version_info < (3, 12), reason="NeMo-Gym needs Python 3.12")
 def test_the_resources_server_of_nemo_gym(tmp_path, faulty):
-    fresh = Fresh(tmp_path, "nemo-gym", "httpx")
+    fresh = Fresh("nemo_gym-venv", tmp_path, "nemo-gym", "httpx")
     folder = ROOT / "examples" / "nemo_gym_codegym"
     right, wrong, missing, unknown = fresh.live(
         "nemo_verify.py", folder, TASKS, faulty, cwd=tmp_path

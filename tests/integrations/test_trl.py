@@ -95,12 +95,14 @@ def test_columns_that_do_not_fit_are_named():
         )
 
 
-def test_two_sources_at_once_each_have_their_rows():
+def test_two_sources_at_once_each_have_their_rows(caplog):
     mine, theirs = tasks_of(1)[0], tasks_of(1, OTHER)[0]
     batch = ([right(mine), right(theirs)], [mine.task_id, theirs.task_id])
     uris = [TASKS, OTHER]
     rewards = [called(trl.reward(uri, judge=judge_of(by_text)), *batch, tasks=uris) for uri in uris]
-    assert rewards == [[1.0, None], [None, 1.0]]
+    assert rewards == [[1.0, None], [None, 1.0]] and not caplog.text
+    assert called(trl.reward(TASKS, judge=judge_of(by_text)), ["a"], ["b"], tasks=["c"]) == [None]
+    assert f"no row of the batch is of '{TASKS}'; they name 'c'" in caplog.text
 
 
 def test_a_list_of_tasks_needs_no_source():
