@@ -13,7 +13,7 @@ CORE_TESTS  := $(addprefix tests/,atoms envs grading grammar mining rewards sand
 WHEEL_EXTRAS ?= dev
 WHEEL_TESTS  ?= $(CORE_TESTS)
 
-.PHONY: help demo test test-core test-slow coverage wheel-test docs lint format clean
+.PHONY: help demo test test-core test-slow test-integrations coverage wheel-test docs lint format clean
 
 help:
 	@echo "make demo    train a tiny transformer: warm start, then RL from unit tests (SEED=$(SEED))"
@@ -22,7 +22,7 @@ help:
 	@echo "make format  let ruff format everything"
 	@echo "make docs    build the site into build/site, and run the lessons (LESSONS=skip leaves them out)"
 	@echo "make clean   remove the virtual environment and caches"
-	@echo "make coverage, make wheel-test, make test-core, make test-slow: see CONTRIBUTING.md"
+	@echo "make coverage, make wheel-test, make test-core, make test-slow, make test-integrations: see CONTRIBUTING.md"
 
 $(BIN)/codegym: pyproject.toml codegym/version.py $(CONSTRAINTS)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "codegym needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Cure: make PYTHON=/path/to/python3.11 ...")'
@@ -40,6 +40,10 @@ test: $(BIN)/codegym
 
 test-slow: $(BIN)/codegym
 	$(BIN)/python -m pytest -n 0 -m slow
+
+# Installs the newest release of each trainer into a virtual environment and runs it; needs PyPI.
+test-integrations: $(BIN)/codegym
+	$(BIN)/python -m pytest -n 0 -m slow tests/integrations
 
 # Needs no torch: `pip install -e '.[dev]'` is enough, and the environment is left as it was made.
 test-core:

@@ -303,10 +303,12 @@ class MissingExtraError(CodegymError, ImportError):
     Args:
         package: The package that could not be imported.
         extra: The extra of codegym that brings it; by default from ``EXTRAS``.
+        distribution: What to install where no extra brings it.
     """
 
-    def __init__(self, package: str, extra: str = "") -> None:
-        command = install_command(extra or EXTRAS.get(package, "agents"))
+    def __init__(self, package: str, extra: str = "", *, distribution: str = "") -> None:
+        extra = extra or EXTRAS.get(package, "agents")
+        command = f"pip install {distribution}" if distribution else install_command(extra)
         super().__init__(f"{package} is not installed", cure=f"{command} brings it")
 
     @classmethod

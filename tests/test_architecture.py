@@ -31,7 +31,7 @@ SMALL = 40
 
 # Rooms that the core may not import, and the rooms above them, which may.
 OUTER = ("codegym.agents", "codegym.envs")
-ABOVE = ("codegym.bench", "codegym.checks", "codegym.cli")
+ABOVE = ("codegym.bench", "codegym.checks", "codegym.cli", "codegym.integrations")
 LEARNS = (
     "codegym.agents",
     "codegym.learning",
@@ -77,6 +77,18 @@ IMPORT_TORCH = (
 )
 # What `import codegym` leaves for later, beside the heavy packages.
 LATER = {"click", "hypothesis", "lark", "matplotlib", "numba", "ray", "tokenizers"}
+# What ``codegym.integrations`` is for, and what they bring.
+TRAINERS = {
+    "inspect_ai",
+    "nemo_gym",
+    "openenv",
+    "openrlhf",
+    "skyrl_gym",
+    "trl",
+    "verifiers",
+    "verl",
+}
+BROUGHT = {"datasets", "fastapi", "pyarrow", "pydantic"}
 
 # What the sandbox binds inside beside the standard library.
 BOUND = ("codegym.sandbox.inside", "codegym.sandbox.wire")
@@ -364,10 +376,19 @@ def test_classes_and_functions_stay_small() -> None:
 
 
 def test_importing_codegym_is_light() -> None:
-    names = sorted(HEAVY | LATER)
-    code = f"import sys, codegym; print(*(name for name in {names!r} if name in sys.modules))"
+    assert imported_by("codegym", HEAVY | LATER | TRAINERS | BROUGHT) == ""
+
+
+def test_an_integration_imports_no_trainer_before_it_is_asked() -> None:
+    for name in ("answer_grader", "openrlhf", "task_table", "trl", "verl"):
+        assert imported_by(f"codegym.integrations.{name}", HEAVY | LATER | TRAINERS | BROUGHT) == ""
+
+
+def imported_by(module: str, names: Iterable[str]) -> str:
+    """Return which of some packages a new process has imported after it imports a module."""
+    code = f"import sys, {module}; print(*(n for n in {sorted(names)!r} if n in sys.modules))"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert out.stdout.strip() == "", f"import codegym imports {out.stdout.strip()}"
+    return out.stdout.strip()
 
 
 def test_agents_and_envs_refuse_their_bare_names() -> None:

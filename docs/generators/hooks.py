@@ -54,6 +54,10 @@ def on_files(files: Any, *, config: Any) -> Any:
         for path in sorted((ROOT / "examples").glob("*.py"))
     }
     made |= {
+        f"examples/{folder.name}.md": reference_pages.example_folder(folder)
+        for folder in reference_pages.example_folders(ROOT / "examples")
+    }
+    made |= {
         f"lessons/{path.stem}.md": lesson_pages.page(path)
         for path in sorted((ROOT / "docs" / "lessons").glob("*.ipynb"))
     }
@@ -123,7 +127,7 @@ def _page_of(path: str) -> str:
     if path.startswith("docs/"):
         return re.sub(r"\.ipynb$", ".md", path.removeprefix("docs/"))
     if path.startswith("examples/"):
-        return re.sub(r"\.py$", ".md", path)
+        return path.removesuffix(".py") + ".md"
     # MkDocs says that there is no such page, and names the one that links to it.
     return path
 

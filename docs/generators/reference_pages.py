@@ -97,10 +97,28 @@ def example(path: Path) -> str:
     return f"# {path.name}\n\n{summary}\n\n```python\n{code}```\n"
 
 
+def example_folder(folder: Path) -> str:
+    """Return a folder of examples as a page: what it says of itself, and its files."""
+    parts = [(folder / "README.md").read_text()]
+    for path in sorted(folder.rglob("*")):
+        kind = {".py": "python", ".toml": "toml", ".yaml": "yaml"}.get(path.suffix)
+        if kind and path.stem != "__init__":
+            parts.append(f"`{path.relative_to(folder)}`\n\n```{kind}\n{path.read_text()}```\n")
+    return "\n".join(parts)
+
+
+def example_folders(folder: Path) -> list[Path]:
+    """Return the folders among the examples."""
+    return sorted(path.parent for path in folder.glob("*/README.md"))
+
+
 def examples(folder: Path) -> str:
-    """Return the list of examples, each with the first sentence of its docstring."""
+    """Return the list of examples, each with the first sentence of what it says of itself."""
     rows = []
     for path in sorted(folder.glob("*.py")):
         words = (ast.get_docstring(ast.parse(path.read_text())) or "").split("\n\n")[0]
         rows.append(f"- [{path.name}](examples/{path.stem}.md): {words.replace(chr(10), ' ')}")
+    for path in example_folders(folder):
+        words = (path / "README.md").read_text().split("\n\n")[1].replace("\n", " ")
+        rows.append(f"- [{path.name}](examples/{path.name}.md): {words}")
     return "# Examples\n\n" + "\n".join(rows) + "\n"

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from codegym.errors import ConfigError
 from codegym.policies.hf.chat_template import render_chat
+from codegym.tasks.chat_request import CONTINUE_REQUEST, WRITE_REQUEST, chat_request, is_code
 from codegym.tokenizers.hf import HFTokenizer
 from codegym.tokenizers.tokenizer import Tokenizer
 
@@ -25,7 +26,6 @@ STOPS: dict[Style, tuple[str, ...]] = {
     "chat": ("\n```",),
     "answer": (),
 }
-_CODE = re.compile(r"^(?:async def|def|class|import|from|@)\b", re.MULTILINE)
 _TEXT = re.compile(r"\S")
 
 
@@ -45,8 +45,8 @@ class Prompting:
 
     style: Style = "code"
     stops: tuple[str, ...] | None = None
-    continue_request: str = "Complete this Python code.\n```python\n{prompt}\n```"
-    write_request: str = "Write a Python program.\n{prompt}"
+    continue_request: str = CONTINUE_REQUEST
+    write_request: str = WRITE_REQUEST
     system: str = ""
 
     def __post_init__(self) -> None:
@@ -86,12 +86,12 @@ class Prompting:
         Raises:
             ConfigError: A chat is asked for and the model has no template, or one that refuses it.
         """
-        code = bool(_CODE.search(text))
+        code = is_code(text)
         if self.style == "code":
             shown = text if code else f'"""\n{text.strip()}\n"""\n'
             return tokenizer.encode(shown.rstrip())
-        request = self.continue_request if code else self.write_request
-        messages = [{"role": "user", "content": request.replace("{prompt}", text.strip())}]
+        request = chat_request(text, self.continue_request, self.write_request)
+        messages = [{"role": "user", "content": request}]
         if self.system:
             messages.insert(0, {"role": "system", "content": self.system})
         if self.style == "answer":
