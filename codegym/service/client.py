@@ -130,7 +130,7 @@ class GraderClient:
             future.add_done_callback(given_up)
         found: Sequence[Found]
         try:
-            found = await self._ask([question for question, _ in asked])
+            found = await self._ask([question for question, _ in asked], stream=True)
         except asyncio.CancelledError:
             found = [ServiceError("the client was closed")] * len(asked)
         for (_, future), result in zip(asked, found, strict=True):
@@ -166,7 +166,7 @@ class GraderClient:
         results: dict[int, Found] = {}
 
         async def ask(part: list[int]) -> None:
-            found = await self._ask([asked[number] for number in part])
+            found = await self._ask([asked[number] for number in part], stream=False)
             results.update(zip(part, found, strict=True))
 
         await asyncio.gather(*(ask(part) for part in _parts(asked, self._chars)))
@@ -182,8 +182,14 @@ class GraderClient:
             raise MissingVerdictsError(verdicts, errors)
         return verdicts
 
-    async def _ask(self, asked: Sequence[Question]) -> list[Found]:
-        """Return what became of each question; asks again while the service says "not now"."""
+    async def _ask(self, asked: Sequence[Question], *, stream: bool) -> list[Found]:
+        """Return what became of each question; asks again while the service says "not now".
+
+        Args:
+            asked: The questions.
+            stream: Whether the verdicts are sent one by one, so that a broken connection loses
+                those that are missing only; a whole answer costs less.
+        """
         found: dict[int, Found] = {}
         patience = Patience(self._patience_s)
         while len(found) < len(asked):
@@ -191,13 +197,14 @@ class GraderClient:
             pause_s, why = 0.0, "the answer ended early"
             try:
                 async with self._room:
-                    await self._request([asked[number] for number in left], left, found)
+                    body = self._body([asked[number] for number in left], stream)
+                    await self._request(body, left, found)
             except _NotNow as error:
                 pause_s, why = error.pause_s, str(error)
             except httpx.HTTPError as error:
                 why = f"{type(error).__name__}: {error}"
             except (ConfigError, TaskError) as error:
-                found |= await self._apart(asked, left, error)
+                found |= await self._apart(asked, left, error, stream)
             except ServiceError as error:
                 found |= {number: error for number in left if number not in found}
             if len(found) < len(asked) and not await patience.wait(pause_s):
@@ -210,13 +217,17 @@ class GraderClient:
         return [found[number] for number in range(len(asked))]
 
     async def _apart(
-        self, asked: Sequence[Question], left: Sequence[int], error: ConfigError | TaskError
+        self,
+        asked: Sequence[Question],
+        left: Sequence[int],
+        error: ConfigError | TaskError,
+        stream: bool,
     ) -> dict[int, Found]:
         """Ask in halves what was refused together: a malformed question concerns no other."""
         if len(left) == 1:
             return {left[0]: error}
         halves = left[: len(left) // 2], left[len(left) // 2 :]
-        work = (self._ask([asked[number] for number in half]) for half in halves)
+        work = (self._ask([asked[n] for n in half], stream=stream) for half in halves)
         found = await asyncio.gather(*work)
         return {
             number: result
@@ -224,9 +235,7 @@ class GraderClient:
             for number, result in zip(half, results, strict=True)
         }
 
-    async def _request(
-        self, asked: Sequence[Question], numbers: Sequence[int], found: dict[int, Found]
-    ) -> None:
+    async def _request(self, body: bytes, numbers: Sequence[int], found: dict[int, Found]) -> None:
         """Send a request; note what became of each question by its number.
 
         Raises:
@@ -234,19 +243,16 @@ class GraderClient:
             ConfigError, TaskError: The service refused it.
             ServiceError: The service answered with something else.
         """
-        body = self._body(asked)
         headers = {"Content-Type": "application/json"}
         async with self._http.stream("POST", "/v1/grade", content=body, headers=headers) as answer:
             if answer.status_code != 200:
                 await answer.aread()
                 raise _refusal(answer)
             async for line in answer.aiter_lines():
-                row = _row(line, len(numbers))
-                if row.get("end") is True:
-                    return
-                found[numbers[row["index"]]] = _found(row)
+                for row in _rows(line, len(numbers)):
+                    found[numbers[row["index"]]] = _found(row)
 
-    def _body(self, asked: Sequence[Question]) -> bytes:
+    def _body(self, asked: Sequence[Question], stream: bool) -> bytes:
         rows: list[dict[str, str]] = []
         names: dict[int, str] = {}
         texts: dict[str, str] = {}
@@ -262,7 +268,9 @@ class GraderClient:
                 names[id(task)], texts[name] = name, self._text(task)
             rows.append({"task_id": name, "program": program})
         tasks = ",".join(f'{{"task_id":{json.dumps(name)},{text}' for name, text in texts.items())
-        return f'{{"stream":true,"programs":{json.dumps(rows)},"tasks":[{tasks}]}}'.encode()
+        streams = json.dumps(stream)
+        text = f'{{"stream":{streams},"programs":{json.dumps(rows)},"tasks":[{tasks}]}}'
+        return text.encode()
 
     def _text(self, task: Task) -> str:
         """Return a task as JSON without its id, which is different in each request."""
@@ -363,16 +371,21 @@ def _refusal(answer: httpx.Response) -> Exception:
     return kind(message, expected=words["expected"], cure=words["cure"])
 
 
-def _row(line: str, count: int) -> dict[str, Any]:
-    """Return a line of an answer, whose number is known to be one of ``count``.
+def _rows(line: str, count: int) -> list[dict[str, Any]]:
+    """Return the rows of a line of an answer, whose numbers are known to be below ``count``.
+
+    A whole answer is a line with all rows, a streamed one has a line for each.
 
     Raises:
         ServiceError: The line is none of a grading service.
     """
     try:
-        row = json.loads(line)
-        if row.get("end") is True or (type(row["index"]) is int and 0 <= row["index"] < count):
-            return dict(row)
+        told = json.loads(line)
+        if told.get("end") is True:
+            return []
+        rows: list[dict[str, Any]] = told["results"] if "results" in told else [told]
+        if all(type(row["index"]) is int and 0 <= row["index"] < count for row in rows):
+            return rows
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         pass
     raise ServiceError("the service answered with something else than verdicts", value=line[:200])

@@ -19,6 +19,8 @@ from codegym.service.refusals import FULL, Refused
 # Starts a program; the future gets what became of it.
 Start = Callable[[], "Future[Any]"]
 MOST_RETRY_AFTER_S = 60
+# With so many programs under way, ends are looked for at this interval.
+BUSY, TICK_S = 16, 0.005
 # Weight of the newest second in the rate that Retry-After is computed from.
 _NEWEST = 0.3
 
@@ -61,10 +63,16 @@ class Batch:
         self._arrived.append((number, result))
         self._changed.set()
 
-    async def results(self) -> AsyncIterator[list[tuple[int, Any]]]:
-        """Yield pairs of number and result as they arrive; a result may be an exception."""
+    async def results(self, gather_s: float = 0.0) -> AsyncIterator[list[tuple[int, Any]]]:
+        """Yield pairs of number and result as they arrive; a result may be an exception.
+
+        Args:
+            gather_s: Seconds in which further results may join the first.
+        """
         while self._left:
             await self._changed.wait()
+            if gather_s and len(self._arrived) < self._left:
+                await asyncio.sleep(gather_s)
             self._changed.clear()
             arrived, self._arrived = self._arrived, []
             self._left -= len(arrived)
@@ -171,7 +179,11 @@ class ProgramQueue:
                 self._loop.call_soon_threadsafe(self._deliver)
 
     def _deliver(self) -> None:
-        self._told = False
+        """Hand results to their batches and start further programs.
+
+        While many programs are under way, this is called at short intervals instead of once for
+        each end: waking the event loop from another thread costs as much as reading a verdict.
+        """
         count = 0
         while self._ended:
             batch, number, future = self._ended.popleft()
@@ -184,9 +196,17 @@ class ProgramQueue:
                 result = error
             self._watch(result, time.monotonic() - batch.began)
             batch.take(number, result)
-        self.progressed = time.monotonic()
-        self._measure(count)
-        self._pump()
+        if count:
+            self.progressed = time.monotonic()
+            self._measure(count)
+            self._pump()
+        if count and self.under_way >= BUSY and self._loop is not None:
+            self._loop.call_later(TICK_S, self._deliver)
+            return
+        self._told = False
+        if self._ended:  # noted before ``_told`` was false
+            self._told = True
+            self._deliver()
 
     def _measure(self, count: int) -> None:
         """Keep the rate at which programs end, in programs per second."""
