@@ -133,6 +133,8 @@ class GraderClient:
             found = await self._ask([question for question, _ in asked], stream=True)
         except asyncio.CancelledError:
             found = [ServiceError("the client was closed")] * len(asked)
+        except Exception as error:  # whoever waits is told
+            found = [ServiceError(f"the client broke: {error!r}")] * len(asked)
         for (_, future), result in zip(asked, found, strict=True):
             if future.done():
                 continue

@@ -50,6 +50,8 @@ def listening(host: str, port: int) -> socket.socket:
         ConfigError: The address cannot be used.
     """
     try:
+        if not 0 <= port < 1 << 16:
+            raise OverflowError("no such port")  # the resolver would take its remainder
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         family, address = found[0][0], found[0][4]
         return socket.create_server(address[:2], family=family, backlog=_BACKLOG)

@@ -54,9 +54,14 @@ def serve(tiny: dict[str, Any]) -> Iterator[Callable[..., Served]]:
     services = []
 
     def make(
-        *, stand_in: Any = None, bounds: Any = None, most_waiting: int = 4096, **gate: Any
+        *,
+        stand_in: Any = None,
+        sandbox: Any = None,
+        bounds: Any = None,
+        most_waiting: int = 4096,
+        **gate: Any,
     ) -> Served:
-        sandbox = FakeSandbox(lambda job: ExecutionResult(output=b"ran"))
+        sandbox = sandbox or FakeSandbox(lambda job: ExecutionResult(output=b"ran"))
         tasks = ServedTasks(["tiny"], bounds)
         by = stand_in or tiny["judge"]
         service = GradingService(sandbox, tasks, most_waiting=most_waiting, stand_in=by)
