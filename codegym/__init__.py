@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from codegym.rollout.collect import Decoding, collect
     from codegym.rollout.environments import make_env
     from codegym.sandbox import Sandbox, make_sandbox
+    from codegym.service.client import GraderClient
     from codegym.sources import TaskSource, load_tasks
     from codegym.training.by_name import evaluate, make_agent
     from codegym.training.config import TrainConfig
@@ -48,6 +49,7 @@ _LAZY = {
     "Batch": "codegym.trajectory",
     "Decoding": "codegym.rollout.collect",
     "EvaluationReport": "codegym.measuring.evaluation",
+    "GraderClient": "codegym.service.client",
     "Judge": "codegym.grading.judge",
     "Policy": "codegym.policy",
     "Request": "codegym.episode",
@@ -81,6 +83,7 @@ __all__ = [
     "CodegymError",
     "Decoding",
     "EvaluationReport",
+    "GraderClient",
     "Judge",
     "Limits",
     "Outcome",

@@ -35,7 +35,7 @@ GATHER_S = 0.02
 _LARGE_BYTES = 64 << 10
 # SandboxFusion's clients wait this long beyond the limits of a run (verl: 10 s); 504 before that is
 # the only answer after which verl asks again.
-GATEWAY_TIMEOUT, MARGIN_S = 504, 5.0
+GATEWAY_TIMEOUT, MARGIN_S = 504, 8.0
 # No program may take this long: with work under way, such a pause says that the service is stuck.
 STUCK_S = 300.0
 _CLOSED_REQUEST = 499

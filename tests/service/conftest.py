@@ -1,7 +1,9 @@
 """A service in memory, with the judge of the tests or with a real sandbox."""
 
 import asyncio
+import threading
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import Any
 
@@ -16,6 +18,7 @@ if find_spec("fastapi"):  # each file of tests skips aloud where it is missing
     from codegym.service.app import make_app
     from codegym.service.grading_service import GradingService
     from codegym.service.served_tasks import ServedTasks
+    from codegym.service.serving import Server, listening
 
 
 class Served:
@@ -46,6 +49,22 @@ class Served:
         if text is not None:
             return self.run(lambda client: client.post(path, content=text, headers=headers))
         return self.run(lambda client: client.post(path, json=body))
+
+    @contextmanager
+    def running(self, token: str = "") -> Iterator[tuple[Any, Any]]:
+        """Run a real server in a thread; yield it and its address."""
+        with listening("127.0.0.1", 0) as listener:
+            server = Server(self.service, host="127.0.0.1", token=token, drain_s=20)
+            work = server.serve(sockets=[listener])
+            thread = threading.Thread(target=asyncio.run, args=(work,))
+            thread.start()
+            try:
+                yield server, listener.getsockname()
+            finally:
+                server.end()
+                thread.join(30)
+                self.service.draining = False
+            assert not thread.is_alive()
 
 
 @pytest.fixture

@@ -6,6 +6,9 @@ import pytest
 
 pytest.importorskip("fastapi", reason="the extra serve is not installed")
 
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
 from codegym import Task
 from codegym.service.served_tasks import Bounds
 
@@ -220,3 +223,77 @@ SUBMITS = {
 @pytest.mark.parametrize("name", SUBMITS)
 def test_a_submission_that_is_not_offered(small, name):
     refused(small.send("/submit", SUBMITS[name]))
+
+
+# A small alphabet: making the table of all characters takes seconds.
+NAMES = st.text("ab$\u00e9\n\0", max_size=6)
+VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(10**30), 10**30)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | NAMES
+    | st.sampled_from(
+        ["tiny/0", "mine", "call", "stdio", "assertion", "python", "$tuple", "$float"]
+    ),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(NAMES | st.sampled_from(["$", "args", "cases"]), inner, max_size=3)
+    ),
+    max_leaves=6,
+)
+VALID = {
+    "/v1/grade": {
+        "programs": [{"task_id": "mine", "program": "x"}, {"task_id": "tiny/1", "answer": "y"}],
+        "tasks": [
+            TASK,
+            Task.from_stdio("p", [("1", "2")], task_id="other").to_json(),
+            Task.from_assertions("", "f", "assert f(1) == [2, (3,)]", task_id="third").to_json(),
+        ],
+        "stream": False,
+    },
+    "/run_code": {"code": "x", "language": "python", "stdin": "", "run_timeout": 1, "files": {}},
+    "/submit": {
+        "dataset": "tiny",
+        "id": 7,
+        "completion": "x",
+        "config": {"language": "python", "provided_data": {"id": 7, "test": CASES}, "extra": {}},
+    },
+}
+
+
+@st.composite
+def spoiled(draw):
+    """A valid request with values somewhere in it replaced, left out or added."""
+    path = draw(st.sampled_from(sorted(VALID)))
+    body = json.loads(json.dumps(VALID[path]))
+    for _ in range(draw(st.integers(1, 3))):
+        at = body
+        while True:
+            keys = list(at) if isinstance(at, dict) else list(range(len(at)))
+            if not keys:
+                break
+            key = draw(st.sampled_from(keys))
+            if isinstance(at[key], dict | list) and at[key] and draw(st.booleans()):
+                at = at[key]
+                continue
+            if draw(st.booleans()):
+                at[key] = draw(VALUES)
+            elif isinstance(at, dict) and draw(st.booleans()):
+                at[draw(NAMES)] = draw(VALUES)
+            else:
+                del at[key]
+            break
+    return path, body
+
+
+@given(spoiled())
+@settings(max_examples=150, suppress_health_check=[*HealthCheck])
+def test_no_spoiled_request_breaks_the_service(serve, sent):
+    path, body = sent
+    served = serve(bounds=Bounds(batch=4, program_bytes=1000))
+    answer = served.send(path, body)
+    served.service.close()
+    assert answer.status_code < 500, answer.text
+    if answer.status_code >= 400:
+        refused(answer)

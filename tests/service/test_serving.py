@@ -1,6 +1,5 @@
 """A server on the loopback interface: it drains, drops what nobody waits for, and says so."""
 
-import asyncio
 import json
 import os
 import re
@@ -19,7 +18,6 @@ pytest.importorskip("fastapi", reason="the extra serve is not installed")
 import httpx
 
 from codegym.grading.verdict import Verdict
-from codegym.service.serving import Server, listening
 
 PROGRAMS = [{"task_id": "tiny/0", "program": f"{n}"} for n in range(200)]
 
@@ -34,21 +32,6 @@ class Slow:
         self.started.set()
         assert self.release.wait(30)
         return [Verdict.no_program(n_cases=1) for _ in pairs]
-
-
-@contextmanager
-def running(served):
-    """Run a real server in a thread; yield it and its address."""
-    with listening("127.0.0.1", 0) as listener:
-        server = Server(served.service, host="127.0.0.1", token="", drain_s=20)
-        thread = threading.Thread(target=asyncio.run, args=(server.serve(sockets=[listener]),))
-        thread.start()
-        try:
-            yield server, listener.getsockname()
-        finally:
-            server.end()
-            thread.join(30)
-            assert not thread.is_alive()
 
 
 def posted(body, **headers):
@@ -69,7 +52,7 @@ def soon(condition):
 def test_a_closed_connection_drops_its_programs(serve, stream):
     slow = Slow()
     served = serve(stand_in=slow)
-    with running(served) as (_, address):
+    with served.running() as (_, address):
         with socket.create_connection(address) as line:
             line.sendall(posted({"programs": PROGRAMS, "stream": stream}))
             assert slow.started.wait(20) and served.service.queue.waiting > 0
@@ -83,7 +66,7 @@ def test_a_closed_connection_drops_its_programs(serve, stream):
 def test_an_ending_service_answers_what_is_under_way_and_takes_nothing_new(serve):
     slow = Slow()
     served = serve(stand_in=slow)
-    with running(served) as (server, address):
+    with served.running() as (server, address):
         url = f"http://127.0.0.1:{address[1]}"
         found = []
         asking = threading.Thread(
@@ -111,7 +94,7 @@ def _connects(address):
 
 def test_a_client_that_sends_half_a_body_holds_nobody_up(serve):
     served = serve()
-    with running(served) as (_, address), socket.create_connection(address) as line:
+    with served.running() as (_, address), socket.create_connection(address) as line:
         line.sendall(posted({"programs": PROGRAMS})[:200])
         url = f"http://127.0.0.1:{address[1]}/v1/grade"
         answer = httpx.post(url, json={"programs": PROGRAMS[:1]}, timeout=20)
@@ -120,13 +103,13 @@ def test_a_client_that_sends_half_a_body_holds_nobody_up(serve):
 
 
 def test_bytes_that_are_no_http_are_refused(serve):
-    with running(serve()) as (_, address), socket.create_connection(address) as line:
+    with serve().running() as (_, address), socket.create_connection(address) as line:
         line.sendall(b"\x16\x03\x01" * 100 + b"\r\n\r\n")
         assert b"400" in line.recv(100)
 
 
 def test_endless_headers_are_refused(serve):
-    with running(serve()) as (_, address), socket.create_connection(address) as line:
+    with serve().running() as (_, address), socket.create_connection(address) as line:
         line.sendall(b"GET / HTTP/1.1\r\n" + b"a: b\r\n" * 40_000)
         line.settimeout(20)
         try:
