@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import threading
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -79,6 +80,8 @@ class ServedTasks:
         self._found: OrderedDict[tuple[str, str], Task] = OrderedDict()
         self._brought: OrderedDict[bytes, tuple[Task, int]] = OrderedDict()
         self._brought_bytes = 0
+        # Large requests are read in threads.
+        self._lock = threading.Lock()
 
     def __len__(self) -> int:
         return sum(len(source) for source in self.sources.values())
@@ -94,18 +97,20 @@ class ServedTasks:
             TaskError: No served task has that id.
             ConfigError: No such source is served.
         """
-        known = self._found.get((source, task_id))
-        if known is not None:
-            self._found.move_to_end((source, task_id))
-            return known
+        with self._lock:
+            known = self._found.get((source, task_id))
+            if known is not None:
+                self._found.move_to_end((source, task_id))
+                return known
         for each in self.named(source):
             try:
                 task = each.find(task_id)
             except (TaskError, IndexError):
                 continue
-            self._found[source, task_id] = task
-            while len(self._found) > KEPT_TASKS:
-                self._found.popitem(last=False)
+            with self._lock:
+                task = self._found.setdefault((source, task_id), task)
+                while len(self._found) > KEPT_TASKS:
+                    self._found.popitem(last=False)
             return task
         raise TaskError(
             "no such task",
@@ -161,16 +166,20 @@ class ServedTasks:
         """
         text = json.dumps(row).encode()
         key = hashlib.sha256(text).digest()
-        known = self._brought.get(key)
-        if known is not None:
-            self._brought.move_to_end(key)
-            return known[0]
+        with self._lock:
+            known = self._brought.get(key)
+            if known is not None:
+                self._brought.move_to_end(key)
+                return known[0]
         task = self._read(row)
-        self._brought[key] = task, len(text)
-        self._brought_bytes += len(text)
-        while self._brought_bytes > KEPT_BYTES or len(self._brought) > KEPT_TASKS:
-            _, (_, size) = self._brought.popitem(last=False)
-            self._brought_bytes -= size
+        with self._lock:
+            if key in self._brought:  # brought by another request meanwhile
+                return self._brought[key][0]
+            self._brought[key] = task, len(text)
+            self._brought_bytes += len(text)
+            while self._brought_bytes > KEPT_BYTES or len(self._brought) > KEPT_TASKS:
+                _, (_, size) = self._brought.popitem(last=False)
+                self._brought_bytes -= size
         return task
 
     def _read(self, row: Mapping[str, Any]) -> Task:

@@ -17,6 +17,8 @@ pytest.importorskip("fastapi", reason="the extra serve is not installed")
 
 import httpx
 
+from codegym.cli import root
+from codegym.errors import MissingExtraError
 from codegym.grading.verdict import Verdict
 
 PROGRAMS = [{"task_id": "tiny/0", "program": f"{n}"} for n in range(200)]
@@ -186,3 +188,11 @@ def test_the_command_refuses_to_be_open_to_other_machines():
     done = subprocess.run(words, capture_output=True, text=True, env=environment, timeout=60)
     assert done.returncode == 2
     assert "without a token" in done.stderr and "--token-file" in done.stderr
+
+
+def test_a_missing_package_names_the_command_that_installs_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, "uvicorn", None)
+    for name in ("codegym.cli.serve", "codegym.service.serving"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    with pytest.raises(MissingExtraError, match=r"uvicorn is not installed.*\[serve\]"):
+        root.main(["serve"], standalone_mode=False)
