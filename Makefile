@@ -8,7 +8,7 @@ OUT    ?= runs/demo-seed$(SEED)
 CONSTRAINTS ?= constraints.txt
 CONSTRAIN   := $(addprefix --constraint ,$(CONSTRAINTS))
 # The folders of tests that need no torch and no YAML.
-CORE_TESTS  := $(addprefix tests/,atoms envs grading grammar mining rewards sandbox sources synthesis tasks)
+CORE_TESTS  := $(addprefix tests/,atoms envs grading grammar mining rewards sandbox service sources synthesis tasks)
 # What `make wheel-test` installs beside the wheel, and the tests that it runs.
 WHEEL_EXTRAS ?= dev
 WHEEL_TESTS  ?= $(CORE_TESTS)

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from codegym.rollout.environments import make_env
     from codegym.rollout.program_writer import Decoding
     from codegym.sandbox import Sandbox, make_sandbox
+    from codegym.service.client import GraderClient
     from codegym.sources import TaskSource, load_tasks
     from codegym.training.by_name import evaluate, make_agent
     from codegym.training.config import TrainConfig
@@ -49,6 +50,7 @@ _LAZY = {
     "Batch": "codegym.trajectory",
     "Decoding": "codegym.rollout.program_writer",
     "EvaluationReport": "codegym.measuring.evaluation",
+    "GraderClient": "codegym.service.client",
     "Judge": "codegym.grading.judge",
     "Policy": "codegym.policy",
     "Request": "codegym.episode",
@@ -82,6 +84,7 @@ __all__ = [
     "CodegymError",
     "Decoding",
     "EvaluationReport",
+    "GraderClient",
     "Judge",
     "Limits",
     "Outcome",

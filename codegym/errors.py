@@ -10,6 +10,7 @@
     |   `-- PromptTooLongError (ValueError)   a prompt that leaves no room for a program
     |-- SandboxError                     the sandbox itself broke: never a verdict, never reward 0
     |   |-- SandboxUnavailableError      this machine refuses the isolation that was asked for
+    |   |-- ServiceError                 a grading service gave no verdict
     |   `-- FaultyTestError (TaskError)  a task's own test failed by itself: never a verdict either
     |-- CheckpointError                  a truncated or foreign checkpoint, or of another version
     |-- ClusterError                     a Ray cluster cannot be reached, or has lost its nodes
@@ -219,6 +220,10 @@ class SandboxUnavailableError(SandboxError):
     """This machine refuses the isolation that was asked for; the message holds the cure."""
 
 
+class ServiceError(SandboxError):
+    """A grading service gave no verdict: it could not be reached, was full, or broke."""
+
+
 class FaultyTestError(TaskError, SandboxError):
     """A task's own test or checker failed by itself, so a program has no verdict.
 
@@ -266,6 +271,10 @@ EXTRAS = {
     "trackio": "trackio",
     "hypothesis": "mining",
     "ray": "ray",
+    **dict.fromkeys(
+        ("fastapi", "starlette", "uvicorn", "httpx", "prometheus_client"),
+        "serve",
+    ),
     **dict.fromkeys(
         (
             *("torch", "stable_baselines3", "transformers", "peft", "tokenizers", "safetensors"),

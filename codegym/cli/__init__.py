@@ -19,6 +19,7 @@ COMMANDS = {
     "show": "Write a page of a run, of programs, or of several runs.",
     "verify": "Judge the programs that a run kept again.",
     "grade": "Run programs against their tests in the sandbox.",
+    "serve": "Serve the grader over HTTP.",
     "synthesize": "Show or write tasks composed from atomic functions.",
     "mine": "Make tasks from the functions of real Python code.",
     "check": "Run the conformance suite of a plug-in.",

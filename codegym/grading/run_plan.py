@@ -1,6 +1,7 @@
 """Run plan: the input that a task sends into the sandbox, and the replies that it expects."""
 
 import hashlib
+import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -15,9 +16,12 @@ from codegym.tasks.required_names import defines_class, interface_of, setup_clas
 from codegym.tasks.suite import Form, TestSuite
 from codegym.tasks.task import Task
 
-KEPT_PLANS = 4096
+# Plans that are kept, and the bytes of their inputs and expected results together.
+KEPT_PLANS, KEPT_BYTES = 4096, 128 << 20
 OUTPUT_MARGIN_BYTES = 1 << 16
 _plans: OrderedDict[int, tuple[Task, "Plan"]] = OrderedDict()
+_lock = threading.Lock()
+_kept_bytes = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,9 +59,15 @@ class Plan:
     checker: str
     digest: str
 
+    @property
+    def size_bytes(self) -> int:
+        """Size of the input and the expected results as text."""
+        texts = sum(len(each) for each in self.expected if isinstance(each, str))
+        return len(self.payload) + sum(map(len, self.answers)) + texts
+
 
 def plan_for(task: Task) -> Plan:
-    """Return the plan of a task; the newest few thousand plans are kept.
+    """Return the plan of a task; the newest few thousand plans are kept, while they are small.
 
     Raises:
         TaskError: A case contains a value that cannot cross the sandbox boundary.
@@ -66,10 +76,25 @@ def plan_for(task: Task) -> Plan:
     if known is not None and known[0] is task:
         return known[1]
     plan = _make(task)
-    _plans[id(task)] = (task, plan)
-    while len(_plans) > KEPT_PLANS:
-        _plans.popitem(last=False)
+    _keep(task, plan)
     return plan
+
+
+def _keep(task: Task, plan: Plan) -> None:
+    global _kept_bytes
+    with _lock:
+        # Another thread may have made it at the same time.
+        replaced = _plans.pop(id(task), None)
+        _plans[id(task)] = task, plan
+        _kept_bytes += plan.size_bytes - (replaced[1].size_bytes if replaced else 0)
+        while len(_plans) > 1 and (len(_plans) > KEPT_PLANS or _kept_bytes > KEPT_BYTES):
+            _, (_, dropped) = _plans.popitem(last=False)
+            _kept_bytes -= dropped.size_bytes
+
+
+def kept_plans() -> int:
+    """Return the number of plans that are kept."""
+    return len(_plans)
 
 
 def _make(task: Task) -> Plan:

@@ -11,7 +11,10 @@ from codegym.cli import root
 # Every public name stands in exactly one group.
 GROUPS = {
     "Tasks": ("Task", "TestSuite", "CallCase", "StdioCase", "AssertionCase", "TaskSource"),
-    "Grading": ("judge", "judge_many", "AsyncJudge", "Judge", "Verdict", "CaseResult", "Outcome"),
+    "Grading": (
+        *("judge", "judge_many", "AsyncJudge", "Judge", "GraderClient"),
+        *("Verdict", "CaseResult", "Outcome"),
+    ),
     "Sandbox": ("make_sandbox", "Sandbox", "Limits"),
     "Environments and rewards": ("make_env", "make_reward", "Reward"),
     "Policies": ("make_policy", "Policy"),

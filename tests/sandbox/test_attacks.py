@@ -18,6 +18,8 @@ from codegym import Limits, Outcome, Task
 from codegym.bench import attacks
 from codegym.bench.attack_corpus import ATTACKS, FAMILIES, Attack
 from codegym.bench.attack_corpus.attack import ALL_FORMS
+from codegym.bench.attack_finding import host_words
+from codegym.bench.other_graders import control_succeeds
 from codegym.bench.planted_secrets import PlantedSecrets
 from codegym.errors import ConfigError, SandboxUnavailableError, UnknownNameError
 from codegym.grading.judge import judge
@@ -55,7 +57,7 @@ def cells(every_form):
 def arenas():
     """A sandbox with one worker for each isolation mode, made while the secrets are planted."""
     made = {}
-    with PlantedSecrets(rest=attacks.host_words()) as planted:
+    with PlantedSecrets(rest=host_words()) as planted:
 
         def arena(isolation):
             if isolation not in made:
@@ -94,7 +96,7 @@ def test_attack_gets_nothing_in_other_forms(attack, form, isolation, arenas):
 @pytest.mark.parametrize("name", SHOWN_CONTROLS)
 @pytest.mark.slow
 def test_naive_grader_is_fooled(name):
-    assert attacks.control_succeeds(BY_NAME[name], random.Random(name))
+    assert control_succeeds(BY_NAME[name], random.Random(name))
 
 
 @pytest.mark.slow
@@ -104,7 +106,7 @@ def test_naive_grader_is_fooled(name):
     ids=lambda a: a.name,
 )
 def test_every_control_works(attack):
-    assert attacks.control_succeeds(attack, random.Random(attack.name))
+    assert control_succeeds(attack, random.Random(attack.name))
 
 
 def test_corpus_is_whole():

@@ -1,0 +1,1 @@
+"""Service: the grader over HTTP, and its client. Needs the extra ``serve``."""
