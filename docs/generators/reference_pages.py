@@ -23,6 +23,7 @@ GROUPS = {
         "evaluate",
         "TrainConfig",
         "TrainingReport",
+        "StoppedTrainingWarning",
         "EvaluationReport",
     ),
     "Sources of tasks": ("load_tasks",),
