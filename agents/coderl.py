@@ -48,6 +48,7 @@ class CodeRLConfig:
         steps: Optimiser steps per update.
         batch_size: Programs per step.
         warmup_steps: Steps over which the learning rate rises.
+        final_lr: Share of the learning rate that is left at the end of the budget.
         weight_decay: AdamW's weight decay, on matrices only.
         tasks: Tasks drawn per update while the buffer fills.
         samples: Programs written for each, beside the greedy one.
@@ -67,6 +68,7 @@ class CodeRLConfig:
     steps: int = 4
     batch_size: int = 32
     warmup_steps: int = 32
+    final_lr: float = 1.0
     weight_decay: float = 0.05
     tasks: int = 64
     samples: int = 20
@@ -153,7 +155,9 @@ class CodeRL(Learner):
                 total += float(loss.detach())
                 if not shown:
                     tally.add(scored, columns, temperature=1.0 if supervised else None)
-            scale = ramp(self._steps, warmup=config.warmup_steps, progress=progress, final=1.0)
+            scale = ramp(
+                self._steps, warmup=config.warmup_steps, progress=progress, final=config.final_lr
+            )
             norms.append(self.optimiser.step(lr_scale=scale))
             losses["supervised_loss" if supervised else "critic_weighted_loss"].append(total)
         means = {name: float(np.mean(values)) for name, values in losses.items() if values}

@@ -116,7 +116,11 @@ class RLTF(Learner):
     def update(
         self, trajectories: Sequence[Trajectory], *, progress: float = 0.0
     ) -> dict[str, float]:
-        """Refresh the buffer and take ``steps`` steps, supervised and feedback in turn."""
+        """Refresh the buffer and take ``steps`` steps, supervised and feedback in turn.
+
+        Where no feedback has a weight, as under a reward of 0, every step is a supervised step: a
+        run without feedback takes as many optimiser steps as a run with it.
+        """
         policy, config = self.policy, self.config
         self.updates += 1
         metrics = self.refresh(trajectories)
@@ -128,7 +132,7 @@ class RLTF(Learner):
         losses: dict[str, list[float]] = {"supervised_loss": [], "feedback_loss": []}
         tally, norms = Tally(), []
         for _ in range(config.steps):
-            supervised = self._steps % 2 == 0 and config.supervised != "none"
+            supervised = (silent or self._steps % 2 == 0) and config.supervised != "none"
             shown = supervised and config.supervised == "reference"
             batch = self.draw(supervised) if supervised or not silent else None
             self._steps += 1

@@ -259,7 +259,7 @@ EXTRAS = {
     **dict.fromkeys(
         (
             *("torch", "stable_baselines3", "transformers", "peft", "tokenizers", "safetensors"),
-            *("numba", "tensorboard", "yaml", "matplotlib"),
+            *("numba", "tensorboard", "yaml", "matplotlib", "scipy"),
         ),
         "agents",
     ),

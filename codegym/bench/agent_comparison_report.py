@@ -2,17 +2,19 @@
 
 The gain of a task is passed-after minus passed-before, with the same sampling seed. Between two
 evaluations the value of a task is interpolated linearly, which gives the gain at any budget. The
-interval of a single seed is over its tasks (``statistics.paired_gain``). For the mean over seeds,
-each task's gain is averaged over the seeds first. So an interval covers the choice of tasks only;
-the figures of the single seeds show how much the seeds vary.
+interval of a single seed is over its tasks (``statistics.paired_gain``). The interval of the mean
+over seeds covers the choice of seeds and of compositions, see ``codegym.measuring.hierarchical``.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from codegym.measuring.hierarchical import SeedTable, estimate
 from codegym.measuring.machine import machine
 from codegym.measuring.plotting import BAND, STYLES, new_figure, place_legend
 from codegym.measuring.result_table import Cell, Column, Difference, ResultTable, words
@@ -69,25 +71,31 @@ def _ranked(
 ) -> dict[str, dict[str, Any]]:
     """Return each variant's place by its mean gain, and how far it is behind the first.
 
-    The distance is pass@1 of the first minus that of the variant at the end, paired by task, each
-    task averaged over the seeds.
+    The distance is pass@1 of the first minus that of the variant at the end, paired by seed and
+    task.
     """
     after, gain = {}, {}
     for label in labels:
         mine = [run for run in runs if run.label == label]
-        after[label] = np.mean([run.passed(kind, "train_s", run.end("train_s")) for run in mine], 0)
-        gain[label] = float(
-            (after[label] - np.mean([run.passed(kind, "train_s", 0.0) for run in mine], 0)).mean()
-        )
+        before = np.array([run.passed(kind, "train_s", 0.0) for run in mine])
+        after[label] = np.array([run.passed(kind, "train_s", run.end("train_s")) for run in mine])
+        gain[label] = float((after[label] - before).mean())
     order = sorted(labels, key=lambda label: -gain[label])
-    places = {}
-    for place, label in enumerate(order, start=1):
-        behind = paired_gain(after[label], after[order[0]])
-        places[label] = {
+    clusters = runs[0].clusters(kind)
+    return {
+        label: {
             "place": place,
-            "behind": {"mean": behind.mean, "low": behind.low, "high": behind.high},
+            "behind": asdict(_interval(after[order[0]] - after[label], clusters)),
         }
-    return places
+        for place, label in enumerate(order, start=1)
+    }
+
+
+def _interval(gains: NDArray[np.float64], clusters: Sequence[str]) -> Interval:
+    """Return the interval of a mean gain, (seeds, tasks): over tasks if there is one seed."""
+    if len(gains) == 1:
+        return paired_gain(np.zeros_like(gains[0]), gains[0])
+    return estimate(SeedTable.of_tasks(gains, clusters)).interval()
 
 
 def _figures(runs: Sequence[ComparisonRun], equal: Mapping[str, float]) -> dict[str, Any]:
@@ -98,16 +106,20 @@ def _figures(runs: Sequence[ComparisonRun], equal: Mapping[str, float]) -> dict[
     moments: dict[str, tuple[str, float | None]] = {"end": ("train_s", None)}
     moments |= {f"equal_{AXES[axis]}": (axis, at) for axis, at in equal.items()}
     for kind in KINDS:
-        before = np.mean([run.passed(kind, "train_s", 0.0) for run in runs], axis=0)
-        figures[kind] = {"before": float(before.mean())}
+        before = np.array([run.passed(kind, "train_s", 0.0) for run in runs])
+        gaps = [run.curve[-1][kind].get("hidden_gap") for run in runs]
+        figures[kind] = {
+            "before": float(before.mean()),
+            "hidden_gap": float(np.mean([gap["mean"] for gap in gaps if gap]))
+            if any(gaps)
+            else None,
+        }
         for moment, (axis, at) in moments.items():
-            later = [run.passed(kind, axis, run.end(axis) if at is None else at) for run in runs]
-            after = np.mean(later, axis=0)
-            gain = paired_gain(before, after)
-            figures[kind][moment] = {
-                "after": float(after.mean()),
-                "gain": {"mean": gain.mean, "low": gain.low, "high": gain.high},
-            }
+            after = np.array(
+                [run.passed(kind, axis, run.end(axis) if at is None else at) for run in runs]
+            )
+            gain = _interval(after - before, runs[0].clusters(kind))
+            figures[kind][moment] = {"after": float(after.mean()), "gain": asdict(gain)}
     return figures
 
 
@@ -182,14 +194,16 @@ def _gains(results: Mapping[str, Any], kind: str) -> ResultTable:
             "gain",
             Column(f"gain at {equal['train_s'] / 60:.2f} min", key="gain_at_equal_minutes"),
             Column(f"gain at {equal['programs']:.0f} programs", key="gain_at_equal_programs"),
+            "hidden-test gap",
             Column("programs", digits=0),
             Column("seconds", digits=0),
             "behind the first",
         ),
         rows[:-1],
-        title=f"{kind}: gain in pass@1 on held-out tasks, 95 % intervals over tasks",
-        caption="behind the first: paired by task; where the interval holds 0 the order of the two "
-        "may be chance",
+        title=f"{kind}: gain in pass@1 on held-out tasks, 95 % intervals: of a seed over tasks, "
+        "of the mean over seeds and compositions",
+        caption="behind the first: paired by seed and task; where the interval holds 0 the order "
+        "of the two may be chance",
     )
 
 
@@ -197,7 +211,7 @@ def _cells(figures: Mapping[str, Any], kind: str) -> list[Cell]:
     moments = ("end", *(f"equal_{name}" for name in AXES.values()))
     gains = (Difference(Interval(**figures[kind][moment]["gain"])) for moment in moments)
     ends = float(figures["programs"]), float(figures["train_s"])
-    return [float(figures[kind]["before"]), *gains, *ends]
+    return [float(figures[kind]["before"]), *gains, figures[kind]["hidden_gap"], *ends]
 
 
 def plot(runs: Sequence[ComparisonRun], path: Path) -> None:

@@ -247,8 +247,10 @@ def _critic(checkpoint: Path, policy: Any, greedy: bool) -> Any:
 
 
 def _table(report: Any, title: str) -> ResultTable:
+    gap = [("hidden-test gap", report.hidden_gap)] if report.hidden_gap is not None else []
     rows = [
         *((f"pass@{k}", interval) for k, interval in report.pass_at.items()),
+        *gap,
         *report.outcomes.items(),
     ]
     return ResultTable((words("measure"), "95 % interval"), rows, title=title)

@@ -1,30 +1,50 @@
 """``codegym reproduce``: runs an ablation of a paper and compares signs with the paper."""
 
-import json
-import shlex
 from dataclasses import replace
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from codegym.errors import ConfigError
 from codegym.experiments.every_experiment import EXPERIMENTS, load_experiment
 from codegym.experiments.experiment import SCALES, Experiment, Scale
 from codegym.measuring.output import Output, with_output
 from codegym.measuring.result_table import Column, ResultTable, words
-from codegym.rollout.environments import DEFAULT_ENV
 from codegym.settings import env_args
-from codegym.training.interrupts import explained, this_command
-from codegym.version import __version__
+from codegym.training.interrupts import Interrupted, explained, this_command
 
 if TYPE_CHECKING:
-    from codegym.experiments.runs import ExperimentRuns, FinishedRun
+    from codegym.experiments.seed_by_seed import SeedBySeed
+
+_OUT = Path("runs/reproduce")
+
+
+def _two_numbers(ctx: click.Context, param: click.Parameter, value: str) -> tuple[int, int] | None:
+    """Read ``MIN:MAX``, or a number for both."""
+    if not value:
+        return None
+    low, _, high = value.partition(":")
+    try:
+        least, most = int(low), int(high or low)
+    except ValueError:
+        least, most = 0, 0
+    if not 1 <= least <= most:
+        raise click.BadParameter(f"{value!r} is not MIN:MAX with 1 <= MIN <= MAX, such as 6:12")
+    return least, most
 
 
 @click.command()
 @click.argument("name", required=False)
 @click.option("--list", "listed", is_flag=True, help="List the experiments and their budgets.")
+@click.option("--all", "everything", is_flag=True, help="Run every experiment, cheapest first.")
+@click.option(
+    "--mechanism",
+    is_flag=True,
+    help="Measure the gradient estimators of NAME instead of comparing its arms.",
+)
 @click.option(
     "--scale",
     type=click.Choice(list(SCALES)),
@@ -33,10 +53,19 @@ if TYPE_CHECKING:
     help="quick is a small trial: it leaves most signs undecided.",
 )
 @click.option(
-    "--seeds", type=click.IntRange(min=1), help="Number of seeds.  [default: 3; quick: 1]"
+    "--seeds",
+    callback=_two_numbers,
+    default="",
+    metavar="MIN:MAX",
+    help="Seeds at the first look, and at most.  [default: 6:12; quick: 1:1]",
 )
 @click.option(
     "--first-seed", type=click.IntRange(min=0), default=0, show_default=True, help="First seed."
+)
+@click.option(
+    "--budget-minutes",
+    type=click.FloatRange(min=0, min_open=True),
+    help="Begin no run after so many minutes; the same command continues.",
 )
 @click.option(
     "--programs",
@@ -56,47 +85,39 @@ if TYPE_CHECKING:
     "--out",
     type=click.Path(file_okay=False, path_type=Path),
     help="Folder for the runs, results.json, report.md and plot.png.  "
-    "[default: runs/reproduce/NAME]",
+    "[default: runs/reproduce/NAME; with --all runs/reproduce]",
 )
 @with_output
-def command(
-    name: str | None,
-    listed: bool,
-    scale: str,
-    seeds: int | None,
-    first_seed: int,
-    programs: int | None,
-    env: str | None,
-    env_assignments: tuple[str, ...],
-    threads: int | None,
-    out: Path | None,
-    output: Output,
-) -> None:
+def command(name: str | None, listed: bool, output: Output, **options: Any) -> None:
     """Run an ablation of a paper and compare the signs of its results with the paper.
 
-    --list shows the values of NAME. Budgets are programs, not minutes, so the speed of the machine
-    does not change the results. Finished runs are read, stopped runs are continued, and a run that
-    another process trains is waited for: after Ctrl-C the same command continues, and seeds can be
-    spread over processes with --first-seed and the same --out.
+    --list shows the values of NAME. Seeds are added until each contrast has a sign or no effect
+    (its interval lies within +-.02), or MAX is reached. Budgets of runs are programs, not minutes,
+    so the speed of the machine does not change the results. Finished runs are read, stopped runs
+    are continued, and a run that another process trains is waited for: after Ctrl-C the same
+    command continues, and seeds can be spread over processes with --first-seed and the same --out.
+
+    --all runs every experiment and writes the table of findings, findings.json and findings.md.
     """
-    if listed or name is None:
-        _show_list(SCALES[scale], seeds, programs, output)
+    scale = SCALES[options["scale"]]
+    least, most = options["seeds"] or scale.seeds
+    if listed or (name is None and not options["everything"]):
+        _show_list(scale, least, options["programs"], output)
         return
-    chosen = _with_env(load_experiment(name), env, env_args(env_assignments))
+    if name is not None and options["everything"]:
+        raise ConfigError("--all runs every experiment", value=name, cure="leave NAME out")
     import torch
 
-    if threads:
-        torch.set_num_threads(threads)
+    if options["threads"]:
+        torch.set_num_threads(options["threads"])
+    seeds = range(options["first_seed"], options["first_seed"] + most)
+    if options["everything"]:
+        _run_all(scale, seeds, least, options, output)
+        return
+    assert name is not None
+    chosen = _with_env(load_experiment(name), options["env"], env_args(options["env_assignments"]))
     chosen.check()
-    results = _run(
-        chosen,
-        SCALES[scale],
-        seeds=range(first_seed, first_seed + (seeds or SCALES[scale].seeds)),
-        programs=programs,
-        out=out or Path("runs/reproduce") / chosen.name,
-        output=output,
-    )
-    _show(results, out or Path("runs/reproduce") / chosen.name, output)
+    _run_one(chosen, scale, seeds, least, options, output)
 
 
 def _with_env(chosen: Experiment, env: str | None, arguments: dict[str, Any]) -> Experiment:
@@ -106,95 +127,82 @@ def _with_env(chosen: Experiment, env: str | None, arguments: dict[str, Any]) ->
     return replace(chosen, env_args={**chosen.env_args, **arguments})
 
 
-def _run(
+def _saved(out: Path) -> str:
+    return f"finished runs, and the checkpoint of the last one, in {out}"
+
+
+def _run_one(
     chosen: Experiment,
     scale: Scale,
-    *,
     seeds: range,
-    programs: int | None,
-    out: Path,
+    least: int,
+    options: dict[str, Any],
     output: Output,
-) -> dict[str, Any]:
-    """Train or read every run, and write results.json, report.md and plot.png."""
-    from codegym.experiments.experiment_report import markdown, plot
-    from codegym.experiments.findings import findings
+) -> None:
+    from codegym.experiments.checkpoint_gradients import checkpoint_gradients, mechanism_lines
     from codegym.experiments.runs import ExperimentRuns
-    from codegym.measuring.machine import machine
-    from codegym.training.comparison_run import departures_by_label
+    from codegym.experiments.seed_by_seed import Budget, SeedBySeed
 
-    runs = ExperimentRuns(experiment=chosen, scale=scale, seeds=seeds, programs=programs, out=out)
-    with explained(f"finished runs, and the checkpoint of the last one, in {out}", this_command()):
-        finished, train_set_scores = _train(runs, output)
-    configs = {arm.label: chosen.config(arm, scale, programs) for arm in chosen.runs}
-    results = {
-        "experiment": chosen.name,
-        "paper": chosen.paper,
-        "question": chosen.question,
-        "notes": list(chosen.notes),
-        "scale": scale.name,
-        "seeds": list(seeds),
-        "programs": programs,
-        "env": chosen.env,
-        "env_args": dict(chosen.env_args),
-        "eval_count": scale.eval_count,
-        "eval_tasks": chosen.eval_tasks,
-        "train_eval_tasks": chosen.train_eval_tasks,
-        **findings(chosen, finished, train_set_scores),
-        "configs": configs,
-        "departures": departures_by_label(configs),
-        "command": _command(chosen, scale, seeds, programs),
-        "versions": {"codegym": __version__},
-        "machine": machine(),
-    }
-    (out / "results.json").write_text(json.dumps(results, indent=1) + "\n")
-    (out / "report.md").write_text(markdown(results))
-    plot(results, out / "plot.png")
-    return results
+    out = options["out"] or _OUT / chosen.name
+    runs = ExperimentRuns(experiment=chosen, scale=scale, out=out, programs=options["programs"])
+    with explained(_saved(out), this_command()):
+        if options["mechanism"]:
+            found = checkpoint_gradients(runs, seeds[0])
+            output.document(found)
+            for line in mechanism_lines(found):
+                output.line(line)
+            return
+        progress = SeedBySeed(runs=runs, seeds=seeds, least=least)
+        with _progress(output) as bars:
+            try:
+                progress.run(Budget(options["budget_minutes"] or inf), **_told(bars, output))
+            except Interrupted:
+                if progress.complete:
+                    progress.write()
+                raise
+    if not progress.complete:
+        output.notes.print("the budget ended before a seed was complete; the command continues")
+        raise click.exceptions.Exit(1)
+    _show(progress.write(), progress, output)
 
 
-def _train(
-    runs: "ExperimentRuns", output: Output
-) -> tuple[list["FinishedRun"], dict[tuple[str, int], dict[str, Any]]]:
-    """Train or read every run.
+def _run_all(
+    scale: Scale, seeds: range, least: int, options: dict[str, Any], output: Output
+) -> None:
+    from codegym.experiments.all_experiments import AllExperiments
+    from codegym.experiments.findings_table import paragraphs, result_table
+    from codegym.experiments.seed_by_seed import Budget
 
-    Returns:
-        The runs, and (label, seed) -> the score on training tasks, if the experiment measures it.
-    """
-    from codegym.experiments.train_set_score import train_set_score
-
-    uri, count = runs.experiment.train_eval_tasks, runs.scale.eval_count
-    finished, scores = [], {}
-    with _progress(output) as progress:
-        all_runs = progress.add_task("runs", total=len(runs), text=f"0 of {len(runs)}")
-        present = progress.add_task("", total=1.0, text="")
-
-        def watch(label: str, share: float) -> None:
-            progress.update(present, description=label, completed=share, text=f"{share:.0%}")
-
-        for each in runs.train(watch):
-            finished.append(each)
-            label, seed = each.run.label, each.run.seed
-            if uri:
-                scores[label, seed] = train_set_score(each, uri, count)
-            text = f"{len(finished)} of {len(runs)}"
-            progress.update(all_runs, advance=1, text=text)
-            if progress.disable:
-                output.notes.print(f"{label}, seed {seed}: done, {text}", markup=False)
-    return finished, scores
+    out = options["out"] or _OUT
+    everything = AllExperiments(
+        scale=scale, out=out, seeds=seeds, least=least, programs=options["programs"]
+    )
+    with explained(_saved(out), this_command()), _progress(output) as bars:
+        rows = everything.run(
+            Budget(options["budget_minutes"] or inf),
+            report=lambda line: output.notes.print(line, markup=False, soft_wrap=True),
+            **_told(bars, output),
+        )
+    output.document(rows)
+    output.table("findings", result_table(rows))
+    for line in paragraphs(rows):
+        output.line(line)
+    output.remark(f"findings {out / 'findings.json'}")
 
 
-def _command(chosen: Experiment, scale: Scale, seeds: range, programs: int | None) -> str:
-    words = ["codegym reproduce", chosen.name, f"--scale {scale.name}", f"--seeds {len(seeds)}"]
-    if seeds.start:
-        words.append(f"--first-seed {seeds.start}")
-    if programs:
-        words.append(f"--programs {programs}")
-    if chosen.env != DEFAULT_ENV:
-        words.append(f"--env {chosen.env}")
-    for name, value in chosen.env_args.items():
-        assignment = f"{name}={json.dumps(value)}"
-        words.append(f"--env-arg {shlex.quote(assignment)}")
-    return " ".join(words)
+def _told(bars: Progress, output: Output) -> dict[str, Any]:
+    """Return the callbacks that show runs on a terminal, or as lines elsewhere."""
+    present = bars.add_task("", total=1.0, text="")
+
+    def watch(label: str, share: float) -> None:
+        bars.update(present, description=label, completed=share, text=f"{share:.0%}")
+
+    def done(each: Any) -> None:
+        if bars.disable:
+            text = f"{each.folder.parent.name}, {each.run.label}, seed {each.run.seed}: done"
+            output.notes.print(text, markup=False, soft_wrap=True)
+
+    return {"watch": watch, "done": done}
 
 
 def _progress(output: Output) -> Progress:
@@ -209,29 +217,36 @@ def _progress(output: Output) -> Progress:
     )
 
 
-def _show(results: dict[str, Any], out: Path, output: Output) -> None:
-    from codegym.experiments.experiment_report import CAUTION, tables
+def _show(results: dict[str, Any], progress: "SeedBySeed", output: Output) -> None:
+    from codegym.experiments.experiment_report import CAUTION, INTERVALS, calibration_lines, tables
     from codegym.measuring.run_report import departure_lines
 
     output.document(results)
     output.line(f"{results['paper']}. {results['question']}")
     for key, table in tables(results).items():
         output.table(key, table)
-    for line in (*departure_lines(results["departures"]), *results["notes"], CAUTION):
+    for line in (
+        *calibration_lines(results),
+        *departure_lines(results["departures"]),
+        *results["notes"],
+        INTERVALS,
+        CAUTION,
+    ):
         output.line(line)
+    if not progress.settled:
+        output.line("the budget ended before every contrast was decided")
     for kind, name in (("report", "report.md"), ("results", "results.json"), ("plot", "plot.png")):
-        output.remark(f"{kind:8} {out / name}")
+        output.remark(f"{kind:8} {progress.runs.out / name}")
 
 
-def _show_list(scale: Scale, seeds: int | None, programs: int | None, output: Output) -> None:
-    count = seeds or scale.seeds
+def _show_list(scale: Scale, seeds: int, programs: int | None, output: Output) -> None:
     rows: list[dict[str, Any]] = [
         {
             "name": experiment.name,
             "paper": experiment.paper,
             "question": experiment.question,
             "arms": [arm.label for arm in experiment.arms],
-            "programs": count * experiment.total(scale, programs),
+            "programs": seeds * experiment.total(scale, programs),
         }
         for experiment in EXPERIMENTS.values()
     ]
@@ -242,8 +257,8 @@ def _show_list(scale: Scale, seeds: int | None, programs: int | None, output: Ou
     table = ResultTable(
         heads,
         cells,
-        title=f"experiments, scale {scale.name}, {count} seed{'s' if count > 1 else ''}",
-        caption="programs: written or shown in training, with the starts and all seeds",
+        title=f"experiments, scale {scale.name}, {seeds} seed{'s' if seeds > 1 else ''}",
+        caption="programs: written or shown in training, with the starts, null arms and all seeds",
     )
     output.table("experiments", table)
     output.document(rows)

@@ -119,6 +119,10 @@ class _Watcher:
     help="Write only programs that are valid Python, in training and evaluation.",
 )
 @click.option("--eval-count", type=int, help="Held-out tasks of the first and last evaluation.")
+@click.option(
+    "--eval-samples", type=int, help="Programs sampled per held-out task, beside the greedy one."
+)
+@click.option("--eval-seed", type=int, help="Seed of the evaluations' sampling; -1 takes --seed.")
 @click.option("--curve-count", type=int, help="Held-out tasks of each evaluation in between.")
 @click.option("--curve-points", type=int, help="Evaluations in between.")
 @click.option("--patience", type=int, help="Evaluations in between without a new best; 0 for all.")

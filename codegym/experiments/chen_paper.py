@@ -1,7 +1,13 @@
 """Ablations of Chen et al. 2024 (arXiv 2406.10305): what to imitate, and what RL adds to it.
 
+Results are shown apart for single atoms, new compositions of known pairs of atoms (B), compositions
+with pairs that were never composed (C, the held-out tasks), and compositions of three atoms (C).
+Each experiment exists in the small domain, and as ``NAME-big`` with 59 atoms.
+
 The paper's findings are from its abstract; its figures are not known to us.
 """
+
+from dataclasses import replace
 
 from codegym.experiments.experiment import Arm, Contrast, Experiment
 
@@ -10,6 +16,11 @@ _PAPER = "Chen et al. 2406.10305"
 _ATOMS = "composites?domain=small&depth=1&split=train"
 _COMPOSITES = "composites?domain=small&depth=2&split=train"
 _HANDFUL = f"{_COMPOSITES}&size=32"
+_SETS = {
+    "atoms": "composites?domain=small&depth=1&split=atoms",
+    "B": "composites?domain=small&depth=2&split=b",
+    "C, three atoms": "composites?domain=small&depth=3&split=test",
+}
 
 SFT_DATA = Experiment(
     name="sft-data",
@@ -40,8 +51,18 @@ SFT_DATA = Experiment(
             sign=0,
             paper="a handful is enough: no large difference",
         ),
+        Contrast(
+            plus="both",
+            minus="atoms",
+            sign=1,
+            measure="C, three atoms",
+            paper="both are needed",
+        ),
     ),
     programs=10_240,
+    further=_SETS,
+    null="atoms",
+    second="sft-data-big",
     notes=(
         "All arms learn from the same number of demonstrations. The paper's policies are "
         "pretrained; these policies are new, so they know only what the demonstrations show.",
@@ -80,9 +101,19 @@ AFTER_SFT = Experiment(
             sign=0,
             paper="not compared, as far as we know",
         ),
+        Contrast(
+            plus="sft, then ppo",
+            minus="sft",
+            sign=1,
+            measure="C, three atoms",
+            paper="RL greatly improves generalisation",
+        ),
     ),
     programs=12_800,
     tasks=_IMITATED,
+    further=_SETS,
+    null="sft, then ppo",
+    second="rl-after-sft-big",
     notes=(
         "`sft, longer` continues to imitate the same 2,000 solutions, with as many demonstrations "
         "as the other arms write programs; its learning rate schedule starts again.",
@@ -134,7 +165,9 @@ FROM_SCRATCH = Experiment(
     ),
     programs=12_800,
     tasks=_FEW,
-    train_eval_tasks=_FEW,
+    further={"train-set": _FEW, **_SETS},
+    null="rl",
+    second="rl-from-scratch-big",
     notes=(
         "A new policy passes nothing, so RL has no signal. The base replaces the paper's "
         "pretrained model: it has imitated other tasks of the same kind. `sft` imitates the 512 "
@@ -144,4 +177,24 @@ FROM_SCRATCH = Experiment(
     ),
 )
 
-EXPERIMENTS = (SFT_DATA, AFTER_SFT, FROM_SCRATCH)
+
+def _big(experiment: Experiment) -> Experiment:
+    """Return an experiment in the big domain."""
+
+    def bigger(text: str) -> str:
+        return text.replace("domain=small", "domain=big")
+
+    return replace(
+        experiment,
+        name=f"{experiment.name}-big",
+        starts=tuple(replace(arm, tasks=bigger(arm.tasks)) for arm in experiment.starts),
+        arms=tuple(replace(arm, tasks=bigger(arm.tasks)) for arm in experiment.arms),
+        tasks=bigger(experiment.tasks),
+        eval_tasks=bigger(experiment.eval_tasks),
+        further={name: bigger(uri) for name, uri in experiment.further.items()},
+        second="",
+    )
+
+
+_SMALL = (SFT_DATA, AFTER_SFT, FROM_SCRATCH)
+EXPERIMENTS = (*_SMALL, *map(_big, _SMALL))

@@ -1,10 +1,16 @@
 """Every experiment, by name."""
 
 from codegym.errors import UnknownNameError
-from codegym.experiments import chen_paper, gorinski_paper, rltf_paper
+from codegym.experiments import (
+    chen_paper,
+    coderl_paper,
+    gorinski_paper,
+    rltf_paper,
+    weak_tests,
+)
 from codegym.experiments.experiment import Experiment
 
-_PAPERS = (rltf_paper, gorinski_paper, chen_paper)
+_PAPERS = (rltf_paper, gorinski_paper, coderl_paper, chen_paper, weak_tests)
 
 EXPERIMENTS: dict[str, Experiment] = {
     experiment.name: experiment for paper in _PAPERS for experiment in paper.EXPERIMENTS

@@ -11,9 +11,19 @@ from codegym.measuring.statistics import Interval
 
 CAUTION = (
     "The paper's figures are from other models and data. A sign that agrees does not replicate the "
-    "paper's number, and an undecided sign does not refute it. Intervals resample tasks only, not "
-    "seeds."
+    "paper's number, and an undecided sign does not refute it."
 )
+INTERVALS = (
+    "Intervals cover the choice of seeds and of compositions. Contrasts are decided with Holm's "
+    "correction for the table and a correction for looking after each seed, at 5 % together; "
+    "their intervals are at the corrected level. `no effect`: the interval lies within +-.02."
+)
+
+_HEADS = {
+    "train-set": "on training tasks",
+    "hidden": "hidden tests passed",
+    "hidden-gap": "hidden-test gap",
+}
 
 
 def tables(results: Mapping[str, Any]) -> dict[str, ResultTable]:
@@ -26,16 +36,17 @@ def tables(results: Mapping[str, Any]) -> dict[str, ResultTable]:
 
 def _arms(results: Mapping[str, Any], kind: str) -> ResultTable:
     measured = next(iter(results["arms"].values()))[kind]
+    further = [name for name in measured if name not in ("before", "after", "gain", "gap")]
     heads: list[Column | str] = [
         words("arm"),
         Column("programs", digits=0),
         "before",
         "after",
         "gain",
+        words("after, by seed"),
+        *(_HEADS.get(name, f"on {name}") for name in further),
+        *(("train-test gap",) if "gap" in measured else ()),
     ]
-    heads.append("after, by seed")
-    if "train-set" in measured:
-        heads += ["on training tasks", "train-test gap"]
     cells: list[list[Cell]] = []
     for label, arm in results["arms"].items():
         figures = arm[kind]
@@ -47,9 +58,8 @@ def _arms(results: Mapping[str, Any], kind: str) -> ResultTable:
             Difference(Interval(**figures["gain"]["mean"])),
             " ".join(f"{value:.3f}" for value in figures["after"]["seeds"]),
         ]
-        if "train-set" in figures:
-            row.append(Interval(**figures["train-set"]["mean"]))
-            row.append(Difference(Interval(**figures["gap"]["mean"])))
+        row += [Interval(**figures[name]["mean"]) for name in further]
+        row += [Difference(Interval(**figures["gap"]["mean"]))] if "gap" in figures else []
         cells.append(row)
     return ResultTable(heads, cells, title=f"{kind}: pass@1 on held-out tasks, 95 % intervals")
 
@@ -59,7 +69,8 @@ def _contrasts(results: Mapping[str, Any]) -> ResultTable:
         words("contrast"),
         words("programs", "kind"),
         "difference",
-        "by seed",
+        words("by seed"),
+        "seeds",
         words("verdict"),
         words("the paper"),
     )
@@ -74,12 +85,30 @@ def _contrasts(results: Mapping[str, Any]) -> ResultTable:
                     kind,
                     Difference(Interval(**figure["mean"])),
                     " ".join(f"{value:+.3f}" for value in figure["seeds"]),
+                    figure["decided_at"],
                     figure["verdict"],
                     contrast["paper"] if first else "",
                 ]
             )
-    title = "contrasts: differences, paired by task, 95 % intervals"
+    title = "contrasts: differences, paired by task and seed, corrected intervals"
     return ResultTable(heads, cells, title=title)
+
+
+def calibration_lines(results: Mapping[str, Any]) -> list[str]:
+    """Return a line for each kind of pass@1: what the null arm says of the procedure."""
+    lines = []
+    for kind, row in results["calibration"].items():
+        if row is None:
+            lines.append(f"Calibration, {kind}: needs three seeds.")
+            continue
+        lines.append(
+            f"Calibration, {kind}: `{row['arm']}` against itself with other seeds differs by "
+            f"{' '.join(f'{value:+.3f}' for value in row['differences'])}; fitted SD over seeds "
+            f"{row['seed_sd']:.3f}. Of {row['comparisons']} comparisons drawn from that, "
+            f"{row['false_sign_rate']:.1%} have a false sign"
+            + ("." if row["holds"] else ": more than 7 %, so no sign of this table counts.")
+        )
+    return lines
 
 
 def markdown(results: Mapping[str, Any]) -> str:
@@ -90,20 +119,19 @@ def markdown(results: Mapping[str, Any]) -> str:
         f"{results['paper']}. {results['question']}",
         f"Scale `{results['scale']}`, seeds {', '.join(map(str, results['seeds']))}, "
         f"{results['eval_count']} held-out tasks of `{results['eval_tasks']}` "
-        f"in `{results['env']}`.",
+        f"in `{results['env']}`, one greedy and {results['eval_samples']} sampled programs each.",
     ]
     for table in tables(results).values():
         title = table.title
         parts.append(f"**{title[0].upper()}{title[1:]}**\n\n{table.markdown()}")
     parts += [
         "![pass@1 by arm, and the contrasts](plot.png)",
-        "\n".join(f"- {note}" for note in (*results["notes"], CAUTION)),
+        "\n".join(f"- {line}" for line in calibration_lines(results)),
+        "\n".join(f"- {note}" for note in (*results["notes"], INTERVALS, CAUTION)),
         "\n".join(f"- {line}" for line in departure_lines(results["departures"])),
-        "Intervals resample the tasks, whose figures are averaged over the seeds. The columns by "
-        "seed show how much the seeds vary.",
-        f"Made by `{results['command']}` with codegym {results['versions']['codegym']}, torch "
-        f"{machine['torch']} on {machine['threads']} of {machine['cores']} cores, Python "
-        f"{machine['python']}.",
+        f"Made by `{results['command']}` with codegym {results['versions']['codegym']} "
+        f"({results['commit'] or 'no checkout'}), torch {machine['torch']} on {machine['threads']} "
+        f"of {machine['cores']} cores, Python {machine['python']}.",
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -126,7 +154,9 @@ def plot(results: Mapping[str, Any], path: Path) -> None:
     right.set_xlabel("difference")
     figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=2)
     seeds = ", ".join(map(str, results["seeds"]))
-    figure.suptitle(f"{results['experiment']}: 95 % intervals over tasks; dots: seeds {seeds}")
+    figure.suptitle(
+        f"{results['experiment']}: intervals over seeds and compositions; dots: seeds {seeds}"
+    )
     figure.savefig(path, dpi=110)
 
 

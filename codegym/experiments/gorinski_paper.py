@@ -1,10 +1,19 @@
 """Ablations of Gorinski et al. 2023 (arXiv 2310.13669): the critic, the baselines, the data.
 
+The first two exist twice. Under their own names they are as the paper has it, as far as is known: a
+critic with a hidden layer, negative advantages undamped, replay of distinct programs, a finite set
+of tasks visited again and again. Under ``NAME-own`` they are as codegym would run them.
+
 The paper's claims are from its abstract and from other authors' summaries; its tables are not known
 to us.
 """
 
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
 from codegym.experiments.experiment import (
+    TRAIN,
     Arm,
     Contrast,
     Experiment,
@@ -14,8 +23,19 @@ from codegym.experiments.experiment import (
 
 _PAPER = "Gorinski et al. 2310.13669"
 
+# A finite set, as MBPP is.
+_FINITE = f"{TRAIN}&size=300"
+# A small policy needs higher learning rates than the paper's defaults.
+_PAPERS: Mapping[str, Any] = {"lr": 3e-4, "value_lr": 1e-2, "final_lr": 0.0}
+_HIDDEN_LAYER = "gpt:tiny?value_hidden=64"
+
 # The critic's head start is the same in every arm with a critic.
 _HEAD_START = {"critic_updates": 6}
+_CRITICS: Mapping[str, Mapping[str, Any]] = {
+    "synced": {"critic": "synced", **_HEAD_START},
+    "frozen": {"critic": "frozen", **_HEAD_START},
+    "none": {"critic": "none"},
+}
 
 CRITIC = Experiment(
     name="critic-ablation",
@@ -23,11 +43,8 @@ CRITIC = Experiment(
     question="Is a critic kept in sync with the policy better than a frozen critic, or none?",
     starts=(warm_start(),),
     arms=from_warm_start(
-        [
-            ("synced", "actor_critic", {"critic": "synced", **_HEAD_START}),
-            ("frozen", "actor_critic", {"critic": "frozen", **_HEAD_START}),
-            ("none", "actor_critic", {"critic": "none"}),
-        ]
+        [(label, "actor_critic", {**_PAPERS, **settings}) for label, settings in _CRITICS.items()],
+        preset="paper",
     ),
     contrasts=(
         Contrast(
@@ -45,10 +62,38 @@ CRITIC = Experiment(
         Contrast(plus="frozen", minus="none", sign=0, paper="not compared, as far as we know"),
     ),
     programs=14_848,
+    tasks=_FINITE,
+    policy=_HIDDEN_LAYER,
     notes=(
         "Only the critic learns from the first 1,536 programs, and they count towards the budget; "
         "without a critic the policy learns from them as well.",
     ),
+    null="none",
+    second="critic-ablation-own",
+)
+
+CRITIC_OWN = replace(
+    CRITIC,
+    name="critic-ablation-own",
+    arms=from_warm_start(
+        [(label, "actor_critic", settings) for label, settings in _CRITICS.items()]
+    ),
+    tasks=TRAIN,
+    notes=(*CRITIC.notes, "Negative advantages are damped, and nothing is replayed."),
+    second="",
+)
+
+_BASELINE_SIGNS = (
+    Contrast(plus="actor-critic", minus="ppo", sign=1, paper="up to +4.3 % over PPO or CodeRL"),
+    Contrast(plus="actor-critic", minus="coderl", sign=1, paper="up to +4.3 % over PPO or CodeRL"),
+    Contrast(
+        plus="actor-critic", minus="warm start", sign=1, paper="up to +9.9 % over the base model"
+    ),
+)
+_BASELINE_NOTES = (
+    "It is not known to us whether the paper's percentages are points, and of which pass@k.",
+    "CodeRL uses its paper's reward with four values, the others use 0 and 1. It spends up to "
+    "half of its budget on filling its program set.",
 )
 
 BASELINES = Experiment(
@@ -57,32 +102,44 @@ BASELINES = Experiment(
     question="Does the actor-critic gain more than PPO and CodeRL from the same start and budget?",
     starts=(warm_start(),),
     arms=(
+        *from_warm_start([("actor-critic", "actor_critic", _PAPERS)], preset="paper"),
+        *from_warm_start([("ppo", "ppo", {"epochs": 4, "minibatches": 8})], preset="paper"),
+        Arm(
+            label="coderl",
+            agent="coderl",
+            preset="paper",
+            settings={"lr": 3e-4},
+            reward="coderl",
+            start="warm start",
+        ),
+    ),
+    contrasts=_BASELINE_SIGNS,
+    programs=14_848,
+    tasks=_FINITE,
+    policy=_HIDDEN_LAYER,
+    notes=(
+        *_BASELINE_NOTES,
+        "CodeRL also learns from reference solutions, as in its paper; the other two do not.",
+    ),
+    second="actor-critic-baselines-own",
+)
+
+BASELINES_OWN = replace(
+    BASELINES,
+    name="actor-critic-baselines-own",
+    arms=(
         *from_warm_start([("actor-critic", "actor_critic", {}), ("ppo", "ppo", {})]),
         Arm(label="coderl", agent="coderl", reward="coderl", start="warm start"),
     ),
-    contrasts=(
-        Contrast(
-            plus="actor-critic",
-            minus="warm start",
-            sign=1,
-            paper="up to +9.9 % over the base model",
-        ),
-        Contrast(plus="actor-critic", minus="ppo", sign=1, paper="up to +4.3 % over PPO or CodeRL"),
-        Contrast(
-            plus="actor-critic", minus="coderl", sign=1, paper="up to +4.3 % over PPO or CodeRL"
-        ),
-    ),
-    programs=14_848,
-    notes=(
-        "It is not known to us whether the paper's percentages are points, and of which pass@k.",
-        "CodeRL uses its paper's reward with four values, the others use 0 and 1. It spends up to "
-        "half of its budget on filling its program set.",
-        "Each agent has its preset for a small policy; no other settings were tried here.",
-    ),
+    tasks=TRAIN,
+    notes=(*_BASELINE_NOTES, "Each agent has its preset for a small policy."),
+    second="",
 )
 
-_HAND_WRITTEN = "atoms?domain=small&split=train"
-_GENERATED = "composites?domain=small&depth=2&split=train"
+# As many hand-written tasks as MBPP has for training, and generated tasks without end that look
+# different: half of them have two branches, some three atoms.
+_HAND_WRITTEN = "composites?domain=all&depth=1-2&split=train&size=374"
+_GENERATED = "composites?domain=all&depth=2-3&split=train&shape=any&seed=1"
 _BOTH = f"0.5*{_HAND_WRITTEN} + 0.5*{_GENERATED}"
 
 DATA = Experiment(
@@ -90,9 +147,16 @@ DATA = Experiment(
     paper=_PAPER,
     question="Does training on generated tasks help with hand-written tasks, alone or together "
     "with them?",
-    starts=(warm_start(4096, tasks=_BOTH),),
+    starts=(warm_start(6144, tasks=_BOTH),),
     arms=tuple(
-        Arm(label=label, agent="actor_critic", start="warm start", tasks=tasks)
+        Arm(
+            label=label,
+            agent="actor_critic",
+            preset="paper",
+            settings=_PAPERS,
+            start="warm start",
+            tasks=tasks,
+        )
         for label, tasks in (
             ("hand-written", _HAND_WRITTEN),
             ("generated", _GENERATED),
@@ -115,12 +179,24 @@ DATA = Experiment(
         Contrast(plus="generated", minus="hand-written", sign=0, paper="no figure known to us"),
     ),
     programs=10_240,
-    eval_tasks="atoms?domain=small&split=test",
+    tasks=_HAND_WRITTEN,
+    eval_tasks="composites?domain=all&depth=2&split=test",
+    policy=_HIDDEN_LAYER,
     notes=(
-        "Hand-written single atoms replace MBPP, and compositions of them replace the paper's "
-        "generated functions. The held-out tasks have parameters of atoms that never occur in the "
-        "training tasks with single atoms; they may occur in compositions.",
+        "374 chains of one and two atoms replace MBPP, and chains and forks of two and three atoms "
+        "the paper's generated functions. The held-out tasks are chains with pairs of atoms that "
+        "occur in neither.",
     ),
+    null="hand-written",
+    second="data-ablation-own",
 )
 
-EXPERIMENTS = (CRITIC, BASELINES, DATA)
+DATA_OWN = replace(
+    DATA,
+    name="data-ablation-own",
+    arms=tuple(replace(arm, preset="small", settings={}) for arm in DATA.arms),
+    policy="gpt:tiny",
+    second="",
+)
+
+EXPERIMENTS = (CRITIC, CRITIC_OWN, BASELINES, BASELINES_OWN, DATA, DATA_OWN)

@@ -33,30 +33,44 @@ class ExperimentRuns:
     Attributes:
         experiment: The experiment.
         scale: Size of the experiment.
-        seeds: Seeds of the starts and of the arms.
         out: Folder of the runs.
         programs: Budget of each arm in programs; None for the scaled budget.
     """
 
     experiment: Experiment
     scale: Scale
-    seeds: range
     out: Path
     programs: int | None = None
 
-    def __len__(self) -> int:
-        return len(self.seeds) * len(self.experiment.runs)
+    @property
+    def arms(self) -> tuple[Arm, ...]:
+        """Return starts, arms and the null arm, in the order in which they are trained."""
+        return (*self.experiment.runs, self.experiment.null_arm)
 
     def folder(self, arm: Arm, seed: int) -> Path:
         """Return the folder of a run; runs with other settings have other folders."""
         name = re.sub(r"[^\w.=-]+", "-", arm.label).strip("-")
         return self.out / f"{name}-{self._digest(arm)}-{seed}"
 
-    def train(self, watch: Callable[[str, float], None] | None = None) -> Iterator[FinishedRun]:
-        """Train or read every run, seed by seed.
+    def settings(self, arm: Arm, seed: int) -> dict[str, Any]:
+        """Return the settings of a run, as ``TrainConfig`` takes them, with its seeds."""
+        settings = self.experiment.config(arm, self.scale, self.programs)
+        # The null arm is evaluated with the draws of the others, as they are among themselves.
+        return settings | {"seed": seed + arm.seed_shift, "eval_seed": seed}
+
+    def train(
+        self,
+        seed: int,
+        *,
+        watch: Callable[[str, float], None] | None = None,
+        go_on: Callable[[], bool] = lambda: True,
+    ) -> Iterator[FinishedRun]:
+        """Train or read every run of a seed.
 
         Args:
+            seed: The seed.
             watch: Called with the run's name and the share of its budget that is spent.
+            go_on: Called before each run; False ends the iteration.
 
         Yields:
             Each run when it is finished.
@@ -64,30 +78,30 @@ class ExperimentRuns:
         Raises:
             Interrupted: A signal stopped the run under way, which can be continued.
         """
-        for seed in self.seeds:
-            finished: dict[str, FinishedRun] = {}
-            for arm in self.experiment.runs:
-                settings = {**self._config(arm), "seed": seed}
-                start = finished[arm.start] if arm.start else None
-                if start is not None:
-                    settings["policy"] = str(start.folder / "checkpoint")
-                folder = self.folder(arm, seed)
-                curve = train_or_read(
-                    folder,
-                    settings,
-                    start=start.run if start else None,
-                    watch=watch and partial(watch, f"{arm.label}, seed {seed}"),
-                )
-                finished[arm.label] = FinishedRun(
-                    run=ComparisonRun(arm.label, seed, curve), folder=folder
-                )
-                yield finished[arm.label]
-
-    def _config(self, arm: Arm) -> Mapping[str, Any]:
-        return self.experiment.config(arm, self.scale, self.programs)
+        finished: dict[str, FinishedRun] = {}
+        for arm in self.arms:
+            if not go_on():
+                return
+            settings = self.settings(arm, seed)
+            start = finished[arm.start] if arm.start else None
+            if start is not None:
+                settings["policy"] = str(start.folder / "checkpoint")
+            folder = self.folder(arm, seed)
+            curve = train_or_read(
+                folder,
+                settings,
+                start=start.run if start else None,
+                watch=watch and partial(watch, f"{arm.label}, seed {seed}"),
+            )
+            finished[arm.label] = FinishedRun(
+                run=ComparisonRun(arm.label, seed, curve), folder=folder
+            )
+            yield finished[arm.label]
 
     def _digest(self, arm: Arm) -> str:
         """Return a digest of an arm's settings and of the settings of its start."""
         start = self._digest(self.experiment.arm(arm.start)) if arm.start else ""
-        text = json.dumps([self._config(arm), start], sort_keys=True)
+        settings: Mapping[str, Any] = self.experiment.config(arm, self.scale, self.programs)
+        shift = [arm.seed_shift] if arm.seed_shift else []
+        text = json.dumps([settings, start, *shift], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:8]

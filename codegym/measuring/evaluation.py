@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from gymnasium.vector import VectorEnv
 from codegym.episode import ProgramEnv, Request
 from codegym.errors import ConfigError, SandboxError
 from codegym.grading.judge import Judge
+from codegym.measuring.hidden_tests import passes_hidden
 from codegym.measuring.kept_programs import kept_row
 from codegym.measuring.statistics import Interval, pass_at_k, proportion
 from codegym.policy import Policy
@@ -38,7 +39,11 @@ class EvaluationReport:
         seed: Of the sampling.
         pass_at: k -> mean over tasks with its 95 % interval.
         outcomes: How many programs ended in each outcome.
-        rows: Per task: its id, how many of its ``n`` programs passed, mean pass rate of tests.
+        rows: Per task: its id, its cluster (tasks with a cluster share a composition or a
+            reference solution), how many of its ``n`` programs passed, mean pass rate of tests, and
+            how many passed the hidden tests as well, if it has them.
+        hidden_gap: Share of programs that pass the tests less the share that passes the hidden
+            tests as well, over the tasks with hidden tests; None without such tasks.
         programs: Every program with its verdict, as ``kept_programs.kept_row`` describes it.
     """
 
@@ -51,6 +56,7 @@ class EvaluationReport:
     pass_at: dict[int, Interval]
     outcomes: dict[str, int]
     rows: tuple[dict[str, Any], ...]
+    hidden_gap: Interval | None = None
     programs: tuple[dict[str, Any], ...] = ()
 
     @property
@@ -66,9 +72,19 @@ class EvaluationReport:
             for k, interval in self.pass_at.items()
         }
         row["rows"] = list(self.rows)
+        row["hidden_gap"] = asdict(self.hidden_gap) if self.hidden_gap else None
         if not full:
             del row["rows"]
         return row
+
+
+def cluster_of(task: Task) -> str:
+    """Return what a task shares with tasks that pass and fail together with it.
+
+    The key of its composition; without one its reference solution, and without that its id.
+    """
+    key = task.metadata.get("key")
+    return key if isinstance(key, str) else task.canonical_solution or task.task_id
 
 
 def held_out(env: "VectorEnv[Any, Any, Any]", count: int) -> list[Task] | None:
@@ -151,7 +167,7 @@ def evaluate(
         grammar: Allow only tokens that keep a program valid Python.
         seed: Seed of the sampling and of the bootstrap.
         name: What the tasks are called in the report.
-        sandbox: Where programs run, where ``env`` is an id; a shared one by default.
+        sandbox: Where programs and hidden tests run; a shared one by default.
 
     Raises:
         ConfigError, UnknownNameError: An argument cannot be used, or names nothing.
@@ -172,6 +188,8 @@ def evaluate(
     )
     how: dict[str, Any] = {"deterministic": deterministic, "temperature": temperature}
     how["name"] = name or (source.uri if source is not None else "")
+    how["clusters"] = [cluster_of(task) for task in chosen] or None
+    how["hidden"] = passes_hidden(trajectories, chosen, sandbox=sandbox)
     how["tasks"] = env.source.uri if isinstance(env, ProgramEnv) else ""
     return report_on(_played(chosen, trajectories, n), trajectories, n=n, ks=ks, seed=seed, **how)
 
@@ -241,6 +259,8 @@ def report_on(
     temperature: float = 1.0,
     seed: int = 0,
     name: str = "",
+    clusters: Sequence[str] | None = None,
+    hidden: Sequence[bool | None] | None = None,
     tasks: str = "",
 ) -> EvaluationReport:
     """Report on programs that were judged; see ``evaluate`` for the arguments.
@@ -254,22 +274,26 @@ def report_on(
         temperature: At which temperature otherwise.
         seed: Seed of the sampling and of the bootstrap.
         name: What the tasks are called in the report.
+        clusters: Cluster of each task; the task's id if None.
+        hidden: For each program whether it passed visible and hidden tests; None without them.
         tasks: URI of the tasks, for the kept programs; ``name`` if "".
     """
     rows: list[dict[str, Any]] = []
-    programs: list[dict[str, Any]] = []
     estimates: dict[int, list[float]] = {k: [] for k in ks}
     outcomes: Counter[str] = Counter()
+    gaps: list[float] = []
     for number, task_id in enumerate(task_ids):
         own = trajectories[number * n : (number + 1) * n]
         outcomes.update(str(each.verdict.outcome) for each in own if each.verdict is not None)
-        programs += [
-            kept_row(episode, sample=sample, seed=seed, tasks=tasks or name)
-            for sample, episode in enumerate(own)
-        ]
         passed = sum(each.passed for each in own)
         rates = [each.verdict.pass_rate if each.verdict else float(each.passed) for each in own]
-        rows.append({"task_id": task_id, "passed": passed, "pass_rate": float(np.mean(rates))})
+        row = {"task_id": task_id, "passed": passed, "pass_rate": float(np.mean(rates))}
+        row["cluster"] = clusters[number] if clusters else task_id
+        both = [each for each in (hidden or ())[number * n : (number + 1) * n] if each is not None]
+        if both:
+            row["hidden_passed"] = sum(both)
+            gaps.append((passed - sum(both)) / n)
+        rows.append(row)
         for k in ks:
             estimates[k].append(pass_at_k(n, passed, k))
     return EvaluationReport(
@@ -282,5 +306,18 @@ def report_on(
         pass_at={k: proportion(values, seed=seed) for k, values in estimates.items()},
         outcomes=dict(sorted(outcomes.items())),
         rows=tuple(rows),
-        programs=tuple(programs),
+        hidden_gap=proportion(gaps, seed=seed) if gaps else None,
+        programs=_kept(trajectories, n, hidden, seed=seed, tasks=tasks or name),
     )
+
+
+def _kept(
+    trajectories: Sequence[Trajectory], n: int, hidden: Sequence[bool | None] | None, **how: Any
+) -> tuple[dict[str, Any], ...]:
+    """Return the kept rows; ``passed_hidden`` is there where a task has hidden tests."""
+    rows = []
+    for place, episode in enumerate(trajectories):
+        both = hidden[place] if hidden else None
+        extra: dict[str, Any] = {} if both is None else {"passed_hidden": both}
+        rows.append(kept_row(episode, sample=place % n, **how, **extra))
+    return tuple(rows)

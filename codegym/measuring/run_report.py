@@ -21,7 +21,8 @@ def summarise(curve: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
     Returns:
         For ``greedy`` and ``sampled``: ``before``, ``after`` and ``gain`` of pass@1, each with its
-        95 % interval, and the outcomes of all programs; ``n_tasks``; ``train_s``; ``programs``.
+        95 % interval, the outcomes of all programs, and the gap between visible and hidden tests
+        before and after (None without hidden tests); ``n_tasks``; ``train_s``; ``programs``.
     """
     first = next(row for row in curve if row["moment"] == "before")
     last = next(row for row in reversed(curve) if row["moment"] == "after")
@@ -41,22 +42,32 @@ def summarise(curve: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
             "gain": {"mean": gain.mean, "low": gain.low, "high": gain.high},
             "outcomes_before": before["outcomes"],
             "outcomes_after": after["outcomes"],
+            "hidden_gap_before": before.get("hidden_gap"),
+            "hidden_gap_after": after.get("hidden_gap"),
         }
     return summary
 
 
 def table(summary: Mapping[str, Any], *, agent: str) -> ResultTable:
-    """Return a summary as a table."""
-    rows: list[Sequence[Cell]] = [
-        (
-            kind,
-            *(Interval(**summary[kind][name]) for name in ("before", "after")),
-            Difference(Interval(**summary[kind]["gain"])),
-        )
-        for kind in KINDS
-    ]
+    """Return a summary as a table; with hidden tests, their gap too."""
+    hidden = any(summary[kind].get("hidden_gap_after") for kind in KINDS)
+    rows: list[Sequence[Cell]] = []
+    for kind in KINDS:
+        figures = summary[kind]
+        rates = (Interval(**figures[name]) for name in ("before", "after"))
+        row: list[Cell] = [kind, *rates, Difference(Interval(**figures["gain"]))]
+        if hidden:
+            gaps = (figures[f"hidden_gap_{moment}"] for moment in ("before", "after"))
+            row += [Interval(**gap) if gap else None for gap in gaps]
+        rows.append(row)
     return ResultTable(
-        (words("programs", "kind"), "before RL", "after RL", "gain"),
+        (
+            words("programs", "kind"),
+            "before RL",
+            "after RL",
+            "gain",
+            *(("hidden-test gap before", "hidden-test gap after") if hidden else ()),
+        ),
         rows,
         title=f"pass@1 on {summary['n_tasks']} held-out tasks, 95 % intervals",
         caption=f"{agent}: {summary['programs']} programs, {summary['train_s']:.0f} s of training",

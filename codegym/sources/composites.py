@@ -105,6 +105,8 @@ class CompositeSource(ProceduralSource):
         seed: Seed of the tasks.
         size: Number of tasks; 0 for a million (train, atoms) or a thousand (b, test).
         tests: Test cases per task.
+        hidden: Hidden test cases per task, which no reward sees; 0 for none.
+        choice: Beside hidden tests, how the others are chosen: ``drawn``, ``weak`` or ``strong``.
         style: Style of canonical solutions: ``inline`` or ``helpers``.
         shape: ``chain``, ``fork`` or ``any``.
         atoms: Names of allowed atoms, separated by commas; empty for all of the domain.
@@ -124,6 +126,8 @@ class CompositeSource(ProceduralSource):
         seed: int = 0,
         size: int = 0,
         tests: int = 8,
+        hidden: int = 0,
+        choice: str = "drawn",
         style: str = "inline",
         shape: str = "chain",
         atoms: str = "",
@@ -144,6 +148,8 @@ class CompositeSource(ProceduralSource):
             shape=shape,  # type: ignore[arg-type]
             style=style,  # type: ignore[arg-type]
             tests=tests,
+            hidden=hidden,
+            choice=choice,  # type: ignore[arg-type]
             hold_out=hold_out,
         )
         name = _CANONICAL[chosen]

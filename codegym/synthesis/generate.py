@@ -1,7 +1,7 @@
 """Generate: draws a task from a random stream."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from random import Random
 from typing import Any, Literal, get_args
@@ -12,18 +12,21 @@ from codegym.atoms.inputs import sample
 from codegym.errors import ConfigError, UnknownNameError
 from codegym.sandbox.limits import Limits
 from codegym.synthesis.composition import Composition, Parameters
+from codegym.synthesis.rivals import chosen_cases
 from codegym.synthesis.space import Space, space_of
 from codegym.synthesis.splits import DOMAINS, Split, SplitRule, are_held_out, domain_named
 from codegym.synthesis.task_text import Style, write_prompt, write_solution
 from codegym.synthesis.validity import outputs_of
-from codegym.tasks.task import Task
+from codegym.tasks.task import Task, TestSuite
 
 Shape = Literal["chain", "fork", "any"]
+Choice = Literal["drawn", "weak", "strong"]
 _LIMITS = Limits()
 _MAX_DEPTH = 4
 _DRAWS = 20_000
 _TRIES = 3
 _LISTED = 5000
+_POOL = 16
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +43,12 @@ class SynthesisConfig:
         shape: ``chain``, ``fork``, or ``any`` for half of each.
         style: ``inline`` or ``helpers``; see ``task_text.write_solution``.
         tests: Number of test cases.
+        hidden: Number of hidden test cases; 0 for none. With hidden tests, the others are chosen
+            from 16 cases, so that tasks differ in nothing but their tests where ``tests`` and
+            ``choice`` differ.
+        choice: How the tests are chosen: as they were ``drawn``, the ``weak`` ones that tell few
+            wrong programs from the right one, or ``strong`` ones that together tell many; see
+            ``rivals``.
         held_out_parameters: For single atoms, whether to draw parameters from the fifth that
             training never uses rather than from the rest.
         hold_out: Seed of the split.
@@ -54,6 +63,8 @@ class SynthesisConfig:
     shape: Shape = "chain"
     style: Style = "inline"
     tests: int = 8
+    hidden: int = 0
+    choice: Choice = "drawn"
     held_out_parameters: bool = False
     hold_out: int = 0
 
@@ -79,9 +90,22 @@ class SynthesisConfig:
             )
         if self.tests < 2:
             raise ConfigError("outputs must vary", value=self.tests, expected="tests >= 2")
+        if self.hidden < 0 or (self.hidden and self.tests > _POOL):
+            raise ConfigError(
+                "unusable number of tests",
+                value={"tests": self.tests, "hidden": self.hidden},
+                expected=f"hidden >= 0, and at most {_POOL} tests beside hidden ones",
+            )
+        if self.choice != "drawn" and not self.hidden:
+            raise ConfigError(
+                "tests are chosen by their strength only beside hidden tests",
+                value=self.choice,
+                cure="give hidden=16",
+            )
         for kind, value, known in (
             ("shape", self.shape, get_args(Shape)),
             ("style", self.style, get_args(Style)),
+            ("choice", self.choice, get_args(Choice)),
         ):
             if value not in known:
                 raise UnknownNameError(kind, value, known)
@@ -211,21 +235,30 @@ def make_task(
     inputs = sample(
         composition.arguments,
         rng,
-        n=config.tests,
+        n=_POOL + config.hidden if config.hidden else config.tests,
         atom=first if isinstance(first, Atom) else None,
     )
     outputs = outputs_of(composition, parameters, inputs) if len(inputs) > 1 else None
     if outputs is None:
         return None
-    return Task.from_calls(
+    cases = list(zip(inputs, outputs, strict=True))
+    hidden = None
+    if config.hidden:
+        if len(cases) < _POOL + config.hidden:
+            return None
+        hidden = TestSuite.of_calls(cases[_POOL:], limits=_LIMITS)
+        chosen = chosen_cases(composition, parameters, cases[:_POOL], config.space, config.tests)
+        cases = [cases[place] for place in chosen[config.choice]]
+    task = Task.from_calls(
         write_prompt(composition, parameters, rng),
         "f",
-        list(zip(inputs, outputs, strict=True)),
+        cases,
         task_id=name(composition.key),
         canonical_solution=write_solution(composition, parameters, config.style),
         metadata=_metadata(composition, parameters, split),
         limits=_LIMITS,
     )
+    return replace(task, hidden_tests=hidden)
 
 
 def _metadata(composition: Composition, parameters: Parameters, split: str) -> dict[str, Any]:

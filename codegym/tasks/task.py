@@ -32,6 +32,8 @@ class Task:
         canonical_solution: A reference solution, as in the data set: a whole program or the
             continuation of the prompt; ``program`` accepts both. None if there is none.
         metadata: Anything else: topic, depth, licence, origin. JSON values.
+        hidden_tests: Further checks that no reward sees. A program that passes ``tests`` and fails
+            these satisfies the tests without solving the task.
     """
 
     task_id: str
@@ -40,6 +42,7 @@ class Task:
     tests: TestSuite
     canonical_solution: str | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    hidden_tests: TestSuite | None = None
 
     def __post_init__(self) -> None:
         for name, kind in _KINDS.items():
@@ -50,6 +53,13 @@ class Task:
                     value=getattr(self, name),
                     expected=f"a {kind.__name__}",
                 )
+        if self.hidden_tests is not None and not isinstance(self.hidden_tests, TestSuite):
+            raise TaskError(
+                "wrong type",
+                field="hidden_tests",
+                value=self.hidden_tests,
+                expected="a TestSuite, or None",
+            )
         if not self.task_id:
             raise TaskError("empty", field="task_id", value="", expected="a name")
         solution = self.canonical_solution
@@ -239,7 +249,7 @@ class Task:
                 value=self.metadata,
                 expected="texts, finite numbers, booleans, null, lists and dictionaries of these",
             ) from None
-        return {
+        row = {
             "task_id": self.task_id,
             "prompt": self.prompt,
             "entry_point": self.entry_point,
@@ -247,6 +257,8 @@ class Task:
             "canonical_solution": self.canonical_solution,
             "metadata": dict(self.metadata),
         }
+        hidden = self.hidden_tests
+        return row if hidden is None else row | {"hidden_tests": hidden.to_json()}
 
     @classmethod
     def from_json(
@@ -287,6 +299,9 @@ class Task:
             tests=TestSuite.from_json(take(row, "tests", Mapping)),
             canonical_solution=row.get("canonical_solution"),
             metadata=dict(metadata),
+            hidden_tests=None
+            if row.get("hidden_tests") is None
+            else TestSuite.from_json(take(row, "hidden_tests", Mapping)),
         )
 
     def __str__(self) -> str:

@@ -33,6 +33,11 @@ class ComparisonRun:
         """Return the run's length in ``train_s`` or ``programs``."""
         return float(self.curve[-1][axis])
 
+    def clusters(self, kind: str) -> list[str]:
+        """Return the cluster of each task; a task without one is a cluster of its own."""
+        rows = self.curve[-1][kind]["rows"]
+        return [row.get("cluster", str(place)) for place, row in enumerate(rows)]
+
     def passed(self, kind: str, axis: str, at: float) -> NDArray[np.float64]:
         """Return the share of each task's programs that pass at a point of an axis, (tasks,)."""
         points = np.array([row[axis] for row in self.curve], dtype=np.float64)
@@ -44,9 +49,14 @@ class ComparisonRun:
         return mixed
 
 
-def passed(report: Mapping[str, Any]) -> NDArray[np.float64]:
-    """Return the share of each task's programs that passed, (tasks,), from a report as JSON."""
-    return np.array([row["passed"] / report["n"] for row in report["rows"]], dtype=np.float64)
+def passed(report: Mapping[str, Any], count: str = "passed") -> NDArray[np.float64]:
+    """Return the share of each task's programs that passed, (tasks,), from a report as JSON.
+
+    Args:
+        report: The report.
+        count: ``hidden_passed`` for the programs that passed the hidden tests as well.
+    """
+    return np.array([row[count] / report["n"] for row in report["rows"]], dtype=np.float64)
 
 
 def departures_by_label(
@@ -117,7 +127,8 @@ def train_or_read(
     Args:
         path: The run's folder.
         settings: The settings, as ``TrainConfig`` takes them.
-        start: The run from whose policy this run begins, if any.
+        start: The run from whose policy this run begins, if any, with the same settings of the
+            evaluation: its last evaluation is this run's first.
         watch: Called after each update with the share of the budget that is spent.
 
     Returns:
@@ -141,7 +152,8 @@ def train_or_read(
             resume = same and (folder.checkpoint / "trainer").is_dir()
             if not resume:
                 folder.create(config.to_mapping(), overwrite=True)
-            trainer = Trainer(config, folder)
+            before = start.curve[-1] if start is not None else None
+            trainer = Trainer(config, folder, before=before)
             if watch is not None:
                 trainer.watch = lambda update: watch(update.progress)
             if not trainer.run(resume=resume):

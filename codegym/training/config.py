@@ -54,6 +54,8 @@ class TrainConfig:
         grammar: Write only valid Python, in training and evaluation; see
             ``codegym.rollout.collect.Decoding``.
         eval_count: Held-out tasks of the first and last evaluation.
+        eval_samples: Programs sampled for each held-out task, beside the greedy one.
+        eval_seed: Seed of the evaluations' sampling; -1 takes ``seed``.
         curve_count: Held-out tasks of each evaluation in between.
         curve_points: How many evaluations in between.
         patience: A phase ends after so many evaluations in between without a new best: of the
@@ -97,6 +99,8 @@ class TrainConfig:
     max_new_tokens: int = 64
     grammar: bool = False
     eval_count: int = 300
+    eval_samples: int = 1
+    eval_seed: int = -1
     curve_count: int = 100
     curve_points: int = 6
     patience: int = 0
@@ -191,6 +195,8 @@ _RANGES = (
     ("warm_start_minutes", 0, inf),
     ("max_new_tokens", 1, inf),
     ("eval_count", 1, inf),
+    ("eval_samples", 1, inf),
+    ("eval_seed", -1, 2**63 - 1),
     ("curve_count", 1, inf),
     ("curve_points", 0, inf),
     ("patience", 0, inf),

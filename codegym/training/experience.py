@@ -61,6 +61,7 @@ class Experience:
     Attributes:
         sampler: Draws the tasks.
         prefix: The prefix curriculum, or None.
+        tasks: The tasks that the last programs were written for, by id.
         stage: Stage at which the last programs were written; it changes when programs become harder
             or easier by plan.
 
@@ -74,6 +75,7 @@ class Experience:
         self.prefix = make_prefix_curriculum(config.prefix_curriculum)
         self._every = UniformSampler(env.source)
         self.stage: Stage = (0, 0)
+        self.tasks: dict[str, Task] = {}
         self._shown: _Shown | None = None
         self._written: _Written | None = None
 
@@ -113,6 +115,7 @@ class Experience:
         demonstrations = shown.demonstrations.wait() if shown else []
         clock.sampling_s += sampled - began
         clock.waiting_s += perf_counter() - sampled
+        self.tasks = {task.task_id: task for task in written.tasks} if written else {}
         if written:
             self.stage = written.stage
             self._observe(written.tasks, groups)
@@ -265,6 +268,7 @@ class SteppedExperience:
                     expected=f"{plain!r}, where the environment is stepped",
                 )
         self._seed, self._env = config.seed, env
+        self.tasks: dict[str, Task] = {}
 
     def gather(
         self,

@@ -21,7 +21,8 @@ from codegym import registry
 from codegym.errors import TaskError, TrainingDivergedError
 from codegym.grading.judge import Judge
 from codegym.learning.agent import Agent
-from codegym.measuring.evaluation import evaluate, held_out, reference_loss
+from codegym.measuring.evaluation import EvaluationReport, evaluate, held_out, reference_loss
+from codegym.measuring.hidden_tests import hidden_gap
 from codegym.measuring.kept_programs import chosen, kept_row
 from codegym.measuring.numerics import changed, numerics, refuse_changes
 from codegym.measuring.run_report import KINDS
@@ -35,6 +36,7 @@ from codegym.sandbox import Sandbox, make_sandbox
 from codegym.settings import settings_of
 from codegym.sources import load_tasks
 from codegym.sources._zstd import compress
+from codegym.tasks.task import Task
 from codegym.tasks.task_source import TaskSource
 from codegym.training.config import Phase, TrainConfig, agent_config, phases_of
 from codegym.training.divergence import DivergenceGuard, GuardConfig
@@ -69,6 +71,8 @@ class Trainer:
         config: Settings of the run.
         folder: Where its files go; ``RunFolder.create`` has been called.
         watch: Called after each update.
+        before: The evaluation before training, where an earlier run has made it: a line of that
+            run's curve, with the same evaluation settings and the policy that this run begins with.
 
     Attributes:
         stopped_by: Number of the signal that asked the run to stop; 0 for none.
@@ -84,7 +88,9 @@ class Trainer:
         folder: RunFolder,
         *,
         watch: Callable[[Update], None] | None = None,
+        before: Mapping[str, Any] | None = None,
     ) -> None:
+        self.before = before
         self.config = config
         self.folder = folder
         self.watch = watch
@@ -322,6 +328,10 @@ class Trainer:
         learning = perf_counter()
         metrics |= agent.update(trajectories, progress=share)
         now = perf_counter()
+        written = [each for each in trajectories if not each.demonstration]
+        gap = hidden_gap(written, self._experience.tasks.values(), sandbox=self.sandbox)
+        if gap is not None:
+            metrics["hidden_gap"] = gap
         metrics |= update_metrics(trajectories, clock, now - learning, now - began, version)
         programs = int(metrics.get("programs", len(trajectories)))
         progress.advance(programs=programs, seconds=now - began)
@@ -366,30 +376,48 @@ class Trainer:
         phase = self.phases[min(progress.phase, len(self.phases) - 1)]
         row: dict[str, Any] = {"moment": moment, "phase": phase.name}
         row |= {"programs": progress.total_programs, "train_s": progress.total_s}
-        for kind in KINDS:
-            report = evaluate(
-                policy,
-                tasks,
-                env=self.eval_env,
-                count=count,
-                deterministic=kind == "greedy",
-                grammar=self.config.grammar,
-                # The same draws at every moment: gains are compared pair by pair.
-                seed=self.config.seed,
-                name=self.config.eval_tasks or self.config.env,
-            )
-            where: dict[str, Any] = {"moment": moment, "kind": kind, "phase": phase.name}
-            where["programs_written"] = progress.total_programs
-            self.folder.append_all("programs", [kept | where for kept in report.programs])
-            # Without the rows of a full evaluation nobody could pair it with another.
-            row[kind] = report.to_json(full=count == self.config.eval_count)
+        if moment == "before" and self.before is not None:
+            row |= {name: self.before[name] for name in (*KINDS, "loss") if name in self.before}
+        else:
+            for kind in KINDS:
+                report = self._evaluate(policy, tasks, count, greedy=kind == "greedy")
+                where: dict[str, Any] = {"moment": moment, "kind": kind, "phase": phase.name}
+                where["programs_written"] = progress.total_programs
+                self.folder.append_all("programs", [kept | where for kept in report.programs])
+                # Without the rows of a full evaluation nobody could pair it with another.
+                row[kind] = report.to_json(full=count == self.config.eval_count)
+            loss = reference_loss(policy, self.eval_env, (tasks or ())[: self.config.curve_count])
+            if loss is not None:
+                row["loss"] = loss
         shown = {f"held-out/{kind}": row[kind]["pass_at"]["1"]["mean"] for kind in KINDS}
-        loss = reference_loss(policy, self.eval_env, (tasks or ())[: self.config.curve_count])
-        if loss is not None:
-            row["loss"] = shown["held-out/loss"] = loss
+        shown |= {
+            f"held-out/{kind}_hidden_gap": row[kind]["hidden_gap"]["mean"]
+            for kind in KINDS
+            if row[kind].get("hidden_gap")
+        }
+        if "loss" in row:
+            shown["held-out/loss"] = row["loss"]
         self._trackers.log(shown, progress.total_programs)
         self.folder.append("curve", row)
         return row
+
+    def _evaluate(
+        self, policy: Policy, tasks: Sequence[Task] | None, count: int, *, greedy: bool
+    ) -> EvaluationReport:
+        config = self.config
+        return evaluate(
+            policy,
+            tasks,
+            env=self.eval_env,
+            count=count,
+            n=1 if greedy or tasks is None else config.eval_samples,
+            deterministic=greedy,
+            grammar=config.grammar,
+            # The same draws at every moment: gains are compared pair by pair.
+            seed=config.seed if config.eval_seed < 0 else config.eval_seed,
+            name=config.eval_tasks or config.env,
+            sandbox=self.sandbox,
+        )
 
     def _keep(self, phase: Phase, progress: Progress, episodes: Sequence[Trajectory]) -> None:
         """Write the programs of an update that the settings ask to keep."""

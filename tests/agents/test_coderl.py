@@ -129,3 +129,19 @@ def test_a_short_run_does_not_spend_itself_on_filling_the_buffer() -> None:
     resumed = make(world.policy(), capacity=10_000)
     resumed.load_state_dict(agent.state_dict())
     assert resumed.request() == Request() and agent.artifacts()
+
+
+def test_the_learning_rate_falls_to_its_last_share(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = SymbolWorld(seed=0, reward="coderl")
+    agent = make(world.policy(), final_lr=0.02, capacity=16)
+    scales: list[float] = []
+    step = agent.optimiser.step
+
+    def watched(*, lr_scale: float = 1.0, **rest: Any) -> float:
+        scales.append(lr_scale)
+        return float(step(lr_scale=lr_scale, **rest))
+
+    monkeypatch.setattr(agent.optimiser, "step", watched)
+    agent.update(world.experience(agent.policy, agent.request(), 0), progress=0.5)
+    agent.update([], progress=1.0)
+    assert scales[0] == pytest.approx(0.51) and scales[-1] == pytest.approx(0.02)

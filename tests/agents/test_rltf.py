@@ -215,3 +215,15 @@ def test_without_feedback_only_supervised_steps_are_taken() -> None:
     assert "feedback_loss" not in metrics
     for name, value in agent.policy.module.named_parameters():
         assert value.equal(before[name])
+
+
+def test_runs_with_and_without_feedback_take_as_many_steps() -> None:
+    taken = {}
+    for reward in ("rltf(coarse=false, adaptive=false, fine=0)", "rltf(adaptive=false, fine=0)"):
+        world = SymbolWorld(seed=0, reward=reward)
+        agent = make(world.policy(), supervised="reference", minimum_fill=1)
+        metrics = agent.update(world.experience(agent.policy, agent.request(), 0))
+        taken[reward] = agent.policy.version, "feedback_loss" in metrics
+    (silent, silent_feedback), (loud, loud_feedback) = taken.values()
+    assert silent == loud == FAST["steps"]
+    assert loud_feedback and not silent_feedback

@@ -10,23 +10,29 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from codegym import registry
 from codegym.cli.reproduce import command
 from codegym.errors import ConfigError, UnknownNameError
-from codegym.experiments import every_experiment
+from codegym.experiments import all_experiments, every_experiment
+from codegym.experiments import further_scores as further_scores_module
 from codegym.experiments import runs as experiment_runs
-from codegym.experiments import train_set_score as train_set_score_module
-from codegym.experiments.experiment import SCALES, Arm, Contrast, Experiment, Scale
+from codegym.experiments.all_experiments import AllExperiments
+from codegym.experiments.experiment import SCALES, Arm, Contrast, Experiment
 from codegym.experiments.experiment_report import CAUTION, markdown, plot, tables
-from codegym.experiments.findings import AGREES, CANNOT_TELL, DIFFERS, findings, verdict
+from codegym.experiments.findings import AGREES, DIFFERS, UNDECIDED, findings, verdict
+from codegym.experiments.further_scores import further_scores
 from codegym.experiments.runs import ExperimentRuns, FinishedRun
-from codegym.experiments.train_set_score import train_set_score
-from codegym.measuring.statistics import Interval, unpaired_gain
+from codegym.experiments.seed_by_seed import Budget, SeedBySeed
+from codegym.measuring.hierarchical import Estimate
+from codegym.measuring.sequential import Decision
+from codegym.measuring.statistics import unpaired_gain
+from codegym.sources import load_tasks
 from codegym.training.comparison_run import ComparisonRun, departures_by_label, train_or_read
+from codegym.training.config import TrainConfig, agent_config, phases_of
 from codegym.training.interrupts import Interrupted
 
 ALL = every_experiment.EXPERIMENTS
 FULL, QUICK = SCALES["full"], SCALES["quick"]
-TINY = Scale(name="quick", share=0.0001, imitation=0.001, seeds=1, eval_count=2)
 
 
 def two(**changes: Any) -> Experiment:
@@ -53,6 +59,15 @@ def finished(label: str, seed: int, before: list[int], after: list[int]) -> Fini
 
     run = ComparisonRun(label, seed, [row("before", before), row("after", after)])
     return FinishedRun(run=run, folder=Path(label))
+
+
+def with_null(runs: list[FinishedRun], label: str) -> list[FinishedRun]:
+    """Add a null arm that equals an arm."""
+    own = [each for each in runs if each.run.label == label]
+    null = f"{label} (other seeds)"
+    return runs + [
+        replace(each, run=ComparisonRun(null, each.run.seed, each.run.curve)) for each in own
+    ]
 
 
 def report(passed: list[int]) -> dict[str, Any]:
@@ -85,20 +100,22 @@ def test_a_quick_run_learns_for_half_of_its_budget_at_least(
 @pytest.mark.parametrize(
     ("name", "named"),
     [
-        ("rltf-ablation", {"reward"}),
-        ("rltf-ablation-own", {"reward"}),
-        ("rltf-online", {"online", "reward"}),
-        ("rltf-temperature", {"temperature"}),
-        ("rltf-fine-penalty", {"reward"}),
-        ("critic-ablation", {"critic"}),
+        *(
+            (f"{name}{own}", named)
+            for own in ("", "-own")
+            for name, named in (
+                ("rltf-ablation", {"reward"}),
+                ("rltf-online", {"online", "reward"}),
+                ("rltf-temperature", {"temperature"}),
+                ("rltf-fine-penalty", {"reward"}),
+                ("critic-ablation", {"critic"}),
+            )
+        ),
     ],
 )
 def test_arms_differ_in_what_the_ablation_names_and_in_nothing_else(
     name: str, named: set[str]
 ) -> None:
-    from codegym import registry
-    from codegym.training.config import TrainConfig, agent_config, phases_of
-
     experiment = ALL[name]
     runs, settings = [], []
     for arm in experiment.arms:
@@ -110,7 +127,7 @@ def test_arms_differ_in_what_the_ablation_names_and_in_nothing_else(
         runs.append({key: value for key, value in config.items() if key != "agent_settings"})
     assert all(run == runs[0] for run in runs)
     differing = {key for key in settings[0] if len({str(row[key]) for row in settings}) > 1}
-    if name == "critic-ablation":
+    if name.startswith("critic-ablation"):
         # Without a critic there is nothing that could be given a head start.
         differing.discard("critic_updates")
     assert differing == named
@@ -145,30 +162,32 @@ def test_budgets_by_scale() -> None:
     experiment = two()
     x, start = experiment.arm("x"), experiment.arm("start")
     assert [experiment.budget(arm, QUICK) for arm in (start, x)] == [60, 250]
-    assert experiment.total(FULL) == 2100
+    # The null arm is counted too.
+    assert experiment.total(FULL) == 3100
     # A given budget replaces the budget of the arms; the start keeps its own budget.
     assert [experiment.budget(arm, FULL, 7) for arm in (start, x)] == [100, 7]
 
 
 @pytest.mark.parametrize(
-    ("mean", "low", "high", "sign", "said"),
+    ("mean", "found", "sign", "said"),
     [
-        (0.02, 0.01, 0.03, 1, AGREES),
-        (-0.02, -0.03, -0.01, 1, DIFFERS),
-        (-0.02, -0.03, -0.01, -1, AGREES),
-        (0.02, 0.01, 0.03, -1, DIFFERS),
-        (0.02, -0.01, 0.05, 1, CANNOT_TELL),
-        (0.02, 0.0, 0.05, 1, CANNOT_TELL),
-        (0.0, 0.0, 0.0, -1, CANNOT_TELL),
-        (0.02, 0.01, 0.03, 0, "the paper gives no sign; here it is positive"),
-        (-0.02, -0.03, -0.01, 0, "the paper gives no sign; here it is negative"),
-        (0.02, -0.01, 0.03, 0, CANNOT_TELL),
+        (0.02, "sign", 1, AGREES),
+        (-0.02, "sign", 1, DIFFERS),
+        (-0.02, "sign", -1, AGREES),
+        (0.02, "sign", -1, DIFFERS),
+        (0.02, "undecided", 1, UNDECIDED),
+        (0.01, "no effect", 1, "no effect"),
+        (0.02, "sign", 0, "the paper gives no sign; here it is positive"),
+        (-0.02, "sign", 0, "the paper gives no sign; here it is negative"),
     ],
 )
-def test_only_an_interval_without_0_has_a_sign(
-    mean: float, low: float, high: float, sign: Any, said: str
+def test_a_verdict_compares_a_sign_with_the_papers(
+    mean: float, found: Any, sign: Any, said: str
 ) -> None:
-    assert verdict(Interval(mean, low, high), sign) == said
+    decision = Decision(
+        verdict=found, seeds=6, level=0.05, estimate=Estimate(mean, 0.01, 5.0, (-1.0, 1.0))
+    )
+    assert verdict(decision, sign) == said
 
 
 def test_differences_are_paired_by_task_and_by_seed() -> None:
@@ -180,7 +199,7 @@ def test_differences_are_paired_by_task_and_by_seed() -> None:
         finished("x", 1, [0, 0, 0, 0], [1, 1, 1, 0]),
         finished("y", 1, [0, 0, 0, 0], [0, 1, 0, 0]),
     ]
-    results = findings(two(), runs)
+    results = findings(two(), with_null(runs, "x"), (2,))
     x = results["arms"]["x"]["sampled"]
     assert x["before"]["mean"]["mean"] == 0.125
     assert x["after"]["seeds"] == [1.0, 0.75]
@@ -189,29 +208,51 @@ def test_differences_are_paired_by_task_and_by_seed() -> None:
     (contrast,) = results["contrasts"]
     # Per task, over the seeds: x 1, 1, 1, 1/2; y 1/2, 1/2, 0, 0; so 1/2, 1/2, 1, 1/2.
     assert contrast["greedy"]["mean"]["mean"] == pytest.approx(0.625)
-    # Of resamples of the four, .32 have none but halves, and .05 the 1 three times or four.
-    assert (contrast["greedy"]["mean"]["low"], contrast["greedy"]["mean"]["high"]) == (0.5, 0.875)
     assert contrast["greedy"]["seeds"] == [0.75, 0.5]
-    assert contrast["greedy"]["verdict"] == AGREES
+    # Two seeds decide nothing.
+    assert contrast["greedy"]["verdict"] == UNDECIDED
     assert contrast["name"] == "x minus y"
+    assert results["calibration"] == {"greedy": None, "sampled": None}
+
+
+def test_enough_seeds_decide_and_the_null_arm_calibrates() -> None:
+    rng = np.random.default_rng(0)
+    runs = []
+    for seed in range(6):
+        for label, share in (("start", 0.2), ("x", 0.8), ("y", 0.3), ("x (other seeds)", 0.8)):
+            passed = rng.binomial(1, share, 60).tolist()
+            runs.append(finished(label, seed, [0] * 60, passed))
+    results = findings(two(), runs, (6, 7))
+    (contrast,) = results["contrasts"]
+    assert contrast["sampled"]["verdict"] == AGREES and contrast["sampled"]["decided_at"] == 6
+    assert contrast["sampled"]["mean"]["low"] > 0.3
+    calibration = results["calibration"]["sampled"]
+    assert calibration["holds"] and calibration["false_sign_rate"] <= 0.07
+    assert len(calibration["differences"]) == 6 and calibration["arm"] == "x"
 
 
 def test_a_gap_is_train_set_minus_held_out() -> None:
     gap = Contrast(plus="x", minus="y", sign=-1, paper="", measure="gap")
-    experiment = two(starts=(), contrasts=(gap,), train_eval_tasks="composites")
+    starts = (Arm(label="x", agent="rft"), Arm(label="y", agent="rft"))
+    experiment = two(starts=(), arms=starts, contrasts=(gap,), further={"train-set": "composites"})
     runs = [finished("x", 0, [0, 0], [1, 1]), finished("y", 0, [0, 0], [0, 0])]
     scores = {
-        ("x", 0): {kind: report([1, 1, 1, 0]) for kind in ("greedy", "sampled")},
-        ("y", 0): {kind: report([1, 1, 1, 1]) for kind in ("greedy", "sampled")},
+        (label, 0): {"train-set": {kind: report(row) for kind in ("greedy", "sampled")}}
+        for label, row in (
+            ("x", [1, 1, 1, 0]),
+            ("y", [1, 1, 1, 1]),
+            ("x (other seeds)", [1, 1, 1, 0]),
+        )
     }
-    results = findings(experiment, runs, scores)
+    results = findings(experiment, with_null(runs, "x"), (1,), scores)
     assert results["arms"]["x"]["greedy"]["gap"]["mean"]["mean"] == pytest.approx(-0.25)
     assert results["arms"]["y"]["greedy"]["gap"]["mean"]["mean"] == pytest.approx(1.0)
     (contrast,) = results["contrasts"]
     # x minus y: 0, 0, 0, -1 on training tasks; 1, 1 on held-out tasks.
     assert contrast["greedy"]["mean"]["mean"] == pytest.approx(-0.25 - 1.0)
     assert contrast["greedy"]["seeds"] == [pytest.approx(-1.25)]
-    assert contrast["greedy"]["verdict"] == AGREES
+    # A single seed has no interval: any gap is possible.
+    assert contrast["greedy"]["mean"]["high"] == 2.0
     assert contrast["name"] == "x minus y, train-test gap"
 
 
@@ -228,9 +269,7 @@ def test_sets_of_different_tasks_are_resampled_apart() -> None:
 
 def test_runs_with_other_settings_have_other_folders(tmp_path: Path) -> None:
     def folders(experiment: Experiment, **rest: Any) -> list[Path]:
-        runs = ExperimentRuns(
-            experiment=experiment, scale=FULL, seeds=range(1), out=tmp_path, **rest
-        )
+        runs = ExperimentRuns(experiment=experiment, scale=FULL, out=tmp_path, **rest)
         return [runs.folder(arm, 0) for arm in experiment.runs]
 
     usual, cheap = folders(two()), folders(two(), programs=9)
@@ -245,23 +284,25 @@ def test_runs_with_other_settings_have_other_folders(tmp_path: Path) -> None:
 def test_the_report_says_what_a_sign_is_worth(tmp_path: Path) -> None:
     runs = [finished("start", 0, [0], [0]), finished("x", 0, [0], [1]), finished("y", 0, [0], [1])]
     results = {
-        **findings(two(), runs), "experiment": "two", "paper": "a paper", "question": "x?",
+        **findings(two(), with_null(runs, "x"), (1,)), "experiment": "two",
+        "paper": "a paper", "question": "x?",
         "departures": {"rft (x)": {"lr": (1, 2)}},
-        "scale": "quick", "seeds": [0], "eval_count": 1, "eval_tasks": "a|b", "notes": ["a note"],
-        "env": "Others/Env-v1",
+        "scale": "quick", "seeds": [0], "eval_count": 1, "eval_samples": 8, "notes": ["a note"],
+        "eval_tasks": "a|b",
+        "env": "Others/Env-v1", "commit": "abc",
         "command": "codegym reproduce two", "versions": {"codegym": "0"},
         "machine": {"torch": "0", "threads": 1, "cores": 2, "python": "3"},
     }  # fmt: skip
     text = markdown(results)
-    assert CAUTION in text and "a note" in text and "2.0 > 1.0" in text and CANNOT_TELL in text
+    assert CAUTION in text and "a note" in text and "2.0 > 1.0" in text and UNDECIDED in text
     assert "of `a|b` in `Others/Env-v1`" in text
     assert "- rft (x) differs from the paper in lr=1 (2)" in text
-    assert [len(table.body()) for table in tables(results).values()] == [3, 3, 2]
+    assert [len(table.body()) for table in tables(results).values()] == [4, 4, 2]
     plot(results, tmp_path / "plot.png")
     assert (tmp_path / "plot.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_a_train_set_score_is_read_for_the_same_policy(
+def test_a_further_score_is_read_for_the_same_policy(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     measured: list[str] = []
@@ -270,30 +311,31 @@ def test_a_train_set_score_is_read_for_the_same_policy(
         measured.append(uri)
         return {"greedy": report([count]), "sampled": report([0])}
 
-    monkeypatch.setattr(train_set_score_module, "_measure", measure)
+    monkeypatch.setattr(further_scores_module, "_measure", measure)
     run = replace(finished("x", 0, [0], [1]), folder=tmp_path)
-    assert train_set_score(run, "a", 3) == train_set_score(run, "a", 3)
+    sets = {"one": "a"}
+    assert further_scores(run, sets, 3) == further_scores(run, sets, 3)
     assert measured == ["a"]
-    train_set_score(replace(finished("x", 0, [0], [0]), folder=tmp_path), "a", 3)
-    (tmp_path / "train_set_score.json").write_text("{")
-    train_set_score(run, "a", 3)
-    train_set_score(run, "b", 3)
+    further_scores(replace(finished("x", 0, [0], [0]), folder=tmp_path), sets, 3)
+    (tmp_path / "further_scores.json").write_text("{")
+    further_scores(run, sets, 3)
+    assert list(further_scores(run, {"one": "a", "two": "b"}, 3)) == ["one", "two"]
     assert measured == ["a", "a", "a", "b"]
 
 
-def test_a_train_set_score_is_that_of_the_evaluation(tmp_path: Path) -> None:
+def test_a_further_score_is_that_of_the_evaluation(tmp_path: Path) -> None:
     settings = {"agent": "sft", "programs": 2, "policy": "gpt:tiny", "tasks": "tiny?n=3",
-                "eval_tasks": "tiny?n=3", "eval_count": 2, "max_new_tokens": 24,
+                "eval_tasks": "tiny?n=3", "eval_count": 2, "eval_samples": 3, "max_new_tokens": 24,
                 "warm_start_programs": 0, "workers": 1, "track": "none",
                 "agent_settings": {"demonstrations": 2}}  # fmt: skip
     curve = train_or_read(tmp_path / "run", settings)
     assert curve is not None
     run = FinishedRun(run=ComparisonRun("x", 0, curve), folder=tmp_path / "run")
-    score = train_set_score(run, "tiny?n=3", 2)
+    score = further_scores(run, {"same": "tiny?n=3"}, 2)["same"]
     for kind in ("greedy", "sampled"):
         # The tasks, the seed and the policy are those of the run's last evaluation.
         assert score[kind] == curve[-1][kind]
-    assert train_set_score(run, "tiny?n=3", 2) == score
+    assert further_scores(run, {"same": "tiny?n=3"}, 2) == {"same": score}
 
 
 def test_departures_name_the_agents_and_their_labels() -> None:
@@ -301,11 +343,12 @@ def test_departures_name_the_agents_and_their_labels() -> None:
     configs = {arm.label: experiment.config(arm, FULL) for arm in experiment.runs}
     found = departures_by_label(configs)
     assert found["actor_critic (frozen)"]["critic"] == ("frozen", "synced")
+    assert set(found["actor_critic (none)"]) == {"critic", "lr", "value_lr", "final_lr"}
     assert "critic" not in found["actor_critic (synced)"]
     assert any(key.startswith("sft (warm start") for key in found)
     same = {"a": configs["synced"], "b": configs["synced"] | {"seed": 1}}
     assert list(departures_by_label(same)) == ["actor_critic (a, b)"]
-    paper = configs["synced"] | {"agent_preset": "paper", "agent_settings": {}}
+    paper = configs["synced"] | {"agent_settings": {}}
     assert departures_by_label({"paper": paper}) == {}
 
 
@@ -380,7 +423,7 @@ def pretend(monkeypatch: pytest.MonkeyPatch, stop_at: int = -1) -> list[dict[str
         return list(finished("", 0, [0] * 100, passed).run.curve)
 
     monkeypatch.setattr(experiment_runs, "train_or_read", train)
-    monkeypatch.setattr(train_set_score_module, "_measure", lambda run, uri, count: dict.fromkeys(
+    monkeypatch.setattr(further_scores_module, "_measure", lambda run, uri, count: dict.fromkeys(
         ("greedy", "sampled"), report([1] * 100)))  # fmt: skip
     return trained
 
@@ -395,20 +438,23 @@ def test_the_command_trains_in_order_and_reports(
     )  # fmt: skip
     assert shown.exit_code == 0, shown.exception
     experiment = ALL["rl-from-scratch"]
-    assert [run["start"] for run in trained] == [arm.start or None for arm in experiment.runs] * 2
-    assert [run["seed"] for run in trained] == [4] * 4 + [5] * 4
-    assert [run["programs"] for run in trained[:4]] == [6144, 8192, 512, 512]
+    arms = [*experiment.runs, experiment.null_arm]
+    assert [run["start"] for run in trained] == [arm.start or None for arm in arms] * 2
+    # The null arm trains with another seed, and is evaluated with the same draws.
+    assert [run["seed"] for run in trained] == [4] * 4 + [1004] + [5] * 4 + [1005]
+    assert [run["eval_seed"] for run in trained] == [4] * 5 + [5] * 5
+    assert {run["eval_samples"] for run in trained} == {8}
+    assert [run["programs"] for run in trained[:5]] == [6144, 8192, 512, 512, 512]
     assert trained[3]["policy"] == str(trained[1]["folder"] / "checkpoint")
-    assert trained[4]["policy"] == "gpt:tiny"
+    assert trained[5]["policy"] == "gpt:tiny"
     results = json.loads(shown.stdout)
     rl = results["arms"]["rl"]["greedy"]
-    assert rl["after"]["seeds"] == [pytest.approx(0.2), pytest.approx(0.6)]
-    assert rl["gap"]["mean"]["mean"] == pytest.approx(1 - 0.4)
+    assert rl["after"]["seeds"] == [pytest.approx(0.2), pytest.approx(0.7)]
+    assert rl["gap"]["mean"]["mean"] == pytest.approx(1 - 0.45)
     # "sft, then rl" passes .1 more than "rl", and as much on training tasks.
     gap = results["contrasts"][0]
     assert gap["greedy"]["seeds"] == [pytest.approx(0.1), pytest.approx(0.1)]
-    assert gap["greedy"]["verdict"] == DIFFERS
-    assert results["command"].endswith("--seeds 2 --first-seed 4 --programs 512")
+    assert results["command"].endswith("--seeds 2:2 --first-seed 4 --programs 512")
     assert (tmp_path / "report.md").exists() and (tmp_path / "plot.png").exists()
 
 
@@ -429,18 +475,121 @@ def test_a_stopped_run_ends_the_command_without_a_report(
 def test_an_experiment_is_run_once_and_then_read(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(SCALES, "quick", TINY)
+    monkeypatch.setitem(
+        SCALES, "quick", replace(QUICK, share=0.0001, imitation=0.001, eval_count=2)
+    )
     arguments = [name, "--scale", "quick", "--json", "--out", str(tmp_path)]
     first = CliRunner().invoke(command, arguments)
     assert first.exit_code == 0, first.exception
     results = json.loads(first.stdout)
-    assert list(results["arms"]) == [arm.label for arm in ALL[name].runs]
+    arms = [*ALL[name].runs, ALL[name].null_arm]
+    assert list(results["arms"]) == [arm.label for arm in arms]
     assert {"results.json", "report.md", "plot.png"} <= {path.name for path in tmp_path.iterdir()}
     written = {path: path.stat().st_mtime_ns for path in tmp_path.glob("*/metrics.jsonl")}
-    assert len(written) == len(ALL[name].runs)
+    assert len(written) == len(arms)
     again = json.loads(CliRunner().invoke(command, arguments).stdout)
     assert again["contrasts"] == results["contrasts"]
     assert {path: path.stat().st_mtime_ns for path in written} == written
     shown = CliRunner().invoke(command, arguments[:3] + arguments[4:])
     assert CAUTION.split(".")[0] in shown.stdout
     assert json.loads((tmp_path / "results.json").read_text())["experiment"] == name
+
+
+def test_an_arm_that_does_not_anneal_is_refused() -> None:
+    arms = (
+        Arm(label="x", agent="rft", settings={"final_lr": 1.0}),
+        Arm(label="y", agent="rft"),
+    )
+    with pytest.raises(ConfigError, match="does not anneal"):
+        two(starts=(), arms=arms).check()
+
+
+def test_held_out_sets_of_the_experiments_hold_enough_programs() -> None:
+    tasks = load_tasks(ALL["data-ablation"].eval_tasks)
+    bodies = {tasks[number].canonical_solution for number in range(FULL.eval_count)}
+    assert len(bodies) >= 150
+    # The forms that the papers have: references, undamped, a hidden layer, a finite set.
+    for name in ("rltf-ablation", "rltf-online", "rltf-temperature", "rltf-fine-penalty"):
+        config = ALL[name].config(ALL[name].arms[-1], FULL)
+        (phase,) = phases_of(TrainConfig.from_mapping(config))
+        made = agent_config(registry.get("agents", "rltf"), phase, max_new_tokens=64)
+        assert (made.supervised, made.negative_scale, made.final_lr) == ("reference", 1.0, 0.0)
+        assert made.baseline == "best" and len(load_tasks(config["tasks"])) == 300
+    for name in ("critic-ablation", "actor-critic-baselines"):
+        assert "value_hidden" in ALL[name].policy and len(load_tasks(ALL[name].tasks)) == 300
+
+
+def test_seeds_are_added_until_every_contrast_is_decided(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    levels = {"start": 0.1, "x": 0.5, "y": 0.3}
+    trained = by_level(monkeypatch, levels)
+    runs = ExperimentRuns(experiment=two(), scale=FULL, out=tmp_path)
+    progress = SeedBySeed(runs=runs, seeds=range(9), least=4)
+    progress.run(Budget(1.0))
+    assert progress.complete == 4 and progress.settled and len(trained) == 16
+    assert progress.write()["contrasts"][0]["sampled"]["verdict"] == AGREES
+    # An effect of .03 with .02 of chance between the seeds stays undecided to the end.
+    levels["x"] = 0.33
+    trained = by_level(monkeypatch, levels, spread=0.04)
+    progress = SeedBySeed(runs=runs, seeds=range(6), least=4)
+    progress.run(Budget(1.0))
+    assert progress.complete == 6 and progress.settled
+    assert progress.figures()["contrasts"][0]["sampled"]["verdict"] == UNDECIDED
+    # A budget that is spent begins no run.
+    progress = SeedBySeed(runs=runs, seeds=range(6), least=4)
+    assert not progress.add_seed(Budget(0.0))
+
+
+def by_level(
+    monkeypatch: pytest.MonkeyPatch, levels: dict[str, float], spread: float = 0.0
+) -> list[Path]:
+    """Replace training: an arm's programs pass at its level, and seeds differ by the spread."""
+    trained: list[Path] = []
+
+    def train(path: Path, settings: dict[str, Any], **rest: Any) -> list[dict[str, Any]]:
+        path.mkdir(parents=True, exist_ok=True)
+        trained.append(path)
+        label = path.name.split("-")[0]
+        rng = np.random.default_rng([settings["seed"], len(label), ord(label[0])])
+        level = levels.get(label, 0.3) + rng.normal(0.0, spread)
+        passed = rng.binomial(1, np.clip(level, 0, 1), 150).tolist()
+        return list(finished("", 0, [0] * 150, passed).run.curve)
+
+    monkeypatch.setattr(experiment_runs, "train_or_read", train)
+    return trained
+
+
+def test_all_experiments_make_one_table_and_continue(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The critic's sign differs from the paper's: the second setting is run.
+    levels = {"synced": 0.2, "frozen": 0.6, "none": 0.6, "sft": 0.2}
+    trained = by_level(monkeypatch, levels)
+    monkeypatch.setattr(
+        all_experiments, "checkpoint_gradients", lambda runs, seed: {"checkpoints": {}}
+    )
+    monkeypatch.setattr(further_scores_module, "_measure", lambda run, uri, count: dict.fromkeys(
+        ("greedy", "sampled"), report([1] * 100)))  # fmt: skip
+    everything = AllExperiments(
+        scale=FULL, out=tmp_path, seeds=range(3), least=3, names=("critic-ablation", "sft-data")
+    )
+    rows = {row["finding"]: row for row in everything.run(Budget(5.0))}
+    critic = rows["Gorinski: critic"]
+    assert critic["verdict"] == DIFFERS and critic["effect"] == pytest.approx(-0.4, abs=0.1)
+    assert critic["second"]["experiment"] == "critic-ablation-own"
+    assert critic["second"]["verdict"] == DIFFERS and critic["false_sign_rate"] <= 0.07
+    assert "synced minus frozen" in critic["paragraph"] and critic["seeds"] == 3
+    assert rows["RLTF: online"]["verdict"] == "not run"
+    assert json.loads((tmp_path / "findings.json").read_text()) == list(rows.values())
+    assert "| Gorinski: critic | differs |" in (tmp_path / "findings.md").read_text()
+    # Cheapest first: sft-data costs less than the critic's ablation.
+    assert trained[0].parent.name == "sft-data"
+    again = everything.run(Budget(0.0))
+    assert [row["verdict"] for row in again] == [row["verdict"] for row in rows.values()]
+
+
+@pytest.mark.parametrize("text", ["0", "4:2", "a:b"])
+def test_unusable_numbers_of_seeds_are_refused(text: str) -> None:
+    shown = CliRunner().invoke(command, ["critic-ablation", "--seeds", text])
+    assert shown.exit_code == 2 and "MIN:MAX" in shown.stderr

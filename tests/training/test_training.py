@@ -331,3 +331,29 @@ def test_a_folder_that_cannot_be_used_is_named(tmp_path: Path) -> None:
     (folder.path / "config.yaml").write_text("agent: [")
     with pytest.raises(CheckpointError, match="unreadable"):
         folder.read_config()
+
+
+def test_an_evaluation_that_was_made_before_is_not_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = config("rft", updates=1, eval_seed=7, eval_samples=2)
+    first = RunFolder(tmp_path / "first")
+    train(first.path, asked)
+    ends = list(first.rows("curve"))
+    assert ends[0]["sampled"]["n"] == 2 and ends[0]["sampled"]["seed"] == 7
+    measured: list[int] = []
+    plain = trainer_module.evaluate
+
+    def counted(*arguments: Any, **rest: Any) -> Any:
+        measured.append(rest["seed"])
+        return plain(*arguments, **rest)
+
+    monkeypatch.setattr(trainer_module, "evaluate", counted)
+    second = RunFolder(tmp_path / "second")
+    second.create(asked.to_mapping(), overwrite=False)
+    assert Trainer(asked, second, before=ends[-1]).run()
+    # Two evaluations after training, greedy and sampled; none before.
+    assert measured == [7, 7]
+    before = next(second.rows("curve"))
+    assert before["moment"] == "before" and before["programs"] == 0
+    assert before["sampled"] == ends[-1]["sampled"]

@@ -1,4 +1,4 @@
-"""Training set score: pass@1 of a finished run's policy on the tasks that it was trained on."""
+"""Further scores: pass@1 of a finished run's policy on further sets of tasks."""
 
 import json
 from collections.abc import Mapping
@@ -9,40 +9,44 @@ from codegym.experiments.runs import FinishedRun
 from codegym.measuring.run_report import KINDS
 from codegym.training.comparison_run import locked_folder
 
-_FILE = "train_set_score.json"
+_FILE = "further_scores.json"
 
 
-def train_set_score(finished: FinishedRun, uri: str, count: int) -> dict[str, Any]:
-    """Evaluate the last policy of a run on training tasks, or read an earlier evaluation.
+def further_scores(finished: FinishedRun, sets: Mapping[str, str], count: int) -> dict[str, Any]:
+    """Evaluate the last policy of a run on further sets of tasks, or read earlier evaluations.
 
     Args:
         finished: The run.
-        uri: URI of the training tasks.
-        count: Number of tasks.
+        sets: Name -> URI of the tasks.
+        count: Number of tasks of each set.
 
     Returns:
-        For ``greedy`` and ``sampled`` a report as JSON, as in the run's curve.
+        Name of the set -> for ``greedy`` and ``sampled`` a report as JSON, as in the run's curve.
     """
     path = finished.folder / _FILE
     # A score belongs to one policy; the last evaluation of the run identifies that policy.
-    subject = {"tasks": uri, "count": count, "end": finished.run.curve[-1]["sampled"]["rows"]}
+    end = finished.run.curve[-1]["sampled"]["rows"]
     with locked_folder(finished.folder):
         kept = _read(path)
-        if kept.get("subject") == subject:
-            return {kind: kept[kind] for kind in KINDS}
-        measured = _measure(finished, uri, count)
-        aside = path.with_name(f"{_FILE}.new")
-        aside.write_text(json.dumps({"subject": subject} | measured) + "\n")
-        aside.replace(path)
-        return measured
+        if kept.get("end") != end:
+            kept = {"end": end, "scores": {}}
+        scores = kept["scores"]
+        for uri in sets.values():
+            key = f"{count} of {uri}"
+            if key not in scores:
+                scores[key] = _measure(finished, uri, count)
+                aside = path.with_name(f"{_FILE}.new")
+                aside.write_text(json.dumps(kept) + "\n")
+                aside.replace(path)
+        return {name: scores[f"{count} of {uri}"] for name, uri in sets.items()}
 
 
-def _read(path: Path) -> Mapping[str, Any]:
+def _read(path: Path) -> dict[str, Any]:
     try:
         row = json.loads(path.read_text())
     except (OSError, ValueError):
         return {}
-    return row if isinstance(row, dict) else {}
+    return row if isinstance(row, dict) and isinstance(row.get("scores"), dict) else {}
 
 
 def _measure(finished: FinishedRun, uri: str, count: int) -> dict[str, Any]:
@@ -63,6 +67,7 @@ def _measure(finished: FinishedRun, uri: str, count: int) -> dict[str, Any]:
                 env=config["env"],
                 env_args=config["env_args"],
                 count=count,
+                n=1 if kind == "greedy" else config["eval_samples"],
                 budget=config["max_new_tokens"],
                 grammar=config["grammar"],
                 deterministic=kind == "greedy",
