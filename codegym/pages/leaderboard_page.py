@@ -87,7 +87,7 @@ def _row(row: Mapping[str, Any], rank: int, reach: float, *, hidden: bool) -> st
     budget = f"{row['programs']:,.0f}<br><small>{row['minutes']:.1f} min</small>"
     cells = [
         _cell(str(rank), rank),
-        f'<td class="words" style="white-space:normal;min-width:8rem">{escape(row["label"])}</td>',
+        f'<td class="words run">{escape(row["label"])}</td>',
         f'<td class="words">{escape(row["kind"])}</td>',
         _cell(_stacked(row["gain"], "+"), row["gain"]["mean"]),
         _cell(_bar(row["gain"], reach), row["gain"]["low"]),

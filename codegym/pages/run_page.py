@@ -139,7 +139,7 @@ def _summary(run: RunContent) -> str:
     title = f"pass@1 on {run.summary['n_tasks']} held-out tasks, 95\u00a0% intervals"
     heads = (
         *("programs", "before RL", "after RL", "gain"),
-        *(("hidden-test gap before", "after") if hidden else ()),
+        *(("hidden-test gap before", "hidden-test gap after") if hidden else ()),
     )
     return f"<h2>{escape(title)}</h2>{table(heads, rows, label=title)}"
 
