@@ -34,7 +34,12 @@ if TYPE_CHECKING:
     from codegym.sources import TaskSource, load_tasks
     from codegym.training.by_name import evaluate, make_agent
     from codegym.training.config import TrainConfig
-    from codegym.training.session import TrainingReport, resume, train
+    from codegym.training.session import (
+        StoppedTrainingWarning,
+        TrainingReport,
+        resume,
+        train,
+    )
     from codegym.trajectory import Batch, Trajectory
 
 register_environments()
@@ -56,6 +61,7 @@ _LAZY = {
     "Request": "codegym.episode",
     "Reward": "codegym.rewards",
     "Sandbox": "codegym.sandbox",
+    "StoppedTrainingWarning": "codegym.training.session",
     "TaskSource": "codegym.sources",
     "TrainConfig": "codegym.training.config",
     "TrainingReport": "codegym.training.session",
@@ -93,6 +99,7 @@ __all__ = [
     "Reward",
     "Sandbox",
     "StdioCase",
+    "StoppedTrainingWarning",
     "Task",
     "TaskSource",
     "TestSuite",

@@ -76,6 +76,10 @@ IMPORT_TORCH = (
     "codegym.training",
 )
 # What `import codegym` leaves for later, beside the heavy packages.
+LATER = {
+    *("click", "hypothesis", "lark", "matplotlib", "numba", "ray", "tokenizers"),
+    *("fastapi", "httpx", "prometheus_client", "uvicorn"),
+}
 # What ``codegym.integrations`` is for, and what they bring.
 TRAINERS = {
     "inspect_ai",
@@ -88,10 +92,6 @@ TRAINERS = {
     "verl",
 }
 BROUGHT = {"datasets", "fastapi", "pyarrow", "pydantic"}
-LATER = {
-    *("click", "hypothesis", "lark", "matplotlib", "numba", "ray", "tokenizers"),
-    *("fastapi", "httpx", "prometheus_client", "uvicorn"),
-}
 
 # What the sandbox binds inside beside the standard library.
 BOUND = ("codegym.sandbox.inside", "codegym.sandbox.wire")

@@ -55,7 +55,7 @@ def command(
     else:
         default = (paths[0] if len(paths) == 1 else Path()) / "leaderboard.html"
         make = lambda refresh: leaderboard_page.draw(_board(runs))  # noqa: E731
-        output.table("leaderboard", _table(runs))
+        output.table("leaderboard", _table(_board(runs)))
     if serve:
         serve_page(make, port, opened, output)
         return
@@ -98,7 +98,7 @@ def _run(path: Path, refresh_s: int) -> str:
             metrics=run.metrics,
             curve=run.curve,
             summary=run.summary,
-            departures=run.departures if run.complete else _departures(run.config),
+            departures=run.departures or _departures(run.config),
             notes=run.notes,
             best=best,
             worst=worst,
@@ -108,7 +108,7 @@ def _run(path: Path, refresh_s: int) -> str:
 
 
 def _departures(config: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """Return the departures of a run under way; {} where what trains is not installed."""
+    """Return the departures of a run without a report; {} where what trains is not installed."""
     try:
         from codegym.training.session import departures_of, make_config
 
@@ -127,14 +127,15 @@ def _episode(path: Path, number: int) -> str:
     return episode_page.draw(view_in_run(path, dict(record.row)))
 
 
-def _board(paths: list[Path]) -> list[dict[str, object]]:
+def _board(paths: list[Path]) -> list[dict[str, Any]]:
     rows = leaderboard([RunFiles.read(path) for path in paths])
     if not rows:
         raise ConfigError("no run is complete", value=[str(path) for path in paths])
     return rows
 
 
-def _table(paths: list[Path]) -> ResultTable:
+def _table(board: list[dict[str, Any]]) -> ResultTable:
+    hidden = any(row["hidden_gap"] for row in board)
     rows: list[tuple[Cell, ...]] = [
         (
             row["label"],
@@ -143,10 +144,14 @@ def _table(paths: list[Path]) -> ResultTable:
             Interval(**row["before"]),
             Interval(**row["after"]),
             Difference(Interval(**row["gain"])),
+            *([Interval(**row["hidden_gap"]) if row["hidden_gap"] else None] if hidden else ()),
         )
-        for row in leaderboard([RunFiles.read(path) for path in paths])
+        for row in board
     ]
-    heads = words("run"), words("programs", "kind"), "seeds", "before", "after", "gain"
+    heads = (
+        *(words("run"), words("programs", "kind"), "seeds", "before", "after", "gain"),
+        *(("hidden-test gap",) if hidden else ()),
+    )
     return ResultTable(heads, rows, title="pass@1 on held-out tasks, 95 % intervals over tasks")
 
 

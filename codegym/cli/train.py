@@ -1,8 +1,9 @@
 """``codegym train``: a warm start, reinforcement learning, and a report in a run folder."""
 
 import shlex
+import warnings
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -276,15 +277,21 @@ def _refuse_with_resume(names: Iterable[str]) -> None:
         )
 
 
-def _resumable(folder: Path) -> AbstractContextManager[None]:
+@contextmanager
+def _resumable(folder: Path) -> Iterator[None]:
     """Say of a signal that the run's checkpoint can be gone on with, if there is one."""
     from codegym.training.run_folder import RunFolder
+    from codegym.training.session import StoppedTrainingWarning
 
     def saved() -> str:
         checkpoint = RunFolder(folder).checkpoint
         return f"the checkpoint in {checkpoint}" if checkpoint.is_dir() else ""
 
-    return explained(saved, shlex.join(["codegym", "train", "--resume", str(folder)]))
+    again = shlex.join(["codegym", "train", "--resume", str(folder)])
+    with explained(saved, again), warnings.catch_warnings():
+        # The command says the same in its own way.
+        warnings.simplefilter("ignore", StoppedTrainingWarning)
+        yield
 
 
 def _announce(output: Output, config: Any, departures: Mapping[str, Any]) -> None:

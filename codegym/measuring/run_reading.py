@@ -32,7 +32,7 @@ class RunFiles:
         config: Its settings.
         metrics: A row for each update.
         curve: A row for each evaluation.
-        departures: Agent -> setting -> (value, the paper's value); empty until the run is complete.
+        departures: Agent -> setting -> (value, the paper's value); empty without a report.
         complete: Whether it is complete.
     """
 
@@ -53,13 +53,16 @@ class RunFiles:
         """
         report = path / "report.json"
         found: dict[str, Any] = json.loads(report.read_text()) if report.is_file() else {}
+        curve = tuple(_rows(path / "curve.jsonl"))
+        # The runs of a comparison end with their last evaluation and write no report.
+        ended = bool(curve) and curve[-1]["moment"] == "after"
         return cls(
             path=path,
             config=found.get("config") or _config(path),
             metrics=tuple(_rows(path / "metrics.jsonl")),
-            curve=tuple(_rows(path / "curve.jsonl")),
+            curve=curve,
             departures=found.get("departures", {}),
-            complete=bool(found),
+            complete=bool(found) or ended,
         )
 
     @property
@@ -218,6 +221,7 @@ def leaderboard(runs: Sequence[RunFiles]) -> list[dict[str, Any]]:
                     "before": _plain(proportion(before)),
                     "after": _plain(proportion(after)),
                     "gain": _plain(gain),
+                    "hidden_gap": _hidden_gap(group, kind),
                 }
             )
     return sorted(rows, key=lambda row: (KINDS.index(row["kind"]), -row["gain"]["mean"]))
@@ -226,6 +230,26 @@ def leaderboard(runs: Sequence[RunFiles]) -> list[dict[str, Any]]:
 def _shares(run: RunFiles, moment: str, kind: str) -> list[float]:
     row = next(row for row in reversed(run.curve) if row["moment"] == moment)[kind]
     return [task["passed"] / row["n"] for task in row["rows"]]
+
+
+def _hidden_gap(group: Sequence[RunFiles], kind: str) -> dict[str, float] | None:
+    """Return how many programs pass the tests but not the hidden ones; None without hidden tests.
+
+    The share is of the last evaluation, over tasks with hidden tests, each averaged over the runs.
+    """
+    shares = []
+    for run in group:
+        row = next(row for row in reversed(run.curve) if row["moment"] == "after")[kind]
+        shares.append(
+            [
+                (task["passed"] - task["hidden_passed"]) / row["n"]
+                for task in row["rows"]
+                if "hidden_passed" in task
+            ]
+        )
+    if not shares[0] or any(len(each) != len(shares[0]) for each in shares):
+        return None
+    return _plain(proportion(np.mean(shares, axis=0)))
 
 
 def _plain(interval: Interval) -> dict[str, float]:
@@ -247,7 +271,7 @@ def _settings(run: RunFiles) -> dict[str, Any]:
     kept = {
         name: value
         for name, value in run.config.items()
-        if name not in ("seed", "threads", "workers")
+        if name not in ("seed", "eval_seed", "threads", "workers")
     }
     start = re.sub(rf"-{run.config['seed']}(?=/|$)", "-SEED", str(kept.get("policy", "")))
     return kept | {"policy": start}

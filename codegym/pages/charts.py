@@ -73,14 +73,18 @@ def line_chart(
     low, high = bounds or (min(0.0, *ys), max(ys))
     # A line at the lowest value is above the axis, so that it is seen.
     pad = (high - low or 1.0) * 0.04
-    scale = _Scale(min(xs), max(xs) if max(xs) > min(xs) else min(xs) + 1, low - pad, high + pad)
+    # A single point is in the middle.
+    room = 0.0 if max(xs) > min(xs) else 0.5
+    scale = _Scale(min(xs) - room, max(xs) + room, low - pad, high + pad)
     parts = [_axes(scale, x_label)]
     if mark is not None and scale.x_low <= mark[0] <= scale.x_high:
         at = scale.x(mark[0])
         parts.append(
             f'<line x1="{at:.1f}" x2="{at:.1f}" y1="{_TOP}" y2="{_HEIGHT - _BOTTOM}" '
             f'stroke="var(--soft)" stroke-dasharray="1 3"/>'
-            f'<text x="{min(at + 4, _WIDTH - 60):.1f}" y="{_TOP + 9}">{escape(mark[1])}</text>'
+            # The halo keeps the words apart from the lines behind them.
+            f'<text x="{min(at + 4, _WIDTH - 60):.1f}" y="{_TOP + 9}" paint-order="stroke" '
+            f'stroke="var(--card)" stroke-width="5">{escape(mark[1])}</text>'
         )
     for number, line in enumerate(drawn):
         parts.append(_line(line, number, scale))

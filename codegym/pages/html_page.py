@@ -29,9 +29,10 @@ a{color:var(--s0)}
 .note{border-left:4px solid var(--s1);padding:.2rem .8rem;margin:.8rem 0;background:var(--card)}
 .scroll{overflow-x:auto;max-width:100%}
 table{border-collapse:collapse;font-size:.92rem}
-th,td{padding:.3rem .7rem;border-bottom:1px solid var(--line);text-align:right;
+th,td{padding:.3rem .45rem;border-bottom:1px solid var(--line);text-align:right;
 font-variant-numeric:tabular-nums;overflow-wrap:normal}
 td{white-space:nowrap}
+.run{white-space:normal;min-width:10rem;max-width:min(20rem,35vw);overflow-wrap:anywhere}
 th:first-child,td:first-child,.words{text-align:left}
 th button{all:unset;cursor:pointer;font-weight:600}
 th button:focus-visible{outline:3px solid var(--s0)}

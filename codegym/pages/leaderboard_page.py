@@ -7,6 +7,11 @@ from typing import Any
 from codegym.pages.html_page import frame
 
 _HEADS = ("rank", "run", "programs", "gain", "95 %", "after", "before", "seeds", "budget")
+_GAP = "hidden-test gap"
+_GAP_SENTENCE = (
+    "The hidden-test gap is the share of the programs after RL that pass the tests but not the "
+    "hidden ones."
+)
 _SCRIPT = """
 const body = document.querySelector("tbody"), rows = [...body.rows];
 const text = document.getElementById("text"), kind = document.getElementById("kind");
@@ -44,27 +49,30 @@ def draw(rows: Sequence[Mapping[str, Any]], *, title: str = "Leaderboard") -> st
 
     Args:
         rows: Rows with ``label, kind, seeds, tasks, programs, minutes, before, after, gain``; the
-            last three with ``mean``, ``low`` and ``high``. Those of a kind are in order.
+            last three with ``mean``, ``low`` and ``high``, and so ``hidden_gap``, where it is
+            known. Those of a kind are in order.
         title: Title of the page.
     """
     kinds = list(dict.fromkeys(row["kind"] for row in rows))
     ranks: dict[str, int] = {}
     lines = []
     reach = max((abs(row["gain"][side]) for row in rows for side in ("low", "high")), default=1.0)
+    hidden = any(row.get("hidden_gap") for row in rows)
     for row in rows:
         ranks[row["kind"]] = ranks.get(row["kind"], 0) + 1
-        lines.append(_row(row, ranks[row["kind"]], reach or 1.0))
+        lines.append(_row(row, ranks[row["kind"]], reach or 1.0, hidden=hidden))
     choices = "".join(f"<option>{escape(kind)}</option>" for kind in kinds)
     heads = "".join(
         f'<th scope="col"{" class=words" if name in ("run", "programs") else ""}>'
         f'<button type="button">{name}</button></th>'
-        for name in _HEADS
+        for name in (*_HEADS, *((_GAP,) if hidden else ()))
     )
     tasks = ", ".join(f"{count:,}" for count in sorted({row["tasks"] for row in rows}))
     body = (
         f"<h1>{escape(title)}</h1><p>pass@1 on {tasks or 'no'} held-out tasks. Intervals are 95 %, "
         "over tasks, each averaged over the seeds; gains are paired by task. Two runs whose "
-        "intervals overlap may be in either order.</p>"
+        "intervals overlap may be in either order."
+        f"{' ' + _GAP_SENTENCE if hidden else ''}</p>"
         '<p><label>filter <input id="text" type="search"></label>'
         f'<label>programs <select id="kind"><option value="">all</option>{choices}</select></label>'
         '<output id="shown" class="soft"></output></p>'
@@ -74,12 +82,12 @@ def draw(rows: Sequence[Mapping[str, Any]], *, title: str = "Leaderboard") -> st
     return frame(title, body, script=_SCRIPT)
 
 
-def _row(row: Mapping[str, Any], rank: int, reach: float) -> str:
+def _row(row: Mapping[str, Any], rank: int, reach: float, *, hidden: bool) -> str:
     seeds = ", ".join(map(str, row["seeds"]))
     budget = f"{row['programs']:,.0f}<br><small>{row['minutes']:.1f} min</small>"
     cells = [
         _cell(str(rank), rank),
-        f'<td class="words" style="white-space:normal;min-width:8rem">{escape(row["label"])}</td>',
+        f'<td class="words run">{escape(row["label"])}</td>',
         f'<td class="words">{escape(row["kind"])}</td>',
         _cell(_stacked(row["gain"], "+"), row["gain"]["mean"]),
         _cell(_bar(row["gain"], reach), row["gain"]["low"]),
@@ -87,6 +95,9 @@ def _row(row: Mapping[str, Any], rank: int, reach: float) -> str:
         _cell(seeds, len(row["seeds"])),
         _cell(budget, row["programs"]),
     ]
+    if hidden:
+        gap = row.get("hidden_gap")
+        cells.append(_cell(_stacked(gap, ""), gap["mean"]) if gap else "<td>-</td>")
     return f'<tr data-kind="{escape(row["kind"])}">{"".join(cells)}</tr>'
 
 

@@ -122,17 +122,25 @@ def _interval(row: Mapping[str, float], *, signed: bool = False) -> str:
 def _summary(run: RunContent) -> str:
     if run.summary is None:
         return ""
-    rows = [
-        (
+    hidden = any(run.summary[kind].get("hidden_gap_after") for kind in _KINDS)
+    rows = []
+    for kind in _KINDS:
+        figures = run.summary[kind]
+        row = [
             kind,
-            _interval(run.summary[kind]["before"]),
-            _interval(run.summary[kind]["after"]),
-            _interval(run.summary[kind]["gain"], signed=True),
-        )
-        for kind in _KINDS
-    ]
+            _interval(figures["before"]),
+            _interval(figures["after"]),
+            _interval(figures["gain"], signed=True),
+        ]
+        if hidden:
+            gaps = (figures.get(f"hidden_gap_{moment}") for moment in ("before", "after"))
+            row += [_interval(gap) if gap else "-" for gap in gaps]
+        rows.append(row)
     title = f"pass@1 on {run.summary['n_tasks']} held-out tasks, 95\u00a0% intervals"
-    heads = ("programs", "before RL", "after RL", "gain")
+    heads = (
+        *("programs", "before RL", "after RL", "gain"),
+        *(("hidden-test gap before", "hidden-test gap after") if hidden else ()),
+    )
     return f"<h2>{escape(title)}</h2>{table(heads, rows, label=title)}"
 
 
@@ -189,10 +197,17 @@ def _gap(
     logged = [row for row in training if "hidden_gap" in row]
     xs = [start + row["programs"] / 1000 for row in logged]
     lines = [Series("training", xs, [row["hidden_gap"] for row in logged])]
-    measured = [row for row in curve if "hidden_gap" in row]
-    places = [row["programs"] / 1000 for row in measured]
-    lines.append(Series("held-out", places, [row["hidden_gap"] for row in measured]))
-    return line_chart("Passed visible tests but not hidden ones", lines, x_label=x_label)
+    for kind in _KINDS:
+        measured = [row for row in curve if row[kind].get("hidden_gap")]
+        gaps = [row[kind]["hidden_gap"] for row in measured]
+        lines.append(
+            Series(
+                f"held-out, {kind}",
+                [row["programs"] / 1000 for row in measured],
+                *([gap[side] for gap in gaps] for side in ("mean", "low", "high")),
+            )
+        )
+    return line_chart("Passed the tests but not the hidden ones", lines, x_label=x_label)
 
 
 def _departures(run: RunContent) -> str:

@@ -43,9 +43,20 @@ class Interrupted(BaseException):
     @property
     def message(self) -> str:
         """What happened, what was saved and how to go on."""
-        saved = f"saved: {self.saved}" if self.saved else "nothing was saved"
-        again = f"; continue with: {self.again}" if self.again else ""
-        return f"stopped by {signal.Signals(self.number).name}; {saved}{again}"
+        return stop_message(self.number, self.saved, self.again)
+
+
+def stop_message(number: int, saved: str, again: str) -> str:
+    """Say in a line what stopped work, what was saved and how to go on.
+
+    Args:
+        number: The signal; 0 if the work was asked to stop in another way.
+        saved: What was saved, in words; "" if nothing was.
+        again: The command or call that goes on; "" if there is none.
+    """
+    stopped = f"stopped by {signal.Signals(number).name}" if number else "stopped"
+    kept = f"saved: {saved}" if saved else "nothing was saved"
+    return f"{stopped}; {kept}" + (f"; continue with: {again}" if again else "")
 
 
 def _handled() -> list[signal.Signals]:

@@ -1,6 +1,7 @@
 """Session: one call trains a policy in a folder, or continues a run, and returns its report."""
 
 import sys
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from codegym.errors import ConfigError
 from codegym.learning.agent import departures
 from codegym.measuring.run_report import plot, summarise
 from codegym.training.config import TrainConfig, agent_config, phases_of
+from codegym.training.interrupts import stop_message
 from codegym.training.launched import (
     launch_rank,
     launch_size,
@@ -26,6 +28,10 @@ from codegym.training.trainer import Trainer
 from codegym.version import __version__
 
 Watch = Callable[[Update], None]
+
+
+class StoppedTrainingWarning(UserWarning):
+    """A signal ended a run early; the text says what was saved and how to go on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +66,15 @@ class TrainingReport:
     def checkpoint(self) -> Path:
         """Folder of the trained policy; ``codegym.make_policy`` opens it."""
         return self.folder / "checkpoint"
+
+    @property
+    def message(self) -> str:
+        """How the run ended: complete, or what stopped it, what was saved and how to go on."""
+        if self.complete:
+            return f"complete; saved: {self.checkpoint}"
+        saved = f"the checkpoint in {self.checkpoint}" if self.checkpoint.is_dir() else ""
+        again = f"codegym.resume({str(self.folder)!r})" if saved else ""
+        return stop_message(self.stopped_by, saved, again)
 
     def to_json(self) -> dict[str, Any]:
         """Return the report as JSON values."""
@@ -99,6 +114,10 @@ def train(
 
     Returns:
         The report, which is also written to ``report.json``, with a plot beside it.
+
+    Warns:
+        StoppedTrainingWarning: Ctrl-C, SIGTERM or SIGHUP ended the run after the update under way.
+            The report's ``complete`` is False; ``resume`` continues the run.
 
     Raises:
         UnknownNameError: A setting, or what it names, does not exist; holds the nearest name.
@@ -176,6 +195,9 @@ def resume(
             begun with; its numbers may then differ from the unbroken run's.
         watch: Called after each update.
         change: With ``good``: returns the settings with what is to be different from now on.
+
+    Warns:
+        StoppedTrainingWarning: As of ``train``.
 
     Raises:
         CheckpointError: No run is in the folder, or its checkpoint is damaged.
@@ -282,4 +304,7 @@ def _finish(trainer: Trainer, *, complete: bool) -> TrainingReport:
         folder.write_report(report.to_json())
         title = f"{config.agent} from unit tests, seed {config.seed}"
         plot(curve, list(folder.rows("metrics")), folder.plot, title=title)
+    else:
+        # Level 3 is the line that called ``train`` or ``resume``.
+        warnings.warn(report.message, StoppedTrainingWarning, stacklevel=3)
     return report

@@ -26,6 +26,7 @@ GROUPS = {
         "evaluate",
         "TrainConfig",
         "TrainingReport",
+        "StoppedTrainingWarning",
         "EvaluationReport",
     ),
     "Sources of tasks": ("load_tasks",),

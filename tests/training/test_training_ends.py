@@ -1,8 +1,11 @@
 """How runs end: early, killed at any moment, without one good demonstration; agents of others."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +14,7 @@ from typing import Any
 import pytest
 import torch
 
+import codegym
 from codegym import registry
 from codegym.episode import Request
 from codegym.errors import TaskError
@@ -46,6 +50,27 @@ def run(folder: Path, asked: TrainConfig) -> RunFolder:
     made.create(asked.to_mapping())
     assert Trainer(asked, made).run()
     return made
+
+
+def test_a_run_that_a_signal_ends_says_how_to_go_on(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    checkpoint = folder / "checkpoint"
+    with pytest.warns(codegym.StoppedTrainingWarning) as warned:
+        stopped = codegym.train(
+            config(updates=2, warm_start_programs=0, threads=1),
+            out=folder,
+            watch=lambda update: os.kill(os.getpid(), signal.SIGTERM),
+        )
+    assert not stopped.complete and stopped.stopped_by == signal.SIGTERM
+    assert [str(warning.message) for warning in warned] == [stopped.message]
+    assert warned[0].filename == __file__
+    assert stopped.message == (
+        f"stopped by SIGTERM; saved: the checkpoint in {checkpoint}; "
+        f"continue with: codegym.resume({str(folder)!r})"
+    )
+    with warnings.catch_warnings(action="error"):
+        resumed = codegym.resume(folder)
+    assert resumed.complete and resumed.message == f"complete; saved: {checkpoint}"
 
 
 def test_a_phase_ends_early_when_nothing_improves(tmp_path: Path) -> None:
