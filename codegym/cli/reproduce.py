@@ -39,7 +39,12 @@ def _two_numbers(ctx: click.Context, param: click.Parameter, value: str) -> tupl
 @click.command()
 @click.argument("name", required=False)
 @click.option("--list", "listed", is_flag=True, help="List the experiments and their budgets.")
-@click.option("--all", "everything", is_flag=True, help="Run every experiment, cheapest first.")
+@click.option(
+    "--all",
+    "everything",
+    is_flag=True,
+    help="Run every experiment: a seed of each, cheapest first, then a second seed of each.",
+)
 @click.option(
     "--mechanism",
     is_flag=True,
@@ -97,7 +102,9 @@ def command(name: str | None, listed: bool, output: Output, **options: Any) -> N
     are continued, and a run that another process trains is waited for: after Ctrl-C the same
     command continues, and seeds can be spread over processes with --first-seed and the same --out.
 
-    --all runs every experiment and writes the table of findings, findings.json and findings.md.
+    --all gives a seed to each experiment, then another, so that a short --budget-minutes shows a
+    little of everything; it writes the table of findings, findings.json and findings.md, after each
+    seed. Experiments share runs with equal settings.
     """
     scale = SCALES[options["scale"]]
     least, most = options["seeds"] or scale.seeds

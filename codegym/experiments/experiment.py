@@ -6,7 +6,7 @@ sign that agrees does not replicate the paper's number.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
 from codegym import registry
@@ -205,7 +205,7 @@ class Experiment:
         return {
             "agent": arm.agent,
             "agent_preset": arm.preset,
-            "agent_settings": {"final_lr": FINAL_LR, **arm.settings},
+            "agent_settings": _departing(arm),
             "policy": self.policy,
             "env": self.env,
             "env_args": dict(self.env_args),
@@ -267,6 +267,22 @@ class Experiment:
                 raise ConfigError(
                     f"a contrast of {self.name} compares nothing", value=contrast.name
                 )
+
+
+def _departing(arm: Arm) -> dict[str, Any]:
+    """Return an arm's settings without those that its preset has anyway.
+
+    So arms of several experiments that do the same have the same settings, and share their runs.
+    """
+    agent = registry.get("agents", arm.agent)
+    preset = agent.presets.get(arm.preset, {})
+    known = {each.name: each.default for each in fields(agent.config_class)} | preset
+    wanted = {"final_lr": FINAL_LR, **arm.settings}
+    return {
+        name: value
+        for name, value in wanted.items()
+        if type(known.get(name)) is not type(value) or known[name] != value
+    }
 
 
 def warm_start(programs: int = 8192, *, tasks: str = "") -> Arm:

@@ -35,12 +35,14 @@ class ExperimentRuns:
         scale: Size of the experiment.
         out: Folder of the runs.
         programs: Budget of each arm in programs; None for the scaled budget.
+        pool: Folder of runs that several experiments share; None for ``out``.
     """
 
     experiment: Experiment
     scale: Scale
     out: Path
     programs: int | None = None
+    pool: Path | None = None
 
     @property
     def arms(self) -> tuple[Arm, ...]:
@@ -49,6 +51,8 @@ class ExperimentRuns:
 
     def folder(self, arm: Arm, seed: int) -> Path:
         """Return the folder of a run; runs with other settings have other folders."""
+        if self.pool is not None:
+            return self.pool / f"{arm.agent}-{self._digest(arm)}-{seed}"
         name = re.sub(r"[^\w.=-]+", "-", arm.label).strip("-")
         return self.out / f"{name}-{self._digest(arm)}-{seed}"
 

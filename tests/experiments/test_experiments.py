@@ -551,6 +551,8 @@ def by_level(
         path.mkdir(parents=True, exist_ok=True)
         trained.append(path)
         label = path.name.split("-")[0]
+        if settings["agent"] == "actor_critic":
+            label = settings["agent_settings"].get("critic", "synced")
         rng = np.random.default_rng([settings["seed"], len(label), ord(label[0])])
         level = levels.get(label, 0.3) + rng.normal(0.0, spread)
         passed = rng.binomial(1, np.clip(level, 0, 1), 150).tolist()
