@@ -206,7 +206,7 @@ def _told(bars: Progress, output: Output) -> dict[str, Any]:
 
     def done(each: Any) -> None:
         if bars.disable:
-            text = f"{each.folder.parent.name}, {each.run.label}, seed {each.run.seed}: done"
+            text = f"{each.experiment}, {each.run.label}, seed {each.run.seed}: done"
             output.notes.print(text, markup=False, soft_wrap=True)
 
     return {"watch": watch, "done": done}

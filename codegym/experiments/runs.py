@@ -20,10 +20,12 @@ class FinishedRun:
     Attributes:
         run: Label, seed and curve.
         folder: Folder of the run.
+        experiment: Name of the experiment.
     """
 
     run: ComparisonRun
     folder: Path
+    experiment: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +100,9 @@ class ExperimentRuns:
                 watch=watch and partial(watch, f"{arm.label}, seed {seed}"),
             )
             finished[arm.label] = FinishedRun(
-                run=ComparisonRun(arm.label, seed, curve), folder=folder
+                run=ComparisonRun(arm.label, seed, curve),
+                folder=folder,
+                experiment=self.experiment.name,
             )
             yield finished[arm.label]
 
