@@ -52,10 +52,12 @@ class AllExperiments:
 
     @property
     def first(self) -> list[Experiment]:
-        """Return the experiments in their first setting, cheapest first."""
+        """Return the experiments in their first setting: the findings', then others; by cost."""
         names = self.names or (*dict.fromkeys(each.experiment for each in FINDINGS), *OWN)
         chosen = [load_experiment(name) for name in names]
-        return sorted(chosen, key=lambda each: each.total(self.scale, self.programs))
+        return sorted(
+            chosen, key=lambda each: (each.name in OWN, each.total(self.scale, self.programs))
+        )
 
     def run(
         self, budget: Budget, *, report: Callable[[str], None] = lambda line: None, **told: Any

@@ -196,9 +196,13 @@ class Experiment:
         share = scale.imitation if arm.agent == "sft" else scale.share
         return max(1, round((arm.programs or self.programs) * share))
 
-    def total(self, scale: Scale, programs: int | None = None) -> int:
-        """Return the number of programs of a seed with its null arm, without evaluations."""
-        return sum(self.budget(arm, scale, programs) for arm in (*self.runs, self.null_arm))
+    def total(self, scale: Scale, programs: int | None = None, *, null: bool = True) -> int:
+        """Return the number of programs of a seed, with or without its null arm.
+
+        The programs of the evaluations are not counted.
+        """
+        arms = (*self.runs, self.null_arm) if null else self.runs
+        return sum(self.budget(arm, scale, programs) for arm in arms)
 
     def config(self, arm: Arm, scale: Scale, programs: int | None = None) -> dict[str, Any]:
         """Return the settings of ``TrainConfig``, without the seed and the policy's folder."""

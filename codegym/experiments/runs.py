@@ -68,6 +68,7 @@ class ExperimentRuns:
         self,
         seed: int,
         *,
+        null: bool = True,
         watch: Callable[[str, float], None] | None = None,
         go_on: Callable[[], bool] = lambda: True,
     ) -> Iterator[FinishedRun]:
@@ -75,6 +76,7 @@ class ExperimentRuns:
 
         Args:
             seed: The seed.
+            null: Whether the null arm is trained too.
             watch: Called with the run's name and the share of its budget that is spent.
             go_on: Called before each run; False ends the iteration.
 
@@ -85,7 +87,7 @@ class ExperimentRuns:
             Interrupted: A signal stopped the run under way, which can be continued.
         """
         finished: dict[str, FinishedRun] = {}
-        for arm in self.arms:
+        for arm in self.arms if null else self.experiment.runs:
             if not go_on():
                 return
             settings = self.settings(arm, seed)
