@@ -155,7 +155,7 @@ def _charts(run: RunContent) -> str:
         if any(row.get(f"outcome/{name}") for row in training)
     }
     charts.append(share_chart("Outcomes of training programs", xs, shares, x_label=x_label))
-    charts += [_gap(run.curve, training, start, x_label)]
+    charts += [gap_chart(run.curve, training, start, x_label)]
     phases = dict.fromkeys(row["phase"] for row in run.metrics)
     for name, title in _METRICS.items():
         lines = []
@@ -179,7 +179,7 @@ def _curve(curve: Sequence[Mapping[str, Any]], kind: str) -> Series:
     )
 
 
-def _gap(
+def gap_chart(
     curve: Sequence[Mapping[str, Any]],
     training: Sequence[Mapping[str, Any]],
     start: float,
@@ -189,9 +189,12 @@ def _gap(
     logged = [row for row in training if "hidden_gap" in row]
     xs = [start + row["programs"] / 1000 for row in logged]
     lines = [Series("training", xs, [row["hidden_gap"] for row in logged])]
-    measured = [row for row in curve if "hidden_gap" in row]
-    places = [row["programs"] / 1000 for row in measured]
-    lines.append(Series("held-out", places, [row["hidden_gap"] for row in measured]))
+    for kind in _KINDS:
+        measured = [row for row in curve if row[kind].get("hidden_gap")]
+        places = [row["programs"] / 1000 for row in measured]
+        gaps = [row[kind]["hidden_gap"] for row in measured]
+        bounds = ([gap[name] for gap in gaps] for name in ("mean", "low", "high"))
+        lines.append(Series(f"held-out, {kind}", places, *bounds))
     return line_chart("Passed visible tests but not hidden ones", lines, x_label=x_label)
 
 
