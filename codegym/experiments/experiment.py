@@ -291,7 +291,8 @@ def _departing(arm: Arm) -> dict[str, Any]:
 
 def warm_start(programs: int = 8192, *, tasks: str = "") -> Arm:
     """Return an arm that trains a new policy by imitation of reference solutions."""
-    return Arm(label="warm start", agent="sft", tasks=tasks, programs=programs)
+    # Imitation earns no reward; a fixed one lets experiments with several rewards share the start.
+    return Arm(label="warm start", agent="sft", tasks=tasks, reward="binary", programs=programs)
 
 
 def from_warm_start(
