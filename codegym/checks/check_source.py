@@ -9,7 +9,7 @@ import inspect
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
@@ -317,7 +317,13 @@ def _judge(tasks: Sequence[Task], sandbox: "Sandbox | None", report: SourceRepor
 
     solved = [task for task in tasks if task.canonical_solution is not None]
     idle = [(program, task) for task in tasks for program in idle_programs(task)]
-    programs = [(task.program(task.canonical_solution or ""), task) for task in solved] + idle
+    hidden = [
+        replace(task, tests=task.hidden_tests, hidden_tests=None)
+        for task in solved
+        if task.hidden_tests is not None
+    ]
+    referred = [(task.program(task.canonical_solution or ""), task) for task in (*solved, *hidden)]
+    programs = referred + idle
     if sandbox is None:
         with make_sandbox() as made:
             verdicts = judge_many(programs, sandbox=made)
@@ -327,7 +333,10 @@ def _judge(tasks: Sequence[Task], sandbox: "Sandbox | None", report: SourceRepor
     for task, verdict in zip(solved, verdicts, strict=False):
         if not verdict.passed:
             report.broken[task.task_id] = _why(verdict)
-    for (program, task), verdict in zip(idle, verdicts[len(solved) :], strict=True):
+    for task, verdict in zip(hidden, verdicts[len(solved) :], strict=False):
+        if not verdict.passed:
+            report.broken.setdefault(task.task_id, f"hidden tests: {_why(verdict)}")
+    for (program, task), verdict in zip(idle, verdicts[len(referred) :], strict=True):
         if verdict.passed:
             report.weak.setdefault(task.task_id, program.strip().split("\n")[-1].strip())
         elif verdict.pass_rate >= 0.5 and task.task_id not in report.generous:

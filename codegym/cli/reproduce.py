@@ -40,7 +40,12 @@ def _two_numbers(ctx: click.Context, param: click.Parameter, value: str) -> tupl
 @click.command()
 @click.argument("name", required=False)
 @click.option("--list", "listed", is_flag=True, help="List the experiments and their budgets.")
-@click.option("--all", "everything", is_flag=True, help="Run every experiment, cheapest first.")
+@click.option(
+    "--all",
+    "everything",
+    is_flag=True,
+    help="Run every experiment: a seed of each, cheapest first, then a second seed of each.",
+)
 @click.option(
     "--mechanism",
     is_flag=True,
@@ -99,7 +104,9 @@ def command(name: str | None, listed: bool, output: Output, **options: Any) -> N
     are continued, and a run that another process trains is waited for: after Ctrl-C the same
     command continues, and seeds can be spread over processes with --first-seed and the same --out.
 
-    --all runs every experiment and writes the table of findings, findings.json and findings.md.
+    --all gives a seed to each experiment, then another, so that a short --budget-minutes shows a
+    little of everything; it writes the table of findings, findings.json and findings.md, after each
+    seed. Experiments share runs with equal settings.
     """
     scale = SCALES[options["scale"]]
     least, most = options["seeds"] or scale.seeds
@@ -214,7 +221,7 @@ def _told(bars: Progress, output: Output) -> dict[str, Any]:
 
     def done(each: Any) -> None:
         if bars.disable:
-            text = f"{each.folder.parent.name}, {each.run.label}, seed {each.run.seed}: done"
+            text = f"{each.experiment}, {each.run.label}, seed {each.run.seed}: done"
             output.notes.print(text, markup=False, soft_wrap=True)
 
     return {"watch": watch, "done": done}
@@ -255,13 +262,15 @@ def _show(results: dict[str, Any], progress: "SeedBySeed", output: Output) -> No
 
 
 def _show_list(scale: Scale, seeds: int, programs: int | None, output: Output) -> None:
+    from codegym.measuring.sequential import LEAST_SEEDS
+
     rows: list[dict[str, Any]] = [
         {
             "name": experiment.name,
             "paper": experiment.paper,
             "question": experiment.question,
             "arms": [arm.label for arm in experiment.arms],
-            "programs": seeds * experiment.total(scale, programs),
+            "programs": seeds * experiment.total(scale, programs, null=seeds >= LEAST_SEEDS),
         }
         for experiment in EXPERIMENTS.values()
     ]
@@ -273,7 +282,8 @@ def _show_list(scale: Scale, seeds: int, programs: int | None, output: Output) -
         heads,
         cells,
         title=f"experiments, scale {scale.name}, {seeds} seed{'s' if seeds > 1 else ''}",
-        caption="programs: written or shown in training, with the starts, null arms and all seeds",
+        caption="programs: written or shown in training, with the starts and all seeds, and from "
+        "three seeds on the null arms",
     )
     output.table("experiments", table)
     output.document(rows)

@@ -1,8 +1,9 @@
-"""All experiments: runs every one of them, cheapest first, and writes the table of findings.
+"""All experiments: runs every one of them, seed by seed, and writes the table of findings.
 
-First each experiment gets the seeds of its first look. Then undecided experiments get a seed each,
-round by round. An experiment whose answer differs from its paper's gets its second setting. A call
-that was stopped continues where it stopped: finished runs are read.
+Each round gives a seed to each experiment, cheapest first, so that a short budget shows a little of
+everything. After the seeds of the first look only undecided experiments get more. An experiment
+whose answer differs from its paper's gets its second setting. Experiments share runs with equal
+settings. A call that was stopped continues where it stopped: finished runs are read.
 """
 
 import json
@@ -30,7 +31,7 @@ class AllExperiments:
 
     Attributes:
         scale: Size of the experiments.
-        out: Folder with a folder for each.
+        out: Folder with a folder for each, and ``runs`` with the runs of all.
         seeds: Every seed that may be used, in order.
         least: Number of seeds at the first look.
         programs: Budget of each arm in programs; None for the experiments' budgets.
@@ -54,10 +55,12 @@ class AllExperiments:
 
     @property
     def first(self) -> list[Experiment]:
-        """Return the experiments in their first setting, cheapest first."""
+        """Return the experiments in their first setting: the findings', then others; by cost."""
         names = self.names or (*dict.fromkeys(each.experiment for each in FINDINGS), *OWN)
         chosen = [load_experiment(name) for name in names]
-        return sorted(chosen, key=lambda each: each.total(self.scale, self.programs))
+        return sorted(
+            chosen, key=lambda each: (each.name in OWN, each.total(self.scale, self.programs))
+        )
 
     def run(
         self, budget: Budget, *, report: Callable[[str], None] = lambda line: None, **told: Any
@@ -71,7 +74,7 @@ class AllExperiments:
         """
         for experiment in self.first:
             experiment.check()
-        for target in range(self.least, len(self.seeds) + 1):
+        for target in range(1, len(self.seeds) + 1):
             for experiment in self.first:
                 self._advance(experiment, target, budget, report, told)
                 if experiment.second and self._differs(experiment):
@@ -79,7 +82,19 @@ class AllExperiments:
                     self._advance(second, target, budget, report, told)
                 if not budget.left():
                     return self.write()
+            if target == 1 and self.mechanism:
+                self._measure_mechanisms(budget)
         return self.write()
+
+    def _measure_mechanisms(self, budget: Budget) -> None:
+        """Measure the gradient estimators of each experiment at the first seed's checkpoints."""
+        for name, progress in self.begun.items():
+            if not budget.left():
+                return
+            if progress.runs.experiment.mechanism:
+                found = checkpoint_gradients(progress.runs, self.seeds[0])
+                self._mechanisms[name] = mechanism_lines(found)
+                self.write()
 
     def _advance(
         self,
@@ -94,9 +109,6 @@ class AllExperiments:
         while progress.complete < target and not progress.settled:
             if not progress.add_seed(budget, **told):
                 return
-            if self.mechanism and budget.left() and experiment.name not in self._mechanisms:
-                found = checkpoint_gradients(progress.runs, self.seeds[0])
-                self._mechanisms[experiment.name] = mechanism_lines(found)
             self._results[experiment.name] = progress.write()
             self.write()
             report(_line(self._results[experiment.name]))
@@ -108,6 +120,7 @@ class AllExperiments:
             out=self.out / experiment.name,
             programs=self.programs,
             cluster=self.cluster,
+            pool=self.out / "runs",
         )
         self.begun[experiment.name] = SeedBySeed(runs=runs, seeds=self.seeds, least=self.least)
         return self.begun[experiment.name]

@@ -6,7 +6,7 @@ sign that agrees does not replicate the paper's number.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
 from codegym import registry
@@ -196,16 +196,20 @@ class Experiment:
         share = scale.imitation if arm.agent == "sft" else scale.share
         return max(1, round((arm.programs or self.programs) * share))
 
-    def total(self, scale: Scale, programs: int | None = None) -> int:
-        """Return the number of programs of a seed with its null arm, without evaluations."""
-        return sum(self.budget(arm, scale, programs) for arm in (*self.runs, self.null_arm))
+    def total(self, scale: Scale, programs: int | None = None, *, null: bool = True) -> int:
+        """Return the number of programs of a seed, with or without its null arm.
+
+        The programs of the evaluations are not counted.
+        """
+        arms = (*self.runs, self.null_arm) if null else self.runs
+        return sum(self.budget(arm, scale, programs) for arm in arms)
 
     def config(self, arm: Arm, scale: Scale, programs: int | None = None) -> dict[str, Any]:
         """Return the settings of ``TrainConfig``, without the seed and the policy's folder."""
         return {
             "agent": arm.agent,
             "agent_preset": arm.preset,
-            "agent_settings": {"final_lr": FINAL_LR, **arm.settings},
+            "agent_settings": _departing(arm),
             "policy": self.policy,
             "env": self.env,
             "env_args": dict(self.env_args),
@@ -269,9 +273,26 @@ class Experiment:
                 )
 
 
+def _departing(arm: Arm) -> dict[str, Any]:
+    """Return an arm's settings without those that its preset has anyway.
+
+    So arms of several experiments that do the same have the same settings, and share their runs.
+    """
+    agent = registry.get("agents", arm.agent)
+    preset = agent.presets.get(arm.preset, {})
+    known = {each.name: each.default for each in fields(agent.config_class)} | preset
+    wanted = {"final_lr": FINAL_LR, **arm.settings}
+    return {
+        name: value
+        for name, value in wanted.items()
+        if type(known.get(name)) is not type(value) or known[name] != value
+    }
+
+
 def warm_start(programs: int = 8192, *, tasks: str = "") -> Arm:
     """Return an arm that trains a new policy by imitation of reference solutions."""
-    return Arm(label="warm start", agent="sft", tasks=tasks, programs=programs)
+    # Imitation earns no reward; a fixed one lets experiments with several rewards share the start.
+    return Arm(label="warm start", agent="sft", tasks=tasks, reward="binary", programs=programs)
 
 
 def from_warm_start(

@@ -44,7 +44,7 @@ def findings(
 
     Args:
         experiment: The experiment.
-        finished: Its runs, with the same seeds for every arm and the null arm.
+        finished: Its runs, with the same seeds for every arm; the null arm may be missing.
         looks: Planned numbers of seeds at which the data are looked at.
         further: Reports on further sets of tasks, if the experiment has any.
         calibrate: Whether the false signs that the null arm implies are simulated.
@@ -56,11 +56,9 @@ def findings(
         ``contrasts``: per kind the difference, the seeds' differences and the verdict;
         ``calibration``: per kind the false signs that the null arm implies.
     """
-    by_label: dict[str, list[FinishedRun]] = {
-        arm.label: [] for arm in (*experiment.runs, experiment.null_arm)
-    }
-    for each in finished:
-        by_label[each.run.label].append(each)
+    by_label: dict[str, list[FinishedRun]] = {arm.label: [] for arm in experiment.runs}
+    for each in sorted(finished, key=lambda each: each.run.seed):
+        by_label.setdefault(each.run.label, []).append(each)
     arms: dict[str, Any] = {
         label: {
             "programs": [int(each.run.curve[-1]["programs"]) for each in runs],
@@ -175,6 +173,8 @@ def _calibration(
     """Return the false signs that the null arm implies; None with fewer than three seeds."""
     null = experiment.null_arm
     label = experiment.null or experiment.arms[0].label
+    if null.label not in held_out:
+        return None
     difference = held_out[null.label] - held_out[label]
     if len(difference.values) < LEAST_SEEDS:
         return None

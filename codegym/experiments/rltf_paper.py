@@ -119,7 +119,7 @@ ABLATION = _experiment(
         Contrast(plus="+ adaptive", minus="+ fine", sign=1, paper="1.45 > 1.41"),
         Contrast(plus="+ adaptive", minus="supervised alone", sign=1, paper="1.45 > 1.30"),
     ),
-    null="supervised alone",
+    null="+ adaptive",
     notes=(_STEPS,),
 )
 
@@ -141,7 +141,7 @@ ONLINE = _experiment(
             plus="offline, all feedback", minus="offline, coarse", sign=1, paper="1.34 > 1.29"
         ),
     ),
-    null="offline, coarse",
+    null="online, all feedback",
     own=_OWN_BUFFER,
     notes=(
         "Training begins when the buffer is full. Offline the buffer is never refreshed; an update "
@@ -165,7 +165,7 @@ TEMPERATURE = _experiment(
             paper="1.0 is best according to the paper; no figure for 0.6 is known to us",
         ),
     ),
-    null="temperature 0.2",
+    null="temperature 1.0",
     notes=("Held-out programs are sampled at temperature 1, whatever the training temperature.",),
 )
 
@@ -174,7 +174,11 @@ _PENALTIES = (0.0, -0.1, -0.2, -0.3, -0.4, -0.5)
 FINE = _experiment(
     "rltf-fine-penalty",
     "Does a penalty on the faulty lines help, and does its size matter?",
-    {f"fine {value}": (f"rltf(adaptive=false, fine={value})", {}) for value in _PENALTIES},
+    {
+        # -0.3 is the reward's own penalty: the run is that of "+ fine" in the ablation.
+        f"fine {value}": (_FINE if value == -0.3 else f"rltf(adaptive=false, fine={value})", {})
+        for value in _PENALTIES
+    },
     tuple(
         Contrast(
             plus=f"fine {value}",

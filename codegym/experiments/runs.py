@@ -21,10 +21,12 @@ class FinishedRun:
     Attributes:
         run: Label, seed and curve.
         folder: Folder of the run.
+        experiment: Name of the experiment.
     """
 
     run: ComparisonRun
     folder: Path
+    experiment: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +39,7 @@ class ExperimentRuns:
         out: Folder of the runs.
         programs: Budget of each arm in programs; None for the scaled budget.
         cluster: Trains the runs before they are read; None trains them here, one after the other.
+        pool: Folder of runs that several experiments share; None for ``out``.
     """
 
     experiment: Experiment
@@ -44,6 +47,7 @@ class ExperimentRuns:
     out: Path
     programs: int | None = None
     cluster: TrialCluster | None = None
+    pool: Path | None = None
 
     @property
     def arms(self) -> tuple[Arm, ...]:
@@ -52,6 +56,8 @@ class ExperimentRuns:
 
     def folder(self, arm: Arm, seed: int) -> Path:
         """Return the folder of a run; runs with other settings have other folders."""
+        if self.pool is not None:
+            return self.pool / f"{arm.agent}-{self._digest(arm)}-{seed}"
         name = re.sub(r"[^\w.=-]+", "-", arm.label).strip("-")
         return self.out / f"{name}-{self._digest(arm)}-{seed}"
 
@@ -65,6 +71,7 @@ class ExperimentRuns:
         self,
         seeds: Sequence[int],
         *,
+        null: bool = True,
         watch: Callable[[str, float], None] | None = None,
         go_on: Callable[[], bool] = lambda: True,
     ) -> None:
@@ -72,6 +79,7 @@ class ExperimentRuns:
 
         Args:
             seeds: The seeds.
+            null: Whether the null arm is trained too.
             watch: Called with the last run's name and the share of the runs that are finished.
             go_on: Called before each run; False begins no more.
 
@@ -80,7 +88,8 @@ class ExperimentRuns:
             CodegymError: What stopped a run.
         """
         if self.cluster is not None:
-            trials = [self._trial(arm, seed) for seed in seeds for arm in self.arms]
+            arms = self.arms if null else self.experiment.runs
+            trials = [self._trial(arm, seed) for seed in seeds for arm in arms]
             self.cluster.train(trials, watch=watch, go_on=go_on)
 
     def _trial(self, arm: Arm, seed: int) -> Trial:
@@ -95,6 +104,7 @@ class ExperimentRuns:
         self,
         seed: int,
         *,
+        null: bool = True,
         watch: Callable[[str, float], None] | None = None,
         go_on: Callable[[], bool] = lambda: True,
     ) -> Iterator[FinishedRun]:
@@ -102,6 +112,7 @@ class ExperimentRuns:
 
         Args:
             seed: The seed.
+            null: Whether the null arm is trained too.
             watch: Called with the run's name and the share of its budget that is spent.
             go_on: Called before each run; False ends the iteration.
 
@@ -112,7 +123,7 @@ class ExperimentRuns:
             Interrupted: A signal stopped the run under way, which can be continued.
         """
         finished: dict[str, FinishedRun] = {}
-        for arm in self.arms:
+        for arm in self.arms if null else self.experiment.runs:
             if not go_on():
                 return
             trial = self._trial(arm, seed)
@@ -124,7 +135,9 @@ class ExperimentRuns:
                 watch=watch and partial(watch, f"{arm.label}, seed {seed}"),
             )
             finished[arm.label] = FinishedRun(
-                run=ComparisonRun(arm.label, seed, curve), folder=trial.folder
+                run=ComparisonRun(arm.label, seed, curve),
+                folder=trial.folder,
+                experiment=self.experiment.name,
             )
             yield finished[arm.label]
 

@@ -13,6 +13,7 @@ from codegym.experiments.findings import decided, findings
 from codegym.experiments.further_scores import further_scores
 from codegym.experiments.runs import ExperimentRuns, FinishedRun
 from codegym.measuring.machine import commit, machine
+from codegym.measuring.sequential import LEAST_SEEDS
 from codegym.rollout.environments import DEFAULT_ENV
 from codegym.training.comparison_run import departures_by_label
 from codegym.version import __version__
@@ -83,19 +84,29 @@ class SeedBySeed:
             watch: Called with the name of the run and the share of its budget that is spent.
             done: Called with each run when it is finished.
         """
-        seed = self.seeds[self.complete]
+        number = self.complete + 1
+        # The null arms are of use from three seeds on, and are trained then.
+        null = number >= LEAST_SEEDS
+        first = 1 if number == LEAST_SEEDS else number
         # The seeds of the first look are needed in any case.
-        ahead = self.seeds[self.complete : max(self.least, self.complete + 1)]
-        self.runs.train_ahead(ahead, watch=watch, go_on=budget.left)
+        last = max(self.least, number)
+        ahead = self.seeds[first - 1 : last]
+        self.runs.train_ahead(ahead, null=last >= LEAST_SEEDS, watch=watch, go_on=budget.left)
+        had = {(each.run.label, each.run.seed) for each in self.finished}
         sets, count = self.runs.experiment.further, self.runs.scale.eval_count
         new = []
-        for each in self.runs.train(seed, watch=watch, go_on=budget.left):
-            new.append(each)
-            if sets:
-                self.further[each.run.label, seed] = further_scores(each, sets, count)
-            done(each)
-        if len(new) < len(self.runs.arms):
-            return False
+        for seed in self.seeds[first - 1 : number]:
+            trained = 0
+            for each in self.runs.train(seed, null=null, watch=watch, go_on=budget.left):
+                trained += 1
+                if (each.run.label, seed) in had:
+                    continue
+                new.append(each)
+                if sets:
+                    self.further[each.run.label, seed] = further_scores(each, sets, count)
+                done(each)
+            if trained < len(self.runs.arms) - (not null):
+                return False
         self.finished += new
         self.complete += 1
         return True

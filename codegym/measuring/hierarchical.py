@@ -7,12 +7,16 @@ than 300 tasks' worth of evidence. The mean m over ``S`` seeds and ``C`` cluster
     V = V_seeds + max(0, V_clusters - V_rest)
 
 ``V_seeds`` is the variance of the seeds' means over S, ``V_clusters`` that of the clusters' effects
-(each cluster weighs as much as it has tasks), and ``V_rest`` what differences between single cells
+(cluster c weighs w_c, its share of the tasks), and ``V_rest`` what differences between single cells
 add to ``V_clusters`` by chance. ``V_seeds + V_clusters`` is the variance of the bootstrap that
-resamples seeds and clusters, with its factors ``S / (S - 1)`` and ``C / (C - 1)``; no resampling is
-needed to know it. The bootstrap's percentiles are not used: with three to eight seeds they cover
-0 too seldom. The interval is ``m +- t sqrt(V)`` instead, with Student's t at Satterthwaite's
-degrees of freedom.
+resamples seeds and clusters, with its factor ``S / (S - 1)`` and, because effects are measured
+from their own weighted mean, ``sum w^2 / sum w^2 (1 - 2 w + sum w^2)``, which is ``C / (C - 1)``
+for equal clusters; no resampling is needed to know it. The bootstrap's percentiles are not used:
+with three to eight seeds they cover 0 too seldom. The interval is ``m +- t sqrt(V)`` instead, with
+Student's t at Satterthwaite's degrees of freedom, but at most four with three seeds, where the
+approximation gives up to .079 false signs instead of .05 (simulated). Clusters count as
+``(sum w^2)^2 / sum w^4`` equal ones; where these are fewer than ten, a small V_clusters may be
+chance, and the degrees of freedom are at most those of the clusters and of the seeds.
 Sources: Owen 2007 (0712.1111), the pigeonhole bootstrap of crossed random effects; Davison and
 Hinkley 1997, section 3.8, hierarchical resampling; Satterthwaite 1946, Biometrics Bulletin 2.
 """
@@ -27,6 +31,8 @@ from numpy.typing import NDArray
 from codegym.measuring.statistics import Interval
 
 Array = NDArray[np.float64]
+FEW_CLUSTERS = 10
+FEW_SEEDS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,27 +136,34 @@ def estimate(
     if seeds < 2:
         return Estimate(mean, inf, 0.0, bounds)
     variance = float(by_seed.var(ddof=1)) / seeds
-    scale = variance**2 / (seeds - 1)
+    scale, most = variance**2 / (seeds - 1), inf if seeds > FEW_SEEDS else 2.0 * (seeds - 1)
     for table in (plus, *minus):
-        of_clusters, of_rest = _cluster_variance(table)
+        of_clusters, of_rest, clusters = _cluster_variance(table)
+        if clusters < FEW_CLUSTERS:
+            most = min(most, seeds - 1, clusters - 1)
         if of_clusters > of_rest:
-            clusters = len(table.sizes) - 1
+            own = max(1.0, clusters - 1)
             variance += of_clusters - of_rest
-            scale += of_clusters**2 / clusters + of_rest**2 / (clusters * (seeds - 1))
-    freedom = max(1.0, variance**2 / scale) if scale > 0 else float(seeds - 1)
-    return Estimate(mean, sqrt(variance), freedom, bounds)
+            scale += of_clusters**2 / own + of_rest**2 / (own * (seeds - 1))
+    freedom = variance**2 / scale if scale > 0 else float(seeds - 1)
+    return Estimate(mean, sqrt(variance), max(1.0, min(most, freedom)), bounds)
 
 
-def _cluster_variance(table: SeedTable) -> tuple[float, float]:
-    """Return V_clusters and V_rest; both are 0 with a single cluster."""
+def _cluster_variance(table: SeedTable) -> tuple[float, float, float]:
+    """Return V_clusters, V_rest and as how many equal clusters the clusters count.
+
+    With a single cluster both variances are 0, and the seeds alone count.
+    """
     seeds, clusters = table.values.shape
     if clusters < 2:
-        return 0.0, 0.0
+        return 0.0, 0.0, inf
     shares = table.sizes / table.sizes.sum()
     centred = table.values - table.by_seed[:, None]
     effects = centred.mean(axis=0)
     rest = centred - effects
-    unbiased = clusters / (clusters - 1)
+    squares = float((shares**2).sum())
+    unbiased = squares / float((shares**2 * (1.0 - 2.0 * shares + squares)).sum())
+    equal = squares**2 / float((shares**4).sum())
     of_clusters = unbiased * float((shares**2 * effects**2).sum())
     cells = float((shares**2 * rest**2).sum()) / seeds / (seeds - 1)
-    return of_clusters, unbiased * cells
+    return of_clusters, unbiased * cells, equal

@@ -6,7 +6,7 @@ what the writer adds (the moment of an evaluation, or the update of a training).
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from codegym.errors import ConfigError, TaskError
@@ -118,10 +118,42 @@ def regrade(rows: Sequence[dict[str, Any]], *, sandbox: Sandbox, tasks: str = ""
             found[key] = sources[uri].find(key[1])
         pairs.append((row["program"], found[key]))
     verdicts = judge_many(pairs, sandbox=sandbox)
+    hidden = _hidden_again(rows, [task for _, task in pairs], sandbox)
     return [
-        Regraded(row, verdict, difference(Verdict.from_json(row["verdict"]), verdict))
-        for row, verdict in zip(rows, verdicts, strict=True)
+        Regraded(
+            row,
+            verdict,
+            difference(Verdict.from_json(row["verdict"]), verdict) or hidden.get(place, ""),
+        )
+        for place, (row, verdict) in enumerate(zip(rows, verdicts, strict=True))
     ]
+
+
+def _hidden_again(
+    rows: Sequence[dict[str, Any]], tasks: Sequence[Task], sandbox: Sandbox
+) -> dict[int, str]:
+    """Return place of a row -> in what its hidden tests differ; without rows that agree.
+
+    A row holds ``passed_hidden`` where its task has hidden tests. Only programs that passed the
+    visible tests were run against the hidden ones.
+    """
+    places = [
+        place
+        for place, (row, task) in enumerate(zip(rows, tasks, strict=True))
+        if "passed_hidden" in row and row["passed"] and task.hidden_tests is not None
+    ]
+    suites = (
+        replace(tasks[place], tests=tasks[place].hidden_tests, hidden_tests=None)
+        for place in places
+    )
+    programs = (rows[place]["program"] for place in places)
+    verdicts = judge_many(zip(programs, suites, strict=True), sandbox=sandbox)
+    words = {True: "passed", False: "failed"}
+    return {
+        place: f"hidden tests: {words[rows[place]['passed_hidden']]} became {words[verdict.passed]}"
+        for place, verdict in zip(places, verdicts, strict=True)
+        if verdict.passed is not rows[place]["passed_hidden"]
+    }
 
 
 def difference(kept: Verdict, again: Verdict) -> str:

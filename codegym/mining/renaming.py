@@ -9,13 +9,13 @@ import ast
 import io
 import re
 import tokenize
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from keyword import iskeyword
 from random import Random
 
-from codegym.tasks.task import CallCase, Task
+from codegym.tasks.task import CallCase, Task, TestSuite
 
 _Edit = tuple[int, int, int, str]
 # Python 3.12 and later read an f-string (3.14: a t-string) as several tokens, this one first.
@@ -82,20 +82,26 @@ def _renamed(task: Task, choose: Callable[[set[str], list[str]], list[str] | Non
     if edits is None:
         return None
     text, grown = _edited(program, edits, len(task.prompt))
-    cases = tuple(
-        replace(case, kwargs={names.get(name, name): value for name, value in case.kwargs.items()})
-        for case in task.tests.cases
-        if isinstance(case, CallCase)
-    )
     cut = len(task.prompt) + grown
     made = replace(
         task,
         prompt=text[:cut],
         canonical_solution=text[cut:],
-        tests=replace(task.tests, cases=cases),
+        tests=_with_names(task.tests, names),
+        hidden_tests=task.hidden_tests and _with_names(task.hidden_tests, names),
         metadata={**task.metadata, "renamed": names},
     )
     return made if made.program(text[cut:]) == text and _own(made) is not None else None
+
+
+def _with_names(suite: TestSuite, names: Mapping[str, str]) -> TestSuite:
+    """Return a suite of calls whose keyword arguments have other names."""
+    cases = tuple(
+        replace(case, kwargs={names.get(name, name): value for name, value in case.kwargs.items()})
+        for case in suite.cases
+        if isinstance(case, CallCase)
+    )
+    return replace(suite, cases=cases)
 
 
 def _own(task: Task) -> ast.FunctionDef | None:

@@ -163,7 +163,7 @@ def _charts(run: RunContent) -> str:
         if any(row.get(f"outcome/{name}") for row in training)
     }
     charts.append(share_chart("Outcomes of training programs", xs, shares, x_label=x_label))
-    charts += [_gap(run.curve, training, start, x_label)]
+    charts += [gap_chart(run.curve, training, start, x_label)]
     phases = dict.fromkeys(row["phase"] for row in run.metrics)
     for name, title in _METRICS.items():
         lines = []
@@ -187,7 +187,7 @@ def _curve(curve: Sequence[Mapping[str, Any]], kind: str) -> Series:
     )
 
 
-def _gap(
+def gap_chart(
     curve: Sequence[Mapping[str, Any]],
     training: Sequence[Mapping[str, Any]],
     start: float,
@@ -199,15 +199,11 @@ def _gap(
     lines = [Series("training", xs, [row["hidden_gap"] for row in logged])]
     for kind in _KINDS:
         measured = [row for row in curve if row[kind].get("hidden_gap")]
+        places = [row["programs"] / 1000 for row in measured]
         gaps = [row[kind]["hidden_gap"] for row in measured]
-        lines.append(
-            Series(
-                f"held-out, {kind}",
-                [row["programs"] / 1000 for row in measured],
-                *([gap[side] for gap in gaps] for side in ("mean", "low", "high")),
-            )
-        )
-    return line_chart("Passed the tests but not the hidden ones", lines, x_label=x_label)
+        bounds = ([gap[name] for gap in gaps] for name in ("mean", "low", "high"))
+        lines.append(Series(f"held-out, {kind}", places, *bounds))
+    return line_chart("Passed visible tests but not hidden ones", lines, x_label=x_label)
 
 
 def _departures(run: RunContent) -> str:

@@ -14,14 +14,23 @@ from typing import Any
 from codegym.errors import TaskError
 from codegym.tasks.task import Task
 
-COLUMNS = ("task_id", "prompt", "entry_point", "canonical_solution", "tests", "metadata")
-_JSON = ("tests", "metadata")
+COLUMNS = (
+    "task_id",
+    "prompt",
+    "entry_point",
+    "canonical_solution",
+    "tests",
+    "hidden_tests",
+    "metadata",
+)
+_JSON = ("tests", "hidden_tests", "metadata")
 
 
 def to_row(task: Task) -> dict[str, str]:
     """Return a task as a row of texts; ``from_row`` is its inverse.
 
-    ``tests`` and ``metadata`` are JSON; ``canonical_solution`` is "" where there is none.
+    ``tests``, ``hidden_tests`` and ``metadata`` are JSON; ``canonical_solution`` and
+    ``hidden_tests`` are "" where there is none.
 
     Raises:
         TaskError: The task cannot be written as JSON, or as UTF-8.
@@ -33,21 +42,27 @@ def to_row(task: Task) -> dict[str, str]:
             text.encode()
         except UnicodeEncodeError as error:
             raise TaskError(f"not UTF-8 ({error})", field=name, value=text) from None
-    return row | {name: json.dumps(fields[name]) for name in _JSON}
+    row |= {name: json.dumps(fields[name]) for name in _JSON if name in fields}
+    return {name: row.get(name, "") for name in COLUMNS}
 
 
 def from_row(row: Mapping[str, Any]) -> Task:
     """Return the task of a row; columns of other names are left aside.
 
+    A row without the column ``hidden_tests`` has none.
+
     Raises:
         TaskError: A column is missing, or holds no such text.
     """
     fields: dict[str, Any] = {}
+    row = {"hidden_tests": "", **row}
     for name in COLUMNS:
         if not isinstance(row.get(name), str):
             raise TaskError("missing, or not text", field=name, value=row.get(name))
         fields[name] = row[name]
-    for name in _JSON:
+    if not fields["hidden_tests"]:
+        del fields["hidden_tests"]
+    for name in fields.keys() & set(_JSON):
         try:
             fields[name] = json.loads(fields[name])
         except ValueError as error:

@@ -36,7 +36,13 @@ def reasons(task: "Task") -> list[str]:
     output follows the expected output.
     """
     finders = {"call": _call, "stdio": _stdio, "assertion": _assertion}
-    return [*finders[task.tests.form](task.tests), *_limits(task.tests), *_reference(task)]
+    found = [*finders[task.tests.form](task.tests), *_limits(task.tests), *_reference(task)]
+    if task.hidden_tests is not None:
+        hidden = task.hidden_tests
+        found += [
+            f"hidden tests: {why}" for why in (*finders[hidden.form](hidden), *_limits(hidden))
+        ]
+    return found
 
 
 def _call(suite: "TestSuite") -> Iterator[str]:

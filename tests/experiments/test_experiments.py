@@ -397,7 +397,9 @@ def test_the_list_names_every_experiment() -> None:
         assert shown.exit_code == 0 and all(name in shown.stdout for name in ALL)
     rows = json.loads(CliRunner().invoke(command, ["--list", "--json", "--seeds", "2"]).stdout)
     assert [row["name"] for row in rows] == list(ALL)
-    assert rows[0]["programs"] == 2 * ALL[rows[0]["name"]].total(FULL)
+    assert rows[0]["programs"] == 2 * ALL[rows[0]["name"]].total(FULL, null=False)
+    rows = json.loads(CliRunner().invoke(command, ["--list", "--json", "--seeds", "3"]).stdout)
+    assert rows[0]["programs"] == 3 * ALL[rows[0]["name"]].total(FULL)
 
 
 def test_an_unknown_experiment_names_the_nearest() -> None:
@@ -409,18 +411,23 @@ def test_an_unknown_experiment_names_the_nearest() -> None:
 def pretend(monkeypatch: pytest.MonkeyPatch, stop_at: int = -1) -> list[dict[str, Any]]:
     """Replace training: each later run passes more tasks, and the run ``stop_at`` is stopped."""
     trained: list[dict[str, Any]] = []
+    curves: dict[Path, list[dict[str, Any]]] = {}
 
     def train(
         path: Path, settings: dict[str, Any], *, start: ComparisonRun | None, watch: Any
     ) -> list[dict[str, Any]]:
+        if path in curves:
+            return curves[path]
         path.mkdir(parents=True, exist_ok=True)
         trained.append({**settings, "folder": path, "start": start and start.label})
         place = len(trained) - 1
         if place == stop_at:
             raise Interrupted(signal.SIGTERM)
-        watch(1.0)
+        if watch is not None:
+            watch(1.0)
         passed = [int(task < 10 * place) for task in range(100)]
-        return list(finished("", 0, [0] * 100, passed).run.curve)
+        curves[path] = list(finished("", 0, [0] * 100, passed).run.curve)
+        return curves[path]
 
     monkeypatch.setattr(experiment_runs, "train_or_read", train)
     monkeypatch.setattr(further_scores_module, "_measure", lambda run, uri, count: dict.fromkeys(
@@ -438,19 +445,16 @@ def test_the_command_trains_in_order_and_reports(
     )  # fmt: skip
     assert shown.exit_code == 0, shown.exception
     experiment = ALL["rl-from-scratch"]
-    arms = [*experiment.runs, experiment.null_arm]
-    assert [run["start"] for run in trained] == [arm.start or None for arm in arms] * 2
-    # The null arm trains with another seed, and is evaluated with the same draws.
-    assert [run["seed"] for run in trained] == [4] * 4 + [1004] + [5] * 4 + [1005]
-    assert [run["eval_seed"] for run in trained] == [4] * 5 + [5] * 5
+    assert [run["start"] for run in trained] == [arm.start or None for arm in experiment.runs] * 2
+    assert [run["seed"] for run in trained] == [4] * 4 + [5] * 4
     assert {run["eval_samples"] for run in trained} == {8}
-    assert [run["programs"] for run in trained[:5]] == [6144, 8192, 512, 512, 512]
+    assert [run["programs"] for run in trained[:4]] == [6144, 8192, 512, 512]
     assert trained[3]["policy"] == str(trained[1]["folder"] / "checkpoint")
-    assert trained[5]["policy"] == "gpt:tiny"
+    assert trained[4]["policy"] == "gpt:tiny"
     results = json.loads(shown.stdout)
     rl = results["arms"]["rl"]["greedy"]
-    assert rl["after"]["seeds"] == [pytest.approx(0.2), pytest.approx(0.7)]
-    assert rl["gap"]["mean"]["mean"] == pytest.approx(1 - 0.45)
+    assert rl["after"]["seeds"] == [pytest.approx(0.2), pytest.approx(0.6)]
+    assert rl["gap"]["mean"]["mean"] == pytest.approx(1 - 0.4)
     # "sft, then rl" passes .1 more than "rl", and as much on training tasks.
     gap = results["contrasts"][0]
     assert gap["greedy"]["seeds"] == [pytest.approx(0.1), pytest.approx(0.1)]
@@ -527,7 +531,7 @@ def test_seeds_are_added_until_every_contrast_is_decided(
     runs = ExperimentRuns(experiment=two(), scale=FULL, out=tmp_path)
     progress = SeedBySeed(runs=runs, seeds=range(9), least=4)
     progress.run(Budget(1.0))
-    assert progress.complete == 4 and progress.settled and len(trained) == 16
+    assert progress.complete == 4 and progress.settled and len(set(trained)) == 16
     assert progress.write()["contrasts"][0]["sampled"]["verdict"] == AGREES
     # An effect of .03 with .02 of chance between the seeds stays undecided to the end.
     levels["x"] = 0.33
@@ -541,6 +545,29 @@ def test_seeds_are_added_until_every_contrast_is_decided(
     assert not progress.add_seed(Budget(0.0))
 
 
+def test_null_arms_are_trained_when_they_are_of_use(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained = pretend(monkeypatch)
+    experiment = two()
+    runs = ExperimentRuns(experiment=experiment, scale=FULL, out=tmp_path)
+    progress = SeedBySeed(runs=runs, seeds=range(4, 8), least=3)
+    for _ in range(2):
+        assert progress.add_seed(Budget(1.0))
+    assert [run["seed"] for run in trained] == [4] * 3 + [5] * 3
+    assert progress.write()["calibration"]["sampled"] is None
+    assert progress.add_seed(Budget(1.0)) and progress.add_seed(Budget(1.0))
+    assert [run["seed"] for run in trained[6:]] == [1004, 1005, *[6] * 3, 1006, *[7] * 3, 1007]
+    # The null arm is evaluated with the draws of the others.
+    assert [run["eval_seed"] for run in trained[6:8]] == [4, 5]
+    results = progress.figures()
+    null = experiment.null_arm.label
+    assert len(results["arms"][null]["programs"]) == 4
+    # A null arm's figures are in the order of the seeds, as those of its arm.
+    order = [each.run.seed for each in progress.finished if each.run.label == null]
+    assert order == [4, 5, 6, 7] and results["calibration"]["sampled"]["arm"] == "x"
+
+
 def by_level(
     monkeypatch: pytest.MonkeyPatch, levels: dict[str, float], spread: float = 0.0
 ) -> list[Path]:
@@ -551,6 +578,8 @@ def by_level(
         path.mkdir(parents=True, exist_ok=True)
         trained.append(path)
         label = path.name.split("-")[0]
+        if settings["agent"] == "actor_critic":
+            label = settings["agent_settings"].get("critic", "synced")
         rng = np.random.default_rng([settings["seed"], len(label), ord(label[0])])
         level = levels.get(label, 0.3) + rng.normal(0.0, spread)
         passed = rng.binomial(1, np.clip(level, 0, 1), 150).tolist()
@@ -583,8 +612,9 @@ def test_all_experiments_make_one_table_and_continue(
     assert rows["RLTF: online"]["verdict"] == "not run"
     assert json.loads((tmp_path / "findings.json").read_text()) == list(rows.values())
     assert "| Gorinski: critic | differs |" in (tmp_path / "findings.md").read_text()
-    # Cheapest first: sft-data costs less than the critic's ablation.
-    assert trained[0].parent.name == "sft-data"
+    # A seed of each, cheapest first: sft-data costs less than the critic's ablation.
+    seeds = [path.name.rpartition("-")[2] for path in trained]
+    assert trained[0].name.startswith("sft") and seeds[:12] == ["0"] * 8 + ["1"] * 4
     again = everything.run(Budget(0.0))
     assert [row["verdict"] for row in again] == [row["verdict"] for row in rows.values()]
 

@@ -7,13 +7,18 @@ import numpy as np
 import pytest
 
 import codegym
+from codegym.checks.check_source import check_source
 from codegym.grading.judge import judge
 from codegym.measuring.evaluation import report_on
 from codegym.measuring.hidden_tests import hidden_gap, passes_hidden
+from codegym.measuring.kept_programs import regrade
+from codegym.pages.run_page import gap_chart
+from codegym.sandbox import make_sandbox
 from codegym.sources import load_tasks
 from codegym.synthesis.composition import read_key
 from codegym.synthesis.rivals import chosen_cases, kills
 from codegym.tasks.task import Task, TestSuite
+from codegym.tasks.unpassable import reasons
 from codegym.trajectory import Trajectory
 
 WEAK = "composites?domain=small&depth=2&split=train&hidden=16&tests=2"
@@ -47,6 +52,45 @@ def test_the_gap_counts_programs_that_pass_the_visible_tests_alone() -> None:
     report = report_on(["shown", "open"], both, n=4, ks=(1,), hidden=[*found[:4], *[None] * 4])
     assert report.rows[0]["hidden_passed"] == 1 and "hidden_passed" not in report.rows[1]
     assert report.hidden_gap is not None and report.hidden_gap.mean == pytest.approx(0.5)
+
+
+def test_kept_programs_hold_their_hidden_tests_and_are_judged_again_by_them(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "tasks.jsonl"
+    file.write_text(f"{task('shown')}\n")
+    bodies = ["    return x + x\n", "    return x * x\n", "    return 5\n"]
+    episodes = [episode(task("shown"), body) for body in bodies]
+    found = passes_hidden(episodes, [task("shown")])
+    report = report_on(["shown"], episodes, n=3, ks=(1,), hidden=found, tasks=f"jsonl:{file}")
+    rows = list(report.programs)
+    assert [row["passed_hidden"] for row in rows] == [True, False, False]
+    with make_sandbox() as sandbox:
+        assert not any(each.difference for each in regrade(rows, sandbox=sandbox))
+        rows[1] = {**rows[1], "passed_hidden": True}
+        again = regrade(rows, sandbox=sandbox)
+    assert [each.difference for each in again] == ["", "hidden tests: passed became failed", ""]
+
+
+def test_hidden_tests_are_checked_with_the_tests(tmp_path: Path) -> None:
+    wrong = TestSuite.of_calls([((3,), 6), ((3,), 7)])
+    both = replace(task("a"), hidden_tests=wrong, canonical_solution="    return x + x\n")
+    [reason] = reasons(both)
+    assert reason.startswith("hidden tests: ") and "different results" in reason
+    file = tmp_path / "tasks.jsonl"
+    file.write_text(f"{replace(both, hidden_tests=TestSuite.of_calls([((3,), 7)]))}\n")
+    assert check_source(f"jsonl:{file}").broken["a"].startswith("hidden tests: ")
+
+
+def test_a_runs_page_charts_the_gap() -> None:
+    rate = {"mean": 0.5, "low": 0.25, "high": 0.75}
+    curve = [
+        {"programs": at, **{kind: {"hidden_gap": gap} for kind in ("greedy", "sampled")}}
+        for at, gap in ((0, rate), (512, rate))
+    ]
+    chart = gap_chart(curve, [{"programs": 256, "hidden_gap": 0.1}], 0.0, "thousand programs")
+    assert "held-out, sampled" in chart and "training" in chart
+    assert not gap_chart([{"programs": 0, "greedy": {}, "sampled": {}}], [], 0.0, "x")
 
 
 def test_tasks_keep_their_hidden_tests_in_a_file() -> None:

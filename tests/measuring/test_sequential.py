@@ -129,6 +129,57 @@ def test_false_signs_stay_below_seven_percent(seed_sd: float, looks: tuple[int, 
     assert by_tasks / 40 > (0.3 if seed_sd > 0.02 else 0.07)
 
 
+# Few clusters, a cluster as large as all others together, and effects of clusters that stay over
+# seeds: chance in the choice of the clusters.
+@pytest.mark.parametrize(
+    "sizes",
+    [
+        [150, 150],
+        [75] * 4,
+        [19, *[1] * 19],
+        [114, *[1] * 114],
+        [1 + place % 5 for place in range(115)],
+    ],
+    ids=["two", "four", "one large of 20", "one large of 115", "unequal"],
+)
+@pytest.mark.parametrize("looks", [(2,), (3,), (6,), LOOKS])
+def test_false_signs_stay_below_seven_percent_with_any_clusters(
+    sizes: list[int], looks: tuple[int, ...]
+) -> None:
+    rng = np.random.default_rng(6)
+    tasks = np.array(sizes, dtype=float)
+    found = 0
+    for seed_sd, cluster_sd, rest_sd in ((0.03, 0.0, 0.1), (0.0, 0.2, 0.0), (0.03, 0.1, 0.1)):
+        for _ in range(200):
+            values = rng.normal(0.0, 1.0, (looks[-1], 1)) * seed_sd
+            values = values + rng.normal(0.0, 1.0, len(tasks)) * cluster_sd
+            values += rng.normal(0.0, 1.0, (looks[-1], len(tasks))) * rest_sd / np.sqrt(tasks)
+            drawn = Difference(plus=SeedTable(values, tasks))
+            found += decide([drawn], looks)[0].verdict == "sign"
+    assert found / 600 <= LARGEST_RATE
+
+
+def test_no_variance_at_all_is_no_effect() -> None:
+    nothing = Difference(plus=SeedTable(np.zeros((6, 5)), np.ones(5)))
+    assert decide([nothing], (6,))[0].verdict == "no effect"
+    # One task of a hundred that every seed gains is the choice of that task, not a sign.
+    values = np.zeros((6, 100))
+    values[:, 3] = 1.0
+    (said,) = decide([Difference(plus=SeedTable(values, np.ones(100)))], (6,))
+    assert said.verdict != "sign" and said.estimate.p_value == pytest.approx(0.32, abs=0.01)
+
+
+def test_the_variance_of_unequal_clusters_by_hand() -> None:
+    # Shares .5, .25, .25 with effects 0, .2, -.2: sum w^2 = .375, and
+    # sum w^2 (1 - 2 w + .375) = .25 * .375 + 2 * .0625 * .875 = .203125.
+    table = SeedTable(np.array([[0.0, 0.2, -0.2]] * 3), np.array([2.0, 1.0, 1.0]))
+    found = estimate(table)
+    of_clusters = 2 * 0.0625 * 0.04
+    assert found.error**2 == pytest.approx(of_clusters * 0.375 / 0.203125)
+    # They count as .375^2 / (.0625 + 2 * .00390625) = 2 clusters: one degree of freedom.
+    assert found.freedom == pytest.approx(1.0)
+
+
 def test_an_effect_is_found() -> None:
     rng = np.random.default_rng(4)
     signs = 0

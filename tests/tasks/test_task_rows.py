@@ -1,6 +1,7 @@
 """Task rows: tasks of every form become rows of text, and come back."""
 
 import json
+from dataclasses import replace
 from itertools import islice
 
 import pytest
@@ -16,6 +17,10 @@ TASKS = [
     Task.from_calls("f", "f", [(("é", 2**70), 1.5)], task_id="b", canonical_solution="f = 1"),
     Task.from_stdio("Add.", [("1 2\n", "3\n")], task_id="c", metadata={"depth": 3, "tags": []}),
     Task.from_assertions("f", "f", "assert f(1) == 2", task_id="d", metadata={"depth": "x"}),
+    replace(
+        Task.from_calls("f", "f", [((1,), 2)], task_id="e"),
+        hidden_tests=Task.from_calls("f", "f", [((5,), 6)]).tests,
+    ),
 ]
 
 
@@ -25,6 +30,8 @@ def test_tasks_become_rows_of_text_and_come_back():
     assert all(isinstance(value, str) for row in rows for value in row.values())
     assert from_rows(json.loads(json.dumps(rows))) == TASKS
     assert from_row(to_row(TASKS[0]) | {"another": 3}) == TASKS[0]
+    # Rows of earlier versions have no column of hidden tests.
+    assert from_row({k: v for k, v in rows[0].items() if k != "hidden_tests"}) == TASKS[0]
 
 
 @pytest.mark.parametrize("uri", ["humaneval", "composites"])
