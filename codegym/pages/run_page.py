@@ -203,7 +203,7 @@ def gap_chart(
         gaps = [row[kind]["hidden_gap"] for row in measured]
         bounds = ([gap[name] for gap in gaps] for name in ("mean", "low", "high"))
         lines.append(Series(f"held-out, {kind}", places, *bounds))
-    return line_chart("Passed visible tests but not hidden ones", lines, x_label=x_label)
+    return line_chart("Passed the tests but not the hidden ones", lines, x_label=x_label)
 
 
 def _departures(run: RunContent) -> str:
