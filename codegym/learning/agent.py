@@ -7,13 +7,15 @@ stands in the trajectories.
 import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from codegym.episode import Request
 from codegym.errors import ConfigError
-from codegym.learning.team import Team
 from codegym.policy import Policy
 from codegym.trajectory import Trajectory
+
+if TYPE_CHECKING:
+    from codegym.learning.team import Team
 
 # Settings that follow from the run; the trainer fills them in.
 RUN_SETTINGS = frozenset({"max_new_tokens"})
@@ -81,7 +83,7 @@ class Agent(ABC):
             progress: Share of the budget spent, in [0, 1], for schedules.
         """
 
-    def join(self, team: Team) -> None:
+    def join(self, team: "Team") -> None:
         """Learn together with other processes, which hold the same weights and run the same code.
 
         Raises:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from codegym.errors import ConfigError, MissingExtraError, UnknownNameError
+from codegym.errors import ConfigError, UnknownNameError
 from codegym.policies.factory import make_policy
 from codegym.policies.hf import weight_sync
 from codegym.policies.hf.engine_names import make_engine
@@ -324,7 +324,7 @@ def test_whole_weights_need_vllm_and_a_gpu(base, server, monkeypatch):
     batch_of(policy)
     assert handler.asked[-1][1]["model"] == "tiny"
     policy.mark_updated()
-    with pytest.raises(MissingExtraError, match="vllm"):
+    with pytest.raises(ConfigError, match="pip install vllm"):
         batch_of(policy)
     assert paths(handler)[-1] == "/resume"
     fake_vllm(monkeypatch)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
-from codegym.errors import ConfigError, MissingExtraError
+from codegym.errors import ConfigError
 from codegym.policies.hf.http_server import HTTPServer
 from codegym.policies.hf.rescoring import EngineError, EnginePolicy
 
@@ -137,8 +137,7 @@ class TransferSync:
         """Send every weight, if the policy has learnt since; requests wait meanwhile.
 
         Raises:
-            MissingExtraError: vllm is not installed.
-            ConfigError: The policy is not on a GPU.
+            ConfigError: vllm is not installed, or the policy is not on a GPU.
             EngineError: The server refuses.
         """
         if policy.version == self._version:
@@ -163,7 +162,10 @@ class TransferSync:
             )
             from vllm.distributed.weight_transfer.nccl_engine import NCCLTrainerInitInfo
         except ModuleNotFoundError as error:
-            raise MissingExtraError("vllm", "vllm") from error
+            raise ConfigError(
+                "whole weights go to a vLLM server by the package vllm, which is not installed",
+                cure="pip install vllm; or train adapters (lora=8), which go through a folder",
+            ) from error
         if policy.device.type != "cuda":
             raise ConfigError(
                 "NCCL sends weights from a GPU",
