@@ -104,7 +104,7 @@ def test_trl_trains_on_the_example_of_the_page(tmp_path):
     log = fresh.live(
         "docs_snippet.py", PAGE, "TRL", "trainer.state.log_history", *changes, cwd=tmp_path
     )
-    assert all(0 < row[f"{name}/no_verdict"] <= 1 for row in log[:3])
+    assert any(row[f"{name}/no_verdict"] > 0 for row in log[:3])
     # A number that is not finite is not equal to itself.
     assert all(row["loss"] == row["loss"] for row in log[:3])
     template = fresh.package("trl") / "chat_templates" / "qwen3.jinja"
