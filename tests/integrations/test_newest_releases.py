@@ -88,7 +88,7 @@ def unpacked(fresh, package, folder):
     return folder / "unpacked"
 
 
-def test_trl_trains_on_the_example_of_the_page(tmp_path, faulty):
+def test_trl_trains_on_the_example_of_the_page(tmp_path):
     pytest.importorskip("torch")
     fresh = Fresh("trl-venv", tmp_path, "trl", "datasets")
     write = ROOT / "examples" / "tiny_model.py"
@@ -98,12 +98,14 @@ def test_trl_trains_on_the_example_of_the_page(tmp_path, faulty):
     assert [row["step"] for row in log[:3]] == [1, 2, 3]
     assert all(-0.1 <= row[f"rewards/{name}/mean"] <= 1 for row in log[:3])
     assert all(row[f"{name}/no_verdict"] == 0 for row in log[:3])
-    # Half of these tasks give no verdict, and the training goes on.
-    changes = [f'"{TASKS}"', repr(faulty), "count=1000", "count=2"]
+    # Verdicts are lost, and the training goes on.
+    call = 'reward(TASKS, "pass_rate - 0.1*length"'
+    changes = ["TASKS =", "from lost_verdicts import judge\nTASKS =", call, f"{call}, judge=judge"]
     log = fresh.live(
         "docs_snippet.py", PAGE, "TRL", "trainer.state.log_history", *changes, cwd=tmp_path
     )
-    assert max(row[f"{name}/no_verdict"] for row in log[:3]) > 0
+    assert any(row[f"{name}/no_verdict"] > 0 for row in log[:3])
+    # A number that is not finite is not equal to itself.
     assert all(row["loss"] == row["loss"] for row in log[:3])
     template = fresh.package("trl") / "chat_templates" / "qwen3.jinja"
     fresh.run(fresh.python, write, tmp_path / "tools", "--template", template, cwd=tmp_path)
