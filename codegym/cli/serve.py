@@ -92,18 +92,12 @@ def command(
             output.notes.print(
                 f"WARNING: everybody who reaches {host} can run programs here", style="bold red"
             )
-        ended_by: list[int] = []
-
-        def end(number: int) -> None:
-            ended_by.append(number)
-            server.end()
-
-        with stopping_on_signals(end):
+        with stopping_on_signals(server.end):
             asyncio.run(server.serve(sockets=[socket]))
         _report(service, output)
-        if ended_by:
+        if server.ended_by:
             output.finish()
-            raise _interrupted(ended_by[0], service)
+            raise _interrupted(server.ended_by, service)
 
 
 def _bounds(*, queue: int, batch: int, body_mb: int, wall_s: float, memory_mb: int) -> Bounds:

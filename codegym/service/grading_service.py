@@ -5,6 +5,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
+from codegym.errors import SandboxError
 from codegym.grading.async_judge import AsyncJudge
 from codegym.grading.judge import Verdicts
 from codegym.grading.verdict_cache import VerdictCache
@@ -51,6 +52,7 @@ class GradingService:
         most = max(LEAST_UNDER_WAY, UNDER_WAY_PER_WORKER * workers)
         self._judge = AsyncJudge(sandbox, cache=cache, stand_in=stand_in)
         self._runner = ThreadPoolExecutor(most, thread_name_prefix="codegym-run")
+        self._runs: dict[Job, Future[ExecutionResult]] = {}
         self.queue = ProgramQueue(
             most_waiting=most_waiting, most_under_way=most, watch=self.metrics.ended
         )
@@ -77,7 +79,18 @@ class GradingService:
         return self._admit([partial(self._started, job)])
 
     def _started(self, job: Job) -> "Future[ExecutionResult]":
-        return self._runner.submit(lambda: self._sandbox.run([job])[0])
+        """Start a job, or join an equal job that runs.
+
+        A client that gave up waiting on a busy machine and asks again finds its program running.
+        """
+        shared = self._runs.get(job)
+        if shared is None or shared.done():
+            shared = self._runs[job] = self._runner.submit(lambda: self._sandbox.run([job])[0])
+            shared.add_done_callback(lambda _: self._runs.pop(job, None))
+        mine: Future[ExecutionResult] = Future()
+        mine.set_running_or_notify_cancel()  # a program that runs already runs to its end
+        shared.add_done_callback(partial(_copy, mine))
+        return mine
 
     def _admit(self, starts: Sequence[Any]) -> Batch:
         if self.draining:
@@ -103,3 +116,12 @@ class GradingService:
         """End the judge; programs under way get no verdict. The sandbox goes on."""
         self._judge.close()
         self._runner.shutdown(wait=False, cancel_futures=True)
+
+
+def _copy(mine: "Future[ExecutionResult]", shared: "Future[ExecutionResult]") -> None:
+    if shared.cancelled():
+        mine.set_exception(SandboxError("the service was closed"))
+    elif (error := shared.exception()) is not None:
+        mine.set_exception(error)
+    else:
+        mine.set_result(shared.result())

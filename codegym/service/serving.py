@@ -89,10 +89,13 @@ class Server(uvicorn.Server):
         host: Address that it listens on.
         token: What a client must know; "" for nothing.
         drain_s: Seconds that requests under way have when the service ends.
+
+    Attributes:
+        ended_by: Signal that ended it; 0 for none.
     """
 
     def __init__(self, service: GradingService, *, host: str, token: str, drain_s: float) -> None:
-        self._service = service
+        self._service, self.ended_by = service, 0
         app = make_app(service, token=token, local=not token and is_loopback(host))
         super().__init__(
             uvicorn.Config(
@@ -107,8 +110,9 @@ class Server(uvicorn.Server):
             )
         )
 
-    def end(self) -> None:
+    def end(self, signal: int = 0) -> None:
         """Accept no more programs; return from ``serve`` when every request is answered."""
+        self.ended_by = signal
         self._service.draining = True
         self.should_exit = True
 

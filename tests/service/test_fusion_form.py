@@ -1,11 +1,14 @@
 """SandboxFusion's form: the statuses of its answers, which verl reads."""
 
+import asyncio
+import threading
+
 import pytest
 
 pytest.importorskip("fastapi", reason="the extra serve is not installed")
 
 from codegym.errors import SandboxError
-from codegym.sandbox.job import FakeSandbox
+from codegym.sandbox.job import ExecutionResult, FakeSandbox
 from codegym.service.fusion_submit import same_lines
 
 
@@ -69,6 +72,30 @@ def test_a_broken_sandbox_is_a_sandbox_error(serve):
     told = run(serve(sandbox=FakeSandbox(breaks)), "print(1)")
     assert told["status"] == "SandboxError" and told["run_result"] is None
     assert "the sandbox broke" in told["message"]
+
+
+def test_who_asks_again_for_a_program_that_runs_joins_it(serve):
+    ran, release = [], threading.Event()
+
+    def slow(job):
+        ran.append(job.program)
+        assert release.wait(20)
+        return ExecutionResult(output=b"done")
+
+    served = serve(sandbox=FakeSandbox(slow))
+    bodies = [{"code": code, "language": "python"} for code in ("a", "a", "b")]
+
+    async def talk(client):
+        asked = [asyncio.create_task(client.post("/run_code", json=body)) for body in bodies]
+        while len(ran) < 2 or served.service.queue.under_way < 3:
+            await asyncio.sleep(0.01)
+        asked[0].cancel()
+        release.set()
+        return await asyncio.gather(*asked[1:])
+
+    answers = served.run(talk)
+    assert [answer.json()["run_result"]["stdout"] for answer in answers] == ["done", "done"]
+    assert sorted(ran) == ["a", "b"]
 
 
 def test_a_full_queue_is_a_gateway_timeout_after_which_verl_asks_again(serve):

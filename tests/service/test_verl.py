@@ -46,7 +46,7 @@ def check(verl, address, program, cases, **rest):
     """Return verl's results and statuses for a program."""
     tests = {"inputs": [given for given, _ in cases], "outputs": [out for _, out in cases]}
     url = f"http://127.0.0.1:{address[1]}/run_code"
-    results, told = verl.check_correctness(url, tests | rest, program, timeout=2)
+    results, told = verl.check_correctness(url, tests | rest, program, timeout=1)
     return results, [case["status"] for case in told]
 
 
