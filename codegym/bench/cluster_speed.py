@@ -29,9 +29,7 @@ from codegym.tasks.task import Task
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 # Programs that take this long each show what the way to a node costs a real program.
-_WORK = (
-    "def add_one(x):\n    total = sum(i * i for i in range({work}))\n    return x + 1 + total * 0\n"
-)
+_WORK = "def f(x):\n    return x + 1 + 0 * sum(i * i for i in range({work}))\n"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,8 +86,9 @@ def turn(sandbox: Sandbox, pairs: Sequence[tuple[str, Task]]) -> Turn:
     began, before = time.perf_counter(), cpu_s()
     verdicts = judge_many(pairs, sandbox=sandbox)
     elapsed, used = time.perf_counter() - began, cpu_s() - before
-    if not all(verdict.passed for verdict in verdicts):
-        raise ConfigError("a right program was failed")
+    failed = [verdict for verdict in verdicts if not verdict.passed]
+    if failed:
+        raise ConfigError("a right program was failed", value=failed[0])
     return Turn(per_s=len(pairs) / elapsed, cpu_ms=1000 * used / len(pairs))
 
 

@@ -5,6 +5,7 @@ thread, and a grader's frames lead to a node.
 """
 
 import pickle
+import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -17,8 +18,12 @@ from codegym.errors import SandboxError
 from codegym.sandbox.channel import Answer
 from codegym.sandbox.job import Job
 
-# Jobs under way on a node for each of its workers: enough to bridge the way there and back.
+# Jobs under way on a node for each of its workers at first, and at most. A node that runs dry while
+# jobs wait gets twice as many; a node whose programs are slow keeps few, so that another node may
+# have them.
 WINDOW_PER_WORKER = 8
+MOST_PER_WORKER = 64
+SLOW_S = 1.0
 # A job that has lost so many nodes is given up: it may be the cause.
 MOST_LOSSES = 5
 
@@ -74,16 +79,28 @@ class _Node:
         running: Jobs that were sent, by number.
         known: Callables that the node has learnt: key -> number.
         asked: Whether results are being waited for.
+        window: Most jobs under way.
+        asked_at: Moment since when results are waited for.
     """
 
     grader: Grader
     running: dict[int, Waiting] = field(default_factory=dict)
     known: "OrderedDict[int, Any]" = field(default_factory=OrderedDict)
     asked: bool = False
+    window: int = 0
+    asked_at: float = 0.0
 
     @property
     def room(self) -> int:
-        return WINDOW_PER_WORKER * self.grader.workers - len(self.running)
+        return self.window - len(self.running)
+
+    def adapt(self, *, waiting: bool) -> None:
+        """Widen the window of a node that ran dry, and narrow that of a slow node."""
+        least, most = (each * self.grader.workers for each in (WINDOW_PER_WORKER, MOST_PER_WORKER))
+        if len(self.running) <= 2 * self.grader.workers and waiting:
+            self.window = min(2 * self.window, most)
+        elif time.monotonic() - self.asked_at > SLOW_S:
+            self.window = max(self.window // 2, least)
 
     @property
     def load(self) -> float:
@@ -122,7 +139,7 @@ class Dispatcher:
 
     def join(self, grader: Grader) -> None:
         """Use a grader from now on."""
-        self._nodes[grader.name] = _Node(grader)
+        self._nodes[grader.name] = _Node(grader, window=WINDOW_PER_WORKER * grader.workers)
 
     def assign(self) -> list[tuple[Grader, Exception]]:
         """Send waiting jobs to the nodes with the fewest, and ask every node for results.
@@ -147,7 +164,7 @@ class Dispatcher:
                 if name in batches:
                     self._send(node, batches[name])
                 if node.running and not node.asked:
-                    node.asked = True
+                    node.asked, node.asked_at = True, time.monotonic()
                     node.grader.collect(partial(self._arrived, node.grader))
             # Ray raises errors of many kinds where a node is gone.
             except Exception as error:
@@ -209,6 +226,8 @@ class Dispatcher:
             waiting = node.running.pop(number, None)
             if waiting is not None:
                 waiting.done(answer)
+        if answers:
+            node.adapt(waiting=bool(self.queue))
 
     def lose(self, grader: Grader, why: Exception) -> None:
         """Give up a grader: its jobs run elsewhere, before those that wait."""

@@ -93,7 +93,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         (["--set", "lr"], "KEY=VALUE"),
         (["--set", "guard.max_lk=1"], "'max_kl'"),
         (["--track", "wanb"], "'wandb'"),
-        (["--ahead", "2"], "0 to 1"),
+        (["--ahead", "9"], "0 to 8"),
         (["--eval-count", "0"], "at least 1"),
         (["--warm-start-minutes", "1", "--warm-start-programs", "5"], "at most one budget"),
         (["--good"], "goes with --resume"),

@@ -119,6 +119,26 @@ def test_jobs_spread_and_no_node_gets_more_than_its_window():
     assert board.answers[42].replies == (b"# 42\n",)
 
 
+def test_a_node_that_runs_dry_gets_more_and_a_slow_one_less(monkeypatch):
+    grader = ScriptedGrader("node", passed)
+    board = Board(grader)
+    for number in range(100):
+        board.add(number)
+    board.dispatch.assign()
+    grader.give()
+    board.read()
+    board.dispatch.assign()
+    assert len(grader.waiting) == 2 * WINDOW_PER_WORKER
+    monkeypatch.setattr("codegym.cluster.dispatch.SLOW_S", -1.0)
+    grader.give(1)
+    board.read()
+    board.dispatch.assign()
+    grader.give(9)
+    board.read()
+    board.dispatch.assign()
+    assert len(grader.waiting) == WINDOW_PER_WORKER
+
+
 def test_a_lost_node_loses_no_job_and_keeps_their_order():
     first, second = ScriptedGrader("first", passed), ScriptedGrader("second", passed)
     board = Board(first)
