@@ -23,13 +23,15 @@ if TYPE_CHECKING:
 _OUT = Path("runs/reproduce")
 
 
-def _two_numbers(ctx: click.Context, param: click.Parameter, value: str) -> tuple[int, int] | None:
+def _two_numbers(
+    ctx: click.Context, param: click.Parameter, value: str | None
+) -> tuple[int, int] | None:
     """Read ``MIN:MAX``, or a number for both."""
-    if not value:
+    if value is None:
         return None
-    low, _, high = value.partition(":")
+    low, colon, high = value.partition(":")
     try:
-        least, most = int(low), int(high or low)
+        least, most = int(low), int(high if colon else low)
     except ValueError:
         least, most = 0, 0
     if not 1 <= least <= most:
@@ -61,7 +63,6 @@ def _two_numbers(ctx: click.Context, param: click.Parameter, value: str) -> tupl
 @click.option(
     "--seeds",
     callback=_two_numbers,
-    default="",
     metavar="MIN:MAX",
     help="Seeds at the first look, and at most.  [default: 6:12; quick: 1:1]",
 )
@@ -113,8 +114,7 @@ def command(name: str | None, listed: bool, output: Output, **options: Any) -> N
     if listed or (name is None and not options["everything"]):
         _show_list(scale, least, options["programs"], output)
         return
-    if name is not None and options["everything"]:
-        raise ConfigError("--all runs every experiment", value=name, cure="leave NAME out")
+    _check_all(name, options)
     import torch
 
     if options["threads"]:
@@ -129,6 +129,23 @@ def command(name: str | None, listed: bool, output: Output, **options: Any) -> N
         chosen = _with_env(chosen, options["env"], env_args(options["env_assignments"]))
         chosen.check()
         _run_one(chosen, scale, seeds, least, options, output)
+
+
+def _check_all(name: str | None, options: dict[str, Any]) -> None:
+    """Refuse what --all would leave aside.
+
+    Raises:
+        ConfigError: A name, or an option for a single experiment, beside --all.
+    """
+    if not options["everything"]:
+        return
+    given = {"NAME": name, "--mechanism": options["mechanism"], "--env": options["env"]}
+    given["--env-arg"] = options["env_assignments"]
+    for word, value in given.items():
+        if value:
+            raise ConfigError(
+                "--all runs every experiment as it is", value=value, cure=f"leave {word} out"
+            )
 
 
 def _with_env(chosen: Experiment, env: str | None, arguments: dict[str, Any]) -> Experiment:

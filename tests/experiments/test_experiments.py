@@ -619,7 +619,15 @@ def test_all_experiments_make_one_table_and_continue(
     assert [row["verdict"] for row in again] == [row["verdict"] for row in rows.values()]
 
 
-@pytest.mark.parametrize("text", ["0", "4:2", "a:b"])
+@pytest.mark.parametrize(
+    "more", [["rltf-ablation"], ["--mechanism"], ["--env", "CodeGym/Repair-v0"]]
+)
+def test_all_refuses_what_it_would_leave_aside(more: list[str]) -> None:
+    shown = CliRunner().invoke(command, ["--all", *more])
+    assert isinstance(shown.exception, ConfigError) and "leave" in str(shown.exception)
+
+
+@pytest.mark.parametrize("text", ["", "0", "4:2", "6:", ":6", "a:b"])
 def test_unusable_numbers_of_seeds_are_refused(text: str) -> None:
     shown = CliRunner().invoke(command, ["critic-ablation", "--seeds", text])
     assert shown.exit_code == 2 and "MIN:MAX" in shown.stderr
