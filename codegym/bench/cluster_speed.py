@@ -18,8 +18,8 @@ from codegym.bench.executors import PROGRAM
 from codegym.bench.sandbox_speed import trivial_tasks
 from codegym.bench.small_cluster import small_cluster
 from codegym.bench.soak import descendants
-from codegym.cluster.connection import hold, release
 from codegym.cluster.fleet_sandbox import FleetSandbox
+from codegym.cluster.ray_connection import hold, release
 from codegym.errors import ConfigError
 from codegym.grading.judge import judge_many
 from codegym.measuring.output import Output, with_output

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from codegym.cluster.cluster_address import TrialOptions, WriterOptions, read_options
-from codegym.cluster.connection import hold, release
+from codegym.cluster.ray_connection import hold, release
 from codegym.cluster.remote_authors import PolicyCopies, RemoteAuthors
 from codegym.cluster.task_runner import TaskRunner
 

@@ -18,9 +18,9 @@ import ray as untyped_ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from codegym.cluster.cluster_address import GraderOptions
-from codegym.cluster.connection import release
 from codegym.cluster.job_frames import error_of
 from codegym.cluster.node_grader import NodeGrader, same_facts
+from codegym.cluster.ray_connection import release
 from codegym.errors import SandboxUnavailableError
 from codegym.grading.surroundings import machine
 from codegym.sandbox.choice import AUTO, ZYGOTES_PER_CORE

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from codegym.cluster.cluster_address import GraderOptions, read_options
-from codegym.cluster.connection import hold, release
 from codegym.cluster.fleet_sandbox import FleetSandbox
+from codegym.cluster.ray_connection import hold, release
 from codegym.errors import ClusterError, SandboxUnavailableError
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import ray as untyped_ray
 
 from codegym.cluster.cluster_address import TrialOptions
-from codegym.cluster.connection import release
+from codegym.cluster.ray_connection import release
 from codegym.cluster.task_runner import LostPieceError
 
 # Its annotations are incomplete.

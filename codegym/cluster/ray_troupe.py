@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from codegym.cluster.cluster_address import WriterOptions
-from codegym.cluster.connection import release
 from codegym.cluster.policy_actor import PolicyActor, policy_files, take_weights
+from codegym.cluster.ray_connection import release
 from codegym.cluster.remote_authors import LostActorError, PolicyCopies
 from codegym.errors import ClusterError, CodegymError
 from codegym.policy import Generation, Policy

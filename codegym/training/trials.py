@@ -12,14 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from codegym.cluster.entrances import ray_runner
 from codegym.cluster.task_runner import TaskRunner
 from codegym.errors import CodegymError, ConfigError
 from codegym.training.comparison_run import ComparisonRun, train_or_read
 from codegym.training.interrupts import Interrupted
-from codegym.training.run_folder import RunFolder
 
 STOPPED = "stopped"
 
@@ -116,6 +113,8 @@ class TrialCluster:
                 text = f"{trial.label}, seed {trial.seed} ({count} of {len(trials)})"
                 watch(text, count / len(trials))
 
+        import torch
+
         try:
             errands: dict[Hashable, _Errand] = {
                 folder: _Errand(
@@ -140,6 +139,11 @@ def train_on_node(errand: _Errand) -> CodegymError | str:
 
     A trial that was lost with its node goes on from its last checkpoint.
     """
+    # What says which trials there are is imported without torch.
+    import torch
+
+    from codegym.training.run_folder import RunFolder
+
     before = os.getcwd()
     try:
         if not os.path.exists(errand.witness):

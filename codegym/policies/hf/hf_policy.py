@@ -313,10 +313,6 @@ class HFPolicy(Policy):
         finally:
             self._adapters.unfold()
 
-    def first_stop(self, actions: Sequence[int]) -> int:
-        """Return how many actions come before the first stop sequence, -1 if there is none."""
-        return self.config.prompting.first_stop(actions, self.tokenizer)
-
     def evaluate(
         self,
         batch: Batch,

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from codegym.errors import CodegymError
 from codegym.policies.decoding.token_sampling import TokenSampler
+from codegym.policies.hf.hf_config import HFConfig
 from codegym.policy import Evaluation, Generation
 from codegym.tokenizers.tokenizer import Tokenizer
 from codegym.trajectory import Batch, Trajectory
@@ -55,8 +56,9 @@ class EnginePolicy(Protocol):
         """Give the language model itself, with its adapters folded in."""
         ...
 
-    def first_stop(self, actions: Sequence[int]) -> int:
-        """Return how many actions come before the first stop sequence, -1 if there is none."""
+    @property
+    def config(self) -> HFConfig:
+        """How programs are asked for and cut."""
         ...
 
     def evaluate(self, batch: Batch, *, temperature: float, top_p: float) -> Evaluation:
@@ -131,7 +133,7 @@ def _cut(
     kept = list(tokens)[: min(budget, policy.max_tokens - len(prompt))]
     if end in kept:
         kept = kept[: kept.index(end) + 1]
-    before = policy.first_stop(kept)
+    before = policy.config.prompting.first_stop(kept, policy.tokenizer)
     if before >= 0:
         kept = [*kept[:before], end]
     if not kept:
