@@ -117,6 +117,19 @@ def _total(row: Floats, start: int, end: int) -> np.float32:
     return total
 
 
+@compiled()
+def _ordered_total(row: Floats, start: int, end: int) -> np.float32:
+    """Return a sum in the order of its terms.
+
+    Where LLVM may choose the order, code that was just compiled and code that was read from the
+    cache may choose differently, and a uniform number near a border then draws another token.
+    """
+    total = _ZERO
+    for i in range(start, end):
+        total += row[i]
+    return total
+
+
 @compiled("reassoc", "contract", "nsz")
 def _score(query: Floats, keys: Floats, u: int, count: int, scores: Floats, first: int) -> None:
     """Write every head's query times key of ``count`` columns."""
@@ -335,11 +348,11 @@ def draw(
         for i in range(size):
             if logits[b, i] == -np.inf:
                 row[i] = _ZERO
-        total = _total(row, 0, size)
+        total = _ordered_total(row, 0, size)
         wanted, below, token = uniform[b] * total, _ZERO, -1
         for start in range(0, size, _BLOCK):
             end = min(start + _BLOCK, size)
-            block = _total(row, start, end)
+            block = _ordered_total(row, start, end)
             if below + block <= wanted:
                 below += block
                 continue
