@@ -5,6 +5,12 @@ reads them operation by operation; a kernel reads each key once, only the column
 without padding. The kernels release the GIL, so that chunks run side by side. They are in one file
 because numba's cache notices a change only in a kernel's own file.
 
+Which of its compiled forms a kernel finds when it calls another differs between code that was just
+compiled and code that was read from the cache, and LLVM optimises them differently. So what others
+call leaves LLVM no choice that changes a number: sums are written in their order (no ``reassoc``),
+and where products may be fused (``contract``) each sum has one product to fuse. Otherwise a uniform
+number near a border would draw another token in the first run on a machine than in the second.
+
 In shapes, B is rows, U prompts, P the longest prompt, H heads, e the size of a head, d the width, C
 columns, V the vocabulary.
 """
@@ -109,37 +115,45 @@ def _exponentials(row: Floats, powers: NDArray[np.int32], count: int, shift: np.
         row[i] *= scales[i]
 
 
-@compiled("reassoc", "contract", "nsz")
-def _total(row: Floats, start: int, end: int) -> np.float32:
-    total = _ZERO
-    for i in range(start, end):
-        total += row[i]
-    return total
-
-
 @compiled()
-def _ordered_total(row: Floats, start: int, end: int) -> np.float32:
-    """Return a sum in the order of its terms.
+def _total(row: Floats, start: int, end: int) -> np.float32:
+    """Return a sum, taken in eight interleaved parts."""
+    s0 = s1 = s2 = s3 = s4 = s5 = s6 = s7 = _ZERO
+    whole = start + (end - start) // 8 * 8
+    for i in range(start, whole, 8):
+        s0 += row[i]
+        s1 += row[i + 1]
+        s2 += row[i + 2]
+        s3 += row[i + 3]
+        s4 += row[i + 4]
+        s5 += row[i + 5]
+        s6 += row[i + 6]
+        s7 += row[i + 7]
+    for i in range(whole, end):
+        s0 += row[i]
+    return np.float32(((s0 + s1) + (s2 + s3)) + ((s4 + s5) + (s6 + s7)))
 
-    Where LLVM may choose the order, code that was just compiled and code that was read from the
-    cache may choose differently, and a uniform number near a border then draws another token.
-    """
-    total = _ZERO
-    for i in range(start, end):
-        total += row[i]
-    return total
 
-
-@compiled("reassoc", "contract", "nsz")
+@compiled("contract")
 def _score(query: Floats, keys: Floats, u: int, count: int, scores: Floats, first: int) -> None:
-    """Write every head's query times key of ``count`` columns."""
+    """Write every head's query times key of ``count`` columns, summed as in ``_total``."""
     heads, size = query.shape
+    whole = size // 8 * 8
     for column in range(count):
         for h in range(heads):
-            score = _ZERO
-            for i in range(size):
-                score += query[h, i] * keys[u, column, h, i]
-            scores[h, first + column] = score
+            s0 = s1 = s2 = s3 = s4 = s5 = s6 = s7 = _ZERO
+            for i in range(0, whole, 8):
+                s0 += query[h, i] * keys[u, column, h, i]
+                s1 += query[h, i + 1] * keys[u, column, h, i + 1]
+                s2 += query[h, i + 2] * keys[u, column, h, i + 2]
+                s3 += query[h, i + 3] * keys[u, column, h, i + 3]
+                s4 += query[h, i + 4] * keys[u, column, h, i + 4]
+                s5 += query[h, i + 5] * keys[u, column, h, i + 5]
+                s6 += query[h, i + 6] * keys[u, column, h, i + 6]
+                s7 += query[h, i + 7] * keys[u, column, h, i + 7]
+            for i in range(whole, size):
+                s0 += query[h, i] * keys[u, column, h, i]
+            scores[h, first + column] = ((s0 + s1) + (s2 + s3)) + ((s4 + s5) + (s6 + s7))
 
 
 @compiled("contract")
@@ -153,12 +167,10 @@ def _mix(weights: Floats, first: int, values: Floats, u: int, count: int, found:
             w0, w1 = weights[h, at], weights[h, at + 1]
             w2, w3 = weights[h, at + 2], weights[h, at + 3]
             for i in range(size):
-                found[h, i] += (
-                    w0 * values[u, column, h, i]
-                    + w1 * values[u, column + 1, h, i]
-                    + w2 * values[u, column + 2, h, i]
-                    + w3 * values[u, column + 3, h, i]
-                )
+                mixed = found[h, i] + w0 * values[u, column, h, i]
+                mixed += w1 * values[u, column + 1, h, i]
+                mixed += w2 * values[u, column + 2, h, i]
+                found[h, i] = mixed + w3 * values[u, column + 3, h, i]
     for column in range(whole, count):
         for h in range(heads):
             weight = weights[h, first + column]
@@ -166,7 +178,7 @@ def _mix(weights: Floats, first: int, values: Floats, u: int, count: int, found:
                 found[h, i] += weight * values[u, column, h, i]
 
 
-@compiled("contract")
+@compiled()
 def _take(
     fused: Floats,
     b: int,
@@ -348,11 +360,11 @@ def draw(
         for i in range(size):
             if logits[b, i] == -np.inf:
                 row[i] = _ZERO
-        total = _ordered_total(row, 0, size)
+        total = _total(row, 0, size)
         wanted, below, token = uniform[b] * total, _ZERO, -1
         for start in range(0, size, _BLOCK):
             end = min(start + _BLOCK, size)
-            block = _ordered_total(row, start, end)
+            block = _total(row, start, end)
             if below + block <= wanted:
                 below += block
                 continue
