@@ -60,8 +60,9 @@ def numbers(folder):
         }
         for row in run.rows("metrics")
     ]
+    # Evaluations in between hold no rows.
     curve = [
-        {"greedy": row["greedy"]["rows"], "sampled": row["sampled"]["rows"]}
+        [row[kind].get("rows", row[kind]["pass_at"]) for kind in ("greedy", "sampled")]
         for row in run.rows("curve")
     ]
     weights = load_policy(run.checkpoint).module.state_dict()
