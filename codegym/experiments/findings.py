@@ -162,7 +162,7 @@ def _at_the_floor(contrast: Contrast, tables: Tables) -> bool:
     Policies that pass nothing differ by nothing, which says nothing of the question.
     """
     rates = [tables["held-out"][label].by_seed.mean() for label in (contrast.plus, contrast.minus)]
-    return max(rates) < FLOOR
+    return float(max(rates)) < FLOOR
 
 
 def _contrast(contrast: Contrast, difference: Difference, decision: Decision) -> dict[str, Any]:
