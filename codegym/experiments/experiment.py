@@ -93,8 +93,9 @@ class Scale:
     Attributes:
         name: ``full`` or ``quick``.
         share: Share of the budget for an arm that learns from its own programs.
-        imitation: Share of the budget for an arm that imitates. It is larger than ``share``: the
-            other arms begin with this policy, and they learn nothing if it passes nothing.
+        imitation: Share of the budget for an arm that imitates. It is larger than ``share``: other
+            arms may begin with this policy, and they learn nothing if it passes nothing. Starts
+            keep their whole budget.
         seeds: Default number of seeds: at the first look, and at most.
         eval_count: Number of tasks in each evaluation.
         eval_samples: Programs sampled for each of them, beside the greedy one.
@@ -193,6 +194,8 @@ class Experiment:
         """
         if programs and not arm.programs:
             return programs
+        if arm in self.starts:
+            return arm.programs or self.programs
         share = scale.imitation if arm.agent == "sft" else scale.share
         return max(1, round((arm.programs or self.programs) * share))
 

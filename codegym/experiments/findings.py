@@ -30,6 +30,8 @@ DIFFERS = "differs"
 NO_EFFECT = "no effect"
 UNDECIDED = "undecided"
 UNASKED = "the paper gives no sign"
+FLOOR = 0.05
+"""Least pass@1 of the better arm for ``no effect``."""
 
 
 def findings(
@@ -80,6 +82,8 @@ def findings(
             experiment.contrasts, differences, decisions, contrasts, strict=True
         ):
             row[kind] = _contrast(contrast, difference, decision)
+            if row[kind]["verdict"] == NO_EFFECT and _at_the_floor(contrast, tables):
+                row[kind]["verdict"] = UNDECIDED
         if not calibrate:
             continue
         calibration[kind] = _calibration(experiment, tables["held-out"], looks)
@@ -150,6 +154,15 @@ def _difference(contrast: Contrast, tables: Tables) -> Difference:
     if contrast.measure == "gap":
         return Difference(plus=paired("train-set"), minus=(paired("held-out"),))
     return Difference(plus=paired(contrast.measure))
+
+
+def _at_the_floor(contrast: Contrast, tables: Tables) -> bool:
+    """Return whether neither arm passes enough for an effect of .02 to be possible or seen.
+
+    Policies that pass nothing differ by nothing, which says nothing of the question.
+    """
+    rates = [tables["held-out"][label].by_seed.mean() for label in (contrast.plus, contrast.minus)]
+    return float(max(rates)) < FLOOR
 
 
 def _contrast(contrast: Contrast, difference: Difference, decision: Decision) -> dict[str, Any]:

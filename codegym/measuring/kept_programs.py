@@ -137,21 +137,16 @@ def _hidden_again(
     A row holds ``passed_hidden`` where its task has hidden tests. Only programs that passed the
     visible tests were run against the hidden ones.
     """
-    places = [
-        place
+    wanted = {
+        place: (row["program"], replace(task, tests=task.hidden_tests, hidden_tests=None))
         for place, (row, task) in enumerate(zip(rows, tasks, strict=True))
         if "passed_hidden" in row and row["passed"] and task.hidden_tests is not None
-    ]
-    suites = (
-        replace(tasks[place], tests=tasks[place].hidden_tests, hidden_tests=None)
-        for place in places
-    )
-    programs = (rows[place]["program"] for place in places)
-    verdicts = judge_many(zip(programs, suites, strict=True), sandbox=sandbox)
+    }
+    verdicts = judge_many(wanted.values(), sandbox=sandbox)
     words = {True: "passed", False: "failed"}
     return {
         place: f"hidden tests: {words[rows[place]['passed_hidden']]} became {words[verdict.passed]}"
-        for place, verdict in zip(places, verdicts, strict=True)
+        for place, verdict in zip(wanted, verdicts, strict=True)
         if verdict.passed is not rows[place]["passed_hidden"]
     }
 

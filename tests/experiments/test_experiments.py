@@ -19,7 +19,14 @@ from codegym.experiments import runs as experiment_runs
 from codegym.experiments.all_experiments import AllExperiments
 from codegym.experiments.experiment import SCALES, Arm, Contrast, Experiment
 from codegym.experiments.experiment_report import CAUTION, markdown, plot, tables
-from codegym.experiments.findings import AGREES, DIFFERS, UNDECIDED, findings, verdict
+from codegym.experiments.findings import (
+    AGREES,
+    DIFFERS,
+    NO_EFFECT,
+    UNDECIDED,
+    findings,
+    verdict,
+)
 from codegym.experiments.further_scores import further_scores
 from codegym.experiments.runs import ExperimentRuns, FinishedRun
 from codegym.experiments.seed_by_seed import Budget, SeedBySeed
@@ -617,6 +624,19 @@ def test_all_experiments_make_one_table_and_continue(
     assert trained[0].name.startswith("sft") and seeds[:12] == ["0"] * 8 + ["1"] * 4
     again = everything.run(Budget(0.0))
     assert [row["verdict"] for row in again] == [row["verdict"] for row in rows.values()]
+
+
+def test_policies_that_pass_nothing_show_no_absence_of_an_effect(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = ExperimentRuns(experiment=two(), scale=FULL, out=tmp_path)
+    said = []
+    for level in (0.0, 1.0):
+        by_level(monkeypatch, {"start": level, "x": level, "y": level})
+        progress = SeedBySeed(runs=runs, seeds=range(4), least=4)
+        progress.run(Budget(1.0))
+        said.append(progress.figures()["contrasts"][0]["sampled"]["verdict"])
+    assert said == [UNDECIDED, NO_EFFECT]
 
 
 @pytest.mark.parametrize(

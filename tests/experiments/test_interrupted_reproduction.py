@@ -23,7 +23,7 @@ import torch
 from codegym.experiments.all_experiments import AllExperiments
 from codegym.experiments.experiment import Scale
 from codegym.experiments.seed_by_seed import Budget
-from codegym.training.interrupts import Interrupted
+from codegym.training.interrupts import Interrupted, raising_on_signals
 
 torch.set_num_threads(1)
 scale = Scale(
@@ -34,8 +34,8 @@ everything = AllExperiments(
     names=("weak-tests",),
 )
 try:
-    everything.run(Budget(inf), done=lambda run: print("done", flush=True),
-                   watch=lambda label, share: print(f"{share:.2f}", flush=True))
+    with raising_on_signals():
+        everything.run(Budget(inf), done=lambda run: print("done", flush=True))
 except Interrupted as interrupted:
     sys.exit(interrupted.exit_code)
 """
@@ -59,14 +59,13 @@ def test_a_reproduction_that_is_stopped_and_continued_ends_the_same(tmp_path: Pa
     whole = begin(tmp_path / "whole")
     assert whole.wait() == 0
     broken = tmp_path / "broken"
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
+    for runs, number in enumerate((signal.SIGINT, signal.SIGTERM, signal.SIGKILL), start=1):
         process = begin(broken)
         assert process.stdout is not None
-        # In the middle of a run: after the first update that is not the last.
-        for line in process.stdout:
-            if line.startswith("0."):
-                break
-        time.sleep(0.2)
+        # In the middle of the next run.
+        for _ in range(runs):
+            assert process.stdout.readline() == "done\n"
+        time.sleep(0.5)
         process.send_signal(number)
         code = process.wait()
         assert code == (-signal.SIGKILL if number == signal.SIGKILL else 128 + number)
