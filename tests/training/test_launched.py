@@ -94,24 +94,6 @@ def test_two_processes_have_the_losses_of_one(base: Path, tmp_path: Path) -> Non
     assert together == pytest.approx(alone, abs=1e-4)
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(3000)
-def test_a_launched_run_is_the_run_of_as_many_processes(base: Path, tmp_path: Path) -> None:
-    settings = f"""--policy hf:{base}?lora=2&max_tokens=96 --agent grpo --updates 2 --threads 1
-        --set tasks=4 --set samples=4 --set kl_coef=0 --max-new-tokens 8 --eval-count 4
-        --curve-points 0 --seed 3 --isolation unsafe --warm-start-programs 0""".split()
-    train = ["-m", "codegym", "train", *settings]
-    launched(*train, "--out", str(tmp_path / "launched"))
-    run(sys.executable, *train, "--processes", "2", "--out", str(tmp_path / "own"))
-    rows = [
-        [json.loads(line) for line in (tmp_path / name / "metrics.jsonl").read_text().splitlines()]
-        for name in ("launched", "own")
-    ]
-    losses = [[row["loss"] for row in found if "loss" in row] for found in rows]
-    assert len(losses[0]) == 2
-    assert losses[0] == losses[1]
-
-
 def test_a_process_alone_leads(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in ("RANK", "WORLD_SIZE"):
         monkeypatch.delenv(name, raising=False)
