@@ -78,7 +78,8 @@ def figures_of(model: Path, *, samples: int, budget: int, turns: int, repeats: i
     policy = HFPolicy.open(str(model), config, seed=0)
     # An end token would end rows early on our side alone.
     policy.tokenizer.end_id = policy.tokenizer.model_size + 1
-    plain: Any = AutoModelForCausalLM.from_pretrained(model).eval()
+    plain: Any = AutoModelForCausalLM.from_pretrained(model)
+    plain.eval()
     found = []
     for rows in (16, 64):
         prompts = prompts_of(rows // samples, policy.tokenizer.model_size)

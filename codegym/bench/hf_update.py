@@ -10,7 +10,7 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
@@ -109,16 +109,17 @@ def _figures(costs: dict[str, list[Cost]]) -> list[Figure]:
     """Compare the first side with each of the others."""
     (_, ours), *others = costs.items()
     figures = []
+    kinds: tuple[tuple[str, str, Callable[[Cost], float]], ...] = (
+        ("processor time of an update", "s", lambda cost: cost.cpu_s),
+        ("peak memory", "MB", lambda cost: cost.peak_bytes / 1e6),
+        (
+            "memory that the update adds",
+            "MB",
+            lambda cost: (cost.peak_bytes - cost.before_bytes) / 1e6,
+        ),
+    )
     for name, theirs in others:
-        for what, unit, of in (
-            ("processor time of an update", "s", lambda cost: cost.cpu_s),
-            ("peak memory", "MB", lambda cost: cost.peak_bytes / 1e6),
-            (
-                "memory that the update adds",
-                "MB",
-                lambda cost: (cost.peak_bytes - cost.before_bytes) / 1e6,
-            ),
-        ):
+        for what, unit, of in kinds:
             pairs = [(of(own), of(other)) for own, other in zip(ours, theirs, strict=True)]
             ratio = median(own / other for own, other in pairs)
             figures.append(

@@ -83,8 +83,7 @@ def command(
         address = f"http://{shown}:{socket.getsockname()[1]}"
         with_token = "a token is needed" if token else "no token is needed"
         output.notes.print(
-            f"serving on {address} ({sandbox.isolation}, {sandbox.n_workers} workers,"
-            f" {len(tasks)} tasks; {with_token})",
+            f"serving on {address} ({sandbox.isolation}, {len(tasks)} tasks; {with_token})",
             soft_wrap=True,
             highlight=False,
         )

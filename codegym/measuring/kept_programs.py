@@ -138,9 +138,9 @@ def _hidden_again(
     visible tests were run against the hidden ones.
     """
     wanted = {
-        place: (row["program"], replace(task, tests=task.hidden_tests, hidden_tests=None))
+        place: (row["program"], replace(task, tests=hidden, hidden_tests=None))
         for place, (row, task) in enumerate(zip(rows, tasks, strict=True))
-        if "passed_hidden" in row and row["passed"] and task.hidden_tests is not None
+        if "passed_hidden" in row and row["passed"] and (hidden := task.hidden_tests) is not None
     }
     verdicts = judge_many(wanted.values(), sandbox=sandbox)
     words = {True: "passed", False: "failed"}

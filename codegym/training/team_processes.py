@@ -138,7 +138,7 @@ def _loss(
 @contextmanager
 def meeting(rank: int, size: int, place: Path) -> Iterator[Team]:
     """Meet the other processes in torch's default process group, and leave it afterwards."""
-    chosen = os.environ.get(_INTERFACE)
+    chosen, hook = os.environ.get(_INTERFACE), sys.excepthook
     os.environ[_INTERFACE] = chosen or "lo"
     try:
         dist.init_process_group(
@@ -151,6 +151,8 @@ def meeting(rank: int, size: int, place: Path) -> Iterator[Team]:
     finally:
         if chosen is None:
             del os.environ[_INTERFACE]
+        # torch puts another in its place each time, which writes the rank before every line.
+        sys.excepthook = hook
     try:
         yield Team(rank, size)
     finally:

@@ -1,5 +1,9 @@
 """The compiled kernels: they need no folder to be kept in, and are compiled before a clock runs."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -55,3 +59,62 @@ def test_a_prepared_policy_compiles_nothing_more():
     mask = np.ones((2, policy.tokenizer.vocab_size), bool)
     policy.act(obs, policy.act(obs).state, mask=mask)
     assert [len(kernel.signatures) for kernel in called] == compiled
+
+
+# Prints a digest of what each kernel gives for many shapes.
+DIGESTS = """
+import hashlib
+import os
+import subprocess
+import sys
+
+import numpy as np
+from codegym.policies import kernels
+
+chance = np.random.default_rng(0)
+found = hashlib.sha256()
+
+def floats(*shape):
+    return chance.standard_normal(shape).astype(np.float32)
+
+for heads, size, rows, room in ((3, 32, 7, 40), (4, 12, 5, 90), (2, 20, 9, 131)):
+    cos, sin = floats(room, size), floats(room, size)
+    keys, values = np.zeros((2, rows, room, heads, size), np.float32)
+    lengths = chance.integers(1, room // 2, rows)
+    starts = np.concatenate(([0], lengths.cumsum()))
+    read = np.empty((starts[-1], heads, size), np.float32)
+    fused = floats(starts[-1], heads, 3, size)
+    kernels.read_rows(fused, starts, np.zeros(rows, np.int64), cos, sin, keys, values, read)
+    written = np.zeros((2, rows, room, heads, size), np.float32)
+    told = np.empty((rows, heads, size), np.float32)
+    for column in range(9):
+        kernels.attend(
+            floats(rows, heads, 3, size), lengths + column, cos, sin, np.arange(rows), lengths,
+            keys, values, *written, column, told,
+        )
+        found.update(told.tobytes())
+    stream, normed = floats(rows, heads * size), np.empty((rows, heads * size), np.float32)
+    width = heads * size
+    kernels.add_and_norm(stream, floats(rows, width), normed, floats(width), floats(width), 1e-5)
+    logits = floats(400, 33 * size + 5) * 4
+    probs, tokens = np.empty_like(logits), np.empty(400, np.int64)
+    log_probs = np.empty(400, np.float32)
+    kernels.draw(logits, chance.random(400, np.float32), probs, tokens, log_probs)
+    for part in (read, stream, normed, probs, tokens, log_probs):
+        found.update(part.tobytes())
+print(found.hexdigest())
+"""
+
+
+@pytest.mark.slow
+def test_code_just_compiled_and_code_from_the_cache_give_the_same_bits(tmp_path):
+    surroundings = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+    digests = [
+        subprocess.run(
+            [sys.executable, "-c", DIGESTS],
+            env=surroundings, capture_output=True, text=True, check=True,
+        ).stdout
+        for _ in range(3)
+    ]  # fmt: skip
+    assert any(tmp_path.rglob("*.nbc")), "nothing was kept"
+    assert digests[0] == digests[1] == digests[2]

@@ -29,7 +29,7 @@ class Trunk(Protocol):
         """Return an output with ``last_hidden_state`` and ``past_key_values``."""
 
 
-class RoomLayer(DynamicLayer):
+class RoomLayer(DynamicLayer):  # type: ignore[no-untyped-call]
     """The cache of one layer, in buffers with room for the tokens to come.
 
     A token is written in place, where the cache of transformers copies all tokens to append one.
@@ -39,7 +39,7 @@ class RoomLayer(DynamicLayer):
     """
 
     def __init__(self, room: int) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._room = room
         self._buffers: list[torch.Tensor] = []
 

@@ -149,7 +149,7 @@ def attend_segments(
         window: Number of tokens that a token looks back on, itself included; None for all.
     """
     sizes = list(layout.sizes)
-    queries, keys, values = (x.split(sizes, dim=2) for x in (query, key, value))
+    queries, keys, values = (torch.split(x, sizes, dim=2) for x in (query, key, value))
     longest = max(
         size + (sizes[prompt] if prompt >= 0 else 0)
         for size, prompt in zip(sizes, layout.prompts, strict=True)
