@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from codegym.sources import TaskSource, load_tasks
     from codegym.training.by_name import evaluate, make_agent
     from codegym.training.config import TrainConfig
+    from codegym.training.interrupts import StoppedTrainingWarning
     from codegym.training.session import (
-        StoppedTrainingWarning,
         TrainingReport,
         resume,
         train,
@@ -61,7 +61,7 @@ _LAZY = {
     "Request": "codegym.episode",
     "Reward": "codegym.rewards",
     "Sandbox": "codegym.sandbox",
-    "StoppedTrainingWarning": "codegym.training.session",
+    "StoppedTrainingWarning": "codegym.training.interrupts",
     "TaskSource": "codegym.sources",
     "TrainConfig": "codegym.training.config",
     "TrainingReport": "codegym.training.session",

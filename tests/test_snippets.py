@@ -37,7 +37,7 @@ assert agent.config.lr == 3e-4
 env = codegym.make_env(
     "CodeGym/Synthesis-v0", policy, tasks=source, reward="0.5*my_reward + binary", budget=8
 )
-assert agent.update(codegym.collect(env, policy, agent.request())).keys() == {"loss", "grad_norm"}
+assert {"loss", "grad_norm"} <= agent.update(codegym.collect(env, policy, agent.request())).keys()
 loud = codegym.make_env("Mine/Loud-v0", policy, num_envs=2)
 episodes = codegym.collect(loud, policy, codegym.Request(tasks=2))
 assert [episode.reward for episode in episodes] == [

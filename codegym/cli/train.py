@@ -280,8 +280,8 @@ def _refuse_with_resume(names: Iterable[str]) -> None:
 @contextmanager
 def _resumable(folder: Path) -> Iterator[None]:
     """Say of a signal that the run's checkpoint can be gone on with, if there is one."""
+    from codegym.training.interrupts import StoppedTrainingWarning
     from codegym.training.run_folder import RunFolder
-    from codegym.training.session import StoppedTrainingWarning
 
     def saved() -> str:
         checkpoint = RunFolder(folder).checkpoint

@@ -49,7 +49,8 @@ def parse_options(
         if key not in numbers and key not in words:
             raise UnknownNameError(f"option of {policy}", key, [*numbers, *words])
         if key in found or key in spoken:
-            raise ConfigError("unusable options", value=query, expected="each option once")
+            once = f"{expected}, each option once"
+            raise ConfigError("unusable options", value=query, expected=once)
         if key in words:
             if words[key] and text not in words[key]:
                 raise UnknownNameError(f"{key} of {policy}", text, words[key])

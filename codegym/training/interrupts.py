@@ -16,6 +16,10 @@ from types import FrameType
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
+class StoppedTrainingWarning(UserWarning):
+    """A signal ended a run early; the text says what was saved and how to go on."""
+
+
 class Interrupted(BaseException):
     """Work was ended by a signal.
 

@@ -15,7 +15,7 @@ from codegym.errors import ConfigError
 from codegym.learning.agent import departures
 from codegym.measuring.run_report import plot, summarise
 from codegym.training.config import TrainConfig, agent_config, phases_of
-from codegym.training.interrupts import stop_message
+from codegym.training.interrupts import StoppedTrainingWarning, stop_message
 from codegym.training.launched import (
     launch_rank,
     launch_size,
@@ -28,10 +28,6 @@ from codegym.training.trainer import Trainer
 from codegym.version import __version__
 
 Watch = Callable[[Update], None]
-
-
-class StoppedTrainingWarning(UserWarning):
-    """A signal ended a run early; the text says what was saved and how to go on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -168,7 +168,8 @@ def test_experiments_that_cannot_run_are_refused(
 def test_budgets_by_scale() -> None:
     experiment = two()
     x, start = experiment.arm("x"), experiment.arm("start")
-    assert [experiment.budget(arm, QUICK) for arm in (start, x)] == [60, 250]
+    # A start keeps its whole budget: a policy that passes nothing shows nothing.
+    assert [experiment.budget(arm, QUICK) for arm in (start, x)] == [100, 250]
     # The null arm is counted too.
     assert experiment.total(FULL) == 3100
     # A given budget replaces the budget of the arms; the start keeps its own budget.

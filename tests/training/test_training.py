@@ -21,6 +21,7 @@ from codegym.policies.checkpoint import load_policy
 from codegym.policies.gpt.gpt_policy import GPTPolicy
 from codegym.sources import load_tasks
 from codegym.tokenizers.lexemes import LexemeTokenizer
+from codegym.training import run_record as record_module
 from codegym.training import trainer as trainer_module
 from codegym.training.config import TrainConfig
 from codegym.training.run_folder import RunFolder
@@ -343,13 +344,13 @@ def test_an_evaluation_that_was_made_before_is_not_made_again(
     ends = list(first.rows("curve"))
     assert ends[0]["sampled"]["n"] == 2 and ends[0]["sampled"]["seed"] == 7
     measured: list[int] = []
-    plain = trainer_module.evaluate
+    plain = record_module.evaluate
 
     def counted(*arguments: Any, **rest: Any) -> Any:
         measured.append(rest["seed"])
         return plain(*arguments, **rest)
 
-    monkeypatch.setattr(trainer_module, "evaluate", counted)
+    monkeypatch.setattr(record_module, "evaluate", counted)
     second = RunFolder(tmp_path / "second")
     second.create(asked.to_mapping(), overwrite=False)
     assert Trainer(asked, second, before=ends[-1]).run()
