@@ -217,3 +217,10 @@ def test_a_callable_that_cannot_cross_is_an_error_of_its_job_alone():
     board.dispatch.assign()
     assert isinstance(board.answers[1], SandboxError)
     assert [number for number, _, _ in grader.waiting] == [2]
+
+
+def test_tests_on_ray_are_collected_where_it_is_installed() -> None:
+    pytest.importorskip("ray", reason="Ray is not installed (extra ray): test_ray_*.py left out")
+    from tests.cluster.conftest import collect_ignore_glob
+
+    assert not collect_ignore_glob

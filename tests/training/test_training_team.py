@@ -57,6 +57,7 @@ def members() -> list[psutil.Process]:
     ]
 
 
+@pytest.mark.slow
 def test_a_warm_start_of_two_processes_is_that_of_one(tmp_path: Path) -> None:
     for processes in (1, 2):
         report = session.train(
