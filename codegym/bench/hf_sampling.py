@@ -19,6 +19,7 @@ import torch
 from codegym.bench.random_model import build_random_model
 from codegym.bench.ratios import Figure, compare, ratio_table
 from codegym.measuring.output import Output, with_output
+from codegym.policies.hf.engines import padded_left
 from codegym.policies.hf.hf_config import HFConfig
 from codegym.policies.hf.hf_policy import HFPolicy
 from codegym.policies.hf.prompting import Prompting
@@ -51,12 +52,7 @@ def ours(policy: HFPolicy, prompts: list[list[int]], samples: int, budget: int) 
 @torch.inference_mode()
 def theirs(model: Any, prompts: list[list[int]], samples: int, budget: int) -> int:
     """Let transformers write as many tokens for the same prompts, never the end."""
-    width = max(len(prompt) for prompt in prompts)
-    ids = torch.zeros(len(prompts), width, dtype=torch.int64)
-    mask = torch.zeros_like(ids)
-    for row, prompt in enumerate(prompts):
-        ids[row, width - len(prompt) :] = torch.tensor(prompt)
-        mask[row, width - len(prompt) :] = 1
+    ids, mask = padded_left(prompts)
     out = model.generate(
         input_ids=ids,
         attention_mask=mask,
@@ -67,7 +63,7 @@ def theirs(model: Any, prompts: list[list[int]], samples: int, budget: int) -> i
         top_k=0,
         pad_token_id=0,
     )
-    return int(out.shape[0] * (out.shape[1] - width))
+    return int(out.shape[0] * (out.shape[1] - ids.shape[1]))
 
 
 def figures_of(model: Path, *, samples: int, budget: int, turns: int, repeats: int) -> list[Figure]:

@@ -30,6 +30,7 @@ from codegym.measuring.output import Output, with_output
 from codegym.policies.decoding.row_masks import NEVER
 from codegym.policies.gpt.gpt_policy import GPTConfig, GPTPolicy, SamplingConfig
 from codegym.policies.gpt.transformer import Transformer
+from codegym.policies.hf.engines import padded_left
 from codegym.policies.hf.hf_model import quiet
 from codegym.policies.sb3.sequence_policy import (
     SequencePolicy,
@@ -81,12 +82,7 @@ def ours(policy: GPTPolicy, rows: int) -> int:
 def theirs(model: Any, rows: int) -> int:
     """Let transformers write as many tokens for the same prompts."""
     prompts = prompts_of(max(1, rows // _SAMPLES))
-    width = max(len(prompt) for prompt in prompts)
-    ids = torch.zeros(len(prompts), width, dtype=torch.int64)
-    mask = torch.zeros_like(ids)
-    for row, prompt in enumerate(prompts):
-        ids[row, width - len(prompt) :] = torch.tensor(prompt)
-        mask[row, width - len(prompt) :] = 1
+    ids, mask = padded_left(prompts)
     out = model.generate(
         input_ids=ids,
         attention_mask=mask,
@@ -97,7 +93,7 @@ def theirs(model: Any, rows: int) -> int:
         eos_token_id=None,
         suppress_tokens=None,
     )
-    return int(out.shape[0] * (out.shape[1] - width))
+    return int(out.shape[0] * (out.shape[1] - ids.shape[1]))
 
 
 def sampling_figures(preset: str, *, seconds: float, repeats: int) -> list[Figure]:

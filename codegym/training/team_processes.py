@@ -72,7 +72,10 @@ def leading(size: int, job: Mapping[str, Any], *, folder: Path) -> Iterator[Team
         except (RuntimeError, subprocess.TimeoutExpired) as error:
             if isinstance(error, CodegymError):
                 raise
-            raise _loss(members, place, folder, broken=True) or error from error
+            loss = _loss(members, place, folder, broken=True)
+            if loss is None:
+                raise
+            raise loss from error
         finally:
             for member in members:
                 member.kill()

@@ -16,67 +16,7 @@ from codegym.policies.hf import smollm2
 from codegym.policies.hf.hf_policy import HFConfig, HFPolicy
 from codegym.policies.hf.prompting import Prompting, StopWatch
 from codegym.tokenizers.hf import HFTokenizer
-from codegym.trajectory import Batch, Trajectory
-
-NO_STOPS = Prompting(stops=())
-
-
-@pytest.fixture(scope="module")
-def base(tmp_path_factory):
-    """A folder with a tiny Llama, as it would come from elsewhere."""
-    folder = tmp_path_factory.mktemp("models") / "base"
-    policy = HFPolicy.specimen(seed=1)
-    with torch.no_grad():
-        for weight in policy.module.model.parameters():
-            if weight.dim() > 1:
-                weight.mul_(6)
-    policy.save(folder)
-    for name in ("codegym.json", "codegym_hf.json", "value_head.safetensors"):
-        (folder / name).unlink()
-    return folder
-
-
-def adapted(base, *, moved=False, **settings):
-    config = HFConfig(max_tokens=64, lora_rank=2, prompting=NO_STOPS, **settings)
-    policy = HFPolicy.open(str(base), config, seed=2)
-    if moved:
-        move(policy)
-    return policy
-
-
-def move(policy, by=0.3):
-    rng = torch.Generator().manual_seed(3)
-    with torch.no_grad():
-        for weight in policy.module.parameters():
-            if weight.requires_grad:
-                weight.add_(torch.randn(weight.shape, generator=rng), alpha=by)
-    policy.mark_updated()
-
-
-def batch_of(policy, seed=0, texts=("def f(x):", "a = [1, 2", "x")):
-    prompts = [policy.tokenizer.encode(text) for text in texts]
-    written = policy.generate(prompts, n=2, budget=12, rng=torch.Generator().manual_seed(seed))
-    return Batch.from_trajectories(
-        [
-            Trajectory(
-                task_id="",
-                prompt=np.array(prompts[row // 2]),
-                actions=actions,
-                log_probs=written.log_probs[row],
-                values=written.values[row],
-                reward=0.0,
-                credit=np.zeros(len(actions), np.float32),
-                finished=True,
-                program="",
-            )
-            for row, actions in enumerate(written.actions)
-        ],
-        pad_id=policy.tokenizer.pad_id,
-    )
-
-
-def log_probs_of(policy, batch):
-    return policy.evaluate(batch).log_probs.detach().numpy()
+from tests.policies.adapted_llama import NO_STOPS, adapted, batch_of, log_probs_of, move
 
 
 def test_a_whole_model_keeps_the_contract():

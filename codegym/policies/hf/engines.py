@@ -32,6 +32,20 @@ class Engine(Protocol):
         """Write ``n`` programs for each prompt; see ``Policy.generate``."""
 
 
+def padded_left(prompts: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return prompts as transformers' ``generate`` takes them: ids and mask, both (B, P) int64.
+
+    Padding is masked: any id of the model will do, and our pad id may not be among them.
+    """
+    width = max(len(prompt) for prompt in prompts)
+    ids = torch.zeros(len(prompts), width, dtype=torch.int64)
+    mask = torch.zeros_like(ids)
+    for row, prompt in enumerate(prompts):
+        ids[row, width - len(prompt) :] = torch.tensor(prompt)
+        mask[row, width - len(prompt) :] = 1
+    return ids, mask
+
+
 class TransformersEngine:
     """The ``generate`` of transformers: for its other kinds of decoding, and to compare with.
 
@@ -79,13 +93,7 @@ class TransformersEngine:
         budget: int,
         sampler: TokenSampler,
     ) -> list[list[int]]:
-        width = max(len(prompt) for prompt in prompts)
-        # Left padding is masked: any id of the model will do, and our pad id may not be among them.
-        ids = torch.zeros(len(prompts), width, dtype=torch.int64)
-        mask = torch.zeros_like(ids)
-        for row, prompt in enumerate(prompts):
-            ids[row, width - len(prompt) :] = torch.tensor(prompt)
-            mask[row, width - len(prompt) :] = 1
+        ids, mask = padded_left(prompts)
         settings: dict[str, Any] = {"do_sample": False}
         if not sampler.deterministic:
             settings = {
@@ -107,5 +115,5 @@ class TransformersEngine:
             **settings,
             **self._options,
         )
-        rows: list[list[int]] = out[:, width:].tolist()
+        rows: list[list[int]] = out[:, ids.shape[1] :].tolist()
         return [row for row in rows for _ in range(n // count)]
